@@ -1,0 +1,245 @@
+"""Who owns which block: worker ids and acknowledgements in, hand-overs out. Pure: no clock, no messages, no gevent.
+
+Every block has a *server* (has its rows ready and sends them) and perhaps an *heir* (was told to load them):
+
+    unowned      server -    heir -     only while there is no worker
+    loading      server -    heir V     the start of a run, or the former server was lost
+    settled      server W    heir -
+    handed over  server W    heir V     W goes on serving until V has confirmed
+
+The *owner* is the server if there is one, else the heir. The *destination* is the heir if any, else the server:
+where the block will be when all is confirmed. Balance is kept over destinations, so it holds whatever is under way.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """`target` must load `block_id`, which `source` goes on serving meanwhile (None: nobody can)."""
+
+    block_id: int
+    source: str | None
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one event did: the hand-overs it began, and whose list of blocks to hold is different now."""
+
+    generation: int
+    moves: tuple[Move, ...] = ()
+    touched: tuple[str, ...] = ()
+
+
+class Ledger:
+    """Block → worker for blocks 0 … block_count-1. Same calls in the same order give the same ledger.
+
+    Unknown workers that leave or confirm, and known ones that join, change nothing: messages may come late or twice.
+    """
+
+    def __init__(self, block_count: int) -> None:
+        if block_count < 0:
+            raise ValueError(f"block_count is {block_count}")
+        self.block_count = block_count
+        self.generation = 0  # raised by every change, so an assignment is named by it
+        self._clear()
+
+    def _clear(self) -> None:
+        self._server: list[str | None] = [None] * self.block_count
+        self._heir: list[str | None] = [None] * self.block_count
+        self._planned_at = [0] * self.block_count  # generation in which the heir was named
+        self._destined: dict[str, set[int]] = {}  # in order of joining, which settles ties
+        self._giving: dict[str, set[int]] = {}  # served by the key, destined elsewhere
+        self._unowned = set(range(self.block_count))
+        self._pending = 0  # blocks with an heir
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Live workers in order of joining."""
+        return tuple(self._destined)
+
+    @property
+    def is_settled(self) -> bool:
+        """True when every block is served by the worker it is meant for."""
+        return self._pending == 0 and not self._unowned
+
+    def server(self, block_id: int) -> str | None:
+        """The live worker that has the rows ready, if any."""
+        return self._server[block_id]
+
+    def heir(self, block_id: int) -> str | None:
+        """The live worker that was told to load the block, if any."""
+        return self._heir[block_id]
+
+    def owner(self, block_id: int) -> str | None:
+        """The one worker the block belongs to now; None only while there is no worker."""
+        return self._server[block_id] or self._heir[block_id]
+
+    def destination(self, block_id: int) -> str | None:
+        """The worker the block will belong to when all hand-overs under way are confirmed."""
+        return self._heir[block_id] or self._server[block_id]
+
+    def load(self, worker: str) -> int:
+        """Number of blocks destined for the worker."""
+        return len(self._destined[worker])
+
+    def unconfirmed(self, worker: str) -> int:
+        """Number of blocks the worker was told to load and has not confirmed."""
+        heir = self._heir
+        return sum(heir[block] == worker for block in self._destined.get(worker, ()))
+
+    def hold(self, worker: str) -> list[int]:
+        """All blocks the worker must have, ascending: its own, and those it serves until the heir is ready."""
+        return sorted(self._destined.get(worker, set()) | self._giving.get(worker, set()))
+
+    def start(self, workers: Iterable[str]) -> Change:
+        """Forget all owners; each worker gets one contiguous range, which shares row groups and so reads cheaply."""
+        names = list(dict.fromkeys(workers))
+        self._clear()
+        for name in names:
+            self._add(name)
+        if not names:
+            return self._changed([], set())
+        cuts = [self.block_count * rank // len(names) for rank in range(len(names) + 1)]
+        self._unowned.clear()
+        plan = [(block, name) for rank, name in enumerate(names) for block in range(cuts[rank], cuts[rank + 1])]
+        return self._plan(plan, set(names))
+
+    def join(self, worker: str) -> Change:
+        """A worker came: it takes from those who are destined to hold most, until it has its floor share."""
+        if worker in self._destined:
+            return Change(self.generation)
+        self._add(worker)
+        if self._unowned:
+            adopted = sorted(self._unowned)
+            self._unowned.clear()
+            return self._plan([(block, worker) for block in adopted], {worker})
+        wanted: dict[str, int] = {}
+        heap = [(-len(blocks), rank, name) for rank, (name, blocks) in enumerate(self._destined.items()) if blocks]
+        heapq.heapify(heap)
+        for _ in range(self.block_count // len(self._destined)):
+            size, rank, name = heap[0]
+            wanted[name] = wanted.get(name, 0) + 1
+            heapq.heapreplace(heap, (size + 1, rank, name))
+        taken = [block for name, count in wanted.items() for block in self._cheapest(name, count)]
+        return self._plan([(block, worker) for block in sorted(taken)], {worker})
+
+    def leave(self, worker: str) -> Change:
+        """A worker went: what was destined for it goes to those who hold least; nothing else moves."""
+        if worker not in self._destined:
+            return Change(self.generation)
+        orphans = sorted(self._destined.pop(worker))
+        for block in self._giving.pop(worker):
+            self._server[block] = None  # its heir is loading it already
+        for block in orphans:
+            if self._server[block] == worker:
+                self._server[block] = None
+        if not self._destined:
+            for block in orphans:
+                self._set_heir(block, None)
+            self._unowned.update(orphans)
+            return self._changed([], set())
+        return self._plan(self._share_out(orphans), set())
+
+    def confirm(self, worker: str, generation: int) -> Change:
+        """The worker has ready what it was told up to `generation`; what was planned for it later stays pending.
+
+        The moves of the answer are those that are complete; each `source` may drop the block now.
+        """
+        if worker not in self._destined:
+            return Change(self.generation)
+        done = [
+            block
+            for block in sorted(self._destined[worker])
+            if self._heir[block] == worker and self._planned_at[block] <= generation
+        ]
+        if not done:
+            return Change(self.generation)
+        moves = []
+        for block in done:
+            source = self._server[block]
+            if source is not None:
+                self._giving[source].discard(block)
+            self._set_heir(block, None)
+            self._server[block] = worker
+            moves.append(Move(block, source, worker))
+        return self._changed(moves, {move.source for move in moves if move.source is not None})
+
+    def _add(self, worker: str) -> None:
+        self._destined[worker] = set()
+        self._giving[worker] = set()
+
+    def _plan(self, plan: Sequence[tuple[int, str]], touched: set[str]) -> Change:
+        """Name the heirs; a block that goes back to its server needs no hand-over at all."""
+        self.generation += 1
+        moves = []
+        for block, target in plan:
+            server, former = self._server[block], self._heir[block]
+            if former in self._destined:  # the former heir is told to forget the block
+                self._destined[former].discard(block)
+                touched.add(former)
+            if server is not None:
+                self._destined[server].discard(block)
+                self._giving[server].discard(block)
+            self._destined[target].add(block)
+            if server == target:
+                self._set_heir(block, None)
+                continue
+            if server is not None:
+                self._giving[server].add(block)
+            self._set_heir(block, target)
+            self._planned_at[block] = self.generation
+            moves.append(Move(block, server, target))
+            touched.add(target)
+        return self._change(moves, touched)
+
+    def _cheapest(self, donor: str, count: int) -> list[int]:
+        """Blocks whose move wastes least: not yet loaded but served by another, then served, then those nobody serves.
+
+        Within a kind the highest ids, so that what stays and what goes are both contiguous where they were.
+        """
+        server, heir = self._server, self._heir
+
+        def cost(block: int) -> tuple[int, int]:
+            kind = 1 if heir[block] is None else 0 if server[block] is not None else 2
+            return (kind, -block)
+
+        return heapq.nsmallest(count, self._destined[donor], key=cost)
+
+    def _share_out(self, orphans: Sequence[int]) -> list[tuple[int, str]]:
+        """Orphans → those who hold least: first back to a server that has room, the rest in contiguous runs."""
+        room = dict.fromkeys(self._destined, 0)
+        served = Counter(self._server[block] for block in orphans)
+        heap = [(len(blocks), -served[name], rank, name) for rank, (name, blocks) in enumerate(self._destined.items())]
+        heapq.heapify(heap)
+        for _ in orphans:
+            size, back, rank, name = heap[0]  # among equals, who serves most of them already
+            room[name] += 1
+            heapq.heapreplace(heap, (size + 1, back + 1, rank, name))
+        plan, rest = [], []
+        for block in orphans:
+            server = self._server[block]
+            if server is not None and room[server]:
+                room[server] -= 1
+                plan.append((block, server))
+            else:
+                rest.append(block)
+        targets = (name for name, free in room.items() for _ in range(free))
+        return plan + list(zip(rest, targets, strict=True))
+
+    def _set_heir(self, block: int, heir: str | None) -> None:
+        self._pending += (heir is not None) - (self._heir[block] is not None)
+        self._heir[block] = heir
+
+    def _changed(self, moves: Sequence[Move], touched: set[str]) -> Change:
+        self.generation += 1
+        return self._change(moves, touched)
+
+    def _change(self, moves: Sequence[Move], touched: set[str]) -> Change:
+        return Change(self.generation, tuple(moves), tuple(name for name in self._destined if name in touched))

@@ -1,0 +1,205 @@
+"""Every block owned once, balanced, moved no more than needed: over any sequence of joins, losses and answers."""
+
+from __future__ import annotations
+
+import time
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from inference_swarm.data.ledger import Change, Ledger, Move
+
+
+def destinations(ledger: Ledger) -> list[str | None]:
+    return [ledger.destination(block) for block in range(ledger.block_count)]
+
+
+def servers(ledger: Ledger) -> list[str | None]:
+    return [ledger.server(block) for block in range(ledger.block_count)]
+
+
+def started(block_count: int, *workers: str) -> Ledger:
+    ledger = Ledger(block_count)
+    change = ledger.start(workers)
+    for worker in workers:
+        ledger.confirm(worker, change.generation)
+    return ledger
+
+
+def test_start_gives_each_worker_one_contiguous_range() -> None:
+    ledger = started(10, "a", "b", "c")
+    assert [ledger.hold(name) for name in "abc"] == [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]
+    assert ledger.is_settled
+
+
+def test_with_more_workers_than_blocks_some_own_none() -> None:
+    ledger = Ledger(2)
+    change = ledger.start(["a", "b", "c"])
+    assert sorted(len(ledger.hold(name)) for name in "abc") == [0, 1, 1]
+    assert change.touched == ("a", "b", "c")
+
+
+def test_joiner_takes_its_floor_share_while_the_old_owner_serves_until_it_confirms() -> None:
+    ledger = started(9, "a", "b")
+    change = ledger.join("c")
+    assert change.moves == (Move(3, "a", "c"), Move(7, "b", "c"), Move(8, "b", "c"))
+    assert change.touched == ("c",)
+    assert [ledger.owner(block) for block in (3, 7, 8)] == ["a", "b", "b"]
+    assert ledger.hold("a") == [0, 1, 2, 3]
+    done = ledger.confirm("c", change.generation)
+    assert done.moves == change.moves
+    assert done.touched == ("a", "b")
+    assert ledger.hold("a") == [0, 1, 2]
+    assert ledger.is_settled
+
+
+def test_blocks_of_a_lost_heir_stay_with_their_server_at_no_cost() -> None:
+    ledger = started(9, "a", "b")
+    before = destinations(ledger)
+    ledger.join("c")
+    change = ledger.leave("c")
+    assert change.moves == ()
+    assert destinations(ledger) == before
+    assert ledger.is_settled
+
+
+def test_blocks_of_a_lost_server_are_owned_by_others_at_once() -> None:
+    ledger = started(6, "a", "b", "c")
+    change = ledger.leave("b")
+    assert change.moves == (Move(2, None, "a"), Move(3, None, "c"))
+    assert [ledger.owner(block) for block in (2, 3)] == ["a", "c"]
+    assert not ledger.is_settled
+
+
+def test_an_heir_goes_on_alone_when_the_server_is_lost() -> None:
+    ledger = started(4, "a", "b")
+    joined = ledger.join("c")
+    moved = joined.moves[0]
+    assert moved.source is not None
+    ledger.leave(moved.source)
+    assert ledger.server(moved.block_id) is None
+    assert ledger.owner(moved.block_id) == "c"
+
+
+def test_a_late_confirmation_of_an_old_generation_does_not_confirm_a_newer_plan() -> None:
+    ledger = started(4, "a", "b")
+    old = ledger.join("c")
+    ledger.join("d")
+    ledger.leave("c")
+    ledger.join("c")
+    assert ledger.confirm("c", old.generation) == Change(ledger.generation)
+    assert ledger.unconfirmed("c") == 1
+
+
+def test_the_last_worker_leaves_all_blocks_unowned_and_the_next_takes_them() -> None:
+    ledger = started(3, "a")
+    ledger.leave("a")
+    assert [ledger.owner(block) for block in range(3)] == [None] * 3
+    assert not ledger.is_settled
+    assert ledger.join("b").moves == tuple(Move(block, None, "b") for block in range(3))
+
+
+def test_unknown_or_repeated_messages_change_nothing() -> None:
+    ledger = started(3, "a")
+    generation = ledger.generation
+    for change in (ledger.leave("x"), ledger.confirm("x", 99), ledger.join("a"), ledger.confirm("a", 99)):
+        assert change == Change(generation)
+
+
+def test_500_workers_on_100_000_blocks_join_and_leave_in_milliseconds() -> None:
+    ledger = Ledger(100_000)
+    names = [f"w{index}" for index in range(500)]
+    begun_s = time.perf_counter()
+    change = ledger.start(names)
+    for name in names:
+        ledger.confirm(name, change.generation)
+    for index in range(20):
+        ledger.join(f"x{index}")
+        ledger.leave(names[index])
+    assert time.perf_counter() - begun_s < 10  # 0.5 s on the machine it was written on
+    assert ledger.is_settled is False
+    assert max(map(ledger.load, ledger.workers)) - min(map(ledger.load, ledger.workers)) <= 1
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Joins, losses and confirmations in any order, old generations and dead workers included."""
+
+    generations: Bundle = Bundle("generations")
+
+    @initialize(blocks=st.integers(0, 30), count=st.integers(0, 4), target=generations)
+    def begin(self, blocks: int, count: int) -> int:
+        self.ledger, self.twin = Ledger(blocks), Ledger(blocks)
+        self.ever = [f"s{index}" for index in range(count)]
+        self.last_told: dict[str, dict[int, int]] = {}
+        return self.apply(lambda ledger: ledger.start(self.ever), None)
+
+    def apply(self, event: object, expected_moves: int | None) -> int:
+        before, served = destinations(self.ledger), servers(self.ledger)
+        change: Change = event(self.ledger)  # type: ignore[operator]
+        assert event(self.twin) == change  # type: ignore[operator]
+        after = destinations(self.ledger)
+        live = set(self.ledger.workers)
+        if expected_moves is not None:
+            assert sum(old != new for old, new in zip(before, after, strict=True)) == expected_moves
+        for block, (old, new) in enumerate(zip(served, servers(self.ledger), strict=True)):
+            assert new == old or old not in live or Move(block, old, new or "") in change.moves, "a row lost its server"
+        return change.generation
+
+    @rule(number=st.integers(0, 8), target=generations)
+    def join(self, number: int) -> int:
+        name = f"s{number}"
+        known = name in self.ledger.workers
+        self.ever.append(name)
+        workers = len(self.ledger.workers)
+        minimum = 0 if known else self.ledger.block_count // (workers + 1)
+        return self.apply(lambda ledger: ledger.join(name), minimum)
+
+    @rule(number=st.integers(0, 8), target=generations)
+    def leave(self, number: int) -> int:
+        name = f"s{number}"
+        minimum = self.ledger.load(name) if name in self.ledger.workers else 0
+        return self.apply(lambda ledger: ledger.leave(name), minimum)
+
+    @rule(number=st.integers(0, 8), generation=generations)
+    def confirm(self, number: int, generation: int) -> None:
+        name = f"s{number}"
+        newer = {
+            block
+            for block in range(self.ledger.block_count)
+            if self.ledger.heir(block) == name and self.ledger._planned_at[block] > generation
+        }
+        self.apply(lambda ledger: ledger.confirm(name, generation), 0)
+        assert all(self.ledger.heir(block) == name for block in newer)
+        if name in self.ledger.workers:
+            assert self.ledger.unconfirmed(name) == len(newer)
+
+    @rule()
+    def everyone_confirms(self) -> None:
+        for name in self.ledger.workers:
+            self.apply(lambda ledger, name=name: ledger.confirm(name, ledger.generation), 0)
+        assert self.ledger.is_settled == bool(self.ledger.workers or not self.ledger.block_count)
+
+    @invariant()
+    def every_block_has_one_live_owner_and_is_held_by_all_who_need_it(self) -> None:
+        ledger = self.ledger
+        live = set(ledger.workers)
+        held = {name: set(ledger.hold(name)) for name in live}
+        for block in range(ledger.block_count):
+            server, heir = ledger.server(block), ledger.heir(block)
+            assert (ledger.owner(block) in live) if live else (ledger.owner(block) is None)
+            assert {name for name in live if block in held[name]} == {server, heir} - {None}
+            assert server != heir or server is None
+        assert ledger.is_settled == all(
+            ledger.heir(block) is None and ledger.server(block) for block in range(ledger.block_count)
+        )
+
+    @invariant()
+    def loads_differ_by_one_block_at_most(self) -> None:
+        loads = [self.ledger.load(name) for name in self.ledger.workers]
+        assert not loads or max(loads) - min(loads) <= 1
+        assert sum(loads) == (self.ledger.block_count if loads else 0)
+
+
+TestLedgerMachine = LedgerMachine.TestCase
+TestLedgerMachine.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
