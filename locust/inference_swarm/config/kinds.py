@@ -1,0 +1,146 @@
+"""Kinds of setting values: text in (from JSON, environment, command line or the start form), typed value out.
+
+Every parser accepts its own output, because the web UI and the master hand values back already parsed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?", re.IGNORECASE)
+_SIZE_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_TRUE = {"true", "1", "yes", "on"}
+_FALSE = {"false", "0", "no", "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value may be. `parse` raises ValueError; `expected` says in words what it accepts."""
+
+    name: str
+    expected: str
+    parse: Callable[[Any], Any]
+
+
+def _reject_bool(value: Any) -> None:
+    if isinstance(value, bool):
+        raise ValueError("a number was wanted")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("text was wanted")
+    return value.strip()
+
+
+def _url(value: Any) -> str:
+    text = _text(value).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("no http:// or https:// in front, or no host name")
+    _ = parts.port  # raises ValueError when it is no number or out of range
+    return text
+
+
+def _integer_from(minimum: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        _reject_bool(value)
+        if isinstance(value, float) and not value.is_integer():
+            raise ValueError("not whole")
+        number = int(value)
+        if number < minimum:
+            raise ValueError("too small")
+        return number
+
+    return parse
+
+
+def _number(value: Any, minimum: float, inclusive: bool) -> float:
+    _reject_bool(value)
+    number = float(value)
+    if not math.isfinite(number) or number < minimum or (number == minimum and not inclusive):
+        raise ValueError("out of range")
+    return number
+
+
+def parse_duration_s(value: Any) -> float:
+    """Seconds from a number or from text such as `30`, `30s`, `1.5s`, `2m`, `1h30m`."""
+    _reject_bool(value)
+    if isinstance(value, int | float):
+        return _number(value, 0, inclusive=True)
+    text = _text(value)
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise ValueError("not a duration")
+    hours, minutes, seconds = match.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
+
+
+def _whole_seconds(value: Any) -> int:
+    seconds = parse_duration_s(value)
+    if not float(seconds).is_integer():
+        raise ValueError("not whole seconds")
+    return int(seconds)
+
+
+def _positive_duration(value: Any) -> float:
+    return _number(parse_duration_s(value), 0, inclusive=False)
+
+
+def _size_bytes(value: Any) -> int:
+    _reject_bool(value)
+    if isinstance(value, int):
+        return _integer_from(1)(value)
+    match = _SIZE.fullmatch(_text(value))
+    if match is None:
+        raise ValueError("not a size")
+    number, unit = match.groups()
+    size = int(float(number) * _SIZE_UNITS[(unit or "B").lower()])
+    return _integer_from(1)(size)
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = _text(value).lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError("neither true nor false")
+
+
+TEXT = Kind("text", "text", _text)
+URL = Kind("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
+COUNT = Kind("count", "a whole number of at least 1", _integer_from(1))
+INTEGER = Kind("integer", "a whole number of at least 0", _integer_from(0))
+SECONDS = Kind("seconds", "a number of seconds, 0 or more", lambda value: _number(value, 0, inclusive=True))
+RATE = Kind("rate", "a number above 0", lambda value: _number(value, 0, inclusive=False))
+WHOLE_SECONDS = Kind("duration", "whole seconds, or text such as 30s, 2m, 1h30m", _whole_seconds)
+TIMEOUT = Kind("timeout", "a duration above 0 such as 500, 2.5s, 1m", _positive_duration)
+SIZE = Kind("size", "a size such as 256MiB or 1GB", _size_bytes)
+FLAG = Kind("flag", "true or false", _flag)
+
+
+def choice(*values: str) -> Kind:
+    """One of a few words."""
+
+    def parse(value: Any) -> str:
+        text = _text(value)
+        if text not in values:
+            raise ValueError("not one of them")
+        return text
+
+    return Kind("choice", "one of " + ", ".join(values), parse)
+
+
+def upper_choice(*values: str) -> Kind:
+    """One of a few words in capitals, given in any case."""
+    inner = choice(*values)
+    return Kind("choice", inner.expected, lambda value: inner.parse(_text(value).upper()))

@@ -1,0 +1,143 @@
+"""The one table of settings: name, flag, environment variable, key in config.json, kind, default, help.
+
+Everything else is derived from it: command line, start form, config.json, `--print-settings`, docs/settings.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from inference_swarm.config import kinds
+from inference_swarm.config.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting. `locust_dest` is set for those that Locust itself defines; we only give them defaults."""
+
+    name: str
+    flag: str
+    env: str
+    json_key: str
+    kind: Kind
+    default: Any
+    help: str
+    locust_dest: str | None = None
+    choices: tuple[str, ...] | None = None
+    in_start_form: bool = True
+
+    @property
+    def dest(self) -> str:
+        """Attribute of the parsed options."""
+        return self.locust_dest or self.name
+
+
+METHODS = ("predict", "predict_proba")
+ROW_ORDERS = ("random", "sequential", "shuffle", "once")
+BODY_FORMATS = ("row", "instances", "split")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+OPTIONS: tuple[Option, ...] = (
+    # Locust's own, to which config.json gives defaults
+    Option("host", "--host", "LOCUST_HOST", "host", kinds.URL, None, "server under test", locust_dest="host"),
+    Option("users", "--users", "LOCUST_USERS", "users", kinds.COUNT, 50, "users of the swarm", locust_dest="num_users"),
+    Option(
+        "spawn_rate", "--spawn-rate", "LOCUST_SPAWN_RATE", "spawn_rate", kinds.RATE, 10.0,
+        "users started per second", locust_dest="spawn_rate",
+    ),
+    Option(
+        "duration_s", "--run-time", "LOCUST_RUN_TIME", "duration", kinds.WHOLE_SECONDS, None,
+        "length of the run from its first user on; without it the run goes on until it is stopped",
+        locust_dest="run_time",
+    ),
+    Option(
+        "stop_timeout_s", "--stop-timeout", "LOCUST_STOP_TIMEOUT", "stop_timeout", kinds.WHOLE_SECONDS, 10,
+        "how long requests in flight may take when users are stopped", locust_dest="stop_timeout",
+    ),
+    Option(
+        "log_level", "--loglevel", "LOGLEVEL", "log_level", kinds.upper_choice(*LOG_LEVELS), "INFO",
+        "least severe level that is logged", locust_dest="loglevel", choices=LOG_LEVELS,
+    ),
+    # ours
+    Option(
+        "dataset_name", "--dataset-name", "DATASET_NAME", "dataset_name", kinds.TEXT, "",
+        "dataset whose X_test.parquet is sent; also the query parameter `dataset`. "
+        "Empty: the only dataset there is, without the parameter",
+    ),
+    Option("model", "--model", "LOAD_MODEL", "model", kinds.TEXT, "", "query parameter `model`; empty: not sent"),
+    Option(
+        "pred_method", "--pred-method", "PRED_METHOD", "pred_method", kinds.TEXT, "",
+        "query parameter `method`, such as predict or predict_proba; empty: not sent",
+    ),
+    Option(
+        "wait_min_s", "--wait-min", "SWARM_WAIT_MIN", "wait_time.min_seconds", kinds.SECONDS, 0.0,
+        "least pause of a user between two requests, in seconds",
+    ),
+    Option(
+        "wait_max_s", "--wait-max", "SWARM_WAIT_MAX", "wait_time.max_seconds", kinds.SECONDS, 0.0,
+        "longest pause of a user between two requests, in seconds",
+    ),
+    Option(
+        "data", "--data", "SWARM_DATA", "data", kinds.TEXT, "",
+        "parquet file, folder, glob or URL (s3://, gs://) to send instead of the dataset's X_test.parquet",
+    ),
+    Option(
+        "labels", "--labels", "SWARM_LABELS", "labels", kinds.TEXT, "",
+        "parquet file with the label of each row of --data; empty: none",
+    ),
+    Option(
+        "row_order", "--row-order", "SWARM_ROW_ORDER", "row_order", kinds.choice(*ROW_ORDERS), "random",
+        "random: uniform over the shard; sequential; shuffle: every row once an epoch; "
+        "once: every row of the dataset once, then the run ends", choices=ROW_ORDERS,
+    ),
+    Option("seed", "--seed", "SWARM_SEED", "seed", kinds.INTEGER, 0, "seed of all that is random in a run"),
+    Option(
+        "row_memory_bytes", "--row-memory", "SWARM_ROW_MEMORY", "row_memory", kinds.SIZE, 256 * 2**20,
+        "memory for ready requests on each worker, such as 256MiB",
+    ),
+    Option(
+        "body_format", "--body-format", "SWARM_BODY_FORMAT", "body_format", kinds.choice(*BODY_FORMATS), "row",
+        'row: {"a":1}; instances: {"instances":[{"a":1}]}; split: {"columns":["a"],"data":[[1]]}',
+        choices=BODY_FORMATS,
+    ),
+    Option(
+        "expect_status", "--expect-status", "SWARM_EXPECT_STATUS", "expect_status", kinds.TEXT, "2xx",
+        "statuses that count as success, such as 2xx or 200,201",
+    ),
+    Option(
+        "check_answer", "--check-answer", "SWARM_CHECK_ANSWER", "check_answer", kinds.FLAG, False,
+        "count an answer as failed unless it is JSON with as many predictions as rows were sent",
+    ),
+    Option(
+        "connect_timeout_s", "--connect-timeout", "SWARM_CONNECT_TIMEOUT", "connect_timeout", kinds.TIMEOUT, 5.0,
+        "longest time to connect, in seconds", in_start_form=False,
+    ),
+    Option(
+        "request_timeout_s", "--request-timeout", "SWARM_REQUEST_TIMEOUT", "request_timeout", kinds.TIMEOUT, 60.0,
+        "longest time from the send to the last byte of the answer, in seconds", in_start_form=False,
+    ),
+    Option(
+        "ca_file", "--ca-file", "SWARM_CA_FILE", "ca_file", kinds.TEXT, "",
+        "certificates to trust for https, in PEM; empty: the system's", in_start_form=False,
+    ),
+    Option(
+        "insecure", "--insecure", "SWARM_INSECURE", "insecure", kinds.FLAG, False,
+        "do not verify the server's certificate", in_start_form=False,
+    ),
+    Option(
+        "results_dir", "--results", "SWARM_RESULTS", "results", kinds.TEXT, "experiment-results",
+        "folder for results; datasets made by training are looked for in its splits/", in_start_form=False,
+    ),
+    Option(
+        "load_timeout_s", "--load-timeout", "SWARM_LOAD_TIMEOUT", "load_timeout", kinds.TIMEOUT, 300.0,
+        "longest time for the workers to load their shards, in seconds", in_start_form=False,
+    ),
+    Option(
+        "run_name", "--run-name", "SWARM_RUN_NAME", "run_name", kinds.TEXT, "",
+        "name of the run's folder in RESULTS/runs; empty: <time>_<dataset>_<model>", in_start_form=False,
+    ),
+)  # fmt: skip
+
+BY_NAME = {option.name: option for option in OPTIONS}
+BY_JSON_KEY = {option.json_key: option for option in OPTIONS}

@@ -1,0 +1,106 @@
+"""Settings of one run: parsed options in, one validated frozen record out. Knows no parser, file or environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from inference_swarm.config.options import OPTIONS, Option
+from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of a run under the name it has in `options.OPTIONS`."""
+
+    host: str | None
+    users: int
+    spawn_rate: float
+    duration_s: int | None
+    stop_timeout_s: int
+    log_level: str
+    dataset_name: str
+    model: str
+    pred_method: str
+    wait_min_s: float
+    wait_max_s: float
+    data: str
+    labels: str
+    row_order: str
+    seed: int
+    row_memory_bytes: int
+    body_format: str
+    expect_status: str
+    check_answer: bool
+    connect_timeout_s: float
+    request_timeout_s: float
+    ca_file: str
+    insecure: bool
+    results_dir: str
+    load_timeout_s: float
+    run_name: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for results and messages."""
+        return asdict(self)
+
+
+def resolve_settings(
+    read: Callable[[Option], Any],
+    describe_source: Callable[[Option], str],
+    checks: tuple[Check, ...] = (),
+    *,
+    is_host_required: bool = True,
+) -> Settings:
+    """Settings out of what `read` gives for each option.
+
+    Raises ConfigError with every problem at once; `describe_source` says where a value came from. `checks` are those of
+    later stages (a bad objective, say), which this stage must not import. The host may be missing only while the web UI
+    can still ask for it.
+    """
+    values: dict[str, Any] = {}
+    problems: list[SwarmError] = []
+    for option in OPTIONS:
+        raw = read(option)
+        if raw is None or (raw == "" and option.default in (None, "")):
+            values[option.name] = option.default
+            continue
+        try:
+            values[option.name] = option.kind.parse(raw)
+        except (ValueError, TypeError, OverflowError):
+            source = describe_source(option)
+            problems.append(SettingProblem(f"{option.flag} is {raw!r} ({source})", expected=option.kind.expected))
+            values[option.name] = option.default
+    if is_host_required and not values["host"]:
+        problems.append(_NO_HOST)
+    problems += _cross_problems(values, describe_source)
+    for check in checks:
+        problems += check(values)
+    if problems:
+        raise ConfigError(problems)
+    return Settings(**values)
+
+
+_NO_HOST = SettingProblem(
+    "there is no server to test: host is not set",
+    expected="an address such as http://127.0.0.1:8000",
+    action="give --host, set LOCUST_HOST, or put host into config.json",
+)
+
+Check = Callable[[Mapping[str, Any]], list[SettingProblem]]
+
+
+def _cross_problems(values: Mapping[str, Any], describe_source: Callable[[Option], str]) -> list[SettingProblem]:
+    found: list[SettingProblem] = []
+    if values["wait_min_s"] > values["wait_max_s"]:
+        by_name = {option.name: option for option in OPTIONS}
+        found.append(
+            SettingProblem(
+                f"--wait-min is {values['wait_min_s']:g} ({describe_source(by_name['wait_min_s'])}) and "
+                f"--wait-max is {values['wait_max_s']:g} ({describe_source(by_name['wait_max_s'])})",
+                expected="--wait-min not above --wait-max",
+                action="raise --wait-max or lower --wait-min",
+            )
+        )
+    return found
