@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# Sourced by the scripts: makes .venv in the repository and installs the locked dependencies when they changed.
+#   use_environment swarm|server|run|dev     (run = swarm and server)
+# PYTHON chooses the interpreter (3.11 or newer); SWARM_VENV moves the environment.
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=${SWARM_VENV:-$repository/.venv}
+
+fail() {
+  printf '%s\n' "$@" >&2
+  exit 2
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python; do
+    if command -v "$candidate" >/dev/null 2>&1 &&
+      "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "No Python 3.11 or newer was found on the PATH." "What to do: install one, or name it: PYTHON=/path/to/python3.11 $0"
+}
+
+# The lock files of a set, in the order in which they are installed.
+locks_of() {
+  case $1 in
+    run) printf '%s\n' swarm server ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+use_environment() {
+  local lock stamp python
+  if [[ ! -x $venv/bin/python ]]; then
+    python=$(find_python)
+    printf 'Making the virtual environment %s with %s\n' "$venv" "$python" >&2
+    "$python" -m venv "$venv" || fail "$python cannot make a virtual environment." \
+      "What to do: install its venv module (Debian and Ubuntu: the package python3-venv)."
+  fi
+  for lock in $(locks_of "$1"); do
+    stamp=$venv/.installed-$lock
+    if [[ $lock != dev ]] && cmp -s "$repository/requirements/dev.txt" "$venv/.installed-dev"; then
+      continue # dev holds all of swarm and server, in the same versions
+    fi
+    if ! cmp -s "$repository/requirements/$lock.txt" "$stamp"; then
+      printf 'Installing the dependencies in requirements/%s.txt\n' "$lock" >&2
+      "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+        -r "$repository/requirements/$lock.txt" >&2 ||
+        fail "The dependencies could not be installed." "What to do: read pip's message above; a mirror is named by PIP_INDEX_URL."
+      cp "$repository/requirements/$lock.txt" "$stamp"
+    fi
+  done
+  export PATH="$venv/bin:$PATH" VIRTUAL_ENV="$venv"
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# run_locust_headless.sh HOST USERS SPAWN_RATE DURATION [LOGLEVEL] [-- LOCUST OPTIONS]: one load test without a UI.
+# Starts a master and WORKERS workers (default: one per core) on this machine. Results: experiment-results/runs/.
+# Example: scripts/run_locust_headless.sh http://127.0.0.1:8000 50 25 30s
+set -euo pipefail
+
+# shellcheck source=scripts/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+if [[ ${1:-} == -h || ${1:-} == --help || $# -lt 4 ]]; then
+  sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  [[ ${1:-} == -h || ${1:-} == --help ]] && exit 0
+  exit 2
+fi
+arguments=(--host "$1" --users "$2" --spawn-rate "$3" --run-time "$4")
+shift 4
+if [[ $# -gt 0 && $1 != -- ]]; then
+  arguments+=(--loglevel "$1")
+  shift
+fi
+[[ ${1:-} == -- ]] && shift
+use_environment swarm
+cd "$repository"
+exec locust -f locust/locustfile.py --headless "${arguments[@]}" "$@"

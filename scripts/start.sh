@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# start.sh: everything one does with Inference Swarm on this machine.
+#   scripts/start.sh demo  [--ui] [--seconds N] …        train what is missing, serve, load-test, show the result
+#   scripts/start.sh train [--data FILE --target COLUMN] … make splits and train models
+#   scripts/start.sh serve [--host H] [--port P] …       the reference inference server
+#   scripts/start.sh test HOST USERS SPAWN_RATE DURATION [LOGLEVEL]   datasets × models × runs against HOST
+# `scripts/start.sh COMMAND --help` tells the options of each.
+set -euo pipefail
+
+# shellcheck source=scripts/environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+usage() {
+  sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+}
+
+command=${1:-}
+[[ $# -gt 0 ]] && shift
+caller_folder=$PWD
+case $command in
+  train | serve)
+    use_environment server
+    cd "$repository"
+    export SWARM_CALLER_FOLDER=$caller_folder
+    exec python -m "server.$command" "$@"
+    ;;
+  demo)
+    use_environment run
+    cd "$repository"
+    PYTHONPATH=scripts exec python -m swarm_cli.demo "$@"
+    ;;
+  test)
+    use_environment swarm
+    cd "$repository"
+    PYTHONPATH=scripts exec python -m swarm_cli.matrix "$@"
+    ;;
+  -h | --help | help)
+    usage
+    ;;
+  *)
+    usage >&2
+    [[ -z $command ]] || printf '\nUnknown command: %s\n' "$command" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,1 @@
+"""What scripts/start.sh runs: starts server, master and workers on this machine and shows the result."""

@@ -1,0 +1,123 @@
+"""scripts/start.sh demo: from nothing to a load test of the reference server, then its result."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from swarm_cli.processes import CommandError, Processes, require_free_port, wait_until_healthy
+from swarm_cli.runs import RESULT_HEADS, RunResult, format_table, locust_command, read_result, result_cells, wait_for
+
+
+def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
+    """The options of the demo."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/start.sh demo",
+        description="Train what is missing, start the reference server, a master and workers on loopback, load-test it, "
+        "print the result, stop everything.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--ui", action="store_true", help="leave the web UI open instead of running a test at once")
+    parser.add_argument("--seconds", type=int, default=30, help="length of the test")
+    parser.add_argument("--users", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--dataset", default="healthcare-dataset-stroke")
+    parser.add_argument("--model", default="xgboost")
+    parser.add_argument("--method", default="predict", choices=["predict", "predict_proba"])
+    parser.add_argument("--server-port", type=int, default=8000, help="port of the inference server")
+    parser.add_argument("--master-port", type=int, default=5557, help="port at which the workers join")
+    parser.add_argument("--web-port", type=int, default=8089, help="port of the web UI")
+    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for data and results")
+    return parser.parse_args(args)
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Runs the demo; returns the exit code."""
+    require_free_port(options.server_port, "--server-port", "the inference server")
+    require_free_port(options.master_port, "--master-port", "the workers")
+    if options.ui:
+        require_free_port(options.web_port, "--web-port", "the web UI")
+    say("1/3  data and models: training what is missing")
+    trained = subprocess.run(
+        [sys.executable, "-m", "server.train", "--if-missing", "--results", str(options.results)], check=False
+    )
+    if trained.returncode:
+        raise CommandError("The training failed; its message is above.", trained.returncode)
+    with Processes() as processes:
+        host = f"http://127.0.0.1:{options.server_port}"
+        say(f"2/3  inference server at {host}")
+        log_file = options.results / "logs" / "server.log"
+        server = processes.start(
+            "the inference server",
+            [sys.executable, "-m", "server.serve", "--host", "127.0.0.1", "--port", str(options.server_port),
+             "--results", str(options.results)],
+            log_file=log_file,
+        )  # fmt: skip
+        wait_until_healthy(f"{host}/health", server, log_file, timeout_s=120)
+        if options.ui:
+            return run_with_ui(processes, options, host)
+        return run_headless(processes, options, host)
+
+
+def swarm_arguments(options: argparse.Namespace, host: str) -> list[str]:
+    """Options that the headless test and the web UI share."""
+    return [
+        "--host", host, "--users", str(options.users), "--spawn-rate", "25", "--run-time", f"{options.seconds}s",
+        "--processes", str(options.workers), "--results", str(options.results),
+        "--dataset-name", options.dataset, "--model", options.model, "--pred-method", options.method,
+        "--master-bind-host", "127.0.0.1", "--master-bind-port", str(options.master_port),
+        "--master-port", str(options.master_port), "--web-host", "127.0.0.1", "--web-port", str(options.web_port),
+    ]  # fmt: skip
+
+
+def run_headless(processes: Processes, options: argparse.Namespace, host: str) -> int:
+    """One test, then its result."""
+    say(f"3/3  a master and {options.workers} workers: {options.users} users for {options.seconds} s")
+    run_name = f"{time.strftime('%Y%m%d-%H%M%S')}_{options.dataset}_{options.model}"
+    swarm = processes.start(
+        "the swarm", locust_command("--headless", *swarm_arguments(options, host), "--run-name", run_name)
+    )
+    result = read_result(options.results, run_name, wait_for(swarm))
+    print_result(result)
+    return result.exit_code
+
+
+def print_result(result: RunResult) -> None:
+    """The table, and where the files are."""
+    if result.summary is None:
+        raise CommandError("The swarm ended without a result; its message is above.", result.exit_code or 4)
+    print("\n" + format_table([RESULT_HEADS, result_cells(result.summary)]))
+    print(
+        f"\nHTML report  {result.folder / 'locust.html'}\nAll files    {result.folder}/\nServer log   {result.folder.parent.parent / 'logs' / 'server.log'}"
+    )
+
+
+def run_with_ui(processes: Processes, options: argparse.Namespace, host: str) -> int:
+    """The web UI until Ctrl-C."""
+    say(f"3/3  web UI at http://127.0.0.1:{options.web_port} with {options.workers} workers; Ctrl-C stops everything")
+    swarm = processes.start("the swarm", locust_command(*swarm_arguments(options, host)))
+    return wait_for(swarm)
+
+
+def say(text: str) -> None:
+    """A step, at once, also when the output is a file."""
+    print(f"\n=== {text}", flush=True)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    try:
+        return run_demo(parse_arguments(args))
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""scripts/start.sh test: datasets × models × runs against one server, each a run of the swarm, then one table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from swarm_cli.processes import CommandError, Processes
+from swarm_cli.runs import RESULT_HEADS, RunResult, format_table, locust_command, read_result, result_cells, wait_for
+
+DATASETS = ("credit_card_transactions", "diabetic", "healthcare-dataset-stroke", "UNSW_NB15_merged")
+MODELS = ("catboost", "lgbm", "xgboost")
+SPLIT_FOLDERS = (Path("locust/test_files/splits"), Path("experiment-results/splits"))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be run."""
+
+    datasets: tuple[str, ...]
+    models: tuple[str, ...]
+    runs: int
+
+
+def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """Our arguments, and those behind `--`, which go to Locust as they are."""
+    args = sys.argv[1:] if args is None else args
+    own, _, for_locust = _partition(args)
+    parser = argparse.ArgumentParser(
+        prog="scripts/start.sh test",
+        description="Load-tests HOST with every chosen dataset and model. On a terminal it asks which; without one, or "
+        "with the options below, it asks nothing. WORKERS sets the number of workers (default: one per core). "
+        "What stands behind -- goes to Locust.",
+    )
+    parser.add_argument("host", metavar="HOST", help="such as http://127.0.0.1:8000")
+    parser.add_argument("users", metavar="USERS")
+    parser.add_argument("spawn_rate", metavar="SPAWN_RATE", help="users started per second")
+    parser.add_argument("duration", metavar="DURATION", help="of each run, such as 30s or 2m")
+    parser.add_argument("log_level", metavar="LOGLEVEL", nargs="?", default=None, help="default: INFO")
+    parser.add_argument("--dataset", help="comma-separated names, or all")
+    parser.add_argument("--model", help="comma-separated names, or all")
+    parser.add_argument("--runs", help="runs of each pair")
+    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for results")
+    return parser.parse_args(own), for_locust
+
+
+def _partition(args: list[str]) -> tuple[list[str], bool, list[str]]:
+    if "--" not in args:
+        return args, False, []
+    at = args.index("--")
+    return args[:at], True, args[at + 1 :]
+
+
+def known_datasets(results: Path) -> tuple[str, ...]:
+    """Datasets that have an X_test.parquet: the four of the project first, then the user's own."""
+    found = {
+        path.parent.name
+        for folder in (*SPLIT_FOLDERS[:1], results / "splits")
+        for path in folder.glob("*/X_test.parquet")
+    }
+    return tuple(name for name in DATASETS if name in found) + tuple(sorted(found - set(DATASETS)))
+
+
+def make_plan(options: argparse.Namespace, ask: Callable[[str], str] | None) -> Plan:
+    """The plan from options, else from questions when `ask` is given, else all × all × 1. Raises CommandError."""
+    datasets = known_datasets(options.results)
+    if not datasets:
+        raise CommandError(
+            f"No dataset was found: no <dataset>/X_test.parquet in {SPLIT_FOLDERS[0]} nor in {options.results / 'splits'}."
+            "\n  What to do: make the data with `scripts/start.sh train`, or put your own splits there."
+        )
+    defaults = (("dataset", "all"), ("model", "all"), ("runs", "1"))
+    choices = {"dataset": ", ".join(datasets), "model": ", ".join(MODELS), "runs": "a whole number"}
+    answers: dict[str, str] = {}
+    for key, default in defaults:
+        given = getattr(options, key)
+        if given is None and ask is not None:
+            given = ask(f"{key} ({choices[key]}) [{default}]: ").strip()
+        answers[key] = given or default
+    return Plan(
+        _choose(answers["dataset"], datasets, "dataset", datasets),
+        _choose(answers["model"], MODELS, "model", None),
+        _positive(answers["runs"]),
+    )
+
+
+def _choose(answer: str, all_of_them: tuple[str, ...], what: str, allowed: tuple[str, ...] | None) -> tuple[str, ...]:
+    if answer == "all":
+        return all_of_them
+    chosen = tuple(part.strip() for part in answer.split(",") if part.strip())
+    unknown = [name for name in chosen if allowed is not None and name not in allowed]
+    if unknown or not chosen:
+        raise CommandError(
+            f"Unknown {what}: {', '.join(unknown) or answer!r}.\n  Expected: all, or some of {', '.join(all_of_them)}."
+        )
+    return chosen
+
+
+def _positive(answer: str) -> int:
+    if not answer.isdecimal() or int(answer) < 1:
+        raise CommandError(f"The number of runs is {answer!r}.\n  Expected: a whole number of at least 1.")
+    return int(answer)
+
+
+def run_matrix(plan: Plan, options: argparse.Namespace, for_locust: list[str]) -> list[RunResult]:
+    """Runs all of the plan, one after the other; a failed run does not end the others, a wrong setting does."""
+    todo = [(d, m, n) for d in plan.datasets for m in plan.models for n in range(1, plan.runs + 1)]
+    results: list[RunResult] = []
+    with Processes() as processes:
+        for position, (dataset, model, number) in enumerate(todo, start=1):
+            print(f"\n=== {position}/{len(todo)}  {dataset} × {model}, run {number} of {plan.runs}", flush=True)
+            run_name = f"{time.strftime('%Y%m%d-%H%M%S')}_{dataset}_{model}"
+            arguments = [
+                "--headless", "--host", options.host, "--users", options.users, "--spawn-rate", options.spawn_rate,
+                "--run-time", options.duration, "--dataset-name", dataset, "--model", model,
+                "--results", str(options.results), "--run-name", run_name,
+            ]  # fmt: skip
+            if options.log_level:
+                arguments += ["--loglevel", options.log_level]
+            swarm = processes.start("the swarm", locust_command(*arguments, *for_locust))
+            result = read_result(options.results, run_name, wait_for(swarm))
+            if result.summary is None:
+                raise CommandError(
+                    f"The run ended with code {result.exit_code} and without a result; its message is above.",
+                    result.exit_code or 4,
+                )
+            results.append(result)
+            print("\n" + format_table([RESULT_HEADS, result_cells(result.summary)]), flush=True)
+    return results
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point; the exit code is the worst of all runs."""
+    options, for_locust = parse_arguments(args)
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and "CI" not in os.environ
+    try:
+        plan = make_plan(options, input if is_terminal else None)
+        results = run_matrix(plan, options, for_locust)
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, EOFError):
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    rows = [RESULT_HEADS, *(result_cells(result.summary) for result in results if result.summary)]
+    print(f"\n=== {len(results)} runs\n\n{format_table(rows)}")
+    print(f"\nAll rows: {options.results / 'run_table.csv'}   Runs: {options.results / 'runs'}/")
+    return max(result.exit_code for result in results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
