@@ -1,0 +1,272 @@
+"""Latencies in, percentiles out: HdrHistogram's layout with 3 significant digits from 1 µs to 10 min.
+
+Buckets are 1 µs wide below 2,048 µs and at most 1/1,024 of their value above. Count, sum, minimum and maximum are kept
+exactly, in ns, beside the buckets; adding histograms is exact and in any order gives the same histogram.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from inference_swarm.errors import ProtocolError
+from inference_swarm.measure.counts_codec import Counts, decode_counts, encode_counts
+
+SIGNIFICANT_DIGITS = 3
+LOWEST_US = 1
+HIGHEST_US = 600_000_000
+WIRE_VERSION = 1
+
+# HdrHistogram: 2,048 sub-buckets hold 3 digits; 20 doublings of them reach 10 min; each after the first adds a half.
+_HALF = 1024
+BUCKET_COUNT = 21 * _HALF
+_INDEX = np.arange(BUCKET_COUNT, dtype=np.int64)
+_DOUBLING = np.maximum(_INDEX // _HALF - 1, 0)
+LOWEST_IN_BUCKET_US: Counts = (_INDEX - _DOUBLING * _HALF) << _DOUBLING
+HIGHEST_IN_BUCKET_US: Counts = LOWEST_IN_BUCKET_US + (1 << _DOUBLING) - 1
+_MIDDLE_US = (LOWEST_IN_BUCKET_US + HIGHEST_IN_BUCKET_US) / 2
+# The exponent and the first 10 mantissa bits of a double are the bucket, up to this constant: one shift per sample.
+_MANTISSA_SHIFT = 52 - 10
+_EXPONENT_OFFSET = (1023 + 9) * _HALF
+
+
+def bucket_of_ns(values_ns: Counts) -> Counts:
+    """The bucket of each latency, rounded to the nearest µs; what lies outside 0 to 10 min goes to the nearest end."""
+    us = (np.clip(values_ns, 0, HIGHEST_US * 1000) + 500) / 1000.0
+    return np.where(us < _HALF, us.astype(np.int64), (us.view(np.int64) >> _MANTISSA_SHIFT) - _EXPONENT_OFFSET)
+
+
+TOP_BUCKET = int(bucket_of_ns(np.array([HIGHEST_US * 1000]))[0])
+
+
+@dataclass(frozen=True, slots=True)
+class PercentilePoint:
+    """One point of a latency-by-percentile plot: `percentile` of all samples took at most `value_us`."""
+
+    percentile: float
+    value_us: float
+    count_at_or_below: int
+
+
+class Histogram:
+    """Latencies of one kind; percentiles, mean and the like are NaN while it is empty."""
+
+    __slots__ = ("_max_ns", "_min_ns", "_sum_ns", "count", "counts", "saturated")
+
+    def __init__(self) -> None:
+        self.counts: Counts = np.zeros(BUCKET_COUNT, dtype=np.int64)
+        self.count = 0
+        self.saturated = 0
+        self._sum_ns = 0
+        self._min_ns = 0
+        self._max_ns = 0
+
+    def record_ns(self, values_ns: npt.NDArray[np.int64] | Sequence[int]) -> None:
+        """Fold a batch of latencies in; measured 8 to 36 ns a sample in batches of 10,000 and 1,000."""
+        values = np.asarray(values_ns, dtype=np.int64)
+        if not values.size:
+            return
+        lowest, highest = max(0, int(values.min())), max(0, int(values.max()))
+        if int(values.min()) < 0:
+            values = np.maximum(values, 0)
+        folded = np.bincount(bucket_of_ns(values))
+        self.counts[: folded.size] += folded
+        self.saturated += int(np.count_nonzero(values > HIGHEST_US * 1000)) if highest > HIGHEST_US * 1000 else 0
+        fits_int64 = highest * values.size < 1 << 63
+        total_ns = int(values.sum()) if fits_int64 else sum(values.tolist())
+        self._add_exact(values.size, total_ns, lowest, highest)
+
+    def record_us(self, value_us: float) -> None:
+        """Record one latency; for single values, not for the hot path."""
+        self.record_ns(np.array([round(value_us * 1000)], dtype=np.int64))
+
+    def add(self, other: Histogram) -> None:
+        """Merge another histogram into this one."""
+        if other.count:
+            self.counts += other.counts
+            self.saturated += other.saturated
+            self._add_exact(other.count, other._sum_ns, other._min_ns, other._max_ns)
+
+    def _add_exact(self, count: int, sum_ns: int, min_ns: int, max_ns: int) -> None:
+        self._min_ns = min(self._min_ns, min_ns) if self.count else min_ns
+        self._max_ns = max(self._max_ns, max_ns)
+        self._sum_ns += sum_ns
+        self.count += count
+
+    def copy(self) -> Histogram:
+        """An independent histogram of the same samples."""
+        twin = Histogram()
+        twin.add(self)
+        return twin
+
+    @property
+    def min_us(self) -> float:
+        return self._min_ns / 1000 if self.count else math.nan
+
+    @property
+    def max_us(self) -> float:
+        return self._max_ns / 1000 if self.count else math.nan
+
+    @property
+    def mean_us(self) -> float:
+        return self._sum_ns / self.count / 1000 if self.count else math.nan
+
+    @property
+    def sum_us(self) -> float:
+        return self._sum_ns / 1000
+
+    @property
+    def stddev_us(self) -> float:
+        """Of the buckets' middles, as HdrHistogram does it, so that it does not depend on how samples were split."""
+        if not self.count:
+            return math.nan
+        used = np.flatnonzero(self.counts)
+        weights, middles = self.counts[used], _MIDDLE_US[used]
+        mean = float(weights @ middles) / self.count
+        return math.sqrt(float(weights @ (middles - mean) ** 2) / self.count)
+
+    def percentile_us(self, percentile: float) -> float:
+        """The smallest latency that at least `percentile` per cent of the samples do not exceed (nearest rank)."""
+        return self.percentiles_us([percentile])[0]
+
+    def percentiles_us(self, percentiles: Sequence[float]) -> list[float]:
+        """Several percentiles in one pass; each is the highest value of its bucket, kept within minimum and maximum."""
+        wanted = np.asarray(percentiles, dtype=np.float64)
+        if not np.all((wanted >= 0) & (wanted <= 100)):
+            raise ValueError(f"percentiles lie between 0 and 100, got {list(percentiles)}")
+        if not self.count:
+            return [math.nan] * wanted.size
+        # 99.9 % of 1,000 is rank 999, not the 1,000 that ceil(999.0000000000001) makes of it.
+        ranks = np.clip(np.ceil(wanted / 100 * self.count * (1 - 1e-14)), 1, self.count)
+        cumulative = np.cumsum(self.counts)
+        values = HIGHEST_IN_BUCKET_US[np.searchsorted(cumulative, ranks)]
+        clipped = np.clip(values.astype(np.float64), self.min_us, self.max_us)
+        clipped[ranks == self.count] = self.max_us
+        return [float(value) for value in clipped]
+
+    def count_at_or_below_us(self, value_us: float) -> int:
+        """How many samples lie in the buckets up to the one that holds `value_us`."""
+        if value_us < 0:
+            return 0
+        bucket = int(bucket_of_ns(np.array([min(value_us, HIGHEST_US) * 1000], dtype=np.int64))[0])
+        return int(self.counts[: bucket + 1].sum())
+
+    def percentile_distribution(self, ticks_per_half_distance: int = 5) -> list[PercentilePoint]:
+        """Points for a plot over a log scale of 1/(1-p): so many ticks each time the distance to 100 % halves."""
+        if not self.count:
+            return []
+        halvings = max(1, math.ceil(math.log2(self.count)) + 1)
+        steps = np.arange(halvings * ticks_per_half_distance)
+        distance = 0.5 ** (steps // ticks_per_half_distance)
+        wanted = 100 * (1 - distance * (1 - 0.5 * (steps % ticks_per_half_distance) / ticks_per_half_distance))
+        wanted = np.append(wanted[wanted < 100 * (1 - 0.5 / self.count)], 100.0)
+        below = np.clip(np.ceil(wanted / 100 * self.count * (1 - 1e-14)), 1, self.count)
+        values = self.percentiles_us([float(percentile) for percentile in wanted])
+        points = zip(wanted.tolist(), values, below.tolist(), strict=True)
+        return [PercentilePoint(percentile, value, int(count)) for percentile, value, count in points]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return self._exact() == other._exact() and bool(np.array_equal(self.counts, other.counts))
+
+    def __repr__(self) -> str:
+        p50, p99 = self.percentiles_us([50, 99])
+        return f"Histogram(count={self.count}, p50={p50:g} us, p99={p99:g} us, max={self.max_us:g} us)"
+
+    def _exact(self) -> tuple[int, int, int, int, int]:
+        return (self.count, self.saturated, self._sum_ns, self._min_ns, self._max_ns)
+
+    def to_wire(self) -> dict[str, object]:
+        """A dict for msgpack, about 1 to 3 KB; `from_wire` reads it."""
+        return {
+            "version": WIRE_VERSION,
+            "count": self.count,
+            "saturated": self.saturated,
+            "sum_ns": str(self._sum_ns),  # may outgrow the 64 bits that msgpack has
+            "min_ns": self._min_ns,
+            "max_ns": self._max_ns,
+            "counts": zlib.compress(encode_counts(self.counts), 1),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: object) -> Self:
+        """Read what `to_wire` wrote; raises ProtocolError for anything that does not add up."""
+        count, saturated, sum_ns, min_ns, max_ns, payload = _read_fields(wire)
+        unpacker = zlib.decompressobj()
+        try:
+            words = unpacker.decompress(payload, BUCKET_COUNT * 8)
+        except zlib.error as error:
+            raise ProtocolError(f"histogram counts cannot be unpacked: {error}", expected="zlib data") from error
+        if not unpacker.eof:
+            raise ProtocolError("histogram counts are cut off or too long", expected="one whole zlib stream")
+        return cls.from_parts(decode_counts(words, BUCKET_COUNT), saturated, sum_ns, min_ns, max_ns, count=count)
+
+    @classmethod
+    def from_counts(cls, counts: Counts) -> Self:
+        """A histogram of which only the buckets are known; its minimum, maximum and mean are those of the buckets."""
+        used = np.flatnonzero(counts)
+        if not used.size:
+            return cls()
+        low_ns, high_ns = int(LOWEST_IN_BUCKET_US[used[0]]) * 1000, int(HIGHEST_IN_BUCKET_US[used[-1]]) * 1000
+        high_ns = min(high_ns, HIGHEST_US * 1000)
+        middles_ns = np.clip(_MIDDLE_US[used] * 1000, low_ns, high_ns).tolist()
+        sum_ns = sum(count * int(middle) for count, middle in zip(counts[used].tolist(), middles_ns, strict=True))
+        return cls.from_parts(counts, 0, sum_ns, low_ns, high_ns)
+
+    @classmethod
+    def from_parts(
+        cls, counts: Counts, saturated: int, sum_ns: int, min_ns: int, max_ns: int, *, count: int | None = None
+    ) -> Self:
+        """Put a histogram together from its parts; raises ProtocolError when they contradict each other."""
+        histogram = cls()
+        histogram.counts = counts
+        histogram.saturated, histogram._sum_ns, histogram._min_ns, histogram._max_ns = saturated, sum_ns, min_ns, max_ns
+        histogram.count = int(counts.sum())
+        if count is not None and count != histogram.count:
+            raise ProtocolError(f"histogram says {count} samples and holds {histogram.count}", expected="the same")
+        used = np.flatnonzero(counts)
+        ends = bucket_of_ns(np.array([min_ns, max_ns])).tolist() if used.size else []
+        is_sound = (
+            ends == [used[0], used[-1]]
+            and min_ns * histogram.count <= sum_ns <= max_ns * histogram.count
+            and saturated <= counts[TOP_BUCKET]
+            and (saturated > 0) == (max_ns > HIGHEST_US * 1000)
+            if used.size
+            else not any((saturated, sum_ns, min_ns, max_ns))
+        )
+        if not is_sound:
+            raise ProtocolError(
+                f"histogram minimum {min_ns} ns, maximum {max_ns} ns, sum {sum_ns} ns and {saturated} saturated "
+                "samples contradict its buckets",
+                expected="figures of the same samples",
+            )
+        return histogram
+
+
+def _read_fields(wire: object) -> tuple[int, int, int, int, int, bytes]:
+    if not isinstance(wire, dict):
+        raise ProtocolError(f"a histogram is a {type(wire).__name__}", expected="a dict made by Histogram.to_wire")
+    if wire.get("version") != WIRE_VERSION:
+        raise ProtocolError(
+            f"histogram of version {wire.get('version')!r}",
+            expected=f"version {WIRE_VERSION}",
+            action="run the same release of inference-swarm on master and workers",
+        )
+    numbers = [wire.get(field) for field in ("count", "saturated", "min_ns", "max_ns")]
+    for number in numbers:
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
+            raise ProtocolError(f"a histogram figure is {number!r}", expected="a whole number below 2^63")
+    total, payload = wire.get("sum_ns"), wire.get("counts")
+    if not isinstance(total, str) or not total.isascii() or not total.isdigit() or len(total) > 40:
+        raise ProtocolError(f"histogram sum is {total!r}"[:120], expected="a whole number of ns as a string of digits")
+    if not isinstance(payload, bytes):
+        raise ProtocolError(f"histogram counts are a {type(payload).__name__}", expected="bytes")
+    count, saturated, min_ns, max_ns = (int(number) for number in numbers if isinstance(number, int))
+    return count, saturated, int(total), min_ns, max_ns, payload
