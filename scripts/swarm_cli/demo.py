@@ -16,8 +16,8 @@ def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
     """The options of the demo."""
     parser = argparse.ArgumentParser(
         prog="scripts/start.sh demo",
-        description="Train what is missing, start the reference server, a master and workers on loopback, load-test it, "
-        "print the result, stop everything.",
+        description="Train what is missing, start the reference server, a master and workers on loopback, "
+        "load-test it, print the result, stop everything.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--ui", action="store_true", help="leave the web UI open instead of running a test at once")
@@ -90,9 +90,7 @@ def print_result(result: RunResult) -> None:
     if result.summary is None:
         raise CommandError("The swarm ended without a result; its message is above.", result.exit_code or 4)
     print("\n" + format_table([RESULT_HEADS, result_cells(result.summary)]))
-    print(
-        f"\nHTML report  {result.folder / 'locust.html'}\nAll files    {result.folder}/\nServer log   {result.folder.parent.parent / 'logs' / 'server.log'}"
-    )
+    print(f"\nHTML report  {result.folder / 'locust.html'}\nAll files    {result.folder}/")
 
 
 def run_with_ui(processes: Processes, options: argparse.Namespace, host: str) -> int:

@@ -15,7 +15,7 @@ from swarm_cli.runs import RESULT_HEADS, RunResult, format_table, locust_command
 
 DATASETS = ("credit_card_transactions", "diabetic", "healthcare-dataset-stroke", "UNSW_NB15_merged")
 MODELS = ("catboost", "lgbm", "xgboost")
-SPLIT_FOLDERS = (Path("locust/test_files/splits"), Path("experiment-results/splits"))
+OWN_SPLITS = Path("locust/test_files/splits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Plan:
 def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """Our arguments, and those behind `--`, which go to Locust as they are."""
     args = sys.argv[1:] if args is None else args
-    own, _, for_locust = _partition(args)
+    own, for_locust = _partition(args)
     parser = argparse.ArgumentParser(
         prog="scripts/start.sh test",
         description="Load-tests HOST with every chosen dataset and model. On a terminal it asks which; without one, or "
@@ -49,19 +49,17 @@ def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, 
     return parser.parse_args(own), for_locust
 
 
-def _partition(args: list[str]) -> tuple[list[str], bool, list[str]]:
+def _partition(args: list[str]) -> tuple[list[str], list[str]]:
     if "--" not in args:
-        return args, False, []
+        return args, []
     at = args.index("--")
-    return args[:at], True, args[at + 1 :]
+    return args[:at], args[at + 1 :]
 
 
 def known_datasets(results: Path) -> tuple[str, ...]:
     """Datasets that have an X_test.parquet: the four of the project first, then the user's own."""
     found = {
-        path.parent.name
-        for folder in (*SPLIT_FOLDERS[:1], results / "splits")
-        for path in folder.glob("*/X_test.parquet")
+        path.parent.name for folder in (OWN_SPLITS, results / "splits") for path in folder.glob("*/X_test.parquet")
     }
     return tuple(name for name in DATASETS if name in found) + tuple(sorted(found - set(DATASETS)))
 
@@ -71,8 +69,8 @@ def make_plan(options: argparse.Namespace, ask: Callable[[str], str] | None) -> 
     datasets = known_datasets(options.results)
     if not datasets:
         raise CommandError(
-            f"No dataset was found: no <dataset>/X_test.parquet in {SPLIT_FOLDERS[0]} nor in {options.results / 'splits'}."
-            "\n  What to do: make the data with `scripts/start.sh train`, or put your own splits there."
+            f"No dataset was found: no <dataset>/X_test.parquet in {OWN_SPLITS} "
+            f"nor in {options.results / 'splits'}.\n  What to do: make the data with `scripts/start.sh train`, or put your own splits there."
         )
     defaults = (("dataset", "all"), ("model", "all"), ("runs", "1"))
     choices = {"dataset": ", ".join(datasets), "model": ", ".join(MODELS), "runs": "a whole number"}

@@ -1,0 +1,74 @@
+"""The folder of one run: its name, and files that are whole or absent, never half-written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from inference_swarm.errors import SettingProblem
+
+RUNS = "runs"
+
+
+def run_folder_name(started_local: str, dataset: str, model: str) -> str:
+    """`<time>_<dataset>_<model>`, of characters that every file system takes."""
+    parts = (started_local, dataset or "data", model or "any")
+    return "_".join(re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-.") or "x" for part in parts)
+
+
+def make_run_folder(results: Path, name: str) -> Path:
+    """A new folder below `results`/runs; `name`-2, `name`-3 … when it exists. Raises SettingProblem."""
+    if Path(name).name != name or name in (".", ".."):
+        raise SettingProblem(f"--run-name is {name!r}", expected="one folder name, without slashes")
+    number = 1
+    while True:
+        folder = results / RUNS / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise SettingProblem(
+                f"the results folder {folder} cannot be made: {error.strerror}",
+                expected="a folder that this process may write to",
+                action="choose another with --results or mend its permissions",
+            ) from error
+        else:
+            return folder
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes beside, then renames: a reader sees the old file or the new one."""
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Indented JSON; NaN is refused, since it is not JSON."""
+    write_whole(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+RUN_TABLE = "run_table.csv"
+RUN_TABLE_COLUMNS: Sequence[str] = (
+    "run", "dataset", "model", "method", "users", "requests", "failures", "rate_rps", "p50_us", "p95_us", "p99_us",
+    "workers",
+)  # fmt: skip
+
+
+def append_to_run_table(results: Path, row: Mapping[str, Any]) -> None:
+    """One line for a run, below the heads that the first run writes."""
+    path = results / RUN_TABLE
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, RUN_TABLE_COLUMNS)
+        if file.tell() == 0:
+            writer.writeheader()
+        writer.writerow({column: row[column] for column in RUN_TABLE_COLUMNS})

@@ -1,0 +1,18 @@
+"""What Locust runs: `locust -f locust/locustfile.py`. README.md has the commands, docs/architecture.md the picture.
+
+Subclass InferenceUser, or write any other User, in a locustfile of your own to change the scenario.
+"""
+
+import locust  # first: it makes the standard library cooperative  # isort: skip
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from inference_swarm import wiring
+from inference_swarm.load.user import InferenceUser
+
+__all__ = ["InferenceUser"]
+
+wiring.attach(locust.events, config_file=Path(__file__).resolve().parent / "config.json")
