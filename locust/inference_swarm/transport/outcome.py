@@ -1,0 +1,63 @@
+"""What became of one attempt: the one record from the connection to the report.
+
+Knows no socket and no clock; all instants are monotonic nanoseconds that the caller read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorKind(StrEnum):
+    """The phase in which an attempt failed; the same words in the statistics, the report and the documents."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    TLS = "tls"
+    SEND = "send"
+    RECEIVE = "receive"
+    TIMEOUT = "timeout"
+    PROTOCOL = "protocol"
+    STATUS = "status"
+    ANSWER = "answer"
+
+
+class AttemptError(Exception):
+    """The error of a failed attempt as Locust's `request` event carries it.
+
+    Its text is what groups failures in Locust's table, so it holds nothing that differs from attempt to attempt.
+    """
+
+    def __init__(self, kind: ErrorKind, detail: str) -> None:
+        super().__init__(f"{kind.value}: {detail}")
+        self.kind = kind
+        self.detail = detail
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One attempt. An instant that was never reached is 0; `error` is None when the attempt succeeded."""
+
+    intended_ns: int
+    sent_ns: int
+    first_byte_ns: int
+    done_ns: int
+    sent_bytes: int
+    received_bytes: int
+    body_bytes: int
+    status: int
+    error: AttemptError | None = None
+
+    @property
+    def latency_ns(self) -> int:
+        """From the intended instant."""
+        return self.done_ns - self.intended_ns
+
+    @property
+    def service_ns(self) -> int:
+        """From the send; an attempt that never got as far has the time since it was intended."""
+        return self.done_ns - (self.sent_ns or self.intended_ns)

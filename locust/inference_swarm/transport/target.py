@@ -1,0 +1,180 @@
+"""The server under test: its URL, the request head, and bodies to whole requests. Pure.
+
+In: the host setting, what selects the model, Arrow bodies. Out: `Target` and bytes ready to send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode, urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from inference_swarm.errors import SettingProblem
+
+INVOCATION_PATH = "/invocation"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+# RFC 9110: a field name is a token; a value holds no control characters but the tab.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_OURS = {"content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer"}
+_EXAMPLE = "an address such as http://model-server:8080 or https://models.example.org"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go. `path` is the request target with its query; `name` is what the statistics call it."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    name: str
+
+    @property
+    def is_tls(self) -> bool:
+        return self.scheme == "https"
+
+    @property
+    def authority(self) -> str:
+        """Host and, unless it is the scheme's own, port, as the Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def parse_target(
+    host_url: str | None,
+    *,
+    method: str | None = None,
+    dataset: str | None = None,
+    model: str | None = None,
+) -> Target:
+    """The target of a host setting; the query has `method`, `dataset` and `model`, each only when set.
+
+    A path in the host setting is kept as a prefix. Raises SettingProblem.
+    """
+    if not host_url or not host_url.strip():
+        raise SettingProblem(
+            "No host is set.", expected=_EXAMPLE, action="Set --host, LOCUST_HOST or host in config.json."
+        )
+    host_url = host_url.strip()
+
+    def problem(why: str) -> SettingProblem:
+        return SettingProblem(f"The host {host_url!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
+
+    if "://" not in host_url:
+        raise problem("has no scheme")
+    try:
+        parts = urlsplit(host_url)
+        port = parts.port
+    except ValueError as error:
+        raise problem(f"is not a URL: {error}") from None
+    if parts.scheme not in DEFAULT_PORTS:
+        raise problem(f"has the scheme {parts.scheme!r}")
+    if parts.username is not None or parts.password is not None:
+        raise SettingProblem(
+            "The host holds credentials.",
+            expected=_EXAMPLE,
+            action="Send them as a header, for instance Authorization.",
+        )
+    if parts.query or parts.fragment:
+        raise problem("has a query or fragment")
+    if port == 0:
+        raise problem("has the port 0")
+    host = _ascii_host(parts.hostname or "")
+    if not host:
+        raise problem("names no valid host")
+    prefix = parts.path.rstrip("/").removesuffix(INVOCATION_PATH)
+    if re.search(r"[^\x21-\x7e]", prefix):
+        prefix = quote(prefix, safe="/%")
+    selected = {"method": method, "dataset": dataset, "model": model}
+    query = urlencode({key: value for key, value in selected.items() if value}, quote_via=quote)
+    path = prefix + INVOCATION_PATH
+    return Target(
+        scheme=parts.scheme,
+        host=host,
+        port=port or DEFAULT_PORTS[parts.scheme],
+        path=f"{path}?{query}" if query else path,
+        name=path,
+    )
+
+
+def _ascii_host(host: str) -> str:
+    """The host as the wire has it, or nothing when it cannot be one."""
+    if ":" in host:  # urlsplit leaves a colon only in a checked IPv6 literal
+        return host
+    try:
+        ascii_host = host.encode("idna").decode()
+    except UnicodeError:
+        return ""
+    return ascii_host if _HOST_NAME.fullmatch(ascii_host) else ""
+
+
+def request_head(target: Target, headers: Mapping[str, str] | None = None) -> bytes:
+    """The request up to the value of Content-Length, which comes last. Raises SettingProblem for a bad header."""
+    fields = {
+        "Host": target.authority,
+        "User-Agent": "inference-swarm",
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+    }
+    names = {name.lower(): name for name in fields}
+    for name, value in (headers or {}).items():
+        _check_header(name, value)
+        fields[names.get(name.lower(), name)] = value.strip()
+    lines = [
+        f"POST {target.path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in fields.items()),
+        "Content-Length: ",
+    ]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def _check_header(name: str, value: str) -> None:
+    action = "Correct or remove the header."
+    if not _TOKEN.fullmatch(name):
+        raise SettingProblem(f"The header name {name!r} is not valid.", expected="letters, digits and -", action=action)
+    if name.lower() in _OURS:
+        raise SettingProblem(
+            f"The header {name} cannot be set.", expected="a header that does not frame the message", action=action
+        )
+    try:
+        value.encode("latin-1")
+    except UnicodeError:
+        is_latin = False
+    else:
+        is_latin = True
+    if not is_latin or _BAD_VALUE.search(value):
+        raise SettingProblem(
+            f"The value of header {name} holds characters that HTTP does not allow.",
+            expected="printable Latin-1 text on one line",
+            action=action,
+        )
+
+
+def prepare_requests(bodies: pa.Array, head: bytes) -> list[bytes]:
+    """Whole requests, one for each body (binary or large_binary): joined as columns, no loop over rows."""
+    if len(bodies) == 0:
+        return []
+    if bodies.null_count:
+        raise ValueError(f"{bodies.null_count} bodies are null")
+    # 64-bit offsets: the joined bytes of one block may pass 2 GiB where the bodies alone did not
+    wide = pa.large_binary()
+    lengths = pc.cast(pc.cast(pc.binary_length(bodies), pa.large_string()), wide)
+    joined = pc.binary_join_element_wise(
+        pa.scalar(head, wide),
+        lengths,
+        pa.scalar(b"\r\n\r\n", wide),
+        pc.cast(bodies, wide),
+        pa.scalar(b"", wide),
+    )
+    requests: list[bytes] = joined.to_pylist()
+    return requests
