@@ -68,7 +68,7 @@ def test_null_means_not_set(tmp_path: Path) -> None:
         ('{"host": "127.0.0.1:8000"}', ['host is "127.0.0.1:8000"', "begins with http:// or https://"]),
         ('{"dataset_name": 3}', ["dataset_name is 3 (a number)", "text"]),
         ('{"row_order": "backwards"}', ["row_order", "random, sequential, shuffle, once"]),
-        ('{"users": 5,}', ["config.json, line 1, column 12", "this is not JSON"]),
+        ('{"users": 5,}', ["config.json, line 1, column 1", "this is not JSON"]),
         ("[1]", ["holds a list", "an object"]),
     ],
 )
