@@ -1,0 +1,134 @@
+"""A request body in, rows of plain values in column order out; the four body shapes and what may be wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Any, NoReturn
+
+import orjson
+
+from server.errors import RequestProblem
+
+SHAPES = 'one row {"column": value, …}, a list of rows, {"instances": [rows]}, or {"columns": […], "data": [[…]]}'
+_SHOWN = 8
+
+
+def read_rows(body: bytes, names: tuple[str, ...]) -> list[list[Any]]:
+    """Every row's values in the order of `names`; raises RequestProblem with what was found and expected."""
+    document = _parse(body)
+    if isinstance(document, dict):
+        if document.keys() == {"instances"} and "instances" not in names:
+            return _from_list(document["instances"], names, '"instances"')
+        if "columns" in document and "data" in document and document.keys() <= {"columns", "data", "index"}:
+            return _from_split(document["columns"], document["data"], names)
+        return [_from_object(document, names, 0)]
+    if isinstance(document, list):
+        return _from_list(document, names, "the body")
+    raise RequestProblem(422, f"The body is {describe(document)}; expected {SHAPES}.")
+
+
+def describe(value: Any) -> str:
+    """A JSON value in the words of an error message, shortened."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    kind = {bool: "the boolean", int: "the number", float: "the number", str: "the string"}[type(value)]
+    text = json.dumps(value, ensure_ascii=False)
+    return f"{kind} {text if len(text) <= 60 else text[:60] + '…'}"
+
+
+def _parse(body: bytes) -> Any:
+    if not body.strip():
+        raise RequestProblem(400, f"The body is empty; expected JSON: {SHAPES}.")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        _explain_broken_json(body, error)
+
+
+def _explain_broken_json(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
+    if body[:2] == b"\x1f\x8b":
+        raise RequestProblem(415, "The body is compressed with gzip; expected plain JSON without Content-Encoding.")
+    try:
+        json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        pass
+    raise RequestProblem(400, f"The body is not JSON ({error}); it begins with {_beginning(body)}; expected {SHAPES}.")
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise RequestProblem(
+        400, f"The body has the literal {constant}, which JSON does not know; expected null for a missing value."
+    )
+
+
+def _beginning(body: bytes) -> str:
+    text = body[:40].decode("utf-8", errors="replace")
+    return json.dumps(text if len(body) <= 40 else text + "…", ensure_ascii=False)
+
+
+def _from_list(rows: Any, names: tuple[str, ...], where: str) -> list[list[Any]]:
+    if not isinstance(rows, list):
+        raise RequestProblem(422, f"{where} is {describe(rows)}; expected a list of rows.")
+    if not rows:
+        raise RequestProblem(422, f"{where.capitalize()} is an empty list; expected at least one row.")
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise RequestProblem(422, f"Row {number} of {where} is {describe(row)}; expected an object of columns.")
+    return [_from_object(row, names, number) for number, row in enumerate(rows)]
+
+
+def _from_object(row: dict[str, Any], names: tuple[str, ...], number: int) -> list[Any]:
+    if len(row) == len(names):
+        try:
+            return [row[name] for name in names]
+        except KeyError:
+            pass
+    _explain_columns(list(row), names, f"Row {number}")
+
+
+def _from_split(columns: Any, data: Any, names: tuple[str, ...]) -> list[list[Any]]:
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise RequestProblem(422, f'"columns" is {describe(columns)}; expected a list of column names.')
+    if len(set(columns)) != len(columns) or set(columns) != set(names):
+        _explain_columns(columns, names, '"columns"')
+    if not isinstance(data, list):
+        raise RequestProblem(422, f'"data" is {describe(data)}; expected a list of rows, each a list of values.')
+    if not data:
+        raise RequestProblem(422, '"data" is an empty list; expected at least one row.')
+    for number, row in enumerate(data):
+        if not isinstance(row, list) or len(row) != len(columns):
+            found = f"has {len(row)} values" if isinstance(row, list) else f"is {describe(row)}"
+            raise RequestProblem(422, f'Row {number} of "data" {found}; expected a list of {len(columns)} values.')
+    order = [columns.index(name) for name in names]
+    return [[row[position] for position in order] for row in data]
+
+
+def _explain_columns(found: list[str], names: tuple[str, ...], where: str) -> NoReturn:
+    missing = [name for name in names if name not in found]
+    extra = [name for name in dict.fromkeys(found) if name not in names]
+    repeated = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    parts = []
+    if missing:
+        parts.append(f"lacks the column{'s' if len(missing) > 1 else ''} {_listed(missing)}")
+    if extra:
+        hints = [_with_hint(name, missing) for name in extra[:_SHOWN]]
+        rest = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
+        parts.append(f"has the unknown column{'s' if len(extra) > 1 else ''} {', '.join(hints)}{rest}")
+    if repeated:
+        parts.append(f"has {_listed(repeated)} more than once")
+    raise RequestProblem(422, f"{where} {' and '.join(parts)}; expected exactly these {len(names)}: {_listed(names)}.")
+
+
+def _with_hint(name: str, missing: list[str]) -> str:
+    near = difflib.get_close_matches(name, missing, n=1)
+    return f"'{name}' (did you mean '{near[0]}'?)" if near else f"'{name}'"
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

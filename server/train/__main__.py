@@ -1,0 +1,240 @@
+"""`python -m server.train`: makes the splits, trains the models and prints the table of metrics."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from server.errors import SetupError
+from server.models import find_models
+from server.schema import Algorithm, ColumnKind
+from server.train.datasets import RECIPES
+from server.train.fit import Trained, fit
+from server.train.frames import column_kind
+from server.train.metrics import merge_metrics, table
+from server.train.splits import Splits, make_splits, read_splits, write_splits
+from server.train.tables import read_table
+
+_BAD_SETUP = 2
+_MANY_CATEGORIES = 1_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Trains what the options ask for; the return value is the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        _check(options)
+        return _train(options)
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return _BAD_SETUP
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/start.sh train",
+        description="Make train/test splits (parquet) and train CatBoost, LightGBM and XGBoost on them. "
+        "Without --data the rows are SYNTHETIC: generated, seeded data of four published schemas.",
+        epilog="Writes DIR/splits/<dataset>/{X,y}_{train,test}.parquet, DIR/models/<dataset>_<Algo>.* and "
+        "DIR/metrics/all_metrics.csv. Example with a real file: scripts/start.sh train "
+        "--data healthcare-dataset-stroke-data.csv --target stroke --drop-cols id --positive-label 1",
+    )
+    parser.add_argument(
+        "--dataset",
+        action="append",
+        metavar="D",
+        help=f"one of {', '.join(RECIPES)}; several with commas or by repeating (default: all)",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="M",
+        help=f"{', '.join(Algorithm)}; several with commas or by repeating (default: all)",
+    )
+    parser.add_argument(
+        "--rows", type=_positive, metavar="N", help="rows to generate per dataset (default: 5,110 to 16,000)"
+    )
+    parser.add_argument("--seed", type=int, default=42, help="same seed, same data and models (%(default)s)")
+    parser.add_argument("--if-missing", action="store_true", help="keep splits and models that are there already")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("experiment-results"),
+        metavar="DIR",
+        help="folder that everything is written to (%(default)s)",
+    )
+    real = parser.add_argument_group("real data")
+    real.add_argument("--data", type=Path, metavar="FILE", help="CSV or parquet file to train on instead")
+    real.add_argument("--target", metavar="COLUMN", help="the column to predict (2 to 50 classes)")
+    real.add_argument("--drop-cols", default="", metavar="A,B", help="columns that are no features: ids, leaks")
+    real.add_argument(
+        "--positive-label",
+        metavar="V",
+        help="the class whose probability comes last; with more than two classes it is predicted against all "
+        "others, as 1 and 0",
+    )
+    real.add_argument("--test-size", type=_share, default=0.2, metavar="F", help="share of test rows (%(default)s)")
+    real.add_argument("--name", metavar="DATASET", help="name of the dataset (default: the file's name)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = text.replace(",", "").replace("_", "")
+    if not number.isdecimal() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(number)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no share; expected a number between 0 and 1, such as 0.2")
+    return share
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.data is None:
+        for option in ("target", "drop_cols", "positive_label", "name"):
+            if getattr(options, option):
+                raise SetupError(
+                    f"--{option.replace('_', '-')} is given without --data.",
+                    expected="--data FILE together with it; the generated datasets have their own.",
+                    action="name the file, or leave the option out.",
+                )
+        return
+    if options.target is None:
+        raise SetupError(
+            f"--data {options.data} is given without --target.",
+            expected="the name of the column to predict.",
+            action="add --target COLUMN.",
+        )
+    for option in ("dataset", "rows"):
+        if getattr(options, option):
+            raise SetupError(
+                f"--{option} and --data exclude each other.",
+                expected="--dataset and --rows for generated data, --data and --name for a file.",
+                action=f"leave --{option} out.",
+            )
+
+
+def _choose(given: list[str] | None, known: Sequence[str], option: str) -> list[str]:
+    names = [name.strip() for text in given or [] for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in known and name != "all"]
+    if unknown:
+        raise SetupError(
+            f"Unknown {option} '{unknown[0]}'.",
+            expected=f"all or one or more of {', '.join(known)}.",
+            action=f"correct {option}." + (" A real file is given with --data." if option == "--dataset" else ""),
+        )
+    return list(known) if not names or "all" in names else list(dict.fromkeys(names))
+
+
+def _train(options: argparse.Namespace) -> int:
+    algorithms = [Algorithm(name) for name in _choose(options.model, [*Algorithm], "--model")]
+    jobs = _file_job(options) if options.data else _generated_jobs(options)
+    present = find_models(options.results / "models") if options.if_missing else {}
+    wanted = {name: [one for one in algorithms if (name, one) not in present] for name in jobs}
+    total = sum(map(len, wanted.values()))
+    started = time.perf_counter()
+    trained: list[Trained] = []
+    for name, (positive, make) in jobs.items():
+        folder = options.results / "splits" / name
+        splits = read_splits(folder, name, positive) if options.if_missing else None
+        if splits is None:
+            splits = make()
+            write_splits(folder, splits)
+            print(f"{folder}: {len(splits.x_train):,} train and {len(splits.x_test):,} test rows, {splits.source}")
+            _warn_about_identities(splits)
+        for algorithm in wanted[name]:
+            one = fit(splits, algorithm, options.results / "models", options.seed)
+            trained.append(one)
+            print(
+                f"[{len(trained):2}/{total}] {name} {algorithm}: ROC AUC {one.scores.roc_auc:.3f}, "
+                f"accuracy {one.scores.accuracy:.3f}, {one.train_s:.1f} s -> {one.path}",
+                flush=True,
+            )
+    if not trained:
+        print(f"Nothing to train: all {len(jobs) * len(algorithms)} models are in {options.results / 'models'}.")
+        return 0
+    metrics_path = options.results / "metrics" / "all_metrics.csv"
+    rows = merge_metrics(metrics_path, trained)
+    print(f"\n{table(rows)}\n\n{total} models in {time.perf_counter() - started:.1f} s; metrics in {metrics_path}")
+    return 0
+
+
+def _generated_jobs(options: argparse.Namespace) -> dict[str, tuple[str | None, Callable[[], Splits]]]:
+    def make(name: str) -> Splits:
+        recipe = RECIPES[name]
+        rows = options.rows or recipe.default_rows
+        # A dataset's rows do not depend on which others are made with it.
+        rng = np.random.default_rng([options.seed, zlib.crc32(name.encode())])
+        return make_splits(
+            recipe.generate(rows, rng),
+            dataset=name,
+            target=recipe.target,
+            drop=recipe.drop,
+            positive=recipe.positive,
+            test_size=options.test_size,
+            seed=options.seed,
+            source=f"synthetic, {rows:,} rows, seed {options.seed}",
+        )
+
+    names = _choose(options.dataset, list(RECIPES), "--dataset")
+    return {name: (RECIPES[name].positive, lambda name=name: make(name)) for name in names}  # type: ignore[misc]
+
+
+def _file_job(options: argparse.Namespace) -> dict[str, tuple[str | None, Callable[[], Splits]]]:
+    name = options.name or options.data.stem
+    if not name or name.startswith(".") or any(character in name for character in "/\\,&?#%") or name == "all":
+        raise SetupError(
+            f"'{name}' cannot be the name of a dataset.",
+            expected="a name that can be a folder and a query parameter, without / \\ , & ? # %, and not 'all'.",
+            action="give another with --name.",
+        )
+
+    def make() -> Splits:
+        return make_splits(
+            read_table(options.data),
+            dataset=name,
+            target=options.target,
+            drop=tuple(column.strip() for column in options.drop_cols.split(",") if column.strip()),
+            positive=options.positive_label,
+            test_size=options.test_size,
+            seed=options.seed,
+            source=f"file {options.data.name}, seed {options.seed}",
+        )
+
+    return {name: (options.positive_label, make)}
+
+
+def _warn_about_identities(splits: Splits) -> None:
+    rows = len(splits.x_train)
+    for name in splits.x_train.columns:
+        column = splits.x_train[name]
+        kind = column_kind(column)
+        different = column.nunique()
+        if kind is ColumnKind.CATEGORY and different > max(_MANY_CATEGORIES, rows // 2):
+            print(
+                f"Note: column '{name}' has {different:,} different strings in {rows:,} rows. "
+                f"If it names a row or a person, leave it out: --drop-cols {name}",
+                file=sys.stderr,
+            )
+        elif kind is ColumnKind.INTEGER and different == rows and name.lower() in ("id", "index", "unnamed: 0"):
+            print(
+                f"Note: column '{name}' looks like a row number; leave it out with --drop-cols {name}",
+                file=sys.stderr,
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
