@@ -24,4 +24,5 @@ def write_locust_files(environment: Environment, folder: Path) -> None:
         text = io.StringIO(newline="")
         write(csv.writer(text))
         write_whole(folder / f"locust_{name}.csv", text.getvalue())
-    write_whole(folder / "locust.html", get_html_report(environment, show_download_link=False))
+    page: str = get_html_report(environment, show_download_link=False)  # type: ignore[no-untyped-call]
+    write_whole(folder / "locust.html", page)

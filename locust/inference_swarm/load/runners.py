@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-import gevent
 import locust.env
 from locust.dispatch import UsersDispatcher
+from locust.rpc import Message
 from locust.runners import (
     STATE_CLEANUP,
     STATE_INIT,
@@ -23,7 +23,6 @@ from locust.runners import (
     MasterRunner,
     WorkerRunner,
 )
-from locust.rpc import Message
 
 from inference_swarm.errors import SwarmError
 
@@ -169,11 +168,9 @@ class SwarmWorkerRunner(WorkerRunner):
 
 def install_runners() -> None:
     """Locust builds our runners from now on."""
-    locust.env.MasterRunner = SwarmMasterRunner  # type: ignore[misc]
-    locust.env.WorkerRunner = SwarmWorkerRunner  # type: ignore[misc]
-    locust.env.LocalRunner = SwarmLocalRunner  # type: ignore[misc]
-
-
-def call_after(seconds: float, action: Any) -> gevent.Greenlet:
-    """Runs `action` later in its own greenlet."""
-    return gevent.spawn_later(seconds, action)
+    for name, runner in (
+        ("MasterRunner", SwarmMasterRunner),
+        ("WorkerRunner", SwarmWorkerRunner),
+        ("LocalRunner", SwarmLocalRunner),
+    ):
+        setattr(locust.env, name, runner)

@@ -1,0 +1,28 @@
+"""Fixtures for tests with real processes and a real HTTP server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+sys.path.insert(0, str(TESTS))
+
+from recording_server import Recording, recording_server  # noqa: E402
+from swarm_processes import Swarm  # noqa: E402
+
+
+@pytest.fixture
+def recording() -> Iterator[Recording]:
+    with recording_server() as server:
+        yield server
+
+
+@pytest.fixture
+def swarm(tmp_path: Path) -> Iterator[Swarm]:
+    processes = Swarm(tmp_path)
+    yield processes
+    processes.close()

@@ -1,0 +1,92 @@
+"""A real HTTP server on loopback that keeps every request it gets, so that tests can compare counts and rows."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+ANSWER_BODY = b'{"predictions":[0]}'
+
+
+def answer_bytes(status: int = 200, body: bytes = ANSWER_BODY) -> bytes:
+    """A whole answer as most servers send it."""
+    head = f"HTTP/1.1 {status} Any\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@dataclass
+class Recording:
+    """What came in. Read it after the run; `answer` may be replaced before."""
+
+    port: int = 0
+    targets: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    connections: int = 0
+    answer: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
+    delay_s: float = 0.0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def count(self) -> int:
+        return len(self.bodies)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._buffer = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._recording.connections += 1
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while True:
+            head, separator, rest = self._buffer.partition(b"\r\n\r\n")
+            if not separator:
+                return
+            lines = head.split(b"\r\n")
+            length = next((int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")), 0)
+            if len(rest) < length:
+                return
+            self._buffer = rest[length:]
+            self._record(lines[0].split(b" ")[1].decode(), rest[:length])
+
+    def _record(self, target: str, body: bytes) -> None:
+        recording = self._recording
+        recording.targets.append(target)
+        recording.bodies.append(body)
+        recording.times_s.append(time.monotonic())
+        answer = recording.answer(body)
+        if recording.delay_s:
+            asyncio.get_running_loop().call_later(recording.delay_s, self._transport.write, answer)
+        else:
+            self._transport.write(answer)
+
+
+@contextmanager
+def recording_server() -> Iterator[Recording]:
+    """A server in a thread of this process, on a free port of loopback."""
+    recording = Recording()
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(loop.create_server(lambda: _Connection(recording), "127.0.0.1", 0, backlog=1024))
+    recording.port = server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield recording
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)

@@ -1,0 +1,136 @@
+"""Starts the real `locust` command on our locustfile for tests, with files in a folder of the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCUSTFILE = ROOT / "locust" / "locustfile.py"
+OUR_VARIABLES = ("LOCUST_", "SWARM_", "DATASET_NAME", "LOAD_MODEL", "PRED_METHOD", "LOGLEVEL", "WORKERS")
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+    """Polls; fails the test with `what` when the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(0.02)
+
+
+class Swarm:
+    """Real Locust processes of one test; all are ended with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results = folder / "results"
+        self.config = folder / "config.json"
+        self.config.write_text("{}", encoding="utf-8")
+        self.master_port = free_port()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def write_config(self, document: Mapping[str, Any]) -> None:
+        """The config.json that every process of this test reads."""
+        self.config.write_text(json.dumps(document), encoding="utf-8")
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Ours without any setting of the machine, plus `extra`."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(OUR_VARIABLES)}
+        return {**kept, "SWARM_CONFIG": str(self.config), "HOME": str(self.folder), **(extra or {})}
+
+    def run(
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """One `locust` command to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(env),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def start(self, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """A `locust` command in the background, logging to `<name>.log`."""
+        with self.log_file(name).open("ab") as log:
+            process = subprocess.Popen(
+                self.command(*arguments),
+                cwd=self.folder,
+                env=self.environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes[name] = process
+        return process
+
+    def start_master(
+        self, *arguments: str, workers: int, env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """A headless master that waits for so many workers."""
+        return self.start(
+            "master", "--master", "--headless", "--master-bind-host", "127.0.0.1",
+            "--master-bind-port", str(self.master_port), "--expect-workers", str(workers),
+            "--results", str(self.results), *arguments, env=env,
+        )  # fmt: skip
+
+    def start_worker(self, number: int, *arguments: str) -> subprocess.Popen[bytes]:
+        """A worker that joins the master of this test."""
+        return self.start(
+            f"worker-{number}",
+            "--worker",
+            "--master-host",
+            "127.0.0.1",
+            "--master-port",
+            str(self.master_port),
+            *arguments,
+        )
+
+    @staticmethod
+    def command(*arguments: str) -> list[str]:
+        """argv of Locust with our locustfile."""
+        return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *arguments]
+
+    def log_file(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def log(self, name: str) -> str:
+        """What a process has printed so far."""
+        return self.log_file(name).read_text(errors="replace")
+
+    def run_folders(self) -> list[Path]:
+        """Folders of the runs so far, oldest first."""
+        return sorted((self.results / "runs").glob("*"))
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json of the only run."""
+        folders = self.run_folders()
+        assert len(folders) == 1, [folder.name for folder in folders]
+        document: dict[str, Any] = json.loads((folders[0] / "summary.json").read_text(encoding="utf-8"))
+        return document
+
+    def close(self) -> None:
+        """Ends every process of the test."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
