@@ -6,6 +6,7 @@ Knows no clock, socket or Locust. docs/protocol.md has the fields for readers of
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -21,6 +22,7 @@ MOST_ERROR_KINDS = 200
 
 Count = Annotated[int, Field(strict=True, ge=0, le=1 << 62)]
 Figure = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=400)]
 
 
@@ -107,8 +109,8 @@ class Snapshot:
     run_id: Text
     worker: Text
     sequence: Count
-    start_s: Figure
-    end_s: Figure
+    start_s: Seconds
+    end_s: Seconds
     names: Annotated[dict[Text, RequestTally], Field(max_length=MOST_NAMES)] = field(default_factory=dict)
     health: WorkerHealth = field(default_factory=WorkerHealth)
     users: Count = 0
@@ -144,6 +146,29 @@ class Snapshot:
 
 
 _SNAPSHOT = TypeAdapter(Snapshot)
+_TALLIES = TypeAdapter(dict[Text, RequestTally])
+
+
+def write_tallies(tallies: Mapping[str, RequestTally]) -> dict[str, Any]:
+    """Tallies by name as a dict that msgpack can carry."""
+    wire: dict[str, Any] = _TALLIES.dump_python(dict(tallies))
+    return wire
+
+
+def read_tallies(wire: object) -> dict[str, RequestTally]:
+    """Read what `write_tallies` wrote; raises ProtocolError."""
+    try:
+        return _TALLIES.validate_python(wire)
+    except ValidationError as error:
+        raise ProtocolError(f"tallies that cannot be used: {describe_problems(error)}") from error
+
+
+def merge_tallies(tallies: Iterable[RequestTally]) -> RequestTally:
+    """All of them as one new tally."""
+    total = RequestTally()
+    for tally in tallies:
+        total.add(tally)
+    return total
 
 
 def describe_problems(error: ValidationError, limit: int = 5) -> str:

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import random
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference_swarm.errors import ProtocolError
+from inference_swarm.measure.histogram import Histogram
+from inference_swarm.measure.intervals import IntervalSeries
+from inference_swarm.measure.snapshot import RequestTally, Snapshot, WorkerHealth
+from inference_swarm.measure.totals import Applied, SwarmTotals
+
+
+def tally(*latencies_us: float, failed: int = 0) -> RequestTally:
+    histogram = Histogram()
+    histogram.record_ns([round(value * 1000) for value in latencies_us])
+    failures = {"timeout": failed} if failed else {}
+    return RequestTally(len(latencies_us), len(latencies_us) - failed, failures, latency=histogram)
+
+
+def report(worker: str, sequence: int, *latencies_us: float, final: bool = False, name: str = "a") -> Snapshot:
+    names = {name: tally(*latencies_us)} if latencies_us else {}
+    return Snapshot("run", worker, sequence, sequence * 3.0, sequence * 3.0 + 3, names, users=5, is_final=final)
+
+
+def test_snapshots_of_all_workers_add_up() -> None:
+    totals = SwarmTotals("run")
+    for snapshot in (
+        report("w1", 0, 400, 500),
+        report("w2", 0, 600),
+        report("w1", 1, 700, name="b", final=True),
+        report("w2", 1, final=True),
+    ):
+        assert totals.apply(snapshot) is Applied.COUNTED
+    assert {name: tally.sent for name, tally in totals.names.items()} == {"a": 3, "b": 1}
+    assert totals.total().latency.percentiles_us([0, 50, 100]) == [400, 500, 700]
+    assert totals.is_complete
+    assert totals.duration_s == 6
+    assert (totals.workers["w1"].sent, totals.workers["w1"].users) == (3, 0)
+
+
+def test_a_snapshot_that_comes_twice_is_counted_once() -> None:
+    totals = SwarmTotals("run")
+    totals.apply(report("w1", 0, 400))
+    assert totals.apply(report("w1", 0, 400)) is Applied.DUPLICATE
+    assert (totals.total().sent, totals.duplicates) == (1, 1)
+
+
+def test_a_snapshot_of_another_run_is_refused_and_counted() -> None:
+    totals = SwarmTotals("other")
+    assert totals.apply(report("w1", 0, 400)) is Applied.STRAY
+    assert (totals.total().sent, totals.strays, totals.workers) == (0, 1, {})
+
+
+def test_a_lost_report_keeps_the_totals_incomplete_until_it_arrives() -> None:
+    totals = SwarmTotals("run")
+    totals.apply(report("w1", 0, 400))
+    totals.apply(report("w1", 3, 500, final=True))
+    assert totals.incomplete_workers() == {"w1": "2 lost reports (1, 2)"}
+    totals.apply(report("w1", 2, 600))
+    assert totals.apply(report("w1", 2, 600)) is Applied.DUPLICATE
+    totals.apply(report("w1", 1, 700))
+    assert totals.is_complete
+    assert totals.total().sent == 4
+
+
+def test_what_a_worker_owes_is_said_in_words() -> None:
+    totals = SwarmTotals("run")
+    assert not totals.is_complete
+    totals.expect("w1")
+    totals.apply(report("w2", 0, 400))
+    assert totals.incomplete_workers() == {
+        "w1": "never reported",
+        "w2": "no final report (last one ends at 3.0 s)",
+    }
+
+
+def test_a_final_report_overtaken_by_a_later_one_is_no_final() -> None:
+    totals = SwarmTotals("run")
+    totals.apply(report("w1", 0, 400, final=True))
+    assert totals.is_complete
+    totals.apply(report("w1", 1, 400))
+    assert not totals.is_complete
+
+
+def test_a_sequence_number_out_of_all_reason_is_refused() -> None:
+    totals = SwarmTotals("run")
+    with pytest.raises(ProtocolError, match="sent snapshot 1000000 after -1"):
+        totals.apply(report("w1", 10**6))
+    assert totals.workers == {}
+
+
+def test_the_worst_health_of_a_worker_is_kept_and_exhaustion_is_added() -> None:
+    totals = SwarmTotals("run")
+    healths = [
+        WorkerHealth(loop_lag_max_ms=9, cpu_percent=50, ports_exhausted=2),
+        WorkerHealth(loop_lag_max_ms=1, open_files=30, ports_exhausted=1),
+    ]
+    for sequence, health in enumerate(healths):
+        totals.apply(Snapshot("run", "w1", sequence, 0.0, 3.0, health=health))
+    record = totals.workers["w1"]
+    assert record.health == healths[1]
+    assert record.worst_health == WorkerHealth(loop_lag_max_ms=9, cpu_percent=50, open_files=30, ports_exhausted=3)
+
+
+reports = st.lists(
+    st.tuples(st.sampled_from("abc"), st.lists(st.integers(0, 10**6), max_size=5)), min_size=1, max_size=20
+)
+
+
+@given(reports, st.randoms(use_true_random=False), st.lists(st.integers(0, 19), max_size=5), st.integers(0, 20))
+def test_order_duplicates_and_a_restart_of_the_master_change_nothing(
+    sent: list[tuple[str, list[int]]], shuffler: random.Random, again: list[int], restart_at: int
+) -> None:
+    sequences = dict.fromkeys("abc", -1)
+    snapshots = []
+    for worker, latencies in sent:
+        sequences[worker] += 1
+        snapshots.append(report(worker, sequences[worker], *latencies))
+    in_order = SwarmTotals("run")
+    for snapshot in snapshots:
+        in_order.apply(snapshot)
+
+    arriving = snapshots + [snapshots[index] for index in again if index < len(snapshots)]
+    shuffler.shuffle(arriving)
+    shuffled = SwarmTotals("run")
+    for index, snapshot in enumerate(arriving):
+        if index == restart_at:
+            shuffled = SwarmTotals.from_state(msgpack.loads(msgpack.dumps(shuffled.to_state())))
+        shuffled.apply(snapshot)
+    assert shuffled.names == in_order.names
+    assert shuffled.duplicates == len(arriving) - len(snapshots)
+    assert [(i.index, i.names()) for i in shuffled.series.intervals()] == [
+        (i.index, i.names()) for i in in_order.series.intervals()
+    ]
+
+
+def test_saved_totals_of_another_kind_are_refused() -> None:
+    state = SwarmTotals("run").to_state()
+    for change, message in (
+        ({"version": 9}, "version: Input should be less than or equal to 1"),
+        ({"extra": 1}, "extra: Unexpected keyword argument"),
+        ({"series": {}}, "series: Value error"),
+        ({"series": {"width_s": 3.0, "intervals": [{"index": 0}]}}, "series: Value error"),
+    ):
+        with pytest.raises(ProtocolError, match=message):
+            SwarmTotals.from_state(state | change)
+
+
+def test_intervals_hold_the_reports_whose_middle_they_contain() -> None:
+    series = IntervalSeries(width_s=3.0)
+    series.add(Snapshot("run", "w1", 0, 0.0, 3.1, {"a": tally(400, 500)}, users=2))
+    series.add(Snapshot("run", "w2", 0, 0.0, 1.6, {"a": tally(600)}, users=3))
+    series.add(Snapshot("run", "w1", 1, 3.1, 6.1, {"b": tally(700)}))
+    first, second = series.intervals()
+    assert (first.total().sent, sum(first.users.values()), series.start_s(second)) == (3, 5, 3.0)
+    assert first.rate_rps(3) == pytest.approx(3 * 2 / (3.1 + 1.6))
+    assert second.names()["b"].latency.max_us == 700
+
+
+def test_a_long_run_gets_wider_intervals_and_loses_nothing() -> None:
+    series = IntervalSeries(width_s=3.0, most_intervals=10)
+    for sequence in range(101):
+        series.add(report("w1", sequence, 100 + sequence))
+    assert series.width_s == 48
+    assert len(series) == 7
+    assert [interval.total().sent for interval in series.intervals()] == [16] * 6 + [5]
+    assert series.intervals()[-1].total().latency.max_us == 200
