@@ -94,7 +94,7 @@ def _choose(answer: str, all_of_them: tuple[str, ...], what: str, allowed: tuple
     unknown = [name for name in chosen if allowed is not None and name not in allowed]
     if unknown or not chosen:
         raise CommandError(
-            f"Unknown {what}: {', '.join(unknown) or answer!r}.\n  Expected: all, or some of {', '.join(all_of_them)}."
+            f"Unknown {what}: {', '.join(unknown) or 'none given'}.\n  Expected: all, or some of {', '.join(all_of_them)}."
         )
     return chosen
 

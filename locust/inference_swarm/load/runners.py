@@ -161,8 +161,8 @@ class SwarmWorkerRunner(WorkerRunner):
     def _stop_and_rejoin(self) -> None:
         if self.state != STATE_CLEANUP:
             self.stop()
-        self.client.send(Message("client_stopped", None, self.client_id))
-        self.client.send(Message("client_ready", locust.__version__, self.client_id))
+        self.send_message("client_stopped")
+        self.send_message("client_ready", locust.__version__)  # type: ignore[arg-type]
         self.worker_state = STATE_INIT
 
 
