@@ -1,0 +1,154 @@
+"""When an open load wants its requests: a pure function of seed, arrival process and rate over time.
+
+The schedule is cut into cells of 4,096 expected arrivals, each made from (seed, cell) alone, so that anyone can start
+in the middle. Worker i of n plays the arrivals whose number is i modulo n: when workers come and go the shares change
+from an agreed instant on and the schedule stays as it was.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from inference_swarm.load.stages import Floats, Stages
+
+CELL_ARRIVALS = 4096
+NS_PER_S = 1_000_000_000
+
+Offsets = npt.NDArray[np.int64]
+
+
+class ArrivalProcess(StrEnum):
+    """`constant`: evenly spaced at the rate of the moment; `poisson`: independent of each other at that rate."""
+
+    CONSTANT = "constant"
+    POISSON = "poisson"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Intended instants in ns since the start of the run, ascending, and the number that decides whose each is."""
+
+    offsets_ns: Offsets
+    numbers: npt.NDArray[np.int64]
+
+
+class Schedule:
+    """All arrivals of the swarm. The same on every machine for the same process, rate and seed."""
+
+    def __init__(self, process: ArrivalProcess, rate: Stages, seed: int) -> None:
+        self.process = process
+        self.rate = rate
+        self.seed = seed
+        self._kept: dict[int, Arrivals] = {}
+
+    @property
+    def end_ns(self) -> int | None:
+        """The instant after which no arrival is wanted; None when there is no end."""
+        end_s = self.rate.duration_s
+        return None if math.isinf(end_s) else round(end_s * NS_PER_S)
+
+    def between(self, from_ns: int, to_ns: int) -> Arrivals:
+        """Arrivals with from_ns <= instant < to_ns. The last two cells are kept for the next call."""
+        from_s, to_s = from_ns / NS_PER_S, to_ns / NS_PER_S
+        # One arrival more on either side, for the rounding of times to ns.
+        first = max(0, int((self.rate.amount_until(from_s) - 1) // CELL_ARRIVALS))
+        last = int((self.rate.amount_until(to_s) + 1) // CELL_ARRIVALS)
+        parts = []
+        for cell in range(first, last + 1):
+            arrivals = self._cell(cell)
+            low, high = np.searchsorted(arrivals.offsets_ns, [from_ns, to_ns])
+            parts.append((arrivals.offsets_ns[low:high], arrivals.numbers[low:high]))
+        offsets_ns, numbers = zip(*parts, strict=True)
+        return Arrivals(np.concatenate(offsets_ns), np.concatenate(numbers))
+
+    def _cell(self, cell: int) -> Arrivals:
+        if cell not in self._kept:
+            self._kept = {kept: arrivals for kept, arrivals in self._kept.items() if kept == cell - 1}
+            self._kept[cell] = self._make_cell(cell)
+        return self._kept[cell]
+
+    def _make_cell(self, cell: int) -> Arrivals:
+        """Arrivals whose place in operational time (the integral of the rate) lies in this cell."""
+        if self.process is ArrivalProcess.CONSTANT:
+            places = np.arange(CELL_ARRIVALS, dtype=np.float64)
+        else:
+            places = _unit_rate_poisson(self.seed, cell)
+        # A process of rate 1 in operational time has the wanted rate in real time (time rescaling theorem).
+        times_s = self.rate.time_of(cell * CELL_ARRIVALS + places)
+        times_s = times_s[np.isfinite(times_s)]
+        offsets_ns = np.rint(times_s * NS_PER_S).astype(np.int64)
+        # Poisson cells hold some more or fewer than 4,096, so numbers overlap or skip; they only say whose an arrival is.
+        return Arrivals(offsets_ns, np.arange(offsets_ns.size) + cell * CELL_ARRIVALS)
+
+
+def _unit_rate_poisson(seed: int, cell: int) -> Floats:
+    """A Poisson process of rate 1 on [0, CELL_ARRIVALS): sums of exponential gaps from a counter-based generator.
+
+    Raw Philox words, because NumPy promises to keep those but not what its distributions make of them (NEP 19).
+    """
+    generator = np.random.Philox(key=seed, counter=[0, 0, 0, cell])
+    places: Floats = np.zeros(0)
+    while not places.size or places[-1] < CELL_ARRIVALS:
+        words = generator.random_raw(CELL_ARRIVALS + 512)
+        uniform = ((words >> np.uint64(11)) + 1) * 2.0**-53  # (0, 1]: its logarithm is finite
+        start = places[-1] if places.size else 0.0
+        places = np.concatenate([places, start + np.cumsum(-np.log(uniform))])
+    return places[places < CELL_ARRIVALS]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Share `place` (from 0) of `of`: the arrivals with number % of == place. `of` 0 means no arrivals at all."""
+
+    place: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.place < self.of or self.of == self.place == 0):
+            raise ValueError(f"there is no part {self.place} of {self.of}")
+
+    def pick(self, arrivals: Arrivals) -> Offsets:
+        """The intended instants that belong to this part."""
+        return arrivals.offsets_ns[arrivals.numbers % self.of == self.place] if self.of else arrivals.offsets_ns[:0]
+
+
+class Share:
+    """One worker's part of a schedule, played from front to back; `change` gives it another part from an instant on."""
+
+    def __init__(self, schedule: Schedule, part: Part, from_ns: int = 0) -> None:
+        self.schedule = schedule
+        self.position_ns = from_ns
+        self._part = part
+        self._changes: list[tuple[int, Part]] = []
+
+    def change(self, part: Part, from_ns: int) -> int:
+        """Play this part from an instant on, and return the instant at which that really happens.
+
+        All workers must be told the same instant, ahead of what any has taken: a later return value means that this
+        worker took arrivals by its old part that now belong to another.
+        """
+        from_ns = max(from_ns, self.position_ns)
+        self._changes = [change for change in self._changes if change[0] < from_ns]
+        self._changes.append((from_ns, part))
+        return from_ns
+
+    def take(self, until_ns: int) -> Offsets:
+        """My intended instants from where the last call ended up to `until_ns`, in ns since the start of the run."""
+        parts: list[Offsets] = []
+        while self.position_ns < until_ns:
+            while self._changes and self._changes[0][0] <= self.position_ns:
+                self._part = self._changes.pop(0)[1]
+            stop_ns = min(until_ns, self._changes[0][0]) if self._changes else until_ns
+            parts.append(self._part.pick(self.schedule.between(self.position_ns, stop_ns)))
+            self.position_ns = stop_ns
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    @property
+    def is_over(self) -> bool:
+        """The schedule has an end and all of it was taken."""
+        return self.schedule.end_ns is not None and self.position_ns >= self.schedule.end_ns

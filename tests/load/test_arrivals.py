@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from inference_swarm.load.arrivals import CELL_ARRIVALS, NS_PER_S, ArrivalProcess, Part, Schedule, Share
+from inference_swarm.load.stages import Stages, parse_stages
+
+CONSTANT, POISSON = ArrivalProcess.CONSTANT, ArrivalProcess.POISSON
+MINUTE_NS = 60 * NS_PER_S
+
+
+def test_constant_arrivals_are_evenly_spaced_and_exactly_as_many_as_asked() -> None:
+    offsets_ns = Schedule(CONSTANT, Stages.constant(2000, 60), seed=1).between(0, 2 * MINUTE_NS).offsets_ns
+    assert offsets_ns.tolist() == list(range(0, MINUTE_NS, 500_000))
+
+
+def test_poisson_gaps_are_exponential() -> None:
+    offsets_ns = Schedule(POISSON, Stages.constant(2000, 60), seed=1).between(0, MINUTE_NS).offsets_ns
+    assert offsets_ns.size == pytest.approx(120_000, abs=4 * 120_000**0.5)
+    gaps_s = np.diff(offsets_ns) / NS_PER_S
+    assert stats.kstest(gaps_s, stats.expon(scale=1 / 2000).cdf).pvalue > 0.01
+    assert abs(np.corrcoef(gaps_s[1:], gaps_s[:-1])[0, 1]) < 0.01
+    per_second = np.histogram(offsets_ns, bins=60, range=(0, MINUTE_NS))[0]
+    assert 0.5 < per_second.var() / per_second.mean() < 1.7
+
+
+def test_poisson_arrivals_follow_a_ramp() -> None:
+    rate = parse_stages("10s->1000,10s@0,5s@500")
+    times_s = Schedule(POISSON, rate, seed=3).between(0, MINUTE_NS).offsets_ns / NS_PER_S
+    counts = [
+        np.count_nonzero((times_s >= low) & (times_s < high)) for low, high in ((0, 5), (5, 10), (10, 20), (20, 25))
+    ]
+    assert counts[2] == 0
+    for count, expected in zip(counts, (1250, 3750, 0, 2500), strict=True):
+        assert count == pytest.approx(expected, abs=4 * expected**0.5)
+    # By the time rescaling theorem the integral of the rate turns them into a process of rate 1.
+    gaps = np.diff([rate.amount_until(time_s) for time_s in times_s])
+    assert stats.kstest(gaps, stats.expon.cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("process", ArrivalProcess)
+@pytest.mark.parametrize("workers", [1, 2, 3, 7, 50])
+def test_the_shares_of_any_number_of_workers_are_the_whole_schedule(process: ArrivalProcess, workers: int) -> None:
+    schedule = Schedule(process, parse_stages("3s->2000,2s@5000"), seed=9)
+    whole = schedule.between(0, MINUTE_NS).offsets_ns
+    shares = [Share(schedule, Part(place, workers)).take(MINUTE_NS) for place in range(workers)]
+    assert np.array_equal(np.sort(np.concatenate(shares)), whole)
+    sizes = [share.size for share in shares]
+    assert max(sizes) - min(sizes) <= 1 + whole.size // CELL_ARRIVALS
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(ArrivalProcess),
+    st.lists(st.integers(0, 12 * NS_PER_S), max_size=8),
+    st.integers(0, 2**64),
+)
+def test_however_it_is_cut_a_schedule_is_the_same(process: ArrivalProcess, cuts: list[int], seed: int) -> None:
+    def rate() -> Stages:
+        return parse_stages("4s@1000..3000,1s@0,5s@700")
+
+    whole = Schedule(process, rate(), seed).between(0, 12 * NS_PER_S).offsets_ns
+    cut = Schedule(process, rate(), seed)
+    edges = [0, *sorted(cuts), 12 * NS_PER_S]
+    parts = [cut.between(low, high).offsets_ns for low, high in pairwise(edges)]
+    assert np.array_equal(np.concatenate(parts), whole)
+    middle = Schedule(process, rate(), seed).between(6 * NS_PER_S, 12 * NS_PER_S).offsets_ns
+    assert np.array_equal(middle, whole[whole >= 6 * NS_PER_S])
+    assert np.all(np.diff(whole) >= 0)
+
+
+def test_the_seed_decides_the_poisson_schedule() -> None:
+    def first(seed: int) -> list[int]:
+        offsets: list[int] = Schedule(POISSON, Stages.constant(1000), seed).between(0, NS_PER_S).offsets_ns.tolist()
+        return offsets
+
+    assert first(7) == first(7)
+    assert first(7) != first(8)
+    # The schedule of a published seed must not change with a new release of NumPy or of ours.
+    assert first(7)[:3] == [136882, 1356424, 2223692]
+
+
+def test_nothing_is_lost_or_played_twice_when_shares_change_at_an_agreed_instant() -> None:
+    schedule = Schedule(POISSON, Stages.constant(500, 30), seed=2)
+    one, two, three = (Share(schedule, Part(place, 2) if place < 2 else Part(0, 0)) for place in range(3))
+    taken = [share.take(9 * NS_PER_S) for share in (one, two)]
+    joined_ns, left_ns = 10 * NS_PER_S, 20 * NS_PER_S
+    assert [share.change(Part(place, 3), joined_ns) for place, share in enumerate((one, two, three))] == [joined_ns] * 3
+    taken += [share.take(left_ns - NS_PER_S) for share in (one, two, three)]
+    one.change(Part(0, 0), left_ns)
+    two.change(Part(0, 2), left_ns)
+    three.change(Part(1, 2), left_ns)
+    taken += [share.take(MINUTE_NS) for share in (one, two, three)]
+    assert np.array_equal(np.sort(np.concatenate(taken)), schedule.between(0, MINUTE_NS).offsets_ns)
+    assert one.is_over
+    assert taken[-3].max() < left_ns
+
+
+def test_a_change_that_comes_too_late_says_when_it_takes_effect() -> None:
+    share = Share(Schedule(CONSTANT, Stages.constant(10), seed=0), Part(0, 1))
+    share.take(5 * NS_PER_S)
+    assert share.change(Part(1, 2), 3 * NS_PER_S) == 5 * NS_PER_S
+    assert share.take(6 * NS_PER_S).tolist() == [round((5 + n / 10) * NS_PER_S) for n in (1, 3, 5, 7, 9)]
+    assert not share.is_over
+
+
+@pytest.mark.parametrize(("place", "of"), [(2, 2), (-1, 2), (1, 0), (0, -1)])
+def test_a_part_that_does_not_exist_is_refused(place: int, of: int) -> None:
+    with pytest.raises(ValueError, match="no part"):
+        Part(place, of)
