@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from server.errors import RequestProblem, SetupError
+from server.errors import RequestError, SetupError
 from server.models import ServedModel, find_models, load_model
 from server.schema import Algorithm
 
@@ -42,14 +42,14 @@ class Catalog:
         self.models = {(model.schema.dataset, str(model.schema.algorithm)): model for model in models}
 
     def select(self, dataset: str | None, model: str | None) -> ServedModel:
-        """The one model meant; either name may be left out when that leaves only one. Raises RequestProblem."""
+        """The one model meant; either name may be left out when that leaves only one. Raises RequestError."""
         self._check_known("dataset", dataset, {key[0] for key in self.models})
         self._check_known("model", model, {key[1] for key in self.models})
         matching = [key for key in self.models if dataset in (None, key[0]) and model in (None, key[1])]
         if len(matching) == 1:
             return self.models[matching[0]]
         if not matching:
-            raise RequestProblem(
+            raise RequestError(
                 404, f"Model '{model}' of dataset '{dataset}' is not loaded; expected one of {_pairs(self.models)}."
             )
         missing = [
@@ -60,7 +60,7 @@ class Catalog:
             )
             if given is None and len(choices) > 1
         ]
-        raise RequestProblem(
+        raise RequestError(
             422,
             f"{len(matching)} loaded models fit this request; expected the query parameter"
             f"{'s' if len(missing) > 1 else ''} {' and '.join(missing)}.",
@@ -68,17 +68,15 @@ class Catalog:
 
     def _check_known(self, what: str, name: str | None, known: set[str]) -> None:
         if name is not None and name not in known:
-            raise RequestProblem(
+            raise RequestError(
                 404, f"Unknown {what} '{name}'{_hint(name, known)}; expected one of {', '.join(sorted(known))}."
             )
 
 
 def check_method(method: str) -> str:
-    """Raises RequestProblem for a method that is not one of METHODS."""
+    """Raises RequestError for a method that is not one of METHODS."""
     if method not in METHODS:
-        raise RequestProblem(
-            422, f"Unknown method '{method}'{_hint(method, METHODS)}; expected {' or '.join(METHODS)}."
-        )
+        raise RequestError(422, f"Unknown method '{method}'{_hint(method, METHODS)}; expected {' or '.join(METHODS)}.")
     return method
 
 

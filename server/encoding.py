@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from server.errors import RequestProblem
+from server.errors import RequestError
 from server.rows import describe
 from server.schema import Column, ColumnKind
 
@@ -38,7 +38,7 @@ class RowEncoder:
         self._converters = [_converter(column, categories_as_text) for column in columns]
 
     def encode(self, row: list[Any], number: int = 0) -> list[Feature]:
-        """One row's features; raises RequestProblem that names the column, the value and what was expected."""
+        """One row's features; raises RequestError that names the column, the value and what was expected."""
         features: list[Feature] = []
         done = 0
         try:
@@ -46,7 +46,7 @@ class RowEncoder:
                 convert(features, value)
                 done += 1
         except _WrongValueError as error:
-            raise RequestProblem(
+            raise RequestError(
                 422,
                 f"Column '{self._columns[done].name}' of row {number} is {describe(row[done])}; "
                 f"expected {error} or null.",

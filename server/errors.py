@@ -15,7 +15,7 @@ class SetupError(Exception):
         super().__init__("\n  ".join(parts))
 
 
-class RequestProblem(Exception):
+class RequestError(Exception):
     """The sender of a request must act; answered with `status` and the sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:

@@ -100,7 +100,7 @@ class ServedModel:
         self._is_binary = len(schema.classes) == 2
 
     def features(self, body: bytes) -> list[list[Feature]]:
-        """The body's rows as model features; raises RequestProblem."""
+        """The body's rows as model features; raises RequestError."""
         return [self._encoder.encode(row, number) for number, row in enumerate(read_rows(body, self.names))]
 
     def predict(self, rows: list[list[Feature]]) -> list[Label]:
@@ -157,8 +157,7 @@ def _load_lightgbm(path: Path, schema: ModelSchema) -> Predictor:
     booster = lightgbm.Booster(model_file=path)
 
     def predict(rows: list[list[Feature]]) -> npt.NDArray[np.floating[Any]]:
-        answer: npt.NDArray[np.floating[Any]] = booster.predict(np.array(rows, dtype=np.float64), num_threads=1)
-        return answer
+        return np.asarray(booster.predict(np.array(rows, dtype=np.float64), num_threads=1))
 
     return predict
 

@@ -8,14 +8,14 @@ from typing import Any, NoReturn
 
 import orjson
 
-from server.errors import RequestProblem
+from server.errors import RequestError
 
 SHAPES = 'one row {"column": value, …}, a list of rows, {"instances": [rows]}, or {"columns": […], "data": [[…]]}'
 _SHOWN = 8
 
 
 def read_rows(body: bytes, names: tuple[str, ...]) -> list[list[Any]]:
-    """Every row's values in the order of `names`; raises RequestProblem with what was found and expected."""
+    """Every row's values in the order of `names`; raises RequestError with what was found and expected."""
     document = _parse(body)
     if isinstance(document, dict):
         if document.keys() == {"instances"} and "instances" not in names:
@@ -25,7 +25,7 @@ def read_rows(body: bytes, names: tuple[str, ...]) -> list[list[Any]]:
         return [_from_object(document, names, 0)]
     if isinstance(document, list):
         return _from_list(document, names, "the body")
-    raise RequestProblem(422, f"The body is {describe(document)}; expected {SHAPES}.")
+    raise RequestError(422, f"The body is {describe(document)}; expected {SHAPES}.")
 
 
 def describe(value: Any) -> str:
@@ -43,25 +43,27 @@ def describe(value: Any) -> str:
 
 def _parse(body: bytes) -> Any:
     if not body.strip():
-        raise RequestProblem(400, f"The body is empty; expected JSON: {SHAPES}.")
+        raise RequestError(400, f"The body is empty; expected JSON: {SHAPES}.")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        _explain_broken_json(body, error)
+        raise _broken_json(body, error) from None
 
 
-def _explain_broken_json(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
+def _broken_json(body: bytes, error: orjson.JSONDecodeError) -> RequestError:
     if body[:2] == b"\x1f\x8b":
-        raise RequestProblem(415, "The body is compressed with gzip; expected plain JSON without Content-Encoding.")
+        return RequestError(415, "The body is compressed with gzip; expected plain JSON without Content-Encoding.")
     try:
         json.loads(body, parse_constant=_refuse_constant)
+    except RequestError as refusal:
+        return refusal
     except (ValueError, RecursionError):
-        pass
-    raise RequestProblem(400, f"The body is not JSON ({error}); it begins with {_beginning(body)}; expected {SHAPES}.")
+        pass  # orjson's reason below is as good
+    return RequestError(400, f"The body is not JSON ({error}); it begins with {_beginning(body)}; expected {SHAPES}.")
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise RequestProblem(
+    raise RequestError(
         400, f"The body has the literal {constant}, which JSON does not know; expected null for a missing value."
     )
 
@@ -73,12 +75,12 @@ def _beginning(body: bytes) -> str:
 
 def _from_list(rows: Any, names: tuple[str, ...], where: str) -> list[list[Any]]:
     if not isinstance(rows, list):
-        raise RequestProblem(422, f"{where} is {describe(rows)}; expected a list of rows.")
+        raise RequestError(422, f"{where} is {describe(rows)}; expected a list of rows.")
     if not rows:
-        raise RequestProblem(422, f"{where.capitalize()} is an empty list; expected at least one row.")
+        raise RequestError(422, f"{where.capitalize()} is an empty list; expected at least one row.")
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise RequestProblem(422, f"Row {number} of {where} is {describe(row)}; expected an object of columns.")
+            raise RequestError(422, f"Row {number} of {where} is {describe(row)}; expected an object of columns.")
     return [_from_object(row, names, number) for number, row in enumerate(rows)]
 
 
@@ -87,28 +89,28 @@ def _from_object(row: dict[str, Any], names: tuple[str, ...], number: int) -> li
         try:
             return [row[name] for name in names]
         except KeyError:
-            pass
-    _explain_columns(list(row), names, f"Row {number}")
+            pass  # explained below, off the fast path
+    raise _wrong_columns(list(row), names, f"Row {number}")
 
 
 def _from_split(columns: Any, data: Any, names: tuple[str, ...]) -> list[list[Any]]:
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
-        raise RequestProblem(422, f'"columns" is {describe(columns)}; expected a list of column names.')
+        raise RequestError(422, f'"columns" is {describe(columns)}; expected a list of column names.')
     if len(set(columns)) != len(columns) or set(columns) != set(names):
-        _explain_columns(columns, names, '"columns"')
+        raise _wrong_columns(columns, names, '"columns"')
     if not isinstance(data, list):
-        raise RequestProblem(422, f'"data" is {describe(data)}; expected a list of rows, each a list of values.')
+        raise RequestError(422, f'"data" is {describe(data)}; expected a list of rows, each a list of values.')
     if not data:
-        raise RequestProblem(422, '"data" is an empty list; expected at least one row.')
+        raise RequestError(422, '"data" is an empty list; expected at least one row.')
     for number, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(columns):
             found = f"has {len(row)} values" if isinstance(row, list) else f"is {describe(row)}"
-            raise RequestProblem(422, f'Row {number} of "data" {found}; expected a list of {len(columns)} values.')
+            raise RequestError(422, f'Row {number} of "data" {found}; expected a list of {len(columns)} values.')
     order = [columns.index(name) for name in names]
     return [[row[position] for position in order] for row in data]
 
 
-def _explain_columns(found: list[str], names: tuple[str, ...], where: str) -> NoReturn:
+def _wrong_columns(found: list[str], names: tuple[str, ...], where: str) -> RequestError:
     missing = [name for name in names if name not in found]
     extra = [name for name in dict.fromkeys(found) if name not in names]
     repeated = [name for name in dict.fromkeys(found) if found.count(name) > 1]
@@ -121,7 +123,7 @@ def _explain_columns(found: list[str], names: tuple[str, ...], where: str) -> No
         parts.append(f"has the unknown column{'s' if len(extra) > 1 else ''} {', '.join(hints)}{rest}")
     if repeated:
         parts.append(f"has {_listed(repeated)} more than once")
-    raise RequestProblem(422, f"{where} {' and '.join(parts)}; expected exactly these {len(names)}: {_listed(names)}.")
+    return RequestError(422, f"{where} {' and '.join(parts)}; expected exactly these {len(names)}: {_listed(names)}.")
 
 
 def _with_hint(name: str, missing: list[str]) -> str:

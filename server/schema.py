@@ -61,7 +61,7 @@ class Column(BaseModel):
 
 
 class ModelSchema(BaseModel):
-    """The sidecar of a model file. `classes` in the order of the probabilities; the positive class is the last of two."""
+    """The sidecar of a model file. `classes` in the order of the probabilities; of two, the positive one is last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

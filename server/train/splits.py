@@ -118,10 +118,16 @@ def _check_columns(frame: pd.DataFrame, target: str, drop: tuple[str, ...]) -> N
 
 
 def _settle_labels(labels: pd.Series, positive: str | None) -> tuple[pd.Series, tuple[bool | int | float | str, ...]]:
-    """Sorted classes with the positive one last; with more than two classes, `positive` against all others as 1 and 0."""
+    """Sorted classes, the positive one last; with more than two classes, `positive` against all others as 1 and 0."""
     values = labels.dropna().unique().tolist()
     classes = tuple(sorted(values, key=lambda value: (isinstance(value, str), value)))
     name = labels.name
+    if not all(isinstance(value, (bool, int, float, str)) for value in classes):
+        raise SetupError(
+            f"The target '{name}' has values such as {classes[0]!r}.",
+            expected="numbers, booleans or strings.",
+            action="choose another --target.",
+        )
     if not 2 <= len(classes) <= _MAX_CLASSES:
         raise SetupError(
             f"The target '{name}' has {len(classes)} different value{'s' if len(classes) != 1 else ''}.",

@@ -58,9 +58,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _settle_type(column: pd.Series) -> pd.Series:
-    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_datetime64_any_dtype(column.dtype):
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = column.dtype.categories
+        if all(isinstance(value, (str, int)) and not isinstance(value, bool) for value in categories.tolist()):
+            return column
+        column = column.astype(categories.dtype)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return column
     present = column.dropna()
+    if len(present) < len(column) and all(isinstance(value, bool) for value in present) and len(present):
+        return column.astype("boolean")
     if pd.api.types.is_float_dtype(column.dtype):
         column = column.astype("Float64").astype("float64").replace([np.inf, -np.inf], np.nan)
         present = column.dropna()

@@ -3,6 +3,8 @@
 Fewer merchants, cities and jobs than published (about 690, 890 and 490), so that few rows are enough to learn from.
 """
 
+# ruff: noqa: SIM905 - word lists read better as one string
+
 from __future__ import annotations
 
 import numpy as np

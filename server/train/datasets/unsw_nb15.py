@@ -1,4 +1,4 @@
-"""Schema of UNSW-NB15 (UNSW Canberra cyber range lab), train and test set merged: 257,673 rows, 45 columns, 64 % attacks."""
+"""Schema of UNSW-NB15 (UNSW Canberra), train and test set merged: 257,673 rows, 45 columns, 64 % attacks."""
 
 from __future__ import annotations
 
