@@ -10,6 +10,7 @@ from inference_swarm.transport.check import DEFAULT_EXPECTED_STATUS, AnswerCheck
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import Deadlines, Sweep
 from inference_swarm.transport.dial import Dialer
+from inference_swarm.transport.outcome_log import OutcomeLog
 from inference_swarm.transport.target import Target
 from inference_swarm.transport.tls import make_tls_context
 
@@ -30,10 +31,14 @@ class InferenceClient:
         answer_check: AnswerCheck | None = None,
         ca_file: Path | None = None,
         is_insecure: bool = False,
+        log: OutcomeLog | None = None,
     ) -> None:
         self.target = target
         self.deadlines = deadlines or Deadlines()
         self.limits = limits or AnswerLimits()
+        self.log = log or OutcomeLog()
+        self.note_sent = self.log.common_sent.append
+        self.note_done = self.log.common_done.append
         self.expected_status = expected_status or parse_expected_status(DEFAULT_EXPECTED_STATUS)
         self.answer_check = answer_check
         self.request_ns = round(self.deadlines.request_s * _NS_PER_S)
@@ -63,3 +68,4 @@ class InferenceClient:
             self.common_head = head.data
             self.common_total_bytes = head.total_bytes
             self.common_body_bytes = head.body_bytes
+            self.log.set_common_body(head.body_bytes)

@@ -1,136 +1,65 @@
 """One kept-alive connection of one user: request bytes in, what came of them out. An edge: sockets, gevent, the clock.
 
-What the hot path costs is what this file is about (docs/benchmarks.md has the numbers): a plain C socket, a readiness
-watcher that is started once, one receive buffer for the whole process, and no record for the common answer.
+What the hot path costs is what this file is about (docs/benchmarks.md has the numbers): plain C sockets, one receive
+buffer for the whole process, no record for the common answer, and `relay`, which needs no greenlet switch.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Sized
 from http import HTTPStatus
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
-
-from gevent import get_hub, getcurrent
+from typing import TYPE_CHECKING
 
 from inference_swarm.transport.answer import HEAD_END, AnswerError, AnswerParser, Head
 from inference_swarm.transport.deadlines import Overdue
-from inference_swarm.transport.dial import READABLE, WRITABLE, wait_io
+from inference_swarm.transport.dial import WRITABLE, wait_io
+from inference_swarm.transport.link import RECEIVE_YOURSELF, Link
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
 from inference_swarm.transport.tls import describe_tls_error
 
 if TYPE_CHECKING:
     from inference_swarm.transport.client import InferenceClient
 
+# What wakes a relay that ends, unless it is the number of bytes received.
+ALL_NOTED = -1
+SEND_REST = -2
 
-class Connection:
-    """Belongs to the greenlet that made it; only that one may call `exchange`."""
+
+class Connection(Link):
+    """Belongs to the greenlet that made it; only that one may call `exchange` and `relay`."""
 
     __slots__ = (
-        "_client",
+        "_failing_kind",
         "_first_byte_ns",
-        "_greenlet",
-        "_is_stale",
-        "_is_waiting",
-        "_phase",
-        "_phase_due_ns",
+        "_listener_count",
+        "_listeners",
         "_received_bytes",
-        "_recv_into",
-        "_send",
-        "_socket",
+        "_request",
+        "_sent_bytes",
         "_status",
-        "_switch",
-        "_watcher",
+        "_take",
         "body_bytes",
-        "done_ns",
-        "has_been_open",
-        "sent_ns",
     )
 
     def __init__(self, client: InferenceClient) -> None:
-        self._client = client
-        self._greenlet = getcurrent()
-        self._switch = get_hub().switch
-        self._socket: Any = None
-        self._watcher: Any = None
-        self._send: Any = None
-        self._recv_into: Any = None
-        self._is_waiting = False
-        self._is_stale = False
-        self._phase = ""
-        self._phase_due_ns = 0
+        super().__init__(client)
+        self._failing_kind: ErrorKind | None = None
+        self._request = b""
+        self._sent_bytes = 0
+        self._take: Callable[[], bytes] | None = None
+        self._listeners: Sized = ()
+        self._listener_count = 0
         self._first_byte_ns = 0
         self._received_bytes = 0
         self._status = 0
-        self.has_been_open = False
-        self.sent_ns = 0
-        self.done_ns = 0
         self.body_bytes = 0
-        client.sweep.add(self)
 
-    @property
-    def is_open(self) -> bool:
-        return self._socket is not None
-
-    def open(self) -> AttemptError | None:
-        """Connects unless connected; returns what went wrong."""
-        if self._socket is not None:
-            return None
-        client = self._client
-        client.connect_count += 1
-        client.reconnect_count += self.has_been_open
-        self._phase_due_ns = monotonic_ns() + client.connect_ns
-        sock: Any = None
-        try:
-            self._phase = "the name was not resolved"
-            addresses = client.dialer.resolve()
-            self._phase = "not connected"
-            sock = client.dialer.connect(addresses)
-            if client.target.is_tls:
-                self._phase = "the TLS handshake was not done"
-                channel: Any = client.dialer.start_tls(sock)
-            else:
-                channel = sock
-            self._watcher = get_hub().loop.io(sock.fileno(), READABLE)
-            self._watcher.start(self._on_readable)
-        except BaseException as error:
-            if sock is not None:
-                sock.close()
-            client.connect_failure_count += 1
-            if isinstance(error, Overdue):
-                return AttemptError(ErrorKind.TIMEOUT, f"{self._phase} within {client.deadlines.connect_s:g} s")
-            if isinstance(error, AttemptError):
-                return error
-            raise
-        finally:
-            self._phase_due_ns = 0
-        self._socket = sock
-        self._send = channel.send
-        self._recv_into = channel.recv_into
-        self._is_stale = False
-        self.has_been_open = True
-        client.open_connections += 1
-        return None
-
-    def close(self) -> None:
-        """Closes the socket; the next exchange connects again."""
-        sock, self._socket = self._socket, None
-        self._is_stale = self._is_waiting = False
-        if sock is None:
-            return
-        self._watcher.stop()
-        self._watcher.close()
-        self._watcher = self._send = self._recv_into = None
-        sock.close()
-        self._client.open_connections -= 1
-
-    def release(self) -> None:
-        """Closes for good."""
-        self.close()
-        self._client.sweep.remove(self)
+    # An attempt is an attempt: nothing below is ever sent twice.
 
     def exchange(self, request: bytes, intended_ns: int = 0, row_count: int = 1) -> Outcome | None:
-        """Sends a whole request and reads its answer; an attempt is an attempt, nothing is sent twice.
+        """Sends a whole request and reads its answer.
 
         None is a success on a connection that was open: `sent_ns`, `done_ns` and `body_bytes` are on this object, and
         it was intended at `intended_ns` or, when that is 0, at the send. Everything else comes as an Outcome.
@@ -138,30 +67,111 @@ class Connection:
         if self._socket is None or (self._is_stale and not self._is_still_fit()):
             return self._exchange_on_new(request, intended_ns or monotonic_ns(), row_count)
         client = self._client
-        buffer = client.buffer
+        self._failing_kind = ErrorKind.SEND
+        self._request = request
         self.sent_ns = monotonic_ns()
         try:
-            sent_bytes = self._send(request)
-            if sent_bytes != len(request):
-                self._send_rest(request, sent_bytes)
-        except BlockingIOError:
-            outcome = self._send_later(request, intended_ns)
-            if outcome is not None:
-                return outcome
-        except BaseException as error:
-            return self._failed(error, ErrorKind.SEND, request, intended_ns)
-        try:
+            self._send_all(request)
+            self._failing_kind = ErrorKind.RECEIVE
             self._is_waiting = True
             self._switch()
             self._is_waiting = False
-            count = self._recv_into(buffer)
-            self.done_ns = monotonic_ns()
-            if count == client.common_total_bytes and buffer.startswith(client.common_head):
+            count = self._receive()
+            if count == client.common_total_bytes and client.buffer.startswith(client.common_head):
                 self.body_bytes = client.common_body_bytes
                 return None
-            return self._read_on(count, request, intended_ns, row_count)
+            return self._read_on(count, intended_ns, row_count)
         except BaseException as error:
-            return self._failed(error, ErrorKind.RECEIVE, request, intended_ns)
+            return self._failed(error, intended_ns)
+
+    def relay(self, take: Callable[[], bytes], listeners: Sized, listener_count: int) -> Outcome | None:
+        """Exchange after exchange, each noted in the client's log, without waking the greenlet in between.
+
+        Goes on in the hub as long as answers are of the common kind, `end_relay` was not called and there are
+        `listener_count` listeners. So `take` may not wait; what it raises is raised here. Returns None when all was
+        noted, or else the Outcome of the last attempt, which is not noted yet.
+        """
+        client = self._client
+        if self._socket is None or self._is_stale or client.common_total_bytes < 0:
+            return self._note(self.exchange(take()))
+        self._take = take
+        self._listeners = listeners
+        self._listener_count = listener_count
+        self._request = take()
+        self._failing_kind = ErrorKind.SEND
+        self.sent_ns = monotonic_ns()
+        try:
+            self._send_all(self._request)
+            self._failing_kind = ErrorKind.RECEIVE
+            self._watcher.callback = self._relay_on
+            self._is_waiting = True
+            count = self._switch()
+            if count == SEND_REST:
+                self._is_waiting = False
+                self._send_rest(self._request, self._sent_bytes)
+                self._failing_kind = ErrorKind.RECEIVE
+                count = self._receive()
+            elif count == RECEIVE_YOURSELF:
+                count = self._receive()
+            elif count == ALL_NOTED:
+                return None
+            self._is_waiting = False
+            return self._note(self._read_on(count, 0, 1))
+        except BaseException as error:
+            if self._failing_kind is None:
+                raise
+            return self._failed(error, 0)
+        finally:
+            self._is_waiting = False
+            if self._watcher is not None:
+                self._watcher.callback = self._on_readable
+
+    def end_relay(self) -> None:
+        """The attempt under way is the last of its relay."""
+        if self._watcher is not None:
+            self._watcher.callback = self._on_readable
+
+    def _relay_on(self) -> None:
+        """Called in the hub with an answer to be read: the hot path of the closed loop."""
+        client = self._client
+        buffer = client.buffer
+        try:
+            count = self._recv_into(buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._greenlet.throw(error)
+            return
+        done_ns = monotonic_ns()
+        if count != client.common_total_bytes or not buffer.startswith(client.common_head):
+            self.done_ns = done_ns
+            self._greenlet.switch(count)
+            return
+        client.note_sent(self.sent_ns)
+        client.note_done(done_ns)
+        if len(self._listeners) != self._listener_count:
+            self._greenlet.switch(ALL_NOTED)
+            return
+        try:
+            self._request = request = self._take()  # type: ignore[misc]
+        except BaseException as error:
+            self._failing_kind = None
+            self._greenlet.throw(error)
+            return
+        self.sent_ns = monotonic_ns()
+        try:
+            sent_bytes = self._send(request)
+            if sent_bytes == len(request):
+                return
+        except BlockingIOError:
+            sent_bytes = 0
+        except OSError as error:
+            self._failing_kind = ErrorKind.SEND
+            self._greenlet.throw(error)
+            return
+        self._failing_kind = ErrorKind.SEND
+        self._sent_bytes = sent_bytes
+        self._greenlet.switch(SEND_REST)
 
     # the longer ways
 
@@ -171,26 +181,20 @@ class Connection:
         if failure is not None:
             return Outcome(intended_ns, 0, 0, monotonic_ns(), 0, 0, 0, 0, failure)
         outcome = self.exchange(request, intended_ns, row_count)
-        return outcome or self._outcome(request, intended_ns, None)
+        return outcome or self._outcome(intended_ns, None)
 
-    def _is_still_fit(self) -> bool:
-        """Something arrived while nobody waited: the server closed, or bytes that only TLS itself wanted."""
+    def _note(self, outcome: Outcome | None) -> Outcome | None:
+        if outcome is None:
+            self._client.log.add_success(self.sent_ns, self.sent_ns, self.done_ns, self.body_bytes)
+        return outcome
+
+    def _send_all(self, request: bytes) -> None:
         try:
-            self._recv_into(self._client.buffer)
+            sent_bytes: int = self._send(request)
         except BlockingIOError:
-            self._is_stale = False
-            self._watcher.start(self._on_readable)
-            return True
-        except OSError:
-            return False
-        return False  # closed, or bytes that answer nothing
-
-    def _send_later(self, request: bytes, intended_ns: int) -> Outcome | None:
-        try:
-            self._send_rest(request, 0)
-        except BaseException as error:
-            return self._failed(error, ErrorKind.SEND, request, intended_ns)
-        return None
+            sent_bytes = 0
+        if sent_bytes != len(request):
+            self._send_rest(request, sent_bytes)
 
     def _send_rest(self, request: bytes, sent_bytes: int) -> None:
         """The socket took only a part: a large request or a server that does not read."""
@@ -208,20 +212,7 @@ class Connection:
         finally:
             self._phase_due_ns = 0
 
-    def _receive(self) -> int:
-        """More bytes into the shared buffer: how many, 0 at the end of the connection."""
-        while True:
-            try:
-                count: int = self._recv_into(self._client.buffer)
-            except BlockingIOError:
-                self._is_waiting = True
-                self._switch()
-                self._is_waiting = False
-                continue
-            self.done_ns = monotonic_ns()
-            return count
-
-    def _read_on(self, count: int, request: bytes, intended_ns: int, row_count: int) -> Outcome | None:
+    def _read_on(self, count: int, intended_ns: int, row_count: int) -> Outcome | None:
         """Reads the answer whose first `count` bytes are in the buffer."""
         client = self._client
         if count == 0:
@@ -242,7 +233,7 @@ class Connection:
             failure = None
             if head is not None:
                 client.remember_common(head)
-        outcome = None if failure is None else self._outcome(request, intended_ns, failure)
+        outcome = None if failure is None else self._outcome(intended_ns, failure)
         if not is_kept:
             self.close()
         return outcome
@@ -284,7 +275,7 @@ class Connection:
         self.body_bytes = parser.body_bytes
         return parser.body, parser.is_keep_alive
 
-    def _failed(self, error: BaseException, kind: ErrorKind, request: bytes, intended_ns: int) -> Outcome:
+    def _failed(self, error: BaseException, intended_ns: int) -> Outcome:
         """The record of an attempt that ended in `error`; what is no failure of an attempt is raised again."""
         due_phase = self._phase if self._phase_due_ns else ""
         self.close()
@@ -296,45 +287,27 @@ class Connection:
             detail = due_phase or f"not answered within {self._client.deadlines.request_s:g} s"
             failure = AttemptError(ErrorKind.TIMEOUT, detail)
         elif isinstance(error, ssl.SSLError):
-            failure = AttemptError(kind, describe_tls_error(error))
+            failure = AttemptError(self._failing_kind or ErrorKind.RECEIVE, describe_tls_error(error))
         elif isinstance(error, OSError):
-            failure = AttemptError(kind, error.strerror or str(error))
+            failure = AttemptError(self._failing_kind or ErrorKind.RECEIVE, error.strerror or str(error))
         else:
             raise error
         self.done_ns = monotonic_ns()
         self._first_byte_ns = self._received_bytes = self._status = self.body_bytes = 0
-        return self._outcome(request, intended_ns, failure)
+        return self._outcome(intended_ns, failure)
 
-    def _outcome(self, request: bytes, intended_ns: int, failure: AttemptError | None) -> Outcome:
+    def _outcome(self, intended_ns: int, failure: AttemptError | None) -> Outcome:
         return Outcome(
             intended_ns or self.sent_ns,
             self.sent_ns,
             self._first_byte_ns,
             self.done_ns,
-            len(request),
+            len(self._request),
             self._received_bytes,
             self.body_bytes,
             self._status,
             failure,
         )
-
-    # called in the hub
-
-    def _on_readable(self) -> None:
-        if self._is_waiting:
-            self._greenlet.switch()
-        else:  # nobody asked for it; the watcher would call again and again
-            self._is_stale = True
-            self._watcher.stop()
-
-    def due_ns(self) -> int:
-        """When the sweep shall interrupt; 0 while no deadline runs."""
-        if self._phase_due_ns:
-            return self._phase_due_ns
-        return self.sent_ns + self._client.request_ns if self._is_waiting else 0
-
-    def interrupt(self) -> None:
-        self._greenlet.throw(Overdue)
 
 
 def describe_status(status: int) -> str:
