@@ -82,7 +82,7 @@ class Schedule:
         times_s = self.rate.time_of(cell * CELL_ARRIVALS + places)
         times_s = times_s[np.isfinite(times_s)]
         offsets_ns = np.rint(times_s * NS_PER_S).astype(np.int64)
-        # Poisson cells hold some more or fewer than 4,096, so numbers overlap or skip; they only say whose an arrival is.
+        # Poisson cells hold some more or fewer, so numbers overlap or skip; they only say whose an arrival is.
         return Arrivals(offsets_ns, np.arange(offsets_ns.size) + cell * CELL_ARRIVALS)
 
 
