@@ -16,23 +16,35 @@ usage() {
 
 command=${1:-}
 [[ $# -gt 0 ]] && shift
-caller_folder=$PWD
+
+# The commands run in the repository; a file is named from where the caller stands.
+arguments=()
+previous=
+for argument in "$@"; do
+  if [[ $previous == --data && $argument != /* && $argument != *://* ]]; then
+    argument=$PWD/$argument
+  elif [[ $argument == --data=* && $argument != --data=/* && $argument != *://* ]]; then
+    argument=--data=$PWD/${argument#--data=}
+  fi
+  arguments+=("$argument")
+  previous=$argument
+done
+
 case $command in
   train | serve)
     use_environment server
     cd "$repository"
-    export SWARM_CALLER_FOLDER=$caller_folder
-    exec python -m "server.$command" "$@"
+    exec python -m "server.$command" "${arguments[@]}"
     ;;
   demo)
     use_environment run
     cd "$repository"
-    PYTHONPATH=scripts exec python -m swarm_cli.demo "$@"
+    PYTHONPATH=scripts exec python -m swarm_cli.demo "${arguments[@]}"
     ;;
   test)
     use_environment swarm
     cd "$repository"
-    PYTHONPATH=scripts exec python -m swarm_cli.matrix "$@"
+    PYTHONPATH=scripts exec python -m swarm_cli.matrix "${arguments[@]}"
     ;;
   -h | --help | help)
     usage

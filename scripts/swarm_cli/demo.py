@@ -53,7 +53,7 @@ def run_demo(options: argparse.Namespace) -> int:
         server = processes.start(
             "the inference server",
             [sys.executable, "-m", "server.serve", "--host", "127.0.0.1", "--port", str(options.server_port),
-             "--results", str(options.results)],
+             "--models", str(options.results / "models")],
             log_file=log_file,
         )  # fmt: skip
         wait_until_healthy(f"{host}/health", server, log_file, timeout_s=120)
