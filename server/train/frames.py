@@ -68,7 +68,7 @@ def model_frame(frame: pd.DataFrame, columns: tuple[Column, ...], *, categories_
                 moments = moments.dt.tz_convert("UTC").dt.tz_localize(None)
             features.append((moments.dt.normalize() - _EPOCH).dt.days.astype("float64"))
             features.append(moments.dt.hour.astype("float64"))
-            features.append(moments.dt.weekday.astype("float64"))
+            features.append(moments.dt.day_of_week.astype("float64"))
         elif column.kind is ColumnKind.CATEGORY:
             features.append(_category(values, column, categories_as_text))
         else:

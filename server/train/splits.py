@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from server.errors import SetupError
+from server.train.tables import read_parquet
 
 _PARTS = ("X_train", "X_test", "y_train", "y_test")
 _ROW_GROUP_ROWS = 256
@@ -71,7 +72,7 @@ def make_splits(
 
 
 def write_splits(folder: Path, splits: Splits) -> None:
-    """Writes the four files; what they are goes into the parquet metadata of y_train."""
+    """Writes the four files; where they come from goes into the parquet metadata."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = (splits.x_train, splits.x_test, splits.y_train.to_frame(), splits.y_test.to_frame())
     for name, part in zip(_PARTS, parts, strict=True):
@@ -85,12 +86,11 @@ def read_splits(folder: Path, dataset: str, positive: str | None) -> Splits | No
     paths = {name: folder / f"{name}.parquet" for name in _PARTS}
     if not all(path.is_file() for path in paths.values()):
         return None
-    tables = {name: pq.read_table(path) for name, path in paths.items()}
-    frames = {name: table.to_pandas() for name, table in tables.items()}
+    frames = {name: read_parquet(path) for name, path in paths.items()}
     target = str(frames["y_train"].columns[0])
     y_train, y_test = frames["y_train"][target], frames["y_test"][target]
     _, classes = _settle_labels(pd.concat([y_train, y_test]), positive)
-    source = (tables["X_train"].schema.metadata or {}).get(b"source", f"splits in {folder}".encode()).decode()
+    source = (pq.read_schema(paths["X_train"]).metadata or {}).get(b"source", f"splits in {folder}".encode()).decode()
     return Splits(dataset, target, classes, source, frames["X_train"], frames["X_test"], y_train, y_test)
 
 
