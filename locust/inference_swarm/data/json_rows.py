@@ -94,6 +94,12 @@ def check_columns(names: list[str]) -> None:
         )
 
 
+def check_encodable(schema: pa.Schema) -> None:
+    """Raise DataError unless every type has a JSON form; so that a run fails before its rows are read."""
+    for field in schema:
+        texts_of(pa.nulls(1, field.type), field.name)
+
+
 def _blocks(batch: pa.Table | pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     if isinstance(batch, pa.Table):
         blocks = batch.to_batches(max_chunksize=BLOCK_ROWS)

@@ -306,7 +306,7 @@ def _joined(left: pa.Array, right: pa.Array | pa.Scalar) -> pa.Array:
 
 
 def _binary(values: pa.Array) -> pa.Array:
-    """The same bytes as a binary array without nulls (a null becomes some text that nobody uses). No copy if possible."""
+    """The same bytes as a binary array without nulls (a null becomes a text that nobody uses), uncopied if possible."""
     if not (pa.types.is_string(values.type) or pa.types.is_binary(values.type)):
         if values.nbytes > INT32_MAX:
             raise OverflowError
