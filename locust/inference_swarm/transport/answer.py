@@ -218,6 +218,10 @@ class HeadMemory:
         self._max_heads = max_heads
         self._heads: dict[bytes, Head | None] = {}
 
+    def known(self, data: bytes) -> Head | None:
+        """As `recall`, without reading a head that was not seen before."""
+        return self._heads.get(data)
+
     def recall(self, data: bytes) -> Head | None:
         """What `data`, the bytes up to and with the first empty line, says; None when it is not of the common kind.
 

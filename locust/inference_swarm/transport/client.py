@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from inference_swarm.transport.answer import AnswerLimits, Head, HeadMemory
+from inference_swarm.transport.answer import HEAD_END, AnswerLimits, Head, HeadMemory
 from inference_swarm.transport.check import DEFAULT_EXPECTED_STATUS, AnswerCheck, parse_expected_status
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import Deadlines, Sweep
@@ -37,6 +37,8 @@ class InferenceClient:
         self.deadlines = deadlines or Deadlines()
         self.limits = limits or AnswerLimits()
         self.log = log or OutcomeLog()
+        self.heard_log = OutcomeLog()
+        """Attempts that listeners of the request event, Locust's own among them, were told of one by one."""
         self.note_sent = self.log.common_sent.append
         self.note_done = self.log.common_done.append
         self.expected_status = expected_status or parse_expected_status(DEFAULT_EXPECTED_STATUS)
@@ -54,6 +56,7 @@ class InferenceClient:
         self.common_head = b"\r\n"
         self.common_total_bytes = -1
         self.common_body_bytes = 0
+        self.common_status = 0
         self.connect_count = 0
         self.reconnect_count = 0
         self.connect_failure_count = 0
@@ -68,4 +71,13 @@ class InferenceClient:
             self.common_head = head.data
             self.common_total_bytes = head.total_bytes
             self.common_body_bytes = head.body_bytes
+            self.common_status = head.status
             self.log.set_common_body(head.body_bytes)
+
+    def recall_expected(self, count: int) -> Head | None:
+        """The head of the answer in the buffer, if it is known, a success, and all of its `count` bytes are there."""
+        end = self.buffer.find(HEAD_END, 0, count) + len(HEAD_END)
+        head = self.heads.known(bytes(self.view[:end]))
+        if head is None or head.total_bytes != count or head.status not in self.expected_status or self.answer_check:
+            return None
+        return head

@@ -78,13 +78,22 @@ class Connection(Link):
             self._is_waiting = False
             count = self._receive()
             if count == client.common_total_bytes and client.buffer.startswith(client.common_head):
+                self._status = client.common_status
+                self._first_byte_ns = self.done_ns
+                self._received_bytes = count
                 self.body_bytes = client.common_body_bytes
                 return None
             return self._read_on(count, intended_ns, row_count)
         except BaseException as error:
             return self._failed(error, intended_ns)
 
-    def relay(self, take: Callable[[], bytes], listeners: Sized, listener_count: int) -> Outcome | None:
+    def attempt(self, request: bytes, intended_ns: int = 0, row_count: int = 1) -> Outcome:
+        """As `exchange`, with an Outcome in every case."""
+        return self.exchange(request, intended_ns, row_count) or self._outcome(intended_ns, None)
+
+    def relay(
+        self, take: Callable[[], bytes], listeners: Sized, listener_count: int, row_count: int = 1
+    ) -> Outcome | None:
         """Exchange after exchange, each noted in the client's log, without waking the greenlet in between.
 
         Goes on in the hub as long as answers are of the common kind, `end_relay` was not called and there are
@@ -93,7 +102,7 @@ class Connection(Link):
         """
         client = self._client
         if self._socket is None or self._is_stale or client.common_total_bytes < 0:
-            return self._note(self.exchange(take()))
+            return self._note(self.exchange(take(), 0, row_count))
         self._take = take
         self._listeners = listeners
         self._listener_count = listener_count
@@ -116,7 +125,7 @@ class Connection(Link):
             elif count == ALL_NOTED:
                 return None
             self._is_waiting = False
-            return self._note(self._read_on(count, 0, 1))
+            return self._note(self._read_on(count, 0, row_count))
         except BaseException as error:
             if self._failing_kind is None:
                 raise
@@ -144,9 +153,12 @@ class Connection(Link):
             return
         done_ns = monotonic_ns()
         if count != client.common_total_bytes or not buffer.startswith(client.common_head):
-            self.done_ns = done_ns
-            self._greenlet.switch(count)
-            return
+            head = client.recall_expected(count)
+            if head is None:
+                self.done_ns = done_ns
+                self._greenlet.switch(count)
+                return
+            client.remember_common(head)
         client.note_sent(self.sent_ns)
         client.note_done(done_ns)
         if len(self._listeners) != self._listener_count:

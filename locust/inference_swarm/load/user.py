@@ -1,0 +1,216 @@
+"""The simulated user: a Locust User whose loop sends rows, and what it needs to do so.
+
+Locust's state, wait time, start and stop hooks, `request` event and error handling work as in a TaskSet; only the
+task machinery is left out. A class with tasks of its own runs as Locust runs it and sends with `self.invoke()`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn, Protocol
+
+import gevent
+from gevent import GreenletExit
+from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
+
+from inference_swarm.transport.client import InferenceClient
+from inference_swarm.transport.connection import Connection
+from inference_swarm.transport.outcome import Outcome
+from locust import User
+
+logger = logging.getLogger(__name__)
+METHOD = "POST"
+
+
+def no_wait(user: User) -> float:
+    """The wait time of a user that sends as fast as answers come."""
+    return 0.0
+
+
+class Arrivals(Protocol):
+    """Open load: when the schedule wants the next request."""
+
+    def wait_next(self) -> int:
+        """Blocks the calling user until an arrival is its to send; returns the intended instant, monotonic ns."""
+
+
+@dataclass(slots=True)
+class Assignment:
+    """What the users of a process do in a run; wiring sets it before the first of them is spawned."""
+
+    client: InferenceClient
+    take: Callable[[], bytes]
+    """The next whole request. May not wait: it is called inside the event loop. May raise StopUser."""
+    row_count: int = 1
+    """Rows in each request."""
+    arrivals: Arrivals | None = None
+
+
+class InferenceUser(User):
+    """Sends row after row over its own connection; `wait_time` and `on_start`/`on_stop` may be set as for any User."""
+
+    abstract = True
+    wait_time = no_wait
+    assignment: ClassVar[Assignment | None] = None
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._connection: Connection | None = None
+        self._listeners: list[Callable[..., Any]] = environment.events.request._handlers
+        self._own_listener_count = sum(
+            getattr(listener, "__module__", "") == "locust.runners" for listener in self._listeners
+        )
+
+    def run(self) -> None:  # type: ignore[misc]  # final only to keep users from it by accident
+        if self.tasks:
+            try:
+                super().run()  # type: ignore[no-untyped-call]
+            finally:
+                self._release()
+            return
+        self._state = LOCUST_STATE_RUNNING
+        try:
+            try:
+                self.on_start()
+            except Exception as error:
+                logger.error("%s\n%s", error, traceback.format_exc())
+                if not isinstance(error, (StopUser, StopTest)):
+                    self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
+                raise
+            self._send_until_stopped()
+        except (GreenletExit, StopUser, StopTest):
+            self.on_stop()  # type: ignore[no-untyped-call]
+        finally:
+            self._release()
+
+    def stop(self, force: bool = False) -> bool:
+        is_stopped: bool = super().stop(force)
+        if self._connection is not None:
+            self._connection.end_relay()
+        return is_stopped
+
+    def wait(self) -> None:
+        """As `User.wait`: sleeps for the wait time; a user that waits is stopped at once."""
+        if self._taskset_instance is not None:
+            super().wait()  # type: ignore[no-untyped-call]
+        else:
+            self._wait()
+
+    def invoke(self) -> Outcome:
+        """One attempt with the next row, reported like any other; for tasks of one's own."""
+        assignment, connection = self._prepare()
+        intended_ns = time.monotonic_ns()
+        return self._attempt(assignment, connection, intended_ns)
+
+    # the loops
+
+    def _send_until_stopped(self) -> NoReturn:
+        while True:
+            try:
+                self._send()
+            except (StopUser, StopTest, GreenletExit):
+                raise
+            except RescheduleTaskImmediately:
+                continue
+            except RescheduleTask:
+                self._wait()
+            except Exception as error:
+                self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
+                if not self.environment.catch_exceptions:
+                    raise
+                logger.error("%s\n%s", error, traceback.format_exc())
+                gevent.sleep(0)
+                self._wait()
+
+    def _send(self) -> NoReturn:
+        assignment, connection = self._prepare()
+        if assignment.arrivals is not None:
+            self._send_at_arrivals(assignment, connection, assignment.arrivals)
+        if type(self).wait_time is not no_wait:
+            self._send_and_wait(assignment, connection)
+        self._send_at_once(assignment, connection)
+
+    def _send_at_once(self, assignment: Assignment, connection: Connection) -> NoReturn:
+        """Closed loop without a wait: the connection relays, this greenlet wakes for what is out of the ordinary."""
+        listeners, own_count = self._listeners, self._own_listener_count
+        log = assignment.client.log
+        while self._state != LOCUST_STATE_STOPPING:
+            if len(listeners) != own_count:
+                self._attempt(assignment, connection, 0)
+                continue
+            outcome = connection.relay(assignment.take, listeners, own_count, assignment.row_count)
+            if outcome is not None:
+                log.add(outcome)
+                if outcome.error is not None:
+                    gevent.sleep(0)  # a refused connection fails without ever waiting
+        raise StopUser
+
+    def _send_and_wait(self, assignment: Assignment, connection: Connection) -> NoReturn:
+        while self._state != LOCUST_STATE_STOPPING:
+            self._attempt(assignment, connection, 0)
+            self._wait()
+        raise StopUser
+
+    def _send_at_arrivals(self, assignment: Assignment, connection: Connection, arrivals: Arrivals) -> NoReturn:
+        while self._state != LOCUST_STATE_STOPPING:
+            self._state = LOCUST_STATE_WAITING
+            intended_ns = arrivals.wait_next()
+            if self._state == LOCUST_STATE_STOPPING:
+                break
+            self._state = LOCUST_STATE_RUNNING
+            self._attempt(assignment, connection, intended_ns)
+        raise StopUser
+
+    def _wait(self) -> None:
+        if self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        wait_s = self.wait_time()
+        self._state = LOCUST_STATE_WAITING
+        gevent.sleep(wait_s)
+        if self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        self._state = LOCUST_STATE_RUNNING
+
+    # one attempt
+
+    def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
+        request = assignment.take()
+        start_s = time.time()
+        outcome = connection.attempt(request, intended_ns, assignment.row_count)
+        if outcome.error is not None:
+            gevent.sleep(0)  # a refused connection fails without ever waiting
+        if len(self._listeners) == self._own_listener_count:
+            assignment.client.log.add(outcome)
+            return outcome
+        assignment.client.heard_log.add(outcome)
+        target = assignment.client.target
+        self.environment.events.request.fire(
+            request_type=METHOD,
+            name=target.name,
+            response_time=outcome.latency_ns / 1e6,
+            response_length=outcome.body_bytes,
+            response=outcome,
+            context={**self.context()},
+            exception=outcome.error,
+            start_time=start_s,
+            url=target.url,
+        )
+        return outcome
+
+    def _prepare(self) -> tuple[Assignment, Connection]:
+        assignment = type(self).assignment
+        if assignment is None:
+            raise StopUser("no rows were assigned to this process")
+        if self._connection is None:
+            self._connection = assignment.client.connect()
+        return assignment, self._connection
+
+    def _release(self) -> None:
+        if self._connection is not None:
+            self._connection.release()
+            self._connection = None
