@@ -1,0 +1,194 @@
+"""The ready requests of a worker's shard, within a byte budget: the blocks to hold go in, `take()` comes out.
+
+All runs on the event loop except the tasks from `next_task`, which read and encode one block and touch nothing else:
+the edge runs each in a thread and gives the result to `install`. Knows no gevent, no transport, no messages.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from inference_swarm.data.orders import Order
+from inference_swarm.data.progress import BlockLease
+from inference_swarm.data.progress_worker import OnceShare
+from inference_swarm.data.window import Block, Budget, EncodedBlock, Shelf
+from inference_swarm.data.window_chunks import ChunkShelf
+from inference_swarm.data.window_random import RandomShelf
+from inference_swarm.errors import DataError
+
+
+class Reader(Protocol):
+    """Block, rows and labels (or None) of blocks of one row group, in order: `partial(blocks.iter_blocks, manifest)`."""
+
+    def __call__(self, blocks: Sequence[Any], /) -> Iterator[tuple[Any, pa.Table, pa.ChunkedArray | None]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """How far loading is: `blocks` and `rows` are to be held, `held_*` are in memory now."""
+
+    blocks: int
+    rows: int
+    held_blocks: int
+    held_rows: int
+    held_bytes: int
+    is_windowed: bool
+    is_ready: bool
+
+
+class RowStore:
+    """Requests of the blocks that were named last, in the chosen order.
+
+    `take()` answers the next request, `take_row()` its row number in the dataset too; a run uses one of the two.
+    None means there is none now: a block is being loaded, an acknowledgement is due, or none is left (`is_exhausted`).
+    The edge wakes those who wait after `install`, `hold` and `acknowledged`. Random order waits for its first block
+    only.
+    """
+
+    def __init__(
+        self,
+        read: Reader,
+        encode: Callable[[pa.Table], list[bytes]],
+        blocks: Iterable[Block],
+        *,
+        order: Order,
+        seed: int,
+        row_memory_bytes: int,
+        on_want: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_want` is called, on the loop, when rows were taken so that `next_task` has something to do again."""
+        first = list(blocks)
+        sequence_seed = (seed, min((block.id for block in first), default=0))  # no two workers draw alike
+        budget = Budget(row_memory_bytes)
+        self.once = OnceShare() if order == "once" else None
+        self._shelf: Shelf = (
+            RandomShelf(budget, sequence_seed, on_want)
+            if order == "random"
+            else ChunkShelf(budget, order, sequence_seed, self.once, on_want)
+        )
+        self._stream = _Stream(read, encode)
+        self._loading: Block | None = None
+        self._starts: list[tuple[int, int]] = []  # first row number and id of every block ever held, ascending
+        self._known: set[int] = set()
+        self.take = self._shelf.take
+        self.take_row = self._shelf.take_row
+        self.hold(first)
+
+    def hold(self, blocks: Iterable[Block], leases: Iterable[BlockLease] = ()) -> None:
+        """From now on hold exactly these; rows of others are not taken any more. `leases`: for order `once`."""
+        blocks = list(blocks)
+        _, gone = self._shelf.assign(blocks)
+        for block in blocks:
+            if block.id not in self._known:
+                self._known.add(block.id)
+                insort(self._starts, (block.first_row, block.id))
+        if self.once is not None and isinstance(self._shelf, ChunkShelf):
+            self.once.release(gone)
+            self._shelf.lease(self.once.lease(leases))
+
+    def next_task(self) -> Callable[[], EncodedBlock] | None:
+        """Work for a thread, whose result goes to `install`; None while there is none or the last is not installed."""
+        if self._loading is not None:
+            return None
+        block = self._shelf.next_block()
+        if block is None:
+            return None
+        self._loading = block
+        run = self._run_from(block)
+        return lambda: self._stream.load(block, run)
+
+    def install(self, encoded: EncodedBlock) -> None:
+        """Rows of the block may be taken from now on, unless it was given away meanwhile."""
+        self._loading = None
+        if encoded.block.id in self._shelf.assigned:
+            self._shelf.put(encoded)
+
+    def load_failed(self) -> None:
+        """The task raised: the next one tries the block again."""
+        self._loading = None
+
+    def done(self, row: int) -> None:
+        """Order once: the request of a row from `take_row` has ended, well or not."""
+        if self.once is not None:
+            first, block = self._block_of(row)
+            self.once.done(block, row - first)
+
+    def label(self, row: int) -> object:
+        """The label of a row whose block is in memory; None if there is none."""
+        first, block = self._block_of(row)
+        encoded = self._shelf.held.get(block)
+        return None if encoded is None or encoded.labels is None else encoded.labels[row - first].as_py()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """True when no row will come without another assignment."""
+        return not self._shelf.assigned if self.once is None else self.once.is_given_out
+
+    @property
+    def is_ready(self) -> bool:
+        """True when all that is to be in memory now is."""
+        return self._loading is None and self._shelf.next_block() is None
+
+    def status(self) -> StoreStatus:
+        """For reports and the log."""
+        shelf = self._shelf
+        return StoreStatus(
+            blocks=len(shelf.assigned),
+            rows=shelf.rows,
+            held_blocks=len(shelf.held),
+            held_rows=sum(len(encoded.requests) for encoded in shelf.held.values()),
+            held_bytes=shelf.budget.held_bytes,
+            is_windowed=not shelf.fits,
+            is_ready=self.is_ready,
+        )
+
+    def _run_from(self, block: Block) -> list[Block]:
+        """The block and those that are likely to follow it in its row group: they are read in one go."""
+        run = [block]
+        while (following := self._shelf.assigned.get(run[-1].id + 1)) is not None:
+            if (following.file_index, following.row_group) != (block.file_index, block.row_group):
+                break
+            run.append(following)
+        return run
+
+    def _block_of(self, row: int) -> tuple[int, int]:
+        return self._starts[bisect_right(self._starts, (row, 1 << 62)) - 1]
+
+
+class _Stream:
+    """Reads on where it is while blocks are asked for in their order. Used by one task at a time."""
+
+    def __init__(self, read: Reader, encode: Callable[[pa.Table], list[bytes]]) -> None:
+        self._read = read
+        self._encode = encode
+        self._tables: Iterator[tuple[Any, pa.Table, pa.ChunkedArray | None]] = iter(())
+        self._next = -1  # id of the block that comes next, if it does
+        self._last = -2  # id of the last block of the run
+
+    def load(self, block: Block, run: Sequence[Block]) -> EncodedBlock:
+        if block.id != self._next or block.id > self._last:
+            self.close()
+            self._tables = iter(self._read(run))
+            self._last = run[-1].id
+        self._next = -1
+        read, table, labels = next(self._tables)
+        requests = self._encode(table)
+        del table
+        if read.id != block.id or len(requests) != block.rows:
+            raise DataError(
+                f"Block {block.id} was read as block {read.id} with {len(requests)} rows.",
+                expected=f"{block.rows} rows, as in the manifest",
+                action="Do not change the dataset during a run; start the run again.",
+            )
+        self._next = block.id + 1
+        return EncodedBlock(block, requests, labels, sum(map(len, requests)))
+
+    def close(self) -> None:
+        if isinstance(self._tables, Generator):
+            self._tables.close()  # lets go of the file
+        self._tables = iter(())

@@ -1,0 +1,183 @@
+"""Which blocks of a shard are in memory, which comes next, which goes: pure planning within a byte budget.
+
+A shard that fits the budget is resident. Of a larger one only a window is in memory, and it rotates:
+blocks are visited in playlists (one an epoch), so over time every block is in the window equally often.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+ROW_OVERHEAD_BYTES = 48  # bytes object header 33, list slot 8, allocator's header and rounding about 8
+
+
+class Playlist:
+    """The endless (or, for `once`, single) sequence of (epoch, block) to visit; blocks may come and go meanwhile."""
+
+    def __init__(self, *, is_endless: bool, seed: Sequence[int] | None, unit: Callable[[int], Hashable]) -> None:
+        """`seed` None: ascending; else the units (row groups, which read cheaply in one go) are shuffled each epoch."""
+        self._is_endless = is_endless
+        self._seed = seed
+        self._unit = unit
+        self._blocks: set[int] = set()
+        self._epoch = -1  # of the last entry planned
+        self.upcoming: deque[tuple[int, int]] = deque()
+
+    def add(self, blocks: Iterable[int]) -> None:
+        """New blocks come after all that is planned for the epoch under way, and in every later one."""
+        fresh = sorted(set(blocks) - self._blocks)
+        self._blocks.update(fresh)
+        if not fresh:
+            return
+        current = self.upcoming[0][0] if self.upcoming else max(self._epoch, 0)
+        kept = [entry for entry in self.upcoming if entry[0] == current]
+        self.upcoming = deque(kept + [(current, block) for block in self._arrange(fresh, current)])
+        self._epoch = current
+
+    def remove(self, blocks: Iterable[int]) -> None:
+        """The blocks are not visited any more."""
+        gone = set(blocks)
+        self._blocks -= gone
+        self.upcoming = deque(entry for entry in self.upcoming if entry[1] not in gone)
+
+    def visit(self, blocks: Sequence[int]) -> None:
+        """These, of the epoch under way, have had their turn."""
+        if len(blocks) == 1 and self.upcoming[0][1] == blocks[0]:
+            self.upcoming.popleft()
+        else:
+            epoch, visited = self.upcoming[0][0], set(blocks)
+            self.upcoming = deque(entry for entry in self.upcoming if entry[0] != epoch or entry[1] not in visited)
+        self.plan_ahead()
+
+    def plan_ahead(self) -> None:
+        """Have at least the next epoch's entries planned, so that loading can look over the end of this one."""
+        while self._is_endless and self._blocks and len(self.upcoming) <= len(self._blocks):
+            self._epoch += 1
+            self.upcoming.extend((self._epoch, block) for block in self._arrange(sorted(self._blocks), self._epoch))
+
+    def _arrange(self, blocks: Sequence[int], epoch: int) -> list[int]:
+        if self._seed is None:
+            return list(blocks)
+        units = [list(group) for _, group in groupby(blocks, key=self._unit)]
+        order = np.random.default_rng([*self._seed, epoch]).permutation(len(units))
+        return [block for index in order for block in units[index]]
+
+
+class Budget:
+    """Estimates what blocks cost in memory from those encoded so far."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+        self._seen_bytes = 0
+        self._seen_rows = 0
+
+    def hold(self, cost_bytes: int, rows: int) -> None:
+        """A block came into memory."""
+        self.held_bytes += cost_bytes
+        self._seen_bytes += cost_bytes
+        self._seen_rows += rows
+
+    def free(self, cost_bytes: int) -> None:
+        """A block left memory."""
+        self.held_bytes -= cost_bytes
+
+    def estimate_bytes(self, rows: int) -> int:
+        """What so many rows will cost; 0 before the first block has been seen."""
+        return self._seen_bytes * rows // self._seen_rows if self._seen_rows else 0
+
+    def fits(self, rows: int) -> bool:
+        """True when a shard of so many rows can be held whole (as far as is known)."""
+        return self.estimate_bytes(rows) <= self.limit_bytes
+
+    def has_room(self, rows: int) -> bool:
+        """True when so many more rows can be held."""
+        return self.held_bytes + self.estimate_bytes(rows) <= self.limit_bytes
+
+
+class Block(Protocol):
+    """What is needed of a manifest's block."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def file_index(self) -> int: ...
+    @property
+    def row_group(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def first_row(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBlock:
+    """The ready requests of a block, one a row, and its labels if there are any."""
+
+    block: Block
+    requests: list[bytes]
+    labels: pa.ChunkedArray | None
+    request_bytes: int
+
+    @property
+    def cost_bytes(self) -> int:
+        return self.request_bytes + ROW_OVERHEAD_BYTES * len(self.requests)
+
+
+class Shelf(ABC):
+    """The blocks of a shard: `assigned` are to be held (all, or by turns), `held` are in memory."""
+
+    take: Callable[[], bytes | None]
+    take_row: Callable[[], tuple[int, bytes] | None]
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.assigned: dict[int, Block] = {}
+        self.held: dict[int, EncodedBlock] = {}
+        self.rows = 0  # of the assigned blocks
+
+    @property
+    def fits(self) -> bool:
+        """True when the whole shard may be in memory."""
+        return self.budget.fits(self.rows)
+
+    def assign(self, blocks: Iterable[Block]) -> tuple[list[int], list[int]]:
+        """From now on exactly these. Answers what is new and what is gone; rows of the latter are taken no more."""
+        wanted = {block.id: block for block in blocks}
+        fresh = sorted(wanted.keys() - self.assigned.keys())
+        gone = sorted(self.assigned.keys() - wanted.keys())
+        self.assigned = dict(sorted(wanted.items()))
+        self.rows = sum(block.rows for block in wanted.values())
+        if gone:
+            self._withdraw(gone)
+        return fresh, gone
+
+    def put(self, encoded: EncodedBlock) -> None:
+        """A block has been encoded."""
+        self.held[encoded.block.id] = encoded
+        self.budget.hold(encoded.cost_bytes, len(encoded.requests))
+        self._place(encoded)
+
+    def evict(self, block_id: int) -> None:
+        """Free the memory of a block, if it is held."""
+        encoded = self.held.pop(block_id, None)
+        if encoded is not None:
+            self.budget.free(encoded.cost_bytes)
+
+    @abstractmethod
+    def next_block(self) -> Block | None:
+        """The block to read and encode now; None: nothing to do until rows have been taken or blocks assigned."""
+
+    @abstractmethod
+    def _place(self, encoded: EncodedBlock) -> None: ...
+
+    @abstractmethod
+    def _withdraw(self, gone: Sequence[int]) -> None: ...

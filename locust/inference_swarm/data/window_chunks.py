@@ -1,0 +1,166 @@
+"""The shelf for orders that take each row once a pass: sequential, shuffle and once.
+
+In a window a block's memory is free as soon as its rows are taken, and `next_block` names the one to load into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from inference_swarm.data.orders import Chunk, ChunkFeed, Order, permutation, row_numbers
+from inference_swarm.data.progress_worker import OnceShare
+from inference_swarm.data.window import Block, Budget, EncodedBlock, Playlist, Shelf
+
+SHUFFLED_TOGETHER = 4  # blocks of a window whose rows are mixed; freeing more at once would hold up the users
+LEAST_HELD = 2  # blocks in memory however small the budget: one to take from, one to come
+_BLOCKS, _ROWS = 1, 2  # what a random sequence is for
+
+
+class ChunkShelf(Shelf):
+    """Hands a feed one chunk after the other: a block, or in shuffle order several that are mixed."""
+
+    def __init__(
+        self, budget: Budget, order: Order, seed: Sequence[int], once: OnceShare | None, on_want: Callable[[], None]
+    ) -> None:
+        super().__init__(budget)
+        self._order = order
+        self._seed = seed
+        self._once = once
+        self._on_want = on_want
+        self._playlist = Playlist(
+            is_endless=once is None,
+            seed=[*seed, _BLOCKS] if order == "shuffle" else None,
+            unit=lambda number: (self.assigned[number].file_index, self.assigned[number].row_group),
+        )
+        self._active: list[int] = []  # blocks of the chunk that is being taken
+        self._chunks = 0
+        self._is_starving = False
+        self._feed = ChunkFeed(self._next_chunk)
+        self.take = self._feed.take
+        self.take_row = self._feed.take_row
+        if once is not None:
+            self.take = _refuse_take
+            self.take_row = self._take_once
+
+    def assign(self, blocks: Iterable[Block]) -> tuple[list[int], list[int]]:
+        changes = super().assign(blocks)
+        if not self.fits:
+            self._visit(())
+        return changes
+
+    def next_block(self) -> Block | None:
+        if self.fits:
+            return next((block for block in self.assigned.values() if self._is_missing(block.id)), None)
+        self._playlist.plan_ahead()
+        number = next((number for _, number in self._playlist.upcoming if self._is_missing(number)), None)
+        if number is None:
+            return None
+        block = self.assigned[number]
+        may_load = self._is_starving or len(self.held) < LEAST_HELD or self.budget.has_room(block.rows)
+        return block if may_load else None
+
+    def lease(self, blocks: Iterable[int]) -> None:
+        """Order once: rows of these blocks may be taken from now on."""
+        leased = [number for number in blocks if number in self.assigned]
+        self._playlist.remove(leased)
+        self._visit(leased)
+
+    def _is_missing(self, number: int) -> bool:
+        return number not in self.held and not self._is_spent(number)
+
+    def _is_spent(self, number: int) -> bool:
+        return self._once is not None and self._once.is_spent(number)
+
+    def _place(self, encoded: EncodedBlock) -> None:
+        self._is_starving = False
+        self._visit([encoded.block.id])
+
+    def _visit(self, numbers: Iterable[int]) -> None:
+        """What is in memory gets its turn; in a window all get one, as it decides what to load."""
+        visited = self.assigned if not self.fits else numbers
+        once = self._once
+        self._playlist.add(number for number in visited if once is None or once.has_rows(number))
+
+    def _withdraw(self, gone: Sequence[int]) -> None:
+        self._playlist.remove(gone)
+        for number in gone:
+            self.evict(number)
+        lost = set(gone)
+        if not lost.isdisjoint(self._active):
+            self._active = [number for number in self._active if number not in lost]
+            spans = [(self.assigned[number].first_row, self.assigned[number].rows) for number in self._active]
+            self._feed.keep_only(lambda row: any(first <= row < first + rows for first, rows in spans))
+
+    def _next_chunk(self) -> Chunk | None:
+        self._finish_chunk()
+        self._playlist.plan_ahead()
+        upcoming = self._playlist.upcoming
+        if self._once is not None:
+            return self._next_leased(self._once)
+        if not upcoming:
+            return None
+        epoch = upcoming[0][0]
+        together = 1 if self._order == "sequential" else len(self.held) if self.fits else SHUFFLED_TOGETHER
+        chosen: list[int] = []
+        for entry_epoch, number in upcoming:
+            if entry_epoch != epoch or len(chosen) == together:
+                break
+            if number in self.held:
+                chosen.append(number)
+        if not chosen:
+            self._starve()
+            return None
+        self._playlist.visit(chosen)
+        self._active = chosen
+        self._chunks += 1
+        return self._mixed(chosen) if self._order == "shuffle" else self._plain(chosen[0])
+
+    def _finish_chunk(self) -> None:
+        """The chunk has been taken: in a window its memory is free for the next block."""
+        finished, self._active = self._active, []
+        is_freed = False
+        for number in finished:
+            if not self.fits or self._is_spent(number):
+                self.evict(number)
+                is_freed = True
+            if self._is_spent(number):
+                self._playlist.remove([number])
+        if is_freed:
+            self._on_want()
+
+    def _next_leased(self, once: OnceShare) -> Chunk | None:
+        for _, number in self._playlist.upcoming:
+            if number in self.held and (rows := once.give(number)):
+                self._active = [number]
+                encoded = self.held[number]
+                return Chunk(encoded.requests, iter(rows), encoded.block.first_row.__add__)
+        upcoming = self._playlist.upcoming
+        if upcoming and not any(number in self.held for _, number in upcoming):
+            self._starve()
+        return None
+
+    def _starve(self) -> None:
+        """What is in memory cannot be taken yet: the next block is loaded whether or not the budget has room."""
+        if not self._is_starving:
+            self._is_starving = True
+            self._on_want()
+
+    def _take_once(self) -> tuple[int, bytes] | None:
+        taken = self._feed.take_row()
+        if taken is not None and self._once is not None:
+            self._once.sent(self._active[0])
+        return taken
+
+    def _plain(self, number: int) -> Chunk:
+        encoded = self.held[number]
+        return Chunk(encoded.requests, iter(range(len(encoded.requests))), encoded.block.first_row.__add__)
+
+    def _mixed(self, chosen: Sequence[int]) -> Chunk:
+        blocks = [self.held[number] for number in chosen]
+        requests = [request for encoded in blocks for request in encoded.requests]
+        numbers = row_numbers((encoded.block.first_row, encoded.block.rows) for encoded in blocks)
+        return Chunk(requests, permutation(len(requests), [*self._seed, _ROWS, self._chunks]), numbers)
+
+
+def _refuse_take() -> bytes | None:
+    raise RuntimeError("order once counts rows: use take_row() and done()")

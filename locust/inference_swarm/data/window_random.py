@@ -1,0 +1,97 @@
+"""The shelf for random order: one flat list of requests to draw from, the whole shard or a window that rotates."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+from inference_swarm.data.orders import RandomFeed, row_numbers
+from inference_swarm.data.window import Block, Budget, EncodedBlock, Shelf
+
+TAKES_PER_ROW = 8  # in a window a block stays for so many takes a row: encoding costs each request an eighth of a row's
+
+
+class RandomShelf(Shelf):
+    """Draws are uniform over the rows in memory; in a window each block stays for the same number of takes a row.
+
+    A window never runs dry: its oldest block goes only when the next is ready.
+    """
+
+    def __init__(self, budget: Budget, seed: Sequence[int], on_want: Callable[[], None]) -> None:
+        super().__init__(budget)
+        self._requests: list[bytes] = []
+        self._blocks: list[EncodedBlock] = []  # in the order of their requests in the flat list, oldest first
+        self._number = row_numbers(())
+        self._spare: EncodedBlock | None = None
+        self._last_loaded = -1
+        self._takes_left = 0
+        self._on_want = on_want
+        self._feed = RandomFeed(self._requests, lambda index: self._number(index), seed, self._count)
+        self.take = self._feed.take
+        self.take_row = self._feed.take_row
+
+    def next_block(self) -> Block | None:
+        if self._spare is not None:
+            return None
+        if self.fits:
+            return next((block for number, block in self.assigned.items() if number not in self.held), None)
+        numbers = list(self.assigned)
+        start = bisect_right(numbers, self._last_loaded)
+        turn = (number for number in numbers[start:] + numbers[:start] if number not in self.held)
+        number = next(turn, None)
+        return None if number is None else self.assigned[number]
+
+    def _place(self, encoded: EncodedBlock) -> None:
+        self._last_loaded = encoded.block.id
+        rows = encoded.block.rows
+        if self.fits or not self._blocks or self.budget.has_room(rows):  # room for a spare beside it
+            self._append(encoded)
+            return
+        self._spare = encoded
+        while self.budget.held_bytes > self.budget.limit_bytes and len(self._blocks) > 1:
+            self._drop_oldest()
+        if self._takes_left <= 0:
+            self._renew()
+
+    def _withdraw(self, gone: Sequence[int]) -> None:
+        lost = set(gone)
+        for number in gone:
+            self.evict(number)
+        if self._spare is not None and self._spare.block.id in lost:
+            self._spare = None
+        self._blocks = [encoded for encoded in self._blocks if encoded.block.id not in lost]
+        self._requests[:] = [request for encoded in self._blocks for request in encoded.requests]
+        self._index()
+        if self._spare is not None and (self.fits or not self._blocks):
+            self._append(self._spare)
+            self._spare = None
+
+    def _append(self, encoded: EncodedBlock) -> None:
+        self._blocks.append(encoded)
+        self._requests.extend(encoded.requests)
+        self._index()
+
+    def _drop_oldest(self) -> None:
+        oldest = self._blocks.pop(0)
+        del self._requests[: len(oldest.requests)]
+        self.evict(oldest.block.id)
+        self._index()
+
+    def _renew(self) -> None:
+        """The spare takes the place of the oldest block."""
+        if self._spare is None:
+            return
+        self._drop_oldest()
+        self._append(self._spare)
+        self._spare = None
+        self._takes_left = TAKES_PER_ROW * len(self._blocks[0].requests)
+        self._on_want()
+
+    def _index(self) -> None:
+        self._feed.forget_drawn()
+        self._number = row_numbers((encoded.block.first_row, encoded.block.rows) for encoded in self._blocks)
+
+    def _count(self, taken: int) -> None:
+        self._takes_left -= taken
+        if self._takes_left <= 0 and self._spare is not None:
+            self._renew()

@@ -1,0 +1,236 @@
+"""Rows are taken in the chosen order, each as often as promised, within the budget, while blocks come and go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pytest
+
+from inference_swarm.data.row_store import RowStore
+from inference_swarm.data.window import ROW_OVERHEAD_BYTES, Block
+from inference_swarm.data.window_random import TAKES_PER_ROW
+from inference_swarm.errors import DataError
+
+BIG = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class PlainBlock:
+    id: int
+    file_index: int
+    row_group: int
+    rows: int
+    first_row: int
+
+
+def blocks_of(sizes: Sequence[int], per_group: int = 2) -> list[Block]:
+    first_rows = [sum(sizes[:index]) for index in range(len(sizes))]
+    return [
+        PlainBlock(index, 0, index // per_group, rows, first)
+        for index, (rows, first) in enumerate(zip(sizes, first_rows, strict=True))
+    ]
+
+
+class Files:
+    """Rows whose only column is their number; counts how often reading was begun."""
+
+    def __init__(self) -> None:
+        self.opened: list[list[int]] = []
+
+    def read(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, pa.Table, pa.ChunkedArray | None]]:
+        self.opened.append([block.id for block in blocks])
+        for block in blocks:
+            numbers = range(block.first_row, block.first_row + block.rows)
+            yield block, pa.table({"n": numbers}), pa.chunked_array([[f"y{number}" for number in numbers]])
+
+
+def encode(table: pa.Table) -> list[bytes]:
+    return [b"%08d" % number for number in table["n"].to_pylist()]
+
+
+COST = 8 + ROW_OVERHEAD_BYTES
+
+
+def load(store: RowStore) -> int:
+    tasks = 0
+    while (task := store.next_task()) is not None:
+        store.install(task())
+        tasks += 1
+    return tasks
+
+
+def store_of(blocks: Sequence[Block], order: str, *, seed: int = 1, rows_in_memory: int | None = None) -> RowStore:
+    budget = BIG if rows_in_memory is None else rows_in_memory * COST
+    store = RowStore(Files().read, encode, blocks, order=order, seed=seed, row_memory_bytes=budget)  # type: ignore[arg-type]
+    load(store)
+    return store
+
+
+def taken(store: RowStore, count: int, *, is_loading: bool = True) -> list[int]:
+    numbers = []
+    while len(numbers) < count:
+        request = store.take()
+        if request is not None:
+            numbers.append(int(request))
+        elif not is_loading or not load(store):
+            break
+        if is_loading:
+            load(store)
+    return numbers
+
+
+def test_rows_are_taken_only_when_the_shard_is_ready_and_then_all_of_them() -> None:
+    store = RowStore(Files().read, encode, blocks_of([3, 2]), order="sequential", seed=1, row_memory_bytes=BIG)
+    assert store.take() is None
+    assert not store.is_ready
+    load(store)
+    assert store.is_ready
+    assert store.status().held_bytes == 5 * COST
+    assert taken(store, 12) == [0, 1, 2, 3, 4] * 2 + [0, 1]
+
+
+def test_blocks_of_one_row_group_are_read_in_one_go() -> None:
+    files = Files()
+    store = RowStore(files.read, encode, blocks_of([2] * 5), order="random", seed=1, row_memory_bytes=BIG)
+    load(store)
+    assert files.opened == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("rows_in_memory", [None, 30, 1])
+def test_random_order_takes_every_row_about_equally_often(rows_in_memory: int | None) -> None:
+    store = store_of(blocks_of([10] * 10), "random", rows_in_memory=rows_in_memory)
+    counts = Counter(taken(store, 100 * 1024))
+    assert set(counts) == set(range(100))
+    assert 0.8 < min(counts.values()) / 1024 < max(counts.values()) / 1024 < 1.2
+
+
+def test_random_order_in_a_window_never_runs_dry_while_the_next_block_is_late() -> None:
+    store = store_of(blocks_of([10] * 10), "random", rows_in_memory=30)
+    assert store.status().is_windowed
+    assert len(taken(store, 50_000, is_loading=False)) == 50_000
+
+
+def test_random_window_stays_for_a_number_of_takes_and_keeps_within_the_budget() -> None:
+    blocks = blocks_of([1024] * 10)
+    store = store_of(blocks, "random", rows_in_memory=4096)
+    loads = 0
+    for _ in range(10 * TAKES_PER_ROW * 1024):
+        store.take()
+        loads += load(store)
+        assert store.status().held_bytes <= 4096 * COST
+    assert 9 <= loads <= 11
+
+
+def test_two_shards_draw_different_rows_and_the_same_shard_the_same() -> None:
+    blocks = blocks_of([50, 50])
+    again = [taken(store_of(blocks, "random", seed=3), 20) for _ in range(2)]
+    assert again[0] == again[1]
+    other = taken(store_of(blocks[1:], "random", seed=3), 20)
+    assert [number - 50 for number in other] != [number // 2 for number in again[0]]
+    assert taken(store_of(blocks, "random", seed=4), 20) != again[0]
+
+
+@pytest.mark.parametrize("rows_in_memory", [None, 25, 1])
+def test_sequential_order_is_kept_in_a_window(rows_in_memory: int | None) -> None:
+    store = store_of(blocks_of([7, 7, 7, 3]), "sequential", rows_in_memory=rows_in_memory)
+    assert taken(store, 72) == list(range(24)) * 3
+
+
+@pytest.mark.parametrize("rows_in_memory", [None, 40, 1])
+def test_shuffle_takes_every_row_once_an_epoch_in_another_order_each_time(rows_in_memory: int | None) -> None:
+    blocks = blocks_of([10] * 9 + [4])
+    store = store_of(blocks, "shuffle", rows_in_memory=rows_in_memory)
+    epochs = [taken(store, 94) for _ in range(4)]
+    assert all(sorted(epoch) == list(range(94)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    assert taken(store_of(blocks, "shuffle", rows_in_memory=rows_in_memory), 94) == epochs[0]
+    assert taken(store_of(blocks, "shuffle", rows_in_memory=rows_in_memory, seed=2), 94) != epochs[0]
+
+
+@pytest.mark.parametrize("order", ["sequential", "shuffle"])
+def test_a_window_that_waits_for_its_next_block_answers_none_and_asks_for_it(order: str) -> None:
+    wanted: list[bool] = []
+    blocks = blocks_of([10] * 6)
+    store = RowStore(
+        Files().read,
+        encode,
+        blocks,
+        order=order,  # type: ignore[arg-type]
+        seed=1,
+        row_memory_bytes=20 * COST,
+        on_want=lambda: wanted.append(True),
+    )
+    load(store)
+    assert len(taken(store, 60, is_loading=False)) == 20
+    assert wanted
+    assert store.take() is None
+    assert load(store) == 2
+    assert store.take() is not None
+
+
+@pytest.mark.parametrize("order", ["random", "sequential", "shuffle"])
+@pytest.mark.parametrize("rows_in_memory", [None, 25])
+def test_rows_of_a_block_that_was_given_away_are_never_taken_again(order: str, rows_in_memory: int | None) -> None:
+    blocks = blocks_of([10] * 6)
+    store = store_of(blocks, order, rows_in_memory=rows_in_memory)
+    taken(store, 5)
+    store.hold([block for block in blocks if block.id not in (0, 1, 4)])
+    numbers = taken(store, 3000)
+    assert set(numbers) == {*range(20, 40), *range(50, 60)}
+    assert store.status().held_rows <= 30
+
+
+@pytest.mark.parametrize("order", ["random", "sequential", "shuffle"])
+@pytest.mark.parametrize("rows_in_memory", [None, 25])
+def test_rows_of_an_added_block_are_taken_without_a_pause_for_the_others(
+    order: str, rows_in_memory: int | None
+) -> None:
+    blocks = blocks_of([10] * 6)
+    store = store_of(blocks[:3], order, rows_in_memory=rows_in_memory)
+    assert set(taken(store, 3000)) == set(range(30))
+    store.hold(blocks)
+    assert store.take() is not None
+    assert store.is_ready == (order == "random" and rows_in_memory is not None)  # a full window serves any shard
+    assert set(taken(store, 3000)) == set(range(60))
+
+
+@pytest.mark.parametrize("order", ["random", "sequential", "shuffle"])
+def test_row_numbers_and_labels_belong_to_the_request(order: str) -> None:
+    store = store_of(blocks_of([5, 5, 5]), order)
+    for _ in range(40):
+        row, request = store.take_row() or (-1, b"")
+        assert int(request) == row
+        assert store.label(row) == f"y{row}"
+
+
+def test_a_block_given_away_while_it_is_encoded_is_forgotten() -> None:
+    blocks = blocks_of([2, 2])
+    store = RowStore(Files().read, encode, blocks, order="sequential", seed=1, row_memory_bytes=BIG)
+    task = store.next_task()
+    assert task is not None
+    assert store.next_task() is None
+    store.hold(blocks[1:])
+    store.install(task())
+    load(store)
+    assert taken(store, 4) == [2, 3, 2, 3]
+
+
+def test_a_worker_without_blocks_is_ready_and_exhausted() -> None:
+    store = store_of([], "random")
+    assert (store.is_ready, store.is_exhausted, store.take()) == (True, True, None)
+
+
+def test_a_file_with_other_rows_than_the_manifest_says_so_and_can_be_tried_again() -> None:
+    def read_too_few(blocks: Sequence[Block]) -> Iterator[tuple[Block, pa.Table, pa.ChunkedArray | None]]:
+        yield blocks[0], pa.table({"n": [1]}), None
+
+    store = RowStore(read_too_few, encode, blocks_of([3]), order="random", seed=1, row_memory_bytes=BIG)
+    task = store.next_task()
+    assert task is not None
+    with pytest.raises(DataError, match=r"block 0 with 1 rows[\s\S]*3 rows, as in the manifest"):
+        task()
+    store.load_failed()
+    assert store.next_task() is not None
