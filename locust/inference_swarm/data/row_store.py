@@ -23,7 +23,7 @@ from inference_swarm.errors import DataError
 
 
 class Reader(Protocol):
-    """Block, rows and labels (or None) of blocks of one row group, in order: `partial(blocks.iter_blocks, manifest)`."""
+    """Block, rows, labels (or None) of blocks of one row group, in order: `partial(blocks.iter_blocks, manifest)`."""
 
     def __call__(self, blocks: Sequence[Any], /) -> Iterator[tuple[Any, pa.Table, pa.ChunkedArray | None]]: ...
 
