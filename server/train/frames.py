@@ -17,6 +17,19 @@ _EPOCH = pd.Timestamp("1970-01-01")
 def infer_columns(frame: pd.DataFrame, train: pd.DataFrame) -> tuple[Column, ...]:
     """Kinds from the whole frame; categories only from the rows that training sees, sorted."""
     columns = []
+    for name, kind in check_kinds(frame).items():
+        values: tuple[int | str, ...] = ()
+        if kind is ColumnKind.CATEGORY:
+            values = tuple(sorted(train[name].dropna().unique().tolist()))
+            if not values:
+                kind = ColumnKind.NUMBER  # nothing but missing values to learn from
+        columns.append(Column(name=name, kind=kind, categories=values))
+    return tuple(columns)
+
+
+def check_kinds(frame: pd.DataFrame) -> dict[str, ColumnKind]:
+    """Every column's kind; raises SetupError for one that cannot be learned from."""
+    kinds = {}
     for name in map(str, frame.columns):
         kind = column_kind(frame[name])
         if kind is None:
@@ -25,13 +38,8 @@ def infer_columns(frame: pd.DataFrame, train: pd.DataFrame) -> tuple[Column, ...
                 expected="numbers, booleans, strings, dates or timestamps.",
                 action=f"leave it out: --drop-cols {name}.",
             )
-        values: tuple[int | str, ...] = ()
-        if kind is ColumnKind.CATEGORY:
-            values = tuple(sorted(train[name].dropna().unique().tolist()))
-            if not values:
-                kind = ColumnKind.NUMBER  # nothing but missing values to learn from
-        columns.append(Column(name=name, kind=kind, categories=values))
-    return tuple(columns)
+        kinds[name] = kind
+    return kinds
 
 
 def column_kind(column: pd.Series) -> ColumnKind | None:
@@ -79,6 +87,10 @@ def model_frame(frame: pd.DataFrame, columns: tuple[Column, ...], *, categories_
 
 
 def _category(values: pd.Series, column: Column, as_text: bool) -> pd.Series:
+    if column.is_integer_category:
+        values = values.astype(
+            "Int64"
+        )  # iterating a category of integers with gaps gives floats, and "11.0" is not "11"
     if not as_text:
         known = values.astype("object").where(values.isin(list(column.categories)), None)
         return known.astype(pd.CategoricalDtype(list(column.categories)))

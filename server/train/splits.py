@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from server.errors import SetupError
+from server.train.frames import check_kinds
 from server.train.tables import read_parquet
 
 _PARTS = ("X_train", "X_test", "y_train", "y_test")
@@ -59,6 +60,7 @@ def make_splits(
             expected="at least one besides the target.",
             action="drop fewer with --drop-cols.",
         )
+    check_kinds(features)
     return Splits(
         dataset=dataset,
         target=target,
@@ -119,15 +121,15 @@ def _check_columns(frame: pd.DataFrame, target: str, drop: tuple[str, ...]) -> N
 
 def _settle_labels(labels: pd.Series, positive: str | None) -> tuple[pd.Series, tuple[bool | int | float | str, ...]]:
     """Sorted classes, the positive one last; with more than two classes, `positive` against all others as 1 and 0."""
-    values = labels.dropna().unique().tolist()
-    classes = tuple(sorted(values, key=lambda value: (isinstance(value, str), value)))
     name = labels.name
-    if not all(isinstance(value, (bool, int, float, str)) for value in classes):
+    present = labels.dropna()
+    if not all(isinstance(value, (bool, int, float, str)) for value in present.tolist()):
         raise SetupError(
-            f"The target '{name}' has values such as {classes[0]!r}.",
+            f"The target '{name}' has values such as {present.tolist()[0]!r}.",
             expected="numbers, booleans or strings.",
             action="choose another --target.",
         )
+    classes = tuple(sorted(present.unique().tolist(), key=lambda value: (isinstance(value, str), value)))
     if not 2 <= len(classes) <= _MAX_CLASSES:
         raise SetupError(
             f"The target '{name}' has {len(classes)} different value{'s' if len(classes) != 1 else ''}.",

@@ -35,7 +35,7 @@ def every_kind(rows: int, seed: int = 7) -> pd.DataFrame:
     count = rng.integers(0, 9, rows)
     moments = pd.Series(pd.to_datetime("2024-01-01") + pd.to_timedelta(rng.integers(0, 10**7, rows), unit="s"))
     word = pd.Series(rng.choice(["rot", "grün", 'q"uote', "a,b"], rows))
-    score = number / 5 + count + 3 * (word == "rot") + 2 * (moments.dt.hour < 6) + rng.normal(0, 2, rows)
+    score = pd.Series(number / 5) + count + 3 * (word == "rot") + 2 * (moments.dt.hour < 6) + rng.normal(0, 2, rows)
     return pd.DataFrame(
         {
             "amount [€]": gaps(pd.Series(number)),

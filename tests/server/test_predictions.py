@@ -32,7 +32,8 @@ def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         return value.item() if isinstance(value, np.generic) else value
 
     rows = [{name: plain(frame[name].iloc[i]) for name in frame.columns} for i in range(len(frame))]
-    return json.loads(json.dumps(rows, allow_nan=False))
+    strict: list[dict[str, Any]] = json.loads(json.dumps(rows, allow_nan=False))
+    return strict
 
 
 def library_probabilities(models: Path, schema: ModelSchema, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
