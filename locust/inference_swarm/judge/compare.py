@@ -3,8 +3,8 @@
 Method: batch means and bootstrap. The intervals of a run are joined to at most 30 batches (Schmeiser 1982: fewer and
 longer batches depend less on each other). Batches are drawn with replacement 1,000 times, each draw is merged and
 measured, and the middle 99 % of the draws are the confidence interval. Runs differ when that interval of their ratio
-leaves out 1 and what a histogram cannot resolve (of 540 comparisons of equal runs 4 erred). It knows the spread within each run, not that between two starts of
-a server.
+leaves out 1 and what a histogram cannot resolve; of 540 comparisons of equal runs 4 erred. It knows the spread within
+each run, not that between two starts of a server.
 """
 
 from __future__ import annotations
