@@ -23,6 +23,7 @@ from server.errors import SetupError
 DEFAULT_RESULTS = Path("experiment-results")
 _BAD_SETUP = 2
 _SHUTDOWN_S = 10
+_BACKLOG = 2048
 _ENVIRONMENT = ("SERVER_MODELS", "DATASET_NAME", "LOAD_MODEL", "SERVER_MAX_BODY_MB")
 
 
@@ -60,7 +61,7 @@ def create_app_from_environment() -> FastAPI:
     models, dataset, model, max_body_mb = (os.environ[name] for name in _ENVIRONMENT)
     catalog = load_catalog(Path(models), dataset, model)
     pairs = sorted(f"{dataset}/{key}" for dataset, key in catalog.models)
-    logging.getLogger("server").info("loaded %d models: %s", len(pairs), ", ".join(pairs))
+    logging.getLogger("server").info("loaded %s", ", ".join(pairs))
     return create_app(catalog, int(float(max_body_mb) * 1024 * 1024))
 
 
@@ -158,6 +159,7 @@ def _config(app: FastAPI | str) -> uvicorn.Config:
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=_SHUTDOWN_S,
+        backlog=_BACKLOG,
     )
 
 
@@ -171,6 +173,8 @@ def _run_workers(listener: socket.socket, workers: int) -> None:
 
 
 def _say_where(listener: socket.socket) -> None:
+    """What is said must be true: from here on a connection waits to be accepted and is not refused."""
+    listener.listen(_BACKLOG)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     logging.getLogger("server").info("serving at http://%s:%d (documentation at /docs)", shown, port)
