@@ -155,7 +155,11 @@ class _Body:
 
 
 def assemble(columns: list[Column], start: bytes, end: bytes, rows: int) -> pa.Array:
-    """`start`, then separator, key and value of each column, then `end`, for every row. OverflowError near 2 GiB."""
+    """`start`, then separator, key and value of each column, then `end`, for every row. OverflowError near 2 GiB.
+
+    If the last column's texts have their own comma, the first byte of `end` takes its place.
+    """
+    assert end or not any(column.texts.has_comma for column in columns[-1:])
     body = _Body(rows, len(columns))
     before = _Before(start)
     for number, column in enumerate(columns):
@@ -164,7 +168,7 @@ def assemble(columns: list[Column], start: bytes, end: bytes, rows: int) -> pa.A
         null = b"null"
         if texts.has_comma:
             terminator = b","
-            if number == len(columns) - 1 and end:
+            if number == len(columns) - 1:
                 terminator, end = end[:1], end[1:]
                 texts = _with_terminator(texts, terminator)
             null += terminator

@@ -30,7 +30,7 @@ from inference_swarm.errors import DataError
 
 _GIL_SLICE: Final = 2048  # values per orjson call
 _COMMA, _QUOTE, _BACKSLASH, _SPACE, _LESS_THAN = b',"\\ <'
-_BIG_TABLE_SPAN: Final = 256  # integers within this span become a table: one piece with its key in front
+_TABLE_SPAN: Final = 256  # integers within this span become a table: one piece with its key in front
 _UNITS_PER_S: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -97,8 +97,9 @@ def _integer_texts(values: pa.Array) -> Texts:
     numbers: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     if len(numbers):
         low, high = int(numbers.min()), int(numbers.max())
-        if high - low < _BIG_TABLE_SPAN:
-            index = (numbers - numbers.dtype.type(low)).astype(np.int32)
+        if high - low < _TABLE_SPAN:
+            unsigned = np.dtype(f"u{numbers.dtype.itemsize}")  # the difference of two int8 may be 255
+            index = (numbers.view(unsigned) - numbers.dtype.type(low).view(unsigned)).astype(np.int32)
             table = [b"%d" % number for number in range(low, high + 1)]
             if nulls is not None:
                 index[nulls] = len(table)
@@ -122,9 +123,25 @@ def _number_texts(numbers: NDArray[Any], nulls: NDArray[np.bool_] | None) -> Tex
 
 def _dictionary_texts(values: pa.Array, name: str) -> Texts:
     """The dictionary's values are encoded once; its last entry stands for null rows."""
-    table = plain_texts(pa.concat_arrays([values.dictionary, pa.nulls(1, values.dictionary.type)]), name)
-    index = pc.fill_null(pc.cast(values.indices, pa.int32()), pa.scalar(len(values.dictionary), pa.int32()))
-    return Texts(table, index=index.to_numpy(zero_copy_only=False))
+    dictionary = values.dictionary
+    if len(dictionary) > len(values):  # a slice of a column with many categories must not pay for all of them
+        return texts_of(values.dictionary_decode(), name)
+    texts = texts_of(pa.concat_arrays([dictionary, pa.nulls(1, dictionary.type)]), name)
+    if texts.has_comma:
+        table = pc.binary_slice(assemble([Column(b"", texts)], b"", b",", len(dictionary) + 1), 0, -1)
+    else:
+        table = assemble([Column(b"", texts)], b"", b"", len(dictionary) + 1)
+    codes = pc.fill_null(pc.cast(values.indices, pa.int32()), pa.scalar(len(dictionary), pa.int32()))
+    index: NDArray[np.int32] = codes.to_numpy(zero_copy_only=False)
+    if len(index) and not 0 <= int(index.min()) <= int(index.max()) <= len(
+        dictionary
+    ):  # else we would read wild memory
+        raise DataError(
+            f"Column {name!r} of the type {values.type} has a code that is not in its dictionary of {len(dictionary)}.",
+            expected="codes of the dictionary's values.",
+            action="write the parquet file again; this one is damaged.",
+        )
+    return Texts(table, index=index)
 
 
 def _string_texts(values: pa.Array, name: str) -> Texts:
@@ -294,11 +311,6 @@ def _nested_texts(
     table = pa.concat_arrays([pieces, pa.array([closing], pa.binary())])
     index = np.where(is_empty, np.int32(len(pieces)), np.arange(len(pieces), dtype=np.int32))
     return Texts(table, index=index, nulls=nulls, opening=opening)
-
-
-def plain_texts(values: pa.Array, name: str) -> pa.Array:
-    """One complete JSON text per value, null as `null`, as a binary array."""
-    return assemble([Column(b"", texts_of(values, name))], b"", b"", len(values))
 
 
 def _joined(left: pa.Array, right: pa.Array | pa.Scalar) -> pa.Array:

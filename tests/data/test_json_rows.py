@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference_swarm.data.json_rows import BLOCK_ROWS, BODY_FORMATS, encode_rows
+from inference_swarm.errors import DataError
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
+    ['"', "\\", '\\"', "\x00\x1f\n\t", "\u2028\u2029", "€😀", "null", ",", "}", "]"]
+)
+
+
+def _no_constant(token: str) -> None:
+    raise AssertionError(f"{token} is not strict JSON")
+
+
+def decode(body: bytes) -> Any:
+    """Strict: no NaN or Infinity; numbers with a fraction or exponent stay Decimal, so that no digit is lost."""
+    return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=_no_constant)
+
+
+def column(values: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """What each row of a one-column table decodes to, in each of the three formats."""
+    table = pa.table({"x": values})
+    rows = [decode(body)["x"] for body in encode_rows(table).to_pylist()]
+    assert rows == [decode(body)["instances"][0]["x"] for body in encode_rows(table, "instances").to_pylist()]
+    assert rows == [decode(body)["data"][0][0] for body in encode_rows(table, "split").to_pylist()]
+    return rows
+
+
+# One entry per Arrow type: values to write, and what a value must decode to.
+Case = tuple[pa.DataType, st.SearchStrategy[Any], Callable[[Any], Any]]
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+def number(value: float) -> Any:
+    return Decimal(repr(value)) if math.isfinite(value) else None
+
+
+def float32_value(value: float) -> Any:
+    return float(np.float32(value)) if math.isfinite(value) else None
+
+
+def iso(value: dt.datetime) -> str:
+    text = value.isoformat(timespec="microseconds")
+    return re.sub(r"\+00:00$", "Z", text) if value.tzinfo is dt.UTC else text
+
+
+def seconds(value: dt.timedelta) -> str:
+    micros = value // dt.timedelta(microseconds=1)
+    return f"{'-' * (micros < 0)}PT{abs(micros) // 10**6}.{abs(micros) % 10**6:06d}S"
+
+
+def whole(bits: int, signed: bool) -> st.SearchStrategy[int]:
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    return st.integers(low, high) | st.sampled_from([low, high, 0]) | st.integers(0, min(high, 100))
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+WHEN = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))
+RECENT = st.datetimes(dt.datetime(1950, 1, 1), dt.datetime(2030, 1, 1))
+CASES: dict[str, Case] = {
+    **{
+        f"{'' if signed else 'u'}int{bits}": (
+            getattr(pa, f"{'' if signed else 'u'}int{bits}")(),
+            whole(bits, signed),
+            same,
+        )
+        for bits in (8, 16, 32, 64)
+        for signed in (True, False)
+    },
+    "float64": (pa.float64(), st.floats(), number),
+    "bool": (pa.bool_(), st.booleans(), same),
+    "string": (pa.string(), TEXT, same),
+    "large_string": (pa.large_string(), TEXT, same),
+    "string_view": (pa.string_view(), TEXT, same),
+    "category": (pa.dictionary(pa.int8(), pa.string()), TEXT, same),
+    "category of integers": (pa.dictionary(pa.int32(), pa.int64()), whole(64, True), same),
+    "decimal128": (pa.decimal128(38, 9), st.decimals(-(10**28), 10**28, places=9), same),
+    "decimal256": (pa.decimal256(60, 3), st.decimals(-(10**40), 10**40, places=3, allow_nan=False), same),
+    "binary": (pa.binary(), st.binary(max_size=9), lambda value: base64.b64encode(value).decode()),
+    "large_binary": (pa.large_binary(), st.binary(max_size=9), lambda value: base64.b64encode(value).decode()),
+    "fixed binary": (pa.binary(3), st.binary(min_size=3, max_size=3), lambda value: base64.b64encode(value).decode()),
+    "timestamp": (pa.timestamp("us"), WHEN, iso),
+    "timestamp UTC": (pa.timestamp("us", "UTC"), st.builds(lambda when: when.replace(tzinfo=dt.UTC), WHEN), iso),
+    "timestamp Berlin": (
+        pa.timestamp("us", "Europe/Berlin"),
+        st.builds(lambda when: when.replace(tzinfo=dt.UTC).astimezone(BERLIN), RECENT),
+        iso,
+    ),
+    "date": (pa.date32(), st.dates(), lambda value: value.isoformat()),
+    "time": (pa.time64("us"), st.times(), lambda value: value.isoformat(timespec="microseconds")),
+    "duration": (pa.duration("us"), st.timedeltas(dt.timedelta(-(10**8)), dt.timedelta(10**8)), seconds),
+}
+
+
+def nullable(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(values, max_size=12) | st.lists(st.none() | values, max_size=12)
+
+
+def expected(case: Case, value: Any) -> Any:
+    return None if value is None else case[2](value)
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_decoded_value_equals_the_row(name: str, data: st.DataObject) -> None:
+    case = CASES[name]
+    values = data.draw(nullable(case[1]))
+    start = data.draw(st.integers(0, len(values)))
+    array = pa.array(values, case[0])
+    wanted = [expected(case, value) for value in values]
+    assert column(array) == wanted
+    assert column(array.slice(start)) == wanted[start:]
+    assert column(pa.chunked_array([array.slice(start), array.slice(0, start)])) == wanted[start:] + wanted[:start]
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_decoded_nested_value_equals_the_row(name: str, data: st.DataObject) -> None:
+    case = CASES[name]
+    rows = data.draw(nullable(nullable(case[1])))
+    start = data.draw(st.integers(0, len(rows)))
+    wanted = [None if row is None else [expected(case, value) for value in row] for row in rows]
+    lists = pa.array(rows, pa.list_(case[0]))
+    structs = pa.array(
+        [None if row is None else {"a b": row[0] if row else None, "n": row} for row in rows],
+        pa.struct([("a b", case[0]), ("n", pa.list_(case[0]))]),
+    )
+    assert column(lists.slice(start)) == wanted[start:]
+    assert column(structs.slice(start)) == [
+        None if row is None else {"a b": row[0] if row else None, "n": row} for row in wanted[start:]
+    ]
+    if name != "category of integers":  # Arrow has no cast of it to a large list
+        assert column(pa.array(rows, pa.large_list(case[0])).slice(start)) == wanted[start:]
+    maps = pa.array(
+        [None if row is None else [(f"k{n}", value) for n, value in enumerate(row)] for row in rows],
+        pa.map_(pa.string(), case[0]),
+    )
+    assert column(maps.slice(start)) == [
+        None if row is None else {f"k{n}": value for n, value in enumerate(row)} for row in wanted[start:]
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_rows_of_many_columns_equal_what_was_written(data: st.DataObject) -> None:
+    names = data.draw(st.lists(TEXT, min_size=1, max_size=7, unique=True))
+    cases = [CASES[data.draw(st.sampled_from(sorted(CASES)))] for _ in names]
+    rows = data.draw(st.integers(0, 6))
+    values = [data.draw(st.lists(st.none() | case[1], min_size=rows, max_size=rows)) for case in cases]
+    table = pa.table([pa.array(v, case[0]) for v, case in zip(values, cases, strict=True)], names=names)
+    wanted = [[expected(case, v[row]) for v, case in zip(values, cases, strict=True)] for row in range(rows)]
+    assert [decode(body) for body in encode_rows(table).to_pylist()] == [
+        dict(zip(names, row, strict=True)) for row in wanted
+    ]
+    assert [decode(body) for body in encode_rows(table, "instances").to_pylist()] == [
+        {"instances": [dict(zip(names, row, strict=True))]} for row in wanted
+    ]
+    assert [decode(body) for body in encode_rows(table, "split").to_pylist()] == [
+        {"columns": names, "data": [row]} for row in wanted
+    ]
+
+
+@given(st.lists(st.none() | st.floats(width=32), max_size=10))
+def test_float32_decodes_to_the_same_float32(values: list[float | None]) -> None:
+    decoded = column(pa.array(values, pa.float32()))
+    assert [None if v is None else float(np.float32(float(v))) for v in decoded] == [
+        None if v is None else float32_value(v) for v in values
+    ]
+
+
+@given(st.lists(st.floats(width=16), max_size=10))
+def test_float16_decodes_to_the_same_float16(values: list[float]) -> None:
+    decoded = column(pa.array(np.array(values, np.float16)))
+    assert [None if v is None else float(np.float16(float(v))) for v in decoded] == [
+        v if math.isfinite(v) else None for v in values
+    ]
+
+
+def test_floats_stay_floats_and_negative_zero_keeps_its_sign() -> None:
+    assert encode_rows(pa.table({"x": [2.0, -0.0, 1e20]})).to_pylist() == [b'{"x":2.0}', b'{"x":-0.0}', b'{"x":1e+20}']
+
+
+def test_nanoseconds_are_kept_and_categories_with_a_null_value_are_null() -> None:
+    assert column(pa.array([1, None, 10**18 + 1], pa.timestamp("ns"))) == [
+        "1970-01-01T00:00:00.000000001",
+        None,
+        "2001-09-09T01:46:40.000000001",
+    ]
+    assert column(pa.array([-1], pa.duration("ns"))) == ["-PT0.000000001S"]
+    assert column(pa.array([-(2**63)], pa.duration("ns"))) == ["-PT9223372036.854775808S"]
+    assert column(pa.DictionaryArray.from_arrays([0, 1, None], pa.array(["a", None]))) == ["a", None, None]
+
+
+def test_offsets_with_seconds_are_given_in_utc() -> None:
+    before_standard_time = pa.array([-(10**10), 0], pa.timestamp("s", "Europe/Berlin"))
+    assert column(before_standard_time) == ["1653-02-10T06:13:20+00:00", "1970-01-01T01:00:00+01:00"]
+
+
+def test_years_beyond_9999_are_written_as_iso_dates() -> None:
+    assert column(pa.array([253402300800, 0], pa.timestamp("s"))) == ["10000-01-01T00:00:00", "1970-01-01T00:00:00"]
+
+
+def test_every_null_column_and_extension_type_is_encoded() -> None:
+    assert column(pa.nulls(2)) == [None, None]
+    assert column(pa.nulls(2, pa.int64())) == [None, None]
+    uuids = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16)))
+    assert column(uuids) == [base64.b64encode(b"0" * 16).decode()]
+    assert column(pc.run_end_encode(pa.array([1, 1, None]))) == [1, 1, None]
+    assert column(pa.array([{}, None], pa.struct([]))) == [{}, None]
+
+
+def test_fixed_size_lists_with_null_entries_keep_their_items() -> None:
+    array = pa.array([[1, 2000], None, [None, 4]], pa.list_(pa.int64(), 2))
+    assert column(array) == [[1, 2000], None, [None, 4]]
+    assert column(array.slice(1)) == [None, [None, 4]]
+
+
+def test_what_pandas_writes_for_missing_values_becomes_null() -> None:
+    frame = pd.DataFrame(
+        {
+            "nan": [1.5, np.nan, np.inf],
+            "nat": [pd.Timestamp("2024-07-03 09:46:40"), pd.NaT, pd.NaT],
+            "na": pd.array([2**63 - 1, pd.NA, 0], dtype="Int64"),
+            "none": ["a", None, "b"],
+            "category": pd.Categorical(["x", None, "y"]),
+        }
+    )
+    decoded = [decode(body) for body in encode_rows(pa.Table.from_pandas(frame)).to_pylist()]
+    assert decoded[1] == dict.fromkeys(frame.columns)
+    assert decoded[2] == {"nan": None, "nat": None, "na": 0, "none": "b", "category": "y"}
+    assert (decoded[0]["nan"], decoded[0]["na"], decoded[0]["none"]) == (Decimal("1.5"), 2**63 - 1, "a")
+    assert decoded[0]["nat"].startswith("2024-07-03T09:46:40")
+
+
+def test_more_rows_than_a_block_keep_their_order() -> None:
+    rows = 2 * BLOCK_ROWS + 7
+    table = pa.table({"i": np.arange(rows), "s": [str(row) for row in range(rows)]})
+    for batch in (table, table.combine_chunks().to_batches()[0]):
+        bodies = encode_rows(batch).to_pylist()
+        assert bodies == [b'{"i":%d,"s":"%d"}' % (row, row) for row in range(rows)]
+    tiny_chunks = pa.concat_tables([table.slice(start, 3) for start in range(0, 300, 3)])
+    assert encode_rows(tiny_chunks).to_pylist() == bodies[:300]
+
+
+def test_more_than_two_gib_of_pieces_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference_swarm.data.json_rows_assembly.INT32_MAX", 200)
+    table = pa.table({"s": [str(n) * 20 for n in range(10)], "i": range(10)})
+    assert [decode(body)["i"] for body in encode_rows(table).to_pylist()] == list(range(10))
+    with pytest.raises(DataError, match="One row becomes more than 2 GiB"):
+        encode_rows(pa.table({"s": ["x" * 300]}))
+
+
+def test_only_the_categories_in_use_are_encoded_when_there_are_more_than_rows() -> None:
+    many = pa.DictionaryArray.from_arrays([999, None], pa.array([str(n) for n in range(1000)]))
+    assert column(many) == ["999", None]
+
+
+def test_no_rows_give_no_bodies() -> None:
+    assert encode_rows(pa.table({"x": pa.array([], pa.int64())})).to_pylist() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "parts"),
+    [
+        (pa.table({}), ["has no columns", "at least one feature column"]),
+        (pa.table([[1], [2]], names=["a", "a"]), ["'a' occurs 2 times", "rename or drop"]),
+        (
+            pa.table({"m": pa.array([(1, 2, 3)], pa.month_day_nano_interval())}),
+            ["'m'", "month_day_nano_interval", "convert it"],
+        ),
+        (
+            pa.table({"x": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["f", "f"])}),
+            ["'x'", "field name occurs twice"],
+        ),
+        (pa.table({"t": pa.array([-1], pa.int64()).view(pa.time64("us"))}), ["'t'", "outside of the type's range"]),
+        (
+            pa.table({"c": pa.DictionaryArray.from_arrays(pa.array([10**6, 0]), pa.array(["a"]), safe=False)}),
+            ["'c'", "not in its dictionary of 1", "write the parquet file again"],
+        ),
+        (pa.table({"s": pa.array([b"\xff"]).view(pa.string())}), ["'s'", "not UTF-8", "as binary"]),
+    ],
+)
+def test_error_names_the_column_the_type_and_the_next_step(table: pa.Table, parts: list[str]) -> None:
+    with pytest.raises(DataError) as caught:
+        encode_rows(table)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_unknown_body_format_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(DataError, match="one of row, instances, split"):
+        encode_rows(pa.table({"x": [1]}), "csv")
+    assert list(BODY_FORMATS) == ["row", "instances", "split"]
