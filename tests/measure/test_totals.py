@@ -133,8 +133,8 @@ def test_order_duplicates_and_a_restart_of_the_master_change_nothing(
         shuffled.apply(snapshot)
     assert shuffled.names == in_order.names
     assert shuffled.duplicates == len(arriving) - len(snapshots)
-    assert [(i.index, i.names()) for i in shuffled.series.intervals()] == [
-        (i.index, i.names()) for i in in_order.series.intervals()
+    assert [(i.first, i.names()) for i in shuffled.series.intervals()] == [
+        (i.first, i.names()) for i in in_order.series.intervals()
     ]
 
 
@@ -144,7 +144,7 @@ def test_saved_totals_of_another_kind_are_refused() -> None:
         ({"version": 9}, "version: Input should be less than or equal to 1"),
         ({"extra": 1}, "extra: Unexpected keyword argument"),
         ({"series": {}}, "series: Value error"),
-        ({"series": {"width_s": 3.0, "intervals": [{"index": 0}]}}, "series: Value error"),
+        ({"series": {"width_s": 3.0, "intervals": [{"first": 0}]}}, "series: Value error"),
     ):
         with pytest.raises(ProtocolError, match=message):
             SwarmTotals.from_state(state | change)
@@ -156,16 +156,31 @@ def test_intervals_hold_the_reports_whose_middle_they_contain() -> None:
     series.add(Snapshot("run", "w2", 0, 0.0, 1.6, {"a": tally(600)}, users=3))
     series.add(Snapshot("run", "w1", 1, 3.1, 6.1, {"b": tally(700)}))
     first, second = series.intervals()
-    assert (first.total().sent, sum(first.users.values()), series.start_s(second)) == (3, 5, 3.0)
+    assert (first.total().sent, sum(first.users.values()), second.start_s) == (3, 5, 3.0)
     assert first.rate_rps(3) == pytest.approx(3 * 2 / (3.1 + 1.6))
     assert second.names()["b"].latency.max_us == 700
 
 
-def test_a_long_run_gets_wider_intervals_and_loses_nothing() -> None:
+def test_the_oldest_intervals_of_a_long_run_are_joined_and_nothing_is_lost() -> None:
     series = IntervalSeries(width_s=3.0, most_intervals=10)
     for sequence in range(101):
         series.add(report("w1", sequence, 100 + sequence))
-    assert series.width_s == 48
-    assert len(series) == 7
-    assert [interval.total().sent for interval in series.intervals()] == [16] * 6 + [5]
-    assert series.intervals()[-1].total().latency.max_us == 200
+    intervals = series.intervals()
+    assert len(intervals) == 10
+    assert intervals[0].length_s > intervals[-1].length_s
+    assert [one.start_s + one.length_s for one in intervals[:-1]] == [one.start_s for one in intervals[1:]]
+    assert [one.total().sent for one in intervals] == [one.span for one in intervals[:-1]] + [
+        intervals[-1].total().sent
+    ]
+    assert sum(one.total().sent for one in intervals) == 101
+    series.add(report("w2", 0, 50))
+    assert series.intervals()[0].total().latency.min_us == 50
+    assert intervals[-1].total().latency.max_us == 200
+
+
+def test_a_gap_in_a_long_run_does_not_stop_the_joining() -> None:
+    series = IntervalSeries(width_s=3.0, most_intervals=4)
+    for sequence in (0, 5, 6, 20, 21, 40, 41, 90):
+        series.add(report("w1", sequence, 100))
+    assert len(series) == 4
+    assert sum(interval.total().sent for interval in series.intervals()) == 8

@@ -1,11 +1,13 @@
 """The run over time: snapshots of all workers put into common intervals, for plots, `latency.hlog` and comparing.
 
 A snapshot goes whole to the interval that holds its middle, so nothing is counted twice or split. Only the newest
-intervals keep open histograms (172 KB each); older ones are packed to a few KB. A long run gets wider intervals.
+intervals keep open histograms (172 KB each); older ones are packed to a few KB. In a long run the oldest are joined in
+pairs, one pair for each new interval, so that neither memory nor a report ever takes long.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import Any, Self
 
 from inference_swarm.errors import ProtocolError
@@ -17,16 +19,27 @@ OPEN_INTERVALS = 4
 
 
 class Interval:
-    """What all workers reported for one stretch of the run."""
+    """What all workers reported for one stretch of the run: `span` slots of `width_s` from slot `first` on."""
 
-    __slots__ = ("_open", "_packed", "covered_s", "index", "users")
+    __slots__ = ("_open", "_packed", "covered_s", "first", "span", "users", "width_s")
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self, first: int, span: int, width_s: float) -> None:
+        self.first = first
+        self.span = span
+        self.width_s = width_s
         self.covered_s: dict[str, float] = {}
         self.users: dict[str, int] = {}
         self._open: dict[str, RequestTally] | None = {}
         self._packed: dict[str, Any] = {}
+
+    @property
+    def start_s(self) -> float:
+        """Seconds since the run began."""
+        return self.first * self.width_s
+
+    @property
+    def length_s(self) -> float:
+        return self.span * self.width_s
 
     def names(self) -> dict[str, RequestTally]:
         """Tallies by request name; to be read, not changed."""
@@ -57,13 +70,19 @@ class Interval:
 
     def to_wire(self) -> dict[str, Any]:
         names = self._packed if self._open is None else write_tallies(self._open)
-        return {"index": self.index, "covered_s": self.covered_s, "users": self.users, "names": names}
+        return {
+            "first": self.first,
+            "span": self.span,
+            "covered_s": self.covered_s,
+            "users": self.users,
+            "names": names,
+        }
 
     @classmethod
-    def from_wire(cls, wire: Any) -> Self:
+    def from_wire(cls, wire: Any, width_s: float) -> Self:
         """Read what `to_wire` wrote; raises ProtocolError."""
         try:
-            interval = cls(int(wire["index"]))
+            interval = cls(int(wire["first"]), int(wire["span"]), width_s)
             interval.covered_s = {str(worker): float(seconds) for worker, seconds in wire["covered_s"].items()}
             interval.users = {str(worker): int(users) for worker, users in wire["users"].items()}
             packed = dict(wire["names"])
@@ -75,57 +94,60 @@ class Interval:
 
 
 class IntervalSeries:
-    """All intervals of a run, of one width that doubles when there are too many of them."""
+    """All intervals of a run in order of time; those of which no worker reported anything are left out."""
 
     def __init__(self, width_s: float = DEFAULT_WIDTH_S, most_intervals: int = MOST_INTERVALS) -> None:
         if not width_s > 0:
             raise ValueError(f"an interval has a width above 0 s, got {width_s}")
         self.width_s = width_s
         self._most = most_intervals
-        self._by_index: dict[int, Interval] = {}
+        self._intervals: list[Interval] = []
 
     def __len__(self) -> int:
-        return len(self._by_index)
+        return len(self._intervals)
 
     def intervals(self) -> list[Interval]:
-        """In order of time; intervals of which no worker reported anything are left out."""
-        return [self._by_index[index] for index in sorted(self._by_index)]
-
-    def start_s(self, interval: Interval) -> float:
-        """Where an interval of this series begins, in seconds since the run began."""
-        return interval.index * self.width_s
+        """Oldest first."""
+        return list(self._intervals)
 
     def add(self, snapshot: Snapshot) -> None:
         """Put a snapshot into its interval."""
-        index = int((snapshot.start_s + snapshot.end_s) / 2 // self.width_s)
-        is_new = index not in self._by_index
-        interval = self._by_index.setdefault(index, Interval(index))
+        slot = int((snapshot.start_s + snapshot.end_s) / 2 // self.width_s)
+        place = bisect_right(self._intervals, slot, key=lambda interval: interval.first)
+        is_new = not place or slot >= self._intervals[place - 1].first + self._intervals[place - 1].span
+        if is_new:
+            self._intervals.insert(place, Interval(slot, 1, self.width_s))
+        interval = self._intervals[place if is_new else place - 1]
         seconds = snapshot.end_s - snapshot.start_s
         interval.add(snapshot.names, {snapshot.worker: seconds}, {snapshot.worker: snapshot.users})
         if is_new:
-            for old in sorted(self._by_index)[:-OPEN_INTERVALS]:
-                self._by_index[old].pack()
-            while len(self._by_index) > self._most:
-                self._widen()
+            for old in self._intervals[:-OPEN_INTERVALS]:
+                old.pack()
+            while len(self._intervals) > self._most:
+                self._widen_oldest()
 
-    def _widen(self) -> None:
-        narrow, self._by_index, self.width_s = self.intervals(), {}, self.width_s * 2
-        for old in narrow:
-            index = old.index // 2
-            wide = self._by_index.setdefault(index, Interval(index))
-            wide.add(old.names(), old.covered_s, old.users)
-            wide.pack()
+    def _widen_oldest(self) -> None:
+        """Double the oldest of the shortest intervals, taking in the one beside it if there is one."""
+        place = min(range(len(self._intervals)), key=lambda place: self._intervals[place].span)
+        chosen = self._intervals[place]
+        wide = Interval(chosen.first // (2 * chosen.span) * 2 * chosen.span, 2 * chosen.span, self.width_s)
+        low = bisect_left(self._intervals, wide.first, key=lambda interval: interval.first)
+        high = bisect_left(self._intervals, wide.first + wide.span, key=lambda interval: interval.first)
+        for narrow in self._intervals[low:high]:
+            wide.add(narrow.names(), narrow.covered_s, narrow.users)
+        wide.pack()
+        self._intervals[low:high] = [wide]
 
     def to_wire(self) -> dict[str, Any]:
-        return {"width_s": self.width_s, "intervals": [interval.to_wire() for interval in self.intervals()]}
+        return {"width_s": self.width_s, "intervals": [interval.to_wire() for interval in self._intervals]}
 
     @classmethod
     def from_wire(cls, wire: Any) -> Self:
         """Read what `to_wire` wrote; raises ProtocolError."""
         try:
             series = cls(float(wire["width_s"]))
-            intervals = [Interval.from_wire(interval) for interval in wire["intervals"]]
+            intervals = [Interval.from_wire(interval, series.width_s) for interval in wire["intervals"]]
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"intervals that cannot be read: {error!r}", expected="what to_wire wrote") from error
-        series._by_index = {interval.index: interval for interval in intervals}
+        series._intervals = sorted(intervals, key=lambda interval: interval.first)
         return series
