@@ -72,7 +72,7 @@ class OnceShare:
                 continue
             room += len(leased.rows) - max(leased.announced, leased.given)
             spare += leased.announced - leased.given
-        return room > 0 and spare < self._ahead // 2
+        return room > 0 and spare < self._ahead // 4
 
     def lease(self, leases: Iterable[BlockLease]) -> list[int]:
         """Take up leases; known and ended ones are skipped, so the list may come again. Answers the new blocks."""
@@ -132,7 +132,7 @@ class OnceShare:
     def report(self) -> tuple[int, list[BlockProgress]]:
         """Sequence number and all that the master has not acknowledged; announces the rows that come next."""
         self._sequence += 1
-        self._ahead = max(LEAST_AHEAD, 3 * self._given_since_report)
+        self._ahead = max(LEAST_AHEAD, 2 * self._given_since_report)
         self._given_since_report = 0
         self._announce(self._ahead)
         progress = []

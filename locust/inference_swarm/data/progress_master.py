@@ -1,0 +1,153 @@
+"""The master's side of order `once`: who may send which rows, what is done, and what nobody can know. Pure bookkeeping.
+
+The ledger says who is to hold a block; this says who may send its rows. A block that moves is leased to its new owner
+only after the former one has ended its lease, or is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference_swarm.data.progress import BlockLease, BlockProgress, Rows, set_ranges, to_ranges
+
+
+@dataclass(frozen=True, slots=True)
+class OnceNumbers:
+    """`planned` = `sent` + `maybe_sent` + `never_sent`. Sent means that the request was made, whatever the answer.
+
+    maybe_sent: announced by a worker that has not reported them as done (in flight, or it was lost).
+    maybe_sent_twice: rows that lost workers may have sent without a report, which others are told to send.
+    """
+
+    planned: int
+    sent: int
+    maybe_sent: int
+    never_sent: int
+    maybe_sent_twice: int
+
+
+@dataclass(slots=True)
+class _Block:
+    rows: int
+    done: Rows | None = None  # None: none yet, or all
+    done_rows: int = 0
+    lease: int = 0
+    worker: str | None = None
+    announced: int = 0  # rows before this one may have been sent under the lease
+    uncertain: Rows | None = None  # announced by lost workers and not done since
+
+    def flags(self) -> Rows:
+        if self.done is None:
+            self.done = np.full(self.rows, self.done_rows == self.rows, np.bool_)
+        return self.done
+
+
+class OnceProgress:
+    """Every row of the dataset once. Rows are counted within their block."""
+
+    def __init__(self, block_rows: Iterable[int]) -> None:
+        """`block_rows`: rows of blocks 0, 1, …"""
+        self._blocks = [_Block(rows) for rows in block_rows]
+        self._planned = sum(block.rows for block in self._blocks)
+        self._sent = 0
+        self._maybe_twice = 0
+        self._leased: dict[str, set[int]] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        """True when every row has been reported as done."""
+        return self._sent == self._planned
+
+    def lease(self, worker: str, blocks: Iterable[int]) -> None:
+        """The worker may send what is left of these blocks; those that are done or leased stay as they are."""
+        for number in blocks:
+            block = self._blocks[number]
+            if block.worker is None and block.done_rows < block.rows:
+                block.lease += 1
+                block.worker, block.announced = worker, 0
+                self._leased.setdefault(worker, set()).add(number)
+
+    def leases(self, worker: str) -> list[BlockLease]:
+        """What the worker may send, for its assignment. It skips leases it knows, so old ones may say too much."""
+        return [
+            BlockLease(number, self._blocks[number].lease, to_ranges(~self._blocks[number].flags()))
+            for number in sorted(self._leased.get(worker, ()))
+        ]
+
+    def holder(self, block: int) -> str | None:
+        """The worker that may send rows of the block, if any."""
+        return self._blocks[block].worker
+
+    def report(self, worker: str, progress: Iterable[BlockProgress]) -> list[int]:
+        """Count what the worker says; answers blocks that it gave back unfinished: lease them to their owners.
+
+        What comes late, from a worker that has lost its lease, still tells which rows are done, and no more.
+        """
+        given_back = []
+        for entry in progress:
+            if not 0 <= entry.block_id < len(self._blocks):
+                continue
+            block = self._blocks[entry.block_id]
+            if not 0 < entry.lease <= block.lease:
+                continue
+            self._complete(block, entry)
+            if block.worker != worker or block.lease != entry.lease:
+                continue
+            block.announced = max(block.announced, min(entry.announced, block.rows))
+            if entry.is_released:
+                self._end(entry.block_id, block)
+                if block.done_rows < block.rows:
+                    given_back.append(entry.block_id)
+        return given_back
+
+    def lose(self, worker: str) -> list[int]:
+        """The worker is gone: answers the blocks it had not finished, to be leased to others."""
+        unfinished = []
+        for number in sorted(self._leased.pop(worker, ())):
+            block = self._blocks[number]
+            block.worker = None
+            if block.done_rows == block.rows:
+                continue
+            unfinished.append(number)
+            maybe = ~block.flags()
+            maybe[block.announced :] = False
+            self._maybe_twice += int(np.count_nonzero(maybe))
+            block.uncertain = maybe if block.uncertain is None else block.uncertain | maybe
+        return unfinished
+
+    def numbers(self) -> OnceNumbers:
+        """For the report; right at any time."""
+        maybe = 0
+        for block in self._blocks:
+            if block.done_rows < block.rows and (block.announced or block.uncertain is not None):
+                open_rows = ~block.flags()
+                announced = np.arange(block.rows) < (block.announced if block.worker is not None else 0)
+                known = announced if block.uncertain is None else announced | block.uncertain
+                maybe += int(np.count_nonzero(open_rows & known))
+        return OnceNumbers(
+            planned=self._planned,
+            sent=self._sent,
+            maybe_sent=maybe,
+            never_sent=self._planned - self._sent - maybe,
+            maybe_sent_twice=self._maybe_twice,
+        )
+
+    def _complete(self, block: _Block, entry: BlockProgress) -> None:
+        if block.done_rows == block.rows or not entry.completed:
+            return
+        flags = block.flags()
+        set_ranges(flags, entry.completed)
+        now = int(np.count_nonzero(flags))
+        self._sent += now - block.done_rows
+        block.done_rows = now
+        if now == block.rows:
+            block.done = block.uncertain = None  # a finished block needs no flags
+
+    def _end(self, number: int, block: _Block) -> None:
+        if block.worker is not None:
+            self._leased[block.worker].discard(number)
+        block.worker = None
+        block.announced = 0
