@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from inference_swarm.data.manifest import Block, Manifest, read_manifest
+from inference_swarm.errors import DataError, ProtocolError
+
+
+def write(path: Path, rows: int = 10, start: int = 0, row_group_size: int = 1000, **columns: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table({"a": np.arange(start, start + rows), **columns})
+    pq.write_table(table, path, row_group_size=row_group_size)
+    return path
+
+
+def error_of(source: object, labels: object = None) -> str:
+    with pytest.raises(DataError) as caught:
+        read_manifest(str(source), None if labels is None else str(labels))
+    return str(caught.value)
+
+
+def test_blocks_lie_inside_row_groups_and_number_the_rows_of_all_files(tmp_path: Path) -> None:
+    write(tmp_path / "1.parquet", rows=25, row_group_size=20)
+    write(tmp_path / "2.parquet", rows=3)
+    manifest = read_manifest(str(tmp_path), block_rows=8)
+    assert manifest.blocks == (
+        Block(0, 0, 0, 0, 8, 0),
+        Block(1, 0, 0, 8, 8, 8),
+        Block(2, 0, 0, 16, 4, 16),
+        Block(3, 0, 1, 0, 5, 20),
+        Block(4, 1, 0, 0, 3, 25),
+    )
+    assert (manifest.rows, manifest.schema.names) == (28, ["a"])
+    assert [file.rows for file in manifest.files] == [25, 3]
+    assert [file.size_bytes for file in manifest.files] == [
+        (tmp_path / name).stat().st_size for name in ("1.parquet", "2.parquet")
+    ]
+
+
+def test_folder_glob_list_and_url_name_the_same_files(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "1.parquet")
+    write(tmp_path / "in" / "sub" / "2.parquet", start=10)
+    for ignored in ("_SUCCESS", "_metadata.parquet", ".hidden.parquet", "notes.txt"):
+        (tmp_path / "in" / ignored).write_text("x")
+    fingerprints = {
+        read_manifest(source).fingerprint
+        for source in (
+            f"{tmp_path}/in",
+            f"{tmp_path}/in/**/[12].parquet",
+            f"{tmp_path}/in/1.parquet, {tmp_path}/in/sub/2.parquet",
+            f"file://{tmp_path}/in",
+            f"file://{tmp_path}/in/**/[12].parquet",
+            f"file://{tmp_path}/in/1.parquet,{tmp_path}/in/sub",
+        )
+    }
+    assert len(fingerprints) == 1
+
+
+def test_the_fingerprint_follows_the_content_and_not_the_place_or_time(tmp_path: Path) -> None:
+    original = write(tmp_path / "a" / "1.parquet")
+    copied = tmp_path / "b" / "other.parquet"
+    copied.parent.mkdir()
+    shutil.copyfile(original, copied)
+    os.utime(copied, (1, 1))
+    fingerprint = read_manifest(str(original)).fingerprint
+    assert read_manifest(str(copied)).fingerprint == fingerprint
+    assert read_manifest(str(copied), block_rows=3).fingerprint == fingerprint
+    assert read_manifest(str(write(copied, start=1))).fingerprint != fingerprint
+    assert read_manifest(f"{original},{copied}").fingerprint != fingerprint
+
+
+def test_no_row_data_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "1.parquet", rows=50_000, row_group_size=10_000, b=np.random.default_rng(0).random(50_000))
+    whole = path.read_bytes()
+    footer_bytes = int.from_bytes(whole[-8:-4], "little") + 8
+    path.write_bytes(b"PAR1" + b"\xff" * (len(whole) - footer_bytes - 4) + whole[-footer_bytes:])
+    assert read_manifest(str(path)).rows == 50_000
+
+
+def test_a_footer_longer_than_the_first_read_is_read_whole(tmp_path: Path) -> None:
+    names = [f"column_{number:04d}_{'x' * 60}" for number in range(700)]
+    pq.write_table(pa.table({name: [1] for name in names}), tmp_path / "wide.parquet")
+    assert read_manifest(str(tmp_path / "wide.parquet")).schema.names == names
+
+
+def test_the_index_of_a_pandas_frame_is_no_feature(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1, 2, 3], "b": [1.0, 2.0, 3.0]}, index=[7, 3, 9])
+    frame.to_parquet(tmp_path / "X_test.parquet")
+    assert pq.read_schema(tmp_path / "X_test.parquet").names == ["a", "b", "__index_level_0__"]
+    assert read_manifest(str(tmp_path / "X_test.parquet")).schema.names == ["a", "b"]
+
+
+def test_categories_of_different_code_width_are_one_schema(tmp_path: Path) -> None:
+    for name, categories in (("1", 2), ("2", 300)):
+        values = pa.array([str(number) for number in range(categories)])
+        codes = pa.array(range(categories), pa.int8() if categories < 100 else pa.int16())
+        pq.write_table(pa.table({"c": pa.DictionaryArray.from_arrays(codes, values)}), tmp_path / f"{name}.parquet")
+    assert read_manifest(str(tmp_path)).rows == 302
+
+
+def test_the_manifest_travels_as_plain_values(tmp_path: Path) -> None:
+    features = write(tmp_path / "X_test.parquet", rows=25, row_group_size=20, s=["x"] * 25)
+    labels = write(tmp_path / "y_test.parquet", rows=25)
+    for manifest in (read_manifest(str(features), str(labels), 8), read_manifest(str(features))):
+        wire = msgpack.unpackb(msgpack.packb(manifest.to_wire()))
+        assert Manifest.from_wire(wire) == manifest
+
+
+def test_a_manifest_of_another_version_or_shape_is_refused(tmp_path: Path) -> None:
+    wire = read_manifest(str(write(tmp_path / "1.parquet"))).to_wire()
+    with pytest.raises(ProtocolError, match="version 2"):
+        Manifest.from_wire({**wire, "version": 2})
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        Manifest.from_wire({**wire, "files": [["x"]]})
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        Manifest.from_wire({**wire, "schema": b"x"})
+
+
+def test_labels_must_be_one_column_with_a_row_for_each_row(tmp_path: Path) -> None:
+    features = write(tmp_path / "X_test.parquet", rows=10)
+    short = error_of(features, write(tmp_path / "y.parquet", rows=9))
+    assert "y.parquet has 9 rows" in short
+    assert "X_test.parquet has 10" in short
+    assert "has 2 columns: a, b" in error_of(features, write(tmp_path / "y2.parquet", rows=10, b=range(10)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty (0 bytes)"),
+        (b"a,b\n1,2\n", "is no parquet file (it begins with b'a,b\\n1,2\\n')"),
+        (b"PAR1\x00\x00", "its end is missing: 6 bytes"),
+        (b"PAR1" + b"x" * 20, "its end is missing: 24 bytes"),
+        (b"PAR1" + b"\xff" * 16 + (8).to_bytes(4, "little") + b"PAR1", "is damaged or was not copied completely"),
+        (b"PAR1" + b"\xff" * 16 + (999).to_bytes(4, "little") + b"PAR1", "its footer claims 1007 of 28 bytes"),
+        (b"PAR1" + b"\xff" * 16 + (8).to_bytes(4, "little") + b"PARE", "is encrypted"),
+    ],
+)
+def test_a_file_that_is_no_whole_parquet_file_is_named(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.parquet"
+    path.write_bytes(content)
+    text = error_of(path)
+    assert f"{path} {message}" in text or (str(path) in text and message in text)
+    assert "What to do:" in text
+
+
+def test_a_file_cut_off_anywhere_is_an_error_of_ours(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.parquet").read_bytes()
+    for length in range(0, len(whole), 7):
+        (tmp_path / "cut.parquet").write_bytes(whole[:length])
+        assert "cut.parquet" in error_of(tmp_path / "cut.parquet")
+
+
+def test_missing_things_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert f"{tmp_path}/no.parquet does not exist" in error_of(tmp_path / "no.parquet")
+    assert "does not exist" in error_of(f"file://{tmp_path}/no.parquet")
+    assert f"{tmp_path}/empty holds no parquet file" in error_of(tmp_path / "empty")
+    assert "holds no parquet file" in error_of(tmp_path / "*.parquet")
+    assert "holds no parquet file" in error_of(f"file://{tmp_path}/*.parquet")
+    assert "The data source is empty" in error_of(" , ")
+    assert "foo://x cannot be read" in error_of("foo://x")
+
+
+def test_credentials_in_a_url_are_not_repeated() -> None:
+    text = error_of("s3://key:secret@bucket/x.parquet?no_such_option=hidden")
+    assert "s3://bucket/x.parquet cannot be read" in text
+    assert "secret" not in text
+    assert "hidden" not in text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_read_permission_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "1.parquet")
+    path.chmod(0)
+    assert "may not be read by this process" in error_of(path)
+
+
+def test_no_rows_no_columns_and_repeated_files_are_refused(tmp_path: Path) -> None:
+    assert "has no rows" in error_of(write(tmp_path / "0.parquet", rows=0))
+    pq.write_table(pa.table({}), tmp_path / "none.parquet")
+    assert "has no columns" in error_of(tmp_path / "none.parquet")
+    path = write(tmp_path / "1.parquet")
+    assert "is in the data source twice" in error_of(f"{path},{path}")
+
+
+def test_a_type_without_json_form_fails_before_rows_are_read(tmp_path: Path) -> None:
+    table = pa.table({"x": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["f", "f"])})
+    pq.write_table(table, tmp_path / "1.parquet")
+    assert "Column 'x'" in error_of(tmp_path / "1.parquet")
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"b": ["x"]}, "lacks ['a']"),
+        ({"a": [1], "b": ["x"], "c": [1]}, "has ['c'] in addition"),
+        ({"b": ["x"], "a": [1]}, "has them in another order"),
+        ({"a": [1.5], "b": ["x"]}, "has 'a' as double instead of int64"),
+    ],
+)
+def test_files_of_different_schemas_are_both_named(other: dict[str, Any], difference: str, tmp_path: Path) -> None:
+    write(tmp_path / "1.parquet", rows=1, b=["x"])
+    pq.write_table(pa.table(other), tmp_path / "2.parquet")
+    text = error_of(tmp_path)
+    assert f"{tmp_path}/2.parquet has other columns than {tmp_path}/1.parquet: it {difference}" in text
