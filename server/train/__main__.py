@@ -23,6 +23,7 @@ from server.train.tables import read_table
 
 _BAD_SETUP = 2
 _MANY_CATEGORIES = 1_000
+_FEWEST_ROWS = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +60,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{', '.join(Algorithm)}; several with commas or by repeating (default: all)",
     )
     parser.add_argument(
-        "--rows", type=_positive, metavar="N", help="rows to generate per dataset (default: 5,110 to 16,000)"
+        "--rows",
+        type=_row_count,
+        metavar="N",
+        help="rows to generate per dataset, 50 or more (default: 5,110 to 16,000)",
     )
     parser.add_argument("--seed", type=int, default=42, help="same seed, same data and models (%(default)s)")
     parser.add_argument("--if-missing", action="store_true", help="keep splits and models that are there already")
@@ -85,10 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
+def _row_count(text: str) -> int:
     number = text.replace(",", "").replace("_", "")
-    if not number.isdecimal() or int(number) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    if not number.isdecimal() or int(number) < _FEWEST_ROWS:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of rows; expected at least {_FEWEST_ROWS}")
     return int(number)
 
 

@@ -47,6 +47,11 @@ def test_generators_take_other_sizes(rows: int) -> None:
         assert len(recipe.generate(rows, np.random.default_rng(3))) == rows
 
 
+def test_the_fewest_rows_still_train(tmp_path: Path) -> None:
+    for seed in ("1", "2", "3"):
+        assert train(["--results", str(tmp_path), "--rows", "50", "--seed", seed, "--model", "lgbm"]) == 0
+
+
 def test_all_twelve_models_have_signal_and_their_splits_hold_every_row_once(tmp_path: Path) -> None:
     assert train(["--results", str(tmp_path), "--rows", "4,000"]) == 0
     assert set(find_models(tmp_path / "models")) == {(name, key) for name in RECIPES for key in Algorithm}
@@ -149,7 +154,7 @@ def test_positive_label_with_three_classes_is_predicted_against_the_others(tmp_p
         (["--data", "{csv}", "--target", "n"], "The target 'n' has 60 different values.", "choose another --target"),
         (["--data", "{csv}", "--target", "y", "--positive-label", "9"], "never has the value '9'", "correct --pos"),
         (["--data", "{csv}", "--target", "y", "--name", "a/b"], "'a/b' cannot be the name", "--name"),
-        (["--data", "{csv}", "--target", "y", "--rows", "5"], "--rows and --data exclude each other.", "leave --rows"),
+        (["--data", "{csv}", "--target", "y", "--rows", "99"], "--rows and --data exclude each other.", "leave --rows"),
         (["--data", "{broken}", "--target", "y"], "cannot be read", "check the file"),
         (["--data", "{empty}", "--target", "y"], "cannot be read: the first line is empty", "check the file"),
         (["--data", "{header}", "--target", "y"], "has no rows.", "check the file"),

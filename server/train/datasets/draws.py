@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_FEWEST = 4
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -25,7 +27,7 @@ def with_gaps(rng: np.random.Generator, values: npt.NDArray[Any], share: float) 
 
 
 def draw_labels(rng: np.random.Generator, score: Floats, positive_share: float) -> npt.NDArray[np.int64]:
-    """0 or 1, likelier for a higher score (in log odds), with the expected share of ones."""
+    """0 or 1, likelier for a higher score (in log odds), with the expected share of ones and at least four of each."""
     low, high = -60.0, 60.0
     for _ in range(60):
         offset = (low + high) / 2
@@ -33,7 +35,12 @@ def draw_labels(rng: np.random.Generator, score: Floats, positive_share: float) 
             low = offset
         else:
             high = offset
-    return (rng.random(len(score)) < _chance(score + low)).astype(np.int64)
+    labels = (rng.random(len(score)) < _chance(score + low)).astype(np.int64)
+    order = np.argsort(score)
+    for label, surest in ((0, order[:_FEWEST]), (1, order[-_FEWEST:])):
+        if np.count_nonzero(labels == label) < _FEWEST:
+            labels[surest] = label
+    return labels
 
 
 def _chance(log_odds: Floats) -> Floats:
