@@ -26,7 +26,7 @@ def tally(latencies_us: list[float], failed: dict[str, int] | None = None) -> Re
 
 
 def snapshot(**changes: Any) -> Snapshot:
-    fields = {
+    fields: dict[str, Any] = {
         "run_id": "run",
         "worker": "w1",
         "sequence": 3,

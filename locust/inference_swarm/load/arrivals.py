@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ import numpy.typing as npt
 from inference_swarm.load.stages import Floats, Stages
 
 CELL_ARRIVALS = 4096
+# A free Poisson process of 120,000 arrivals misses its rate by more than 0.5 % for one seed in twelve. Ours has exactly
+# as many arrivals as expected in each block of cells, and is Poisson given that: what was asked for is what is sent.
+BLOCK_CELLS = 16
 NS_PER_S = 1_000_000_000
 
 Offsets = npt.NDArray[np.int64]
@@ -75,30 +79,34 @@ class Schedule:
     def _make_cell(self, cell: int) -> Arrivals:
         """Arrivals whose place in operational time (the integral of the rate) lies in this cell."""
         if self.process is ArrivalProcess.CONSTANT:
-            places = np.arange(CELL_ARRIVALS, dtype=np.float64)
+            first, places = cell * CELL_ARRIVALS, np.arange(CELL_ARRIVALS, dtype=np.float64)
         else:
-            places = _unit_rate_poisson(self.seed, cell)
+            first, places = _unit_rate_poisson(self.seed, cell)
         # A process of rate 1 in operational time has the wanted rate in real time (time rescaling theorem).
         times_s = self.rate.time_of(cell * CELL_ARRIVALS + places)
         times_s = times_s[np.isfinite(times_s)]
         offsets_ns = np.rint(times_s * NS_PER_S).astype(np.int64)
-        # Poisson cells hold some more or fewer, so numbers overlap or skip; they only say whose an arrival is.
-        return Arrivals(offsets_ns, np.arange(offsets_ns.size) + cell * CELL_ARRIVALS)
+        return Arrivals(offsets_ns, np.arange(first, first + offsets_ns.size))
 
 
-def _unit_rate_poisson(seed: int, cell: int) -> Floats:
-    """A Poisson process of rate 1 on [0, CELL_ARRIVALS): sums of exponential gaps from a counter-based generator.
+def _unit_rate_poisson(seed: int, cell: int) -> tuple[int, Floats]:
+    """The number of a cell's first arrival, and its arrivals on [0, CELL_ARRIVALS): independent and uniform, sorted.
 
     Raw Philox words, because NumPy promises to keep those but not what its distributions make of them (NEP 19).
     """
-    generator = np.random.Philox(key=seed, counter=[0, 0, 0, cell])
-    places: Floats = np.zeros(0)
-    while not places.size or places[-1] < CELL_ARRIVALS:
-        words = generator.random_raw(CELL_ARRIVALS + 512)
-        uniform = ((words >> np.uint64(11)) + 1) * 2.0**-53  # (0, 1]: its logarithm is finite
-        start = places[-1] if places.size else 0.0
-        places = np.concatenate([places, start + np.cumsum(-np.log(uniform))])
-    return places[places < CELL_ARRIVALS]
+    block, place = divmod(cell, BLOCK_CELLS)
+    counts = _arrivals_of_cells(seed, block)
+    words = np.random.Philox(key=seed, counter=[0, 0, 0, cell]).random_raw(int(counts[place]))
+    places = (np.sort(words) >> np.uint64(11)).astype(np.float64) * (2.0**-53 * CELL_ARRIVALS)
+    return block * BLOCK_CELLS * CELL_ARRIVALS + int(counts[:place].sum()), places
+
+
+@lru_cache(maxsize=2)
+def _arrivals_of_cells(seed: int, block: int) -> npt.NDArray[np.int64]:
+    """How many of a block's arrivals fall into each of its cells: each arrival draws its cell."""
+    words = np.random.Philox(key=seed, counter=[0, 0, 1, block]).random_raw(BLOCK_CELLS * CELL_ARRIVALS)
+    # The first four bits of a word are one of 16 cells.
+    return np.bincount((words >> np.uint64(60)).astype(np.int64), minlength=BLOCK_CELLS)
 
 
 @dataclass(frozen=True, slots=True)
