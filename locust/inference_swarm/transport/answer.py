@@ -203,9 +203,12 @@ class AnswerParser:
             self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        if self._is_excess or self.status < 200:
+        if self._is_excess:
             return
-        self._is_complete = True
+        if self.status < 200:
+            self._begin()  # the final answer follows
+        else:
+            self._is_complete = True
 
 
 class HeadMemory:

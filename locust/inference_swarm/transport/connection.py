@@ -35,6 +35,7 @@ class Connection(Link):
         "_first_byte_ns",
         "_listener_count",
         "_listeners",
+        "_may_relay",
         "_received_bytes",
         "_request",
         "_sent_bytes",
@@ -51,6 +52,7 @@ class Connection(Link):
         self._take: Callable[[], bytes] | None = None
         self._listeners: Sized = ()
         self._listener_count = 0
+        self._may_relay = False
         self._first_byte_ns = 0
         self._received_bytes = 0
         self._status = 0
@@ -106,17 +108,20 @@ class Connection(Link):
         self._take = take
         self._listeners = listeners
         self._listener_count = listener_count
+        self._may_relay = True
         self._request = take()
         self._failing_kind = ErrorKind.SEND
         self.sent_ns = monotonic_ns()
         try:
             self._send_all(self._request)
             self._failing_kind = ErrorKind.RECEIVE
-            self._watcher.callback = self._relay_on
             self._is_waiting = True
+            if self._may_relay:  # it may have been ended while the request was sent
+                self._watcher.callback = self._relay_on
             count = self._switch()
+            self._is_waiting = False
+            self.end_relay()  # what is still to come of this answer is read here
             if count == SEND_REST:
-                self._is_waiting = False
                 self._send_rest(self._request, self._sent_bytes)
                 self._failing_kind = ErrorKind.RECEIVE
                 count = self._receive()
@@ -124,7 +129,6 @@ class Connection(Link):
                 count = self._receive()
             elif count == ALL_NOTED:
                 return None
-            self._is_waiting = False
             return self._note(self._read_on(count, 0, row_count))
         except BaseException as error:
             if self._failing_kind is None:
@@ -132,11 +136,11 @@ class Connection(Link):
             return self._failed(error, 0)
         finally:
             self._is_waiting = False
-            if self._watcher is not None:
-                self._watcher.callback = self._on_readable
+            self.end_relay()
 
     def end_relay(self) -> None:
         """The attempt under way is the last of its relay."""
+        self._may_relay = False
         if self._watcher is not None:
             self._watcher.callback = self._on_readable
 
@@ -211,7 +215,6 @@ class Connection(Link):
     def _send_rest(self, request: bytes, sent_bytes: int) -> None:
         """The socket took only a part: a large request or a server that does not read."""
         client = self._client
-        self._phase = f"not sent within {client.deadlines.send_s:g} s"
         self._phase_due_ns = self.sent_ns + min(client.send_ns, client.request_ns)
         view = memoryview(request)
         try:
@@ -221,6 +224,8 @@ class Connection(Link):
                     sent_bytes += self._send(view[sent_bytes:])
                 except BlockingIOError:
                     continue
+        except Overdue:
+            raise AttemptError(ErrorKind.TIMEOUT, f"not sent within {client.deadlines.send_s:g} s") from None
         finally:
             self._phase_due_ns = 0
 
@@ -289,15 +294,13 @@ class Connection(Link):
 
     def _failed(self, error: BaseException, intended_ns: int) -> Outcome:
         """The record of an attempt that ended in `error`; what is no failure of an attempt is raised again."""
-        due_phase = self._phase if self._phase_due_ns else ""
         self.close()
         if isinstance(error, AttemptError):
             failure = error
         elif isinstance(error, AnswerError):
             failure = AttemptError(ErrorKind.PROTOCOL, str(error))
         elif isinstance(error, Overdue):
-            detail = due_phase or f"not answered within {self._client.deadlines.request_s:g} s"
-            failure = AttemptError(ErrorKind.TIMEOUT, detail)
+            failure = AttemptError(ErrorKind.TIMEOUT, f"not answered within {self._client.deadlines.request_s:g} s")
         elif isinstance(error, ssl.SSLError):
             failure = AttemptError(self._failing_kind or ErrorKind.RECEIVE, describe_tls_error(error))
         elif isinstance(error, OSError):

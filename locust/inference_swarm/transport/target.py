@@ -70,6 +70,8 @@ def parse_target(
     def problem(why: str) -> SettingProblem:
         return SettingProblem(f"The host {host_url!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
 
+    if re.search(r"[\x00-\x1f\x7f]", host_url):  # urlsplit would drop some of them in silence
+        raise problem("holds control characters")
     if "://" not in host_url:
         raise problem("has no scheme")
     try:

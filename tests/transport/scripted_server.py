@@ -1,0 +1,91 @@
+"""A server that does to each connection exactly what a test's script says, in the test's own event loop."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gevent.server import StreamServer
+
+from inference_swarm.transport.client import InferenceClient
+from inference_swarm.transport.target import parse_target
+
+Script = Callable[["Peer"], None]
+
+
+class Peer:
+    """One connection as the server sees it. `number` counts from 0."""
+
+    def __init__(self, sock: Any, number: int) -> None:
+        self.sock = sock
+        self.number = number
+        self.requests: list[bytes] = []
+
+    def read_request(self) -> bytes:
+        """The next request, whole; empty when the client closed."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = self.sock.recv(65536)
+            if not piece:
+                return b""
+            data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        while len(body) < length:
+            body += self.sock.recv(65536)
+        self.requests.append(body)
+        return head + b"\r\n\r\n" + body
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def half_close(self) -> None:
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def wait_closed(self) -> None:
+        """Until the client closes its side, whatever it still sends."""
+        try:
+            while self.sock.recv(65536):
+                pass
+        except OSError:
+            return
+
+
+class ScriptedServer:
+    def __init__(self, script: Script, **tls: Any) -> None:
+        self.peers: list[Peer] = []
+        self._script = script
+        self._server = StreamServer(("127.0.0.1", 0), self._handle, **tls)
+        self._server.start()
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
+
+    def _handle(self, sock: Any, _: Any) -> None:
+        peer = Peer(sock, len(self.peers))
+        self.peers.append(peer)
+        try:
+            self._script(peer)
+        except OSError:  # the client went away in the middle of a script
+            return
+
+    def stop(self) -> None:
+        self._server.stop(timeout=0)
+
+
+@contextmanager
+def serve(script: Script, **client_options: Any) -> Iterator[tuple[InferenceClient, ScriptedServer]]:
+    """A client of a server that follows the script; afterwards no connection of the client may be open."""
+    server = ScriptedServer(script)
+    client = InferenceClient(parse_target(server.url), **client_options)
+    try:
+        yield client, server
+    finally:
+        server.stop()
+    assert client.open_connections == 0

@@ -1,0 +1,542 @@
+"""Connections against servers that are slow, dribble, reset, half-close, say too much or lie."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import gevent
+import pytest
+
+from inference_swarm.transport.check import check_predictions
+from inference_swarm.transport.client import InferenceClient
+from inference_swarm.transport.connection import Connection
+from inference_swarm.transport.deadlines import Deadlines
+from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
+from inference_swarm.transport.target import parse_target, prepare_requests, request_head
+from tests.transport.scripted_server import Peer, serve
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"predictions":[0]}'
+OK_HEAD, OK_BODY = OK[:39], OK[39:]
+SHORT = Deadlines(connect_s=0.1, send_s=0.1, request_s=0.1)
+
+
+def request_to(client: InferenceClient, body: bytes = b'{"a":1}') -> bytes:
+    import pyarrow as pa
+
+    return prepare_requests(pa.array([body], pa.binary()), request_head(client.target))[0]
+
+
+def run(use: Callable[[Connection], Any], client: InferenceClient) -> Any:
+    """What `use` returns, in a greenlet of its own with a connection that is released afterwards."""
+
+    def user() -> Any:
+        connection = client.connect()
+        try:
+            return use(connection)
+        finally:
+            connection.release()
+
+    greenlet = gevent.spawn(user)
+    return greenlet.get(timeout=5)
+
+
+def one_attempt(script: Callable[[Peer], None], **options: Any) -> Outcome:
+    with serve(script, **options) as (client, _):
+        outcome = run(lambda connection: connection.attempt(request_to(client)), client)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+
+def error_of(outcome: Outcome) -> tuple[ErrorKind, str]:
+    assert outcome.error is not None
+    return outcome.error.kind, outcome.error.detail
+
+
+def answer_all(data: bytes) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            peer.send(data)
+
+    return script
+
+
+def answer_once(*pieces: bytes, after: Callable[[Peer], None] = Peer.wait_closed) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        for piece in pieces:
+            peer.send(piece)
+            gevent.sleep(0.001)
+        after(peer)
+
+    return script
+
+
+def test_a_success_has_all_instants_in_order_and_counts_its_bytes() -> None:
+    begin_ns = time.monotonic_ns()
+    outcome = one_attempt(answer_all(OK))
+    assert outcome.error is None
+    instants = [begin_ns, outcome.intended_ns, outcome.sent_ns, outcome.first_byte_ns, outcome.done_ns]
+    assert instants == sorted(instants)
+    assert (outcome.status, outcome.body_bytes, outcome.received_bytes) == (200, 19, len(OK))
+
+
+def test_the_connection_is_kept_and_later_successes_need_no_record() -> None:
+    with serve(answer_all(OK)) as (client, server):
+
+        def use(connection: Connection) -> list[Outcome | None]:
+            request = request_to(client)
+            return [connection.exchange(request) for _ in range(5)]
+
+        first, *later = run(use, client)
+        assert first.error is None
+        assert later == [None] * 4
+        assert len(server.peers) == 1
+        assert server.peers[0].requests == [b'{"a":1}'] * 5
+        assert (client.connect_count, client.reconnect_count) == (1, 0)
+
+
+def test_an_attempt_carries_the_intended_instant_it_was_given() -> None:
+    with serve(answer_all(OK)) as (client, _):
+        outcomes = run(lambda c: [c.attempt(request_to(client), intended_ns=7) for _ in range(2)], client)
+    assert [outcome.intended_ns for outcome in outcomes] == [7, 7]
+
+
+@pytest.mark.parametrize("cut", range(1, len(OK)))
+def test_an_answer_in_two_segments_is_read_whole(cut: int) -> None:
+    outcome = one_attempt(answer_once(OK[:cut], OK[cut:]), answer_check=check_predictions)
+    assert outcome.error is None
+    assert outcome.body_bytes == 19
+
+
+def test_an_answer_byte_by_byte_is_read_whole() -> None:
+    outcome = one_attempt(answer_once(*(bytes([byte]) for byte in OK)), answer_check=check_predictions)
+    assert outcome.error is None
+    assert outcome.first_byte_ns < outcome.done_ns
+
+
+@pytest.mark.parametrize("size", [65_536 - 39, 65_536, 1_000_000])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_answers_larger_than_the_buffer_are_read_whole(size: int, is_chunked: bool) -> None:
+    body = b"[" + b"1" * (size - 2) + b"]"
+    if is_chunked:
+        data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (size, body)
+    else:
+        data = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, body)
+    seen = []
+
+    def check(received: bytes, row_count: int) -> str | None:
+        seen.append(received)
+        return None
+
+    outcome = one_attempt(answer_all(data), answer_check=check)
+    assert outcome.error is None
+    assert (outcome.body_bytes, outcome.received_bytes) == (size, len(data))
+    assert seen == [body]
+
+
+def test_a_large_request_is_sent_whole_to_a_slow_reader() -> None:
+    body = b"x" * 8_000_000
+
+    def script(peer: Peer) -> None:
+        gevent.sleep(0.01)
+        peer.read_request()
+        peer.send(OK)
+
+    with serve(script) as (client, server):
+        outcome = run(lambda connection: connection.attempt(request_to(client, body)), client)
+        assert outcome.error is None
+        assert server.peers[0].requests == [body]
+
+
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n[]", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n[]", False),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n[]", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+    ],
+)
+def test_what_the_answer_says_about_the_connection_is_done(data: bytes, kept: bool) -> None:
+    with serve(answer_all(data)) as (client, server):
+
+        def use(connection: Connection) -> list[Outcome]:
+            return [connection.attempt(request_to(client)) for _ in range(3)]
+
+        outcomes = run(use, client)
+        assert [outcome.error for outcome in outcomes] == [None] * 3
+        assert len(server.peers) == (1 if kept else 3)
+        assert (client.connect_count, client.reconnect_count) == ((1, 0) if kept else (3, 2))
+
+
+def test_an_answer_that_ends_with_the_connection_is_a_success() -> None:
+    outcome = one_attempt(answer_once(b"HTTP/1.1 200 OK\r\n\r\nab", b"c", after=Peer.half_close))
+    assert outcome.error is None
+    assert outcome.body_bytes == 3
+
+
+# failures by kind
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (answer_once(after=Peer.half_close), (ErrorKind.RECEIVE, "closed by the server before it answered")),
+        (answer_once(after=Peer.reset), (ErrorKind.RECEIVE, "Connection reset by peer")),
+        (answer_once(OK[:20], after=Peer.half_close), (ErrorKind.RECEIVE, "closed by the server inside the answer")),
+        (answer_once(OK[:45], after=Peer.half_close), (ErrorKind.RECEIVE, "closed by the server inside the answer")),
+        (answer_once(OK[:45], after=Peer.reset), (ErrorKind.RECEIVE, "Connection reset by peer")),
+        (answer_once(OK + b"!"), (ErrorKind.PROTOCOL, "more bytes than the answer has")),
+        (answer_once(OK[:45], OK[45:] + b"!"), (ErrorKind.PROTOCOL, "more bytes than the answer has")),
+        (answer_once(OK[:20], OK[20:] + OK), (ErrorKind.PROTOCOL, "more bytes than the answer has")),
+        (answer_once(b"SSH-2.0-OpenSSH_9.6\r\n"), (ErrorKind.PROTOCOL, "not HTTP: Expected HTTP/, RTSP/ or ICE/")),
+        (
+            answer_once(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, b"y" * 70_000),
+            (ErrorKind.PROTOCOL, "head larger than the limit"),
+        ),
+        (
+            answer_once(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"),
+            (ErrorKind.PROTOCOL, "body larger than the limit"),
+        ),
+        (answer_all(OK.replace(b"200 OK", b"503 Busy")), (ErrorKind.STATUS, "503 Service Unavailable")),
+        (answer_all(OK.replace(b"200 OK", b"299 Odd")), None),
+        (answer_all(OK.replace(b"200 OK", b"599 Odd")), (ErrorKind.STATUS, "599")),
+    ],
+)
+def test_failures_are_named_by_phase(script: Callable[[Peer], None], expected: tuple[ErrorKind, str] | None) -> None:
+    outcome = one_attempt(script)
+    assert (error_of(outcome) if expected else outcome.error) == expected
+
+
+def test_expected_status_and_answer_decide_about_success_and_keep_the_connection() -> None:
+    with serve(
+        answer_all(OK.replace(b"200 OK", b"404 No")), expected_status=frozenset({404}), answer_check=check_predictions
+    ) as (client, server):
+
+        def use(connection: Connection) -> list[Outcome]:
+            return [connection.attempt(request_to(client), row_count=count) for count in (1, 2, 1)]
+
+        outcomes = run(use, client)
+        assert outcomes[0].error is outcomes[2].error is None
+        assert error_of(outcomes[1]) == (ErrorKind.ANSWER, "1 predictions for 2 rows")
+        assert outcomes[1].status == 404
+        assert len(server.peers) == 1
+
+
+def test_a_refused_connection_is_a_connect_error() -> None:
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        client = InferenceClient(parse_target(f"http://127.0.0.1:{unused.getsockname()[1]}"))
+        outcome = run(lambda connection: connection.attempt(request_to(client)), client)
+    assert error_of(outcome) == (ErrorKind.CONNECT, "Connection refused")
+    assert outcome.sent_ns == 0
+    assert outcome.done_ns >= outcome.intended_ns > 0
+    assert (client.connect_count, client.connect_failure_count, client.open_connections) == (1, 1, 0)
+
+
+def test_an_unknown_name_is_a_resolve_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("inference_swarm.transport.dial.gevent_socket.getaddrinfo", fail)
+    client = InferenceClient(parse_target("http://model.invalid"))
+    outcome = run(lambda connection: connection.attempt(request_to(client)), client)
+    assert error_of(outcome) == (ErrorKind.RESOLVE, "model.invalid: Name or service not known")
+
+
+def test_the_second_address_is_used_when_the_first_refuses_and_then_first() -> None:
+    with serve(answer_all(OK)) as (client, _):
+        port = client.target.port
+        with closing(socket.socket()) as unused:
+            unused.bind(("127.0.0.1", 0))
+            refusing = (socket.AF_INET, unused.getsockname())
+            serving = (socket.AF_INET, ("127.0.0.1", port))
+            client.dialer._addresses = [refusing, serving]
+            client.dialer._looked_up_s = time.monotonic()
+            outcome = run(lambda connection: connection.attempt(request_to(client)), client)
+        assert outcome.error is None
+        assert client.dialer._addresses == [serving, refusing]
+
+
+# deadlines
+
+
+def test_a_silent_server_frees_the_user_at_the_deadline() -> None:
+    begin_s = time.monotonic()
+    outcome = one_attempt(answer_once(), deadlines=SHORT)
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.1 s")
+    assert 0.1 <= outcome.service_ns / 1e9 < 0.2
+    assert time.monotonic() - begin_s < 1
+
+
+def test_a_dribbling_server_does_not_move_the_deadline() -> None:
+    def dribble(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(OK_HEAD)
+        while True:
+            gevent.sleep(0.03)
+            peer.send(b" ")
+
+    outcome = one_attempt(dribble, deadlines=SHORT)
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.1 s")
+    assert 0.1 <= outcome.service_ns / 1e9 < 0.2
+
+
+def test_a_server_that_does_not_read_is_a_send_timeout() -> None:
+    def script(peer: Peer) -> None:
+        gevent.sleep(3)
+
+    with serve(script, deadlines=SHORT) as (client, _):
+        outcome = run(lambda connection: connection.attempt(request_to(client, b"x" * 30_000_000)), client)
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not sent within 0.1 s")
+
+
+def test_a_server_that_accepts_nobody_is_a_connect_timeout() -> None:
+    with closing(socket.socket()) as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        client = InferenceClient(parse_target(f"http://127.0.0.1:{full.getsockname()[1]}"), deadlines=SHORT)
+        outcome = run(lambda connection: connection.attempt(request_to(client)), client)
+        for filler in fillers:
+            filler.close()
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not connected within 0.1 s")
+    assert outcome.sent_ns == 0
+
+
+def test_after_a_failure_the_next_attempt_connects_again() -> None:
+    def script(peer: Peer) -> None:
+        if peer.number == 0:
+            answer_once(after=Peer.reset)(peer)
+        else:
+            answer_all(OK)(peer)
+
+    with serve(script) as (client, server):
+        outcomes = run(lambda c: [c.attempt(request_to(client)) for _ in range(3)], client)
+        assert [outcome.error is None for outcome in outcomes] == [False, True, True]
+        # an attempt is an attempt: what failed was not sent again behind the caller's back
+        assert [len(peer.requests) for peer in server.peers] == [1, 2]
+
+
+# idle connections
+
+
+def test_a_connection_closed_while_idle_is_opened_again_before_the_send() -> None:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(OK)
+
+    with serve(script) as (client, server):
+
+        def use(connection: Connection) -> list[Outcome]:
+            outcomes = []
+            for _ in range(3):
+                outcomes.append(connection.attempt(request_to(client)))
+                gevent.sleep(0.02)
+            return outcomes
+
+        assert [outcome.error for outcome in run(use, client)] == [None] * 3
+        assert [len(peer.requests) for peer in server.peers] == [1, 1, 1]
+        assert client.reconnect_count == 2
+
+
+def test_bytes_nobody_asked_for_are_never_taken_for_an_answer() -> None:
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            peer.send(OK)
+            gevent.sleep(0.005)
+            peer.send(OK.replace(b"[0]", b"[9]"))
+
+    seen = []
+
+    def check(body: bytes, row_count: int) -> str | None:
+        seen.append(body)
+        return None
+
+    with serve(script, answer_check=check) as (client, _):
+
+        def use(connection: Connection) -> None:
+            for _ in range(3):
+                assert connection.attempt(request_to(client)).error is None
+                gevent.sleep(0.02)
+
+        run(use, client)
+    assert seen == [OK_BODY] * 3
+
+
+# being stopped
+
+
+def test_a_killed_user_leaves_no_connection_and_no_waiter() -> None:
+    with serve(answer_once()) as (client, server):
+
+        def user() -> None:
+            connection = client.connect()
+            try:
+                connection.attempt(request_to(client))
+            finally:
+                connection.release()
+
+        greenlet = gevent.spawn(user)
+        while not server.peers or not server.peers[0].requests:
+            gevent.sleep(0.001)
+        assert client.open_connections == 1
+        greenlet.kill()
+        assert client.open_connections == 0
+        assert not client.sweep._waiters
+
+
+def relay_until(client: InferenceClient, count: int) -> tuple[int, Outcome | None]:
+    """Relays until `count` attempts were noted; how often the user had to wake, and the last outcome that was not."""
+
+    def use(connection: Connection) -> tuple[int, Outcome | None]:
+        request = request_to(client)
+        taken = 0
+
+        def take() -> bytes:
+            nonlocal taken
+            taken += 1
+            if taken == count:
+                connection.end_relay()
+            return request
+
+        wakes = 0
+        outcome = None
+        while taken < count:
+            outcome = connection.relay(take, (), 0)
+            if outcome is not None:
+                client.log.add(outcome)
+            wakes += 1
+        return wakes, outcome
+
+    result: tuple[int, Outcome | None] = run(use, client)
+    return result
+
+
+def test_a_relay_notes_every_attempt_and_wakes_the_user_only_at_both_ends() -> None:
+    with serve(answer_all(OK)) as (client, server):
+        wakes, _ = relay_until(client, 100)
+        batch = client.log.take_batch()
+        assert (batch.success_count, batch.body_bytes, batch.failures) == (100, 1900, [])
+        assert len(server.peers[0].requests) == 100
+        assert wakes == 2  # the first, which connects and whose head is remembered, and all others
+        assert (batch.latency_ns > 0).all()
+
+
+def test_a_relay_follows_answers_of_changing_length_and_split() -> None:
+    bodies = [b"[%s]" % (b"1" * size) for size in (1, 5, 2)]
+
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            body = bodies[len(peer.requests) % 3]
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+            if len(peer.requests) % 5:
+                peer.send(head + body)
+            else:
+                peer.send(head)
+                gevent.sleep(0.001)
+                peer.send(body)
+
+    with serve(script) as (client, _):
+        relay_until(client, 60)
+        batch = client.log.take_batch()
+        assert batch.success_count == 60
+        assert batch.body_bytes == 20 * (3 + 7 + 4)
+
+
+def test_a_relay_hands_over_what_is_not_common() -> None:
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            peer.send(OK.replace(b"200 OK", b"500 No") if len(peer.requests) == 10 else OK)
+            if len(peer.requests) == 20:
+                break
+
+    with serve(script) as (client, server):
+        relay_until(client, 40)
+        batch = client.log.take_batch()
+        assert batch.success_count + len(batch.failures) == 40
+        kinds = [failure.error.kind for failure in batch.failures if failure.error]
+        assert kinds.count(ErrorKind.STATUS) == len(server.peers)
+        # a server that closes after an answer: the request that crossed its close failed, the others did not
+        assert len(batch.failures) <= 2 * len(server.peers)
+
+
+def test_a_relay_ends_when_the_listeners_change() -> None:
+    listeners: list[int] = []
+
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            if len(peer.requests) == 10:
+                listeners.append(1)
+            peer.send(OK)
+
+    with serve(script) as (client, _):
+
+        def use(connection: Connection) -> int:
+            request = request_to(client)
+            while not listeners:
+                outcome = connection.relay(lambda: request, listeners, 0)
+                if outcome is not None:
+                    client.log.add(outcome)
+            return client.log.take_batch().success_count
+
+        assert run(use, client) == 10
+
+
+def test_what_take_raises_comes_out_of_the_relay_and_the_connection_stays() -> None:
+    class DoneError(Exception):
+        pass
+
+    with serve(answer_all(OK)) as (client, server):
+
+        def use(connection: Connection) -> bool:
+            rows = iter([request_to(client)] * 10)
+
+            def take() -> bytes:
+                try:
+                    return next(rows)
+                except StopIteration:
+                    raise DoneError from None
+
+            def relay_on() -> None:
+                while True:
+                    outcome = connection.relay(take, (), 0)
+                    if outcome is not None:
+                        client.log.add(outcome)
+
+            with pytest.raises(DoneError):
+                relay_on()
+            return connection.is_open
+
+        assert run(use, client)
+        assert client.log.take_batch().success_count == 10
+        assert len(server.peers[0].requests) == 10
+
+
+def test_a_relay_is_freed_at_its_deadline() -> None:
+    def script(peer: Peer) -> None:
+        for _ in range(20):
+            peer.read_request()
+            peer.send(OK)
+        peer.read_request()
+        peer.wait_closed()
+
+    with serve(script, deadlines=SHORT) as (client, _):
+        _, outcome = relay_until(client, 21)
+        assert outcome is not None
+        assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.1 s")
+        assert client.log.take_batch().success_count == 20
+
+
+def test_equal_failures_have_equal_texts() -> None:
+    first = AttemptError(ErrorKind.STATUS, "503 Service Unavailable")
+    assert repr(first) == "status: 503 Service Unavailable"

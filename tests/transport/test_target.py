@@ -1,0 +1,131 @@
+"""The target: which hosts are accepted, what goes on the wire, what a mistake is told."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference_swarm.errors import SettingProblem
+from inference_swarm.transport.target import parse_target, prepare_requests, request_head
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("http://model", "http://model/invocation"),
+        ("http://model/", "http://model/invocation"),
+        ("HTTP://Model:80", "http://model/invocation"),
+        ("https://model:443/", "https://model/invocation"),
+        ("https://model:8443", "https://model:8443/invocation"),
+        ("http://10.0.0.7:8080/v2/", "http://10.0.0.7:8080/v2/invocation"),
+        ("http://model/invocation", "http://model/invocation"),
+        ("http://[::1]:8080", "http://[::1]:8080/invocation"),
+        ("http://model_server.my-ns.svc.cluster.local.", "http://model_server.my-ns.svc.cluster.local./invocation"),
+        ("http://bücher.example", "http://xn--bcher-kva.example/invocation"),
+        (" http://model ", "http://model/invocation"),
+    ],
+)
+def test_accepted_hosts(host: str, url: str) -> None:
+    assert parse_target(host).url == url
+
+
+@pytest.mark.parametrize(
+    ("host", "part"),
+    [
+        (None, "No host is set"),
+        ("", "No host is set"),
+        ("   ", "No host is set"),
+        ("model:8080", "has no scheme"),
+        ("localhost", "has no scheme"),
+        ("ftp://model", "has the scheme 'ftp'"),
+        ("http://", "names no valid host"),
+        ("http://a b", "names no valid host"),
+        ("http://-model", "names no valid host"),
+        ("http://model:99999", "is not a URL"),
+        ("http://model:x", "is not a URL"),
+        ("http://model:0", "has the port 0"),
+        ("http://[::1", "is not a URL"),
+        ("http://model?x=1", "has a query or fragment"),
+        ("http://model#x", "has a query or fragment"),
+        ("http://a\r\nX: y", "holds control characters"),
+    ],
+)
+def test_refused_hosts_say_why_and_what_to_do(host: str | None, part: str) -> None:
+    with pytest.raises(SettingProblem) as caught:
+        parse_target(host)
+    assert part in caught.value.found
+    assert "http://model-server:8080" in caught.value.expected
+    assert caught.value.action
+
+
+def test_credentials_in_the_host_are_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingProblem) as caught:
+        parse_target("http://user:secret@model")
+    assert "secret" not in str(caught.value)
+
+
+def test_query_holds_what_is_set_in_a_fixed_order_and_escaped() -> None:
+    target = parse_target("http://m", method="predict", dataset="UNSW_NB15_merged", model="cat boost&co")
+    assert target.path == "/invocation?method=predict&dataset=UNSW_NB15_merged&model=cat%20boost%26co"
+    assert parse_target("http://m", dataset="d").path == "/invocation?dataset=d"
+    assert parse_target("http://m", method="", model=None).path == "/invocation"
+    assert target.name == "/invocation"
+
+
+def test_head_and_requests_byte_for_byte() -> None:
+    head = request_head(parse_target("http://m:81", model="lgbm"))
+    assert prepare_requests(pa.array([b'{"a":1}', b""], pa.binary()), head) == [
+        b"POST /invocation?model=lgbm HTTP/1.1\r\nHost: m:81\r\nUser-Agent: inference-swarm\r\n"
+        b"Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}',
+        b"POST /invocation?model=lgbm HTTP/1.1\r\nHost: m:81\r\nUser-Agent: inference-swarm\r\n"
+        b"Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n",
+    ]
+
+
+def test_own_headers_come_in_and_replace_ours_whatever_their_case() -> None:
+    head = request_head(parse_target("http://m"), {"authorization": "Bearer x", "HOST": "other", "accept": " a/b "})
+    assert head.split(b"\r\n")[1:] == [
+        b"Host: other",
+        b"User-Agent: inference-swarm",
+        b"Accept: a/b",
+        b"Content-Type: application/json",
+        b"authorization: Bearer x",
+        b"Content-Length: ",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("", "x"),
+        ("a b", "x"),
+        ("a:", "x"),
+        ("ä", "x"),
+        ("X", "a\r\nY: b"),
+        ("X", "a\nb"),
+        ("X", "\x00"),
+        ("X", "€"),
+        ("Content-Length", "5"),
+        ("transfer-encoding", "chunked"),
+        ("Connection", "close"),
+    ],
+)
+def test_headers_that_would_break_the_request_are_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingProblem):
+        request_head(parse_target("http://m"), {name: value})
+
+
+@given(bodies=st.lists(st.binary(max_size=200), max_size=20), is_large=st.booleans())
+def test_every_body_is_framed_by_its_own_length(bodies: list[bytes], is_large: bool) -> None:
+    kind = pa.large_binary() if is_large else pa.binary()
+    expected = [b"HEAD%d\r\n\r\n%b" % (len(body), body) for body in bodies]
+    assert prepare_requests(pa.array(bodies, kind), b"HEAD") == expected
+    sliced = pa.array([b"before", *bodies], kind).slice(1)
+    assert prepare_requests(sliced, b"HEAD") == expected
+
+
+def test_a_null_body_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="1 bodies are null"):
+        prepare_requests(pa.array([b"x", None], pa.binary()), b"HEAD")
