@@ -13,6 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from inference_swarm import wiring
 from inference_swarm.load.user import InferenceUser
 
-__all__ = ["InferenceUser"]
+
+class ModelUser(InferenceUser):
+    """Sends one row after the other of this worker's shard to `POST /invocation`."""
+
+
+__all__ = ["ModelUser"]
 
 wiring.attach(locust.events, config_file=Path(__file__).resolve().parent / "config.json")

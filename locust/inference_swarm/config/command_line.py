@@ -72,7 +72,6 @@ class CommandLine:
         group.add_argument(
             "--print-settings",
             action="store_true",
-            include_in_web_ui=False,
             help="print every setting and where it came from, then exit",
         )
         if not os.environ.get("LOCUST_LOGLEVEL"):
@@ -141,7 +140,7 @@ class CommandLine:
                 raise argparse.ArgumentTypeError(f"{text!r} is not {option.kind.expected}") from None
 
         kwargs: dict[str, Any] = {"nargs": "?", "const": True} if option.kind is FLAG else {}
-        group.add_argument(
+        action = group.add_argument(
             option.flag,
             dest=option.name,
             env_var=option.env,
@@ -150,9 +149,9 @@ class CommandLine:
             choices=list(option.choices) if option.choices else None,
             metavar=None if option.choices else f"<{option.kind.name}>",
             help=option.help.replace("%", "%%"),
-            include_in_web_ui=option.in_start_form,
             **kwargs,
         )
+        action.include_in_web_ui = option.in_start_form
 
     def _record_sources(self, parser: Any, args: Sequence[str], env: Mapping[str, str]) -> None:
         typed = _typed_dests(parser, args)

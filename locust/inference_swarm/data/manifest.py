@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import pyarrow as pa
@@ -99,6 +99,10 @@ class Manifest:
                 expected="the message that docs/protocol.md describes.",
                 action="run the same release of the swarm on the master and on all workers.",
             ) from error
+
+    def with_block_rows(self, block_rows: int) -> Self:
+        """The same data cut into blocks of at most so many rows."""
+        return replace(self, blocks=_cut(self.files, block_rows), block_rows=block_rows)
 
     @classmethod
     def _of(

@@ -1,0 +1,79 @@
+"""The one place that sees all stages: connects Locust's events, messages and runners to them.
+
+`attach` is called by the locustfile; after that Locust calls us. master.py, worker.py and local.py are the three roles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import locust.stats
+from locust.event import Events
+
+from inference_swarm.config.command_line import WORKERS_ENV, CommandLine
+from inference_swarm.config.settings import Settings
+from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
+from inference_swarm.load.runners import ServingDispatcher, SwarmMasterRunner, SwarmWorkerRunner, install_runners
+from inference_swarm.load.user import InferenceUser
+from inference_swarm.measure.buckets import bucket_response_time
+from inference_swarm.wiring.dataset import find_source
+from inference_swarm.wiring.local import LocalSide
+from inference_swarm.wiring.master import MasterSide
+from inference_swarm.wiring.worker import WorkerSide
+
+
+def attach(events: Events, config_file: Path) -> None:
+    """Makes this process a member of the swarm as soon as Locust has parsed its command line."""
+    command_line = CommandLine(config_file)
+    install_runners()
+    locust.stats.bucket_response_time = bucket_response_time  # type: ignore[assignment]
+
+    def on_parser(parser: Any, **_: Any) -> None:
+        command_line.extend(parser, _before_run)
+
+    def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
+        environment.dispatcher_class = ServingDispatcher
+        if isinstance(runner, SwarmWorkerRunner):
+            runner.keeper = WorkerSide(environment, runner)
+            return
+        side = MasterSide if isinstance(runner, SwarmMasterRunner) else LocalSide
+        runner.keeper = ServingDispatcher.keeper = side(environment, runner, command_line)
+
+    events.init_command_line_parser.add_listener(on_parser)  # type: ignore[no-untyped-call]
+    events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
+
+
+def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
+    """After parsing, before Locust opens a port or forks: what can be refused now is refused now."""
+    if settings is None:
+        return
+    runs_at_once = options.headless or options.autostart
+    only_prints = options.list_commands or options.show_task_ratio or options.show_task_ratio_json
+    if runs_at_once and not only_prints:
+        try:
+            find_source(settings)
+        except SwarmError as error:
+            raise ConfigError([error]) from error
+    if not options.master and options.processes is None and not only_prints:
+        options.processes = _worker_count()
+
+
+def _worker_count() -> int | None:
+    """Worker processes of a raw `locust -f`: WORKERS, or one for each core. None: all in this process."""
+    text = os.environ.get(WORKERS_ENV, "")
+    if not text:
+        return None if os.name == "nt" else len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    if not text.isdecimal():
+        problem = SettingProblem(
+            f"{WORKERS_ENV} is {text!r} (environment)",
+            expected="a whole number of worker processes on this machine; 0 for none beside this process",
+        )
+        raise ConfigError([problem])
+    return int(text) or None
+
+
+__all__ = ["InferenceUser", "attach"]

@@ -1,0 +1,85 @@
+"""Master and worker in one process: `locust -f locust/locustfile.py --processes 0`."""
+
+from __future__ import annotations
+
+import gevent
+from gevent.event import AsyncResult
+from locust.env import Environment
+
+from inference_swarm.config.command_line import CommandLine
+from inference_swarm.data.row_store import StoreStatus
+from inference_swarm.errors import DataError, SwarmError
+from inference_swarm.load.runners import SwarmLocalRunner
+from inference_swarm.wiring.recording import Recording
+from inference_swarm.wiring.run import Run, RunBook
+from inference_swarm.wiring.shard import Shard
+from inference_swarm.wiring.users import assign_users
+
+REPORT_PERIOD_S = 3.0
+
+
+class LocalSide:
+    """RunKeeper of a single process, which holds every block itself."""
+
+    def __init__(self, environment: Environment, runner: SwarmLocalRunner, command_line: CommandLine) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._book = RunBook(environment, command_line)
+        self._run: Run | None = None
+        self._shard: Shard | None = None
+        self._recording: Recording | None = None
+        self._reporter: gevent.Greenlet | None = None
+
+    def prepare_run(self) -> None:
+        run = self._book.open_run()
+        is_ready: AsyncResult[StoreStatus] = AsyncResult()
+        if self._shard is not None:
+            self._shard.close()
+        self._shard = Shard(
+            run.settings,
+            run.manifest,
+            [block.id for block in run.manifest.blocks],
+            on_ready=lambda status, _: is_ready.set(status),
+            on_failed=is_ready.set_exception,
+        )
+        try:
+            is_ready.get(timeout=run.settings.load_timeout_s)
+        except gevent.Timeout:
+            raise DataError(
+                f"the rows were not loaded after {run.settings.load_timeout_s:g} s", action="raise --load-timeout"
+            ) from None
+        self._run = run
+
+    def refuse_run(self, error: SwarmError) -> None:
+        self._book.refuse(error)
+
+    def begin_run(self) -> None:
+        assert self._run is not None
+        assert self._shard is not None
+        self._run.totals.expect(self._runner.client_id)
+        assign_users(self._run.settings, self._shard.assignment())
+        self._recording = Recording(self._environment, self._shard.client, self._run.run_id, self._runner.client_id)
+        self._reporter = gevent.spawn(self._report_on_and_on)
+        self._book.begin(self._run)
+
+    def end_load(self) -> None:
+        if self._run is not None:
+            self._run.end_load()
+
+    def finish_run(self) -> None:
+        run, self._run = self._run, None
+        if run is None or self._recording is None or self._reporter is None:
+            return
+        self._reporter.kill()
+        run.totals.apply(self._recording.take_snapshot(is_final=True))
+        self._book.close_run(run)
+
+    def has_rows(self, worker_id: str) -> bool:
+        return True
+
+    def _report_on_and_on(self) -> None:
+        while True:
+            gevent.sleep(REPORT_PERIOD_S)
+            assert self._run is not None
+            assert self._recording is not None
+            self._run.totals.apply(self._recording.take_snapshot())
