@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import gevent
@@ -70,6 +70,8 @@ class RunBook:
         if self._environment.host:
             options.host = self._environment.host
         settings = self._command_line.settings(options)
+        if self._duration_s:
+            settings = replace(settings, duration_s=self._duration_s)
         target_of(settings)
         source = find_source(settings)
         manifest = gevent.get_hub().threadpool.apply(read_source, (source,))
