@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -100,12 +101,16 @@ def _integer_texts(values: pa.Array) -> Texts:
         if high - low < _TABLE_SPAN:
             unsigned = np.dtype(f"u{numbers.dtype.itemsize}")  # the difference of two int8 may be 255
             index = (numbers.view(unsigned) - numbers.dtype.type(low).view(unsigned)).astype(np.int32)
-            table = [b"%d" % number for number in range(low, high + 1)]
             if nulls is not None:
-                index[nulls] = len(table)
-                table.append(b"null")
-            return Texts(pa.array(table, pa.binary()), index=index)
+                index[nulls] = high - low + 1
+            return Texts(_integer_table(low, high), index=index)
     return _number_texts(numbers, nulls)
+
+
+@lru_cache(maxsize=256)
+def _integer_table(low: int, high: int) -> pa.Array:
+    """`low` to `high`, then `null`; kept, because the next block's integers often have the same span."""
+    return pa.array([*(b"%d" % number for number in range(low, high + 1)), b"null"], pa.binary())
 
 
 def _number_texts(numbers: NDArray[Any], nulls: NDArray[np.bool_] | None) -> Texts:
