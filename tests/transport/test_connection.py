@@ -522,6 +522,24 @@ def test_what_take_raises_comes_out_of_the_relay_and_the_connection_stays() -> N
         assert len(server.peers[0].requests) == 10
 
 
+def test_a_relay_that_gets_no_row_says_so_and_loses_nothing() -> None:
+    with serve(answer_all(OK)) as (client, server):
+
+        def use(connection: Connection) -> list[bool]:
+            request = request_to(client)
+            rows = iter([request, request, request, None, request, None, None])
+            starved = []
+            for _ in range(4):
+                outcome = connection.relay(lambda: next(rows), (), 0)
+                if outcome is not None:
+                    client.log.add(outcome)
+                starved.append(connection.is_starved)
+            return starved
+
+        assert run(use, client) == [False, True, True, True]
+        assert client.log.take_batch().success_count == len(server.peers[0].requests) == 4
+
+
 def test_a_relay_is_freed_at_its_deadline() -> None:
     def script(peer: Peer) -> None:
         for _ in range(20):

@@ -39,13 +39,20 @@ class Arrivals(Protocol):
         """Blocks the calling user until an arrival is its to send; returns the intended instant, monotonic ns."""
 
 
+def stop_for_want_of_rows() -> None:
+    """For a source that is never empty before its end."""
+    raise StopUser("no rows are left")
+
+
 @dataclass(slots=True)
 class Assignment:
     """What the users of a process do in a run; wiring sets it before the first of them is spawned."""
 
     client: InferenceClient
-    take: Callable[[], bytes]
-    """The next whole request. May not wait: it is called inside the event loop. May raise StopUser."""
+    take: Callable[[], bytes | None]
+    """The next whole request, or None while there is none. May not wait: it is called inside the event loop."""
+    wait_for_row: Callable[[], None] = stop_for_want_of_rows
+    """Called by a user that got None; returns when it may ask again, raises StopUser when no row will come."""
     row_count: int = 1
     """Rows in each request."""
     arrivals: Arrivals | None = None
@@ -144,7 +151,9 @@ class InferenceUser(User):
                 self._attempt(assignment, connection, 0)
                 continue
             outcome = connection.relay(assignment.take, listeners, own_count, assignment.row_count)
-            if outcome is not None:
+            if connection.is_starved:
+                assignment.wait_for_row()
+            elif outcome is not None:
                 log.add(outcome)
                 if outcome.error is not None:
                     gevent.sleep(0)  # a refused connection fails without ever waiting
@@ -180,6 +189,9 @@ class InferenceUser(User):
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
         request = assignment.take()
+        while request is None:
+            assignment.wait_for_row()
+            request = assignment.take()
         start_s = time.time()
         outcome = connection.attempt(request, intended_ns, assignment.row_count)
         if outcome.error is not None:

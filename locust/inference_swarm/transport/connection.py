@@ -42,6 +42,7 @@ class Connection(Link):
         "_status",
         "_take",
         "body_bytes",
+        "is_starved",
     )
 
     def __init__(self, client: InferenceClient) -> None:
@@ -49,7 +50,7 @@ class Connection(Link):
         self._failing_kind: ErrorKind | None = None
         self._request = b""
         self._sent_bytes = 0
-        self._take: Callable[[], bytes] | None = None
+        self._take: Callable[[], bytes | None] | None = None
         self._listeners: Sized = ()
         self._listener_count = 0
         self._may_relay = False
@@ -57,6 +58,7 @@ class Connection(Link):
         self._received_bytes = 0
         self._status = 0
         self.body_bytes = 0
+        self.is_starved = False
 
     # An attempt is an attempt: nothing below is ever sent twice.
 
@@ -94,22 +96,27 @@ class Connection(Link):
         return self.exchange(request, intended_ns, row_count) or self._outcome(intended_ns, None)
 
     def relay(
-        self, take: Callable[[], bytes], listeners: Sized, listener_count: int, row_count: int = 1
+        self, take: Callable[[], bytes | None], listeners: Sized, listener_count: int, row_count: int = 1
     ) -> Outcome | None:
         """Exchange after exchange, each noted in the client's log, without waking the greenlet in between.
 
         Goes on in the hub as long as answers are of the common kind, `end_relay` was not called and there are
-        `listener_count` listeners. So `take` may not wait; what it raises is raised here. Returns None when all was
-        noted, or else the Outcome of the last attempt, which is not noted yet.
+        `listener_count` listeners. So `take` may not wait: when it has nothing it says None, and `is_starved` is set;
+        what it raises is raised here. Returns None when all was noted, or else the Outcome of the last attempt, which
+        is not noted yet.
         """
         client = self._client
+        request = take()
+        self.is_starved = request is None
+        if request is None:
+            return None
         if self._socket is None or self._is_stale or client.common_total_bytes < 0:
-            return self._note(self.exchange(take(), 0, row_count))
+            return self._note(self.exchange(request, 0, row_count))
         self._take = take
         self._listeners = listeners
         self._listener_count = listener_count
         self._may_relay = True
-        self._request = take()
+        self._request = request
         self._failing_kind = ErrorKind.SEND
         self.sent_ns = monotonic_ns()
         try:
@@ -169,11 +176,16 @@ class Connection(Link):
             self._greenlet.switch(ALL_NOTED)
             return
         try:
-            self._request = request = self._take()  # type: ignore[misc]
+            request = self._take()  # type: ignore[misc]
         except BaseException as error:
             self._failing_kind = None
             self._greenlet.throw(error)
             return
+        if request is None:
+            self.is_starved = True
+            self._greenlet.switch(ALL_NOTED)
+            return
+        self._request = request
         self.sent_ns = monotonic_ns()
         try:
             sent_bytes = self._send(request)
