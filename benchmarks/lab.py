@@ -1,0 +1,215 @@
+"""What the benchmarks share: a pinned nginx that counts, rows on disk, load generators as processes, medians.
+
+Every rate is taken from nginx's own counter over the same window, so all tools are measured alike.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LOCUSTFILES = Path(__file__).resolve().parent / "locustfiles"
+BODY_BYTES = 713
+ANSWER = '{"predictions":[0]}'
+
+NGINX_CONF = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_rlimit_nofile 65536;
+events {{ worker_connections 32768; }}
+http {{
+  access_log off; keepalive_requests 1000000000; client_body_buffer_size 64k; keepalive_timeout 3600s;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port} backlog=16384 {tls};
+    {certificate}
+    location / {{ default_type application/json; return 200 '{answer}'; }}
+    location = /_count {{ stub_status; }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The nginx under load."""
+
+    port: int
+    is_tls: bool
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.is_tls else 'http'}://127.0.0.1:{self.port}"
+
+    def count(self) -> tuple[int, int]:
+        """Requests answered so far and connections open now, without the one that asks."""
+        if self.is_tls:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, context=context, timeout=30
+            )
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", "/_count")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        open_count = int(re.findall(r"Active connections: (\d+)", text)[0])
+        return int(re.findall(r"(\d+) (\d+) (\d+)", text)[0][2]), open_count - 1
+
+
+@contextmanager
+def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
+    """nginx on the given core, answering every POST with a fixed JSON."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if nginx is None:
+        sys.exit("nginx is not on the PATH (Debian: apt-get install nginx-light)")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        certificate = ""
+        if is_tls:
+            make_certificate(folder)
+            certificate = f"ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"
+        port = 8911 + is_tls
+        conf = folder / "nginx.conf"
+        conf.write_text(
+            NGINX_CONF.format(
+                folder=folder, port=port, tls="ssl" if is_tls else "", certificate=certificate, answer=ANSWER
+            )
+        )
+        process = subprocess.Popen([*pinned(core), nginx, "-c", str(conf)], stderr=subprocess.DEVNULL)
+        server = Server(port, is_tls)
+        try:
+            wait_until(lambda: is_listening(server), "nginx answers", 10)
+            yield server
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def make_certificate(folder: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"],
+        check=True,
+        capture_output=True,
+    )
+
+
+def is_listening(server: Server) -> bool:
+    try:
+        server.count()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(condition, what: str, timeout_s: float, poll_s: float = 0.05) -> None:  # type: ignore[no-untyped-def]
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"{what}: not within {timeout_s:g} s")
+        time.sleep(poll_s)
+
+
+def pinned(core: str) -> list[str]:
+    """The start of a command line that runs on one core only."""
+    return ["taskset", "-c", core] if shutil.which("taskset") else []
+
+
+def make_rows(path: Path, rows: int = 20_000, columns: int = 35) -> None:
+    """A parquet file of floats, integers and strings whose JSON bodies have about BODY_BYTES bytes."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random = np.random.default_rng(1)
+    table = {}
+    for number in range(columns):
+        if number % 7 == 6:
+            table[f"column_{number:02d}"] = pa.array(random.choice(["Private", "Govt_job", "Urban"], rows))
+        elif number % 3 == 2:
+            table[f"column_{number:02d}"] = pa.array(random.integers(0, 1000, rows))
+        else:
+            table[f"column_{number:02d}"] = pa.array(np.round(random.random(rows) * 100, 4))
+    pq.write_table(pa.table(table), path)
+
+
+def locust_command(core: str, locustfile: Path, server: Server, users: int, *more: str) -> list[str]:
+    """A headless Locust process that stops only when it is told to."""
+    return [
+        *pinned(core),
+        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
+        *("--host", server.url, "-u", str(users), "-r", str(users), *more),
+    ]
+
+
+@contextmanager
+def running(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A load generator; its output is shown when it ends before it is told to."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            cwd=tempfile.gettempdir(),
+        )
+        try:
+            yield process
+            if process.poll() is not None:
+                output.seek(0)
+                sys.exit(f"{' '.join(command)}\nended by itself:\n{output.read().decode(errors='replace')[-3000:]}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def measure_rate(
+    server: Server,
+    command: Sequence[str],
+    users: int,
+    *,
+    warmup_s: float,
+    window_s: float,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[float, float]:
+    """In a window that begins when all users are connected and warm: requests a second that nginx answered, and µs of
+    CPU that the load generator used for each. The second hardly depends on what else the machine does."""
+    with running(command, environment) as process:
+        wait_until(lambda: server.count()[1] >= users or process.poll() is not None, f"{users} connections", 60, 0.2)
+        time.sleep(warmup_s)
+        before, before_s, before_cpu_s = server.count()[0], time.monotonic(), cpu_s(process.pid)
+        time.sleep(window_s)
+        after, after_s, after_cpu_s = server.count()[0], time.monotonic(), cpu_s(process.pid)
+    count = after - before
+    return count / (after_s - before_s), (after_cpu_s - before_cpu_s) / max(count, 1) * 1e6
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
