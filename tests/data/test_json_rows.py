@@ -219,6 +219,16 @@ def test_offsets_with_seconds_are_given_in_utc() -> None:
     assert column(before_standard_time) == ["1653-02-10T06:13:20+00:00", "1970-01-01T01:00:00+01:00"]
 
 
+def test_times_are_written_in_full_next_to_missing_ones() -> None:
+    assert column(pa.array([None, 0, None, 1], pa.timestamp("s", "+05:30"))) == [
+        None,
+        "1970-01-01T05:30:00+05:30",
+        None,
+        "1970-01-01T05:30:01+05:30",
+    ]
+    assert column(pa.array([None, 0], pa.timestamp("ms"))) == [None, "1970-01-01T00:00:00.000"]
+
+
 def test_years_beyond_9999_are_written_as_iso_dates() -> None:
     assert column(pa.array([253402300800, 0], pa.timestamp("s"))) == ["10000-01-01T00:00:00", "1970-01-01T00:00:00"]
 
@@ -299,6 +309,15 @@ def test_no_rows_give_no_bodies() -> None:
         (
             pa.table({"c": pa.DictionaryArray.from_arrays(pa.array([10**6, 0]), pa.array(["a"]), safe=False)}),
             ["'c'", "not in its dictionary of 1", "write the parquet file again"],
+        ),
+        (pa.table({"t": pa.array([2**60], pa.timestamp("s"))}), ["'t'", "outside of the type's range"]),
+        (
+            pa.table({"t": pa.array([1, 2], pa.timestamp("s", "Europe/Atlantis"))}),
+            ["'t'", "Europe/Atlantis", "a time zone that is known here"],
+        ),
+        (
+            pa.table({"c": pa.DictionaryArray.from_arrays(pa.array([10**6]), pa.array(["a", "b"]), safe=False)}),
+            ["'c'", "cannot be encoded"],
         ),
         (pa.table({"s": pa.array([b"\xff"]).view(pa.string())}), ["'s'", "not UTF-8", "as binary"]),
     ],

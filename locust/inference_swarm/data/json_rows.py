@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from inference_swarm.data.json_rows_assembly import Column, assemble
+from inference_swarm.data.json_rows_assembly import Column, Texts, assemble
 from inference_swarm.data.json_rows_texts import texts_of
 from inference_swarm.errors import DataError
 
@@ -97,7 +97,18 @@ def check_columns(names: list[str]) -> None:
 def check_encodable(schema: pa.Schema) -> None:
     """Raise DataError unless every type has a JSON form; so that a run fails before its rows are read."""
     for field in schema:
-        texts_of(pa.nulls(1, field.type), field.name)
+        _texts(pa.nulls(1, field.type), field.name)
+
+
+def _texts(values: pa.Array, name: str) -> Texts:
+    try:
+        return texts_of(values, name)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"Column {name!r} of the type {values.type} cannot be encoded ({error}).",
+            expected="values that are valid for their type, and a time zone that is known here.",
+            action="correct the column, or convert it to text, and write the parquet file again.",
+        ) from error
 
 
 def _blocks(batch: pa.Table | pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -114,7 +125,7 @@ def _blocks(batch: pa.Table | pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 def _encode_block(block: pa.RecordBatch, layout: BodyFormat) -> Iterator[pa.Array]:
     try:
         columns = [
-            Column(key, texts_of(values, name))
+            Column(key, _texts(values, name))
             for key, values, name in zip(layout.keys, block.columns, block.schema.names, strict=True)
         ]
         yield assemble(columns, layout.start, layout.end, block.num_rows)
