@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import psutil
 
 ANSWER_BODY = b'{"predictions":[0]}'
 
@@ -27,12 +29,21 @@ class Recording:
     bodies: list[bytes] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
     connections: int = 0
+    peers: list[int] = field(default_factory=list)
+    owners: dict[int, int] = field(default_factory=dict)
     answer: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
     delay_s: float = 0.0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def rows_by_process(self, pids: Sequence[int]) -> dict[int, list[bytes]]:
+        """Bodies by the process that sent them, for the given ones."""
+        found: dict[int, list[bytes]] = {pid: [] for pid in pids}
+        for body, peer in zip(self.bodies, self.peers, strict=True):
+            found[self.owners[peer]].append(body)
+        return found
 
     @property
     def count(self) -> int:
@@ -49,6 +60,8 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._recording.connections += 1
+        self._peer = transport.get_extra_info("peername")[1]
+        self._recording.owners[self._peer] = _process_with_port(self._peer)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -67,12 +80,21 @@ class _Connection(asyncio.Protocol):
         recording = self._recording
         recording.targets.append(target)
         recording.bodies.append(body)
+        recording.peers.append(self._peer)
         recording.times_s.append(time.monotonic())
         answer = recording.answer(body)
         if recording.delay_s:
             asyncio.get_running_loop().call_later(recording.delay_s, self._transport.write, answer)
         else:
             self._transport.write(answer)
+
+
+def _process_with_port(port: int) -> int:
+    """Pid of the process on this machine whose end of a connection has the port; 0 if it is gone."""
+    for connection in psutil.net_connections("tcp4"):
+        if connection.laddr and connection.laddr.port == port and connection.pid:
+            return connection.pid
+    return 0
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class CommandLine:
         self._checks = checks
         self._file_problems: list[SettingProblem] = []
         self._file_values: dict[str, Any] = {}
+        self._parsed: dict[str, Any] = {}
 
     def extend(self, parser: Any, before_run: Callable[[argparse.Namespace, Settings | None], None]) -> None:
         """Adds options and defaults to `parser` (a LocustArgumentParser) and validates at each parse.
@@ -82,6 +83,7 @@ class CommandLine:
             # Compose and Kubernetes pass unset variables as empty ones.
             kwargs.setdefault("env_vars", {key: value for key, value in os.environ.items() if value != ""})
             options = parse(args, namespace, **kwargs)
+            self._parsed = dict(vars(options))
             self._record_sources(parser, sys.argv[1:] if args is None else list(args), kwargs["env_vars"])
             try:
                 self._act(options, before_run)
@@ -92,7 +94,10 @@ class CommandLine:
         parser.parse_args = parse_and_check
 
     def settings(self, options: argparse.Namespace, *, is_host_required: bool = True) -> Settings:
-        """Settings as the options stand now; raises ConfigError."""
+        """Settings as the options stand now; raises ConfigError. What differs from the parsed came from the form."""
+        for option in OPTIONS:
+            if getattr(options, option.dest, None) != self._parsed.get(option.dest):
+                self.sources.mark(option.name, "start form")
         return resolve_settings(
             lambda option: getattr(options, option.dest, None),
             self.sources.describe,

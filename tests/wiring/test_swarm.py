@@ -1,0 +1,193 @@
+"""Real masters and workers against real servers: totals, parts of the data, modes of running."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from recording_server import Recording
+from swarm_processes import ROOT, Swarm, free_port, wait_until
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """300 distinct rows."""
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"n": list(range(300)), "word": [f"w{n}" for n in range(300)]}), path)
+    return path
+
+
+def sent_rows(recording: Recording) -> list[int]:
+    return [json.loads(body)["n"] for body in recording.bodies]
+
+
+def test_two_workers_send_disjoint_parts_that_are_complete_and_all_is_counted(
+    swarm: Swarm, recording: Recording, rows: Path
+) -> None:
+    master = swarm.start_master(
+        "--host", recording.url, "--data", str(rows), "--row-order", "sequential", "-u", "8", "-r", "100", "-t", "2s",
+        "--dataset-name", "d", "--model", "m", "--pred-method", "predict", workers=2,
+    )  # fmt: skip
+    pids = [swarm.start_worker(number).pid for number in (1, 2)]
+    assert master.wait(60) == 0, swarm.log("master")
+    by_worker = recording.rows_by_process(pids)
+    parts = [{json.loads(body)["n"] for body in by_worker[pid]} for pid in pids]
+    assert parts[0].isdisjoint(parts[1])
+    assert parts[0] | parts[1] == set(range(300))
+    assert abs(len(parts[0]) - len(parts[1])) <= 16
+    summary = swarm.summary()
+    assert summary["requests"] == recording.count
+    assert summary["failures"] == 0
+    assert summary["workers"] == 2
+    assert summary["complete"] is True
+    assert sum(worker["sent"] for worker in summary["by_worker"].values()) == recording.count
+    assert set(recording.targets) == {"/invocation?method=predict&dataset=d&model=m"}
+
+
+def test_the_result_files_agree_with_each_other(swarm: Swarm, recording: Recording, rows: Path) -> None:
+    result = swarm.run(
+        "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results), "-u", "4",
+        "-r", "100", "-t", "1s", "--processes", "2", "--master-bind-port", str(swarm.master_port),
+        "--master-port", str(swarm.master_port), "--run-name", "mine", "--dataset-name", "d",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    summary = swarm.summary()
+    folder = swarm.results / "runs" / "mine"
+    assert summary["run"] == "mine"
+    assert summary["requests"] == recording.count > 0
+    assert summary["duration_s"] == pytest.approx(1, abs=0.3)
+    assert summary["rate_rps"] == pytest.approx(recording.count / summary["duration_s"], rel=1e-3)
+    latency = summary["latency_us"]
+    assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["p99_99"] <= latency["max"]
+    with (folder / "locust_stats.csv").open() as file:
+        aggregated = list(csv.DictReader(file))[-1]
+    assert int(aggregated["Request Count"]) == recording.count
+    assert "<html" in (folder / "locust.html").read_text(encoding="utf-8")[:500].lower()
+    with (swarm.results / "run_table.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["run"] == "mine"
+    assert int(row["requests"]) == recording.count
+    assert float(row["p99_us"]) == latency["p99"]
+    assert row["workers"] == "2"
+
+
+def test_a_single_process_counts_every_request(swarm: Swarm, recording: Recording, rows: Path) -> None:
+    result = swarm.run(
+        "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results), "-u", "3",
+        "-r", "100", "-t", "1s", "--processes", "0",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert swarm.summary()["requests"] == recording.count > 0
+    assert set(sent_rows(recording)) <= set(range(300))
+
+
+def test_wait_times_apply(swarm: Swarm, recording: Recording, rows: Path) -> None:
+    result = swarm.run(
+        "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results), "-u", "2",
+        "-r", "100", "-t", "2s", "--processes", "0", "--wait-min", "0.4", "--wait-max", "0.4",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert 8 <= recording.count <= 12  # two users, a request every 0.4 s, for 2 s
+
+
+def test_requests_in_flight_at_the_end_are_counted(swarm: Swarm, recording: Recording, rows: Path) -> None:
+    recording.delay_s = 0.7
+    result = swarm.run(
+        "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results), "-u", "5",
+        "-r", "100", "-t", "2s", "--processes", "0", "--stop-timeout", "5",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    summary = swarm.summary()
+    assert summary["requests"] == recording.count > 0
+    assert summary["failures"] == 0
+
+
+def test_the_web_ui_starts_a_run_with_what_its_form_says(swarm: Swarm, recording: Recording, rows: Path) -> None:
+    web_port = free_port()
+    swarm.start(
+        "master", "--processes", "2", "--web-host", "127.0.0.1", "--web-port", str(web_port),
+        "--master-bind-port", str(swarm.master_port), "--master-port", str(swarm.master_port),
+        "--data", str(rows), "--results", str(swarm.results), "--model", "before",
+    )  # fmt: skip
+    base = f"http://127.0.0.1:{web_port}"
+
+    def post(path: str, **form: str) -> dict[str, object]:
+        data = "&".join(f"{key}={value}" for key, value in form.items()).encode()
+        with urllib.request.urlopen(f"{base}{path}", data=data, timeout=10) as answer:
+            document: dict[str, object] = json.load(answer)
+            return document
+
+    wait_until(lambda: "2 workers connected" in swarm.log("master"), 30, "two workers")
+    answer = post("/swarm", user_count="6", spawn_rate="100", host=recording.url, model="after", wait_max_s="0.01")
+    assert answer["success"] is True
+    wait_until(lambda: recording.count > 50, 30, "requests")
+    post("/stop")
+    wait_until(lambda: (swarm.results / "run_table.csv").exists(), 30, "the results")
+    wait_until(lambda: bool(list(swarm.results.glob("runs/*/locust.html"))), 10, "the HTML")
+    summary = swarm.summary()
+    assert summary["requests"] == recording.count
+    assert summary["model"] == "after"
+    assert summary["users"] == 6
+    assert summary["settings"]["model"] == {"value": "after", "source": "start form"}
+    assert set(recording.targets) == {"/invocation?model=after"}
+
+
+@pytest.fixture
+def model_server(tmp_path: Path) -> Iterator[str]:
+    """The reference server with one small model, trained here."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    results = tmp_path / "results"
+    subprocess.run(
+        [sys.executable, "-m", "server.train", "--dataset", "healthcare-dataset-stroke", "--model", "lgbm",
+         "--rows", "400", "--results", str(results)],
+        env=environment, check=True, capture_output=True, cwd=tmp_path,
+    )  # fmt: skip
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server.serve", "--port", str(port), "--models", str(results / "models")],
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def is_up() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    wait_until(is_up, 30, "the inference server")
+    yield f"http://127.0.0.1:{port}"
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+
+
+def test_a_master_and_two_workers_test_the_real_server(swarm: Swarm, model_server: str) -> None:
+    for method in ("predict", "predict_proba"):
+        swarm.processes.clear()
+        master = swarm.start_master(
+            "--host", model_server, "--dataset-name", "healthcare-dataset-stroke", "--model", "lgbm",
+            "--pred-method", method, "--check-answer", "-u", "10", "-r", "100", "-t", "2s", "--run-name", method, workers=2,
+        )  # fmt: skip
+        for number in (1, 2):
+            swarm.start_worker(number)
+        assert master.wait(60) == 0, swarm.log("master")
+    with urllib.request.urlopen(f"{model_server}/stats", timeout=5) as answer:
+        counted = json.load(answer)
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in swarm.run_folders()]
+    assert [summary["failures"] for summary in summaries] == [0, 0]
+    assert counted["answered"] == sum(summary["requests"] for summary in summaries)
+    assert counted["by_status"] == {"200": counted["answered"]}
