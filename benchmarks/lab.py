@@ -104,8 +104,11 @@ def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
 
 def make_certificate(folder: Path) -> None:
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"),
+        ],
         check=True,
         capture_output=True,
     )
@@ -206,9 +209,10 @@ def measure_rate(
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds of a process so far."""
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+    """CPU seconds of a process and its children so far."""
+    process = psutil.Process(pid)
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return float(sum(each.user + each.system for each in times))
 
 
 def median(values: Sequence[float]) -> float:

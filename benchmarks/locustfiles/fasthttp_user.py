@@ -4,6 +4,7 @@ import os
 import random
 
 import pandas as pd
+
 from locust import FastHttpUser, constant, task
 
 ROWS = pd.read_parquet(os.environ["BENCH_ROWS"]).to_dict("records")

@@ -64,6 +64,8 @@ class InferenceUser(User):
     abstract = True
     wait_time = no_wait
     assignment: ClassVar[Assignment | None] = None
+    # Locust warns of a class without tasks unless it has "functions" to run, as its PytestUser does.
+    functions: ClassVar[tuple[str, ...]] = ("run",)
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
