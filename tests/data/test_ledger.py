@@ -159,7 +159,17 @@ class LedgerMachine(RuleBasedStateMachine):
     def leave(self, number: int) -> int:
         name = f"s{number}"
         minimum = self.ledger.load(name) if name in self.ledger.workers else 0
-        return self.apply(lambda ledger: ledger.leave(name), minimum)
+        served = {block: self.ledger.server(block) for block in range(self.ledger.block_count)}
+        was_destined = destinations(self.ledger)
+        generation = self.apply(lambda ledger: ledger.leave(name), minimum)
+        got = [
+            (served[block], new)
+            for block, (old, new) in enumerate(zip(was_destined, destinations(self.ledger), strict=True))
+            if old == name
+        ]
+        for server in self.ledger.workers:  # nobody loads a block while its server is given another to load
+            assert not (any(old == server != new for old, new in got) and any(old != server == new for old, new in got))
+        return generation
 
     @rule(number=st.integers(0, 8), generation=generations)
     def confirm(self, number: int, generation: int) -> None:

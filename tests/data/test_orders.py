@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -122,12 +123,10 @@ def test_a_lease_ends_when_its_last_row_is_done_reported_and_acknowledged() -> N
     share.acknowledged(share.report()[0])
     for row in share.give(0):
         share.sent(0)
-        assert not share.is_done
         share.done(0, row)
-    assert share.is_given_out
+    assert (share.is_given_out, share.is_done) == (True, False)
     sequence, progress = share.report()
     assert progress == [BlockProgress(0, 1, 2, ((0, 2),), is_released=True)]
-    assert not share.is_done
     share.acknowledged(sequence)
     assert share.is_done
     assert share.lease([BlockLease(0, 1, ((0, 2),))]) == []  # the old lease comes again: nothing to send
@@ -173,6 +172,14 @@ def test_a_late_report_of_a_lost_worker_counts_its_rows_and_does_not_touch_the_n
     assert books.report("a", [BlockProgress(0, 1, 4, ((0, 2),), is_released=True)]) == []
     assert books.holder(0) == "b"
     assert books.numbers() == OnceNumbers(planned=4, sent=2, maybe_sent=0, never_sent=2, maybe_sent_twice=0)
+
+
+def test_a_block_that_is_leased_or_done_is_not_leased_again() -> None:
+    books = OnceProgress([4, 2])
+    books.lease("a", [0, 1])
+    books.report("a", [BlockProgress(1, 1, 2, ((0, 2),), is_released=True)])
+    books.lease("b", [0, 1])
+    assert (books.holder(0), books.holder(1), books.leases("b")) == ("a", None, [])
 
 
 def test_reports_on_blocks_or_leases_that_do_not_exist_are_ignored() -> None:
@@ -378,6 +385,34 @@ class OnceSwarm(RuleBasedStateMachine):
 
 TestOnceSwarm = OnceSwarm.TestCase
 TestOnceSwarm.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_swarm_in_which_anything_happens_at_any_time_gets_to_the_end(seed: int) -> None:
+    rng = random.Random(seed)
+    swarm = OnceSwarm()
+    swarm.begin([rng.randint(1, 2500) for _ in range(rng.randint(1, 9))], rng.randint(1, 3), is_windowed=bool(seed % 2))
+    for _ in range(500):
+        number = rng.randrange(10)
+        match rng.choices(range(8), [20, 15, 20, 20, 25, 25, 2, 2])[0]:
+            case 0:
+                swarm.take(number, rng.randint(1, 400))
+            case 1:
+                swarm.answer(number, rng.randint(1, 500), is_last_first=rng.random() < 0.5)
+            case 2:
+                swarm.report(number)
+            case 3:
+                swarm.load(number, rng.randint(0, 3))
+            case 4:
+                swarm.worker_receives(number)
+            case 5:
+                swarm.master_receives(number)
+            case 6:
+                swarm.join()
+            case 7:
+                swarm.crash(number, rng.randint(0, 3))
+        swarm.the_books_add_up_and_never_claim_too_little()
+    swarm.teardown()
 
 
 def test_a_swarm_that_loses_nobody_sends_no_row_twice_though_blocks_move() -> None:

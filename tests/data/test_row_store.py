@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
 
+from inference_swarm.data.orders import DRAW
 from inference_swarm.data.row_store import RowStore
 from inference_swarm.data.window import ROW_OVERHEAD_BYTES, Block
 from inference_swarm.data.window_random import TAKES_PER_ROW
@@ -49,6 +52,10 @@ class Files:
 
 def encode(table: pa.Table) -> list[bytes]:
     return [b"%08d" % number for number in table["n"].to_pylist()]
+
+
+def encode_block(block: Block) -> list[bytes]:
+    return [b"%08d" % number for number in range(block.first_row, block.first_row + block.rows)]
 
 
 COST = 8 + ROW_OVERHEAD_BYTES
@@ -201,6 +208,45 @@ def test_row_numbers_and_labels_belong_to_the_request(order: str) -> None:
         row, request = store.take_row() or (-1, b"")
         assert int(request) == row
         assert store.label(row) == f"y{row}"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    order=st.sampled_from(["random", "sequential", "shuffle"]),
+    rows_in_memory=st.none() | st.integers(1, 60),
+    sizes=st.lists(st.integers(1, 20), min_size=1, max_size=8),
+    data=st.data(),
+)
+def test_after_any_changes_of_the_shard_every_row_of_it_comes_and_no_other(
+    order: str, rows_in_memory: int | None, sizes: list[int], data: st.DataObject
+) -> None:
+    blocks = blocks_of(sizes)
+    store = store_of(blocks, order, rows_in_memory=rows_in_memory)
+    shards = st.lists(st.sampled_from(blocks), min_size=1, unique=True)
+    for _ in range(data.draw(st.integers(0, 4))):
+        shard = data.draw(shards)
+        store.hold(shard)
+        for _ in range(data.draw(st.integers(0, 3))):
+            if (task := store.next_task()) is not None:
+                store.install(task())
+        wanted = {row for block in shard for row in range(block.first_row, block.first_row + block.rows)}
+        assert wanted.issuperset(taken(store, data.draw(st.integers(0, 40)), is_loading=False))
+    wanted = {int(request) for block in store._shelf.assigned.values() for request in encode_block(block)}
+    if order != "random":
+        taken(store, 2 * len(wanted))
+        counts = Counter(taken(store, 3 * len(wanted)))
+        assert set(counts) == wanted
+        assert max(counts.values()) - min(counts.values()) <= 2  # the count begins and ends within an epoch
+    else:
+        assert set(taken(store, 30 * DRAW)) == wanted
+
+
+def test_shuffle_in_a_window_leaves_rows_in_memory_while_the_next_blocks_are_loaded() -> None:
+    store = store_of(blocks_of([10] * 12), "shuffle", rows_in_memory=40)
+    taken(store, 20)
+    assert store.take() is not None
+    assert store.next_task() is not None  # the memory of what was taken is free
+    assert len(taken(store, 40, is_loading=False)) >= 9
 
 
 def test_a_block_given_away_while_it_is_encoded_is_forgotten() -> None:

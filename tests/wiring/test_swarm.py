@@ -180,7 +180,8 @@ def test_a_master_and_two_workers_test_the_real_server(swarm: Swarm, model_serve
         swarm.processes.clear()
         master = swarm.start_master(
             "--host", model_server, "--dataset-name", "healthcare-dataset-stroke", "--model", "lgbm",
-            "--pred-method", method, "--check-answer", "-u", "10", "-r", "100", "-t", "2s", "--run-name", method, workers=2,
+            "--pred-method", method, "--check-answer", "-u", "10", "-r", "100", "-t", "2s",
+            "--run-name", method, workers=2,
         )  # fmt: skip
         for number in (1, 2):
             swarm.start_worker(number)

@@ -96,7 +96,8 @@ class CommandLine:
     def settings(self, options: argparse.Namespace, *, is_host_required: bool = True) -> Settings:
         """Settings as the options stand now; raises ConfigError. What differs from the parsed came from the form."""
         for option in OPTIONS:
-            if getattr(options, option.dest, None) != self._parsed.get(option.dest):
+            value = getattr(options, option.dest, None)
+            if value is not None and value != self._parsed.get(option.dest):
                 self.sources.mark(option.name, "start form")
         return resolve_settings(
             lambda option: getattr(options, option.dest, None),
