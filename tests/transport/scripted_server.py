@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import gevent
+import pyarrow as pa
 from gevent.server import StreamServer
 
 from inference_swarm.transport.client import InferenceClient
-from inference_swarm.transport.target import parse_target
+from inference_swarm.transport.connection import Connection
+from inference_swarm.transport.outcome import Outcome
+from inference_swarm.transport.target import parse_target, prepare_requests, request_head
 
 Script = Callable[["Peer"], None]
 
@@ -80,12 +84,66 @@ class ScriptedServer:
 
 
 @contextmanager
-def serve(script: Script, **client_options: Any) -> Iterator[tuple[InferenceClient, ScriptedServer]]:
+def serve(
+    script: Script, *, tls: dict[str, str] | None = None, **client_options: Any
+) -> Iterator[tuple[InferenceClient, ScriptedServer]]:
     """A client of a server that follows the script; afterwards no connection of the client may be open."""
-    server = ScriptedServer(script)
+    server = ScriptedServer(script, **(tls or {}))
     client = InferenceClient(parse_target(server.url), **client_options)
     try:
         yield client, server
     finally:
         server.stop()
     assert client.open_connections == 0
+
+
+def request_to(client: InferenceClient, body: bytes = b'{"a":1}') -> bytes:
+    return prepare_requests(pa.array([body], pa.binary()), request_head(client.target))[0]
+
+
+def run(use: Callable[[Connection], Any], client: InferenceClient) -> Any:
+    """What `use` returns, in a greenlet of its own with a connection that is released afterwards."""
+
+    def user() -> Any:
+        connection = client.connect()
+        try:
+            return use(connection)
+        finally:
+            connection.release()
+
+    return gevent.spawn(user).get(timeout=5)
+
+
+def answer_all(data: bytes) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            peer.send(data)
+
+    return script
+
+
+def relay_until(client: InferenceClient, count: int) -> tuple[int, Outcome | None]:
+    """Relays until `count` attempts were noted; how often the user had to wake, and the last outcome that was not."""
+
+    def use(connection: Connection) -> tuple[int, Outcome | None]:
+        request = request_to(client)
+        taken = 0
+
+        def take() -> bytes:
+            nonlocal taken
+            taken += 1
+            if taken == count:
+                connection.end_relay()
+            return request
+
+        wakes = 0
+        outcome = None
+        while taken < count:
+            outcome = connection.relay(take, (), 0)
+            if outcome is not None:
+                client.log.add(outcome)
+            wakes += 1
+        return wakes, outcome
+
+    result: tuple[int, Outcome | None] = run(use, client)
+    return result

@@ -16,32 +16,12 @@ from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
-from inference_swarm.transport.target import parse_target, prepare_requests, request_head
-from tests.transport.scripted_server import Peer, serve
+from inference_swarm.transport.target import parse_target
+from tests.transport.scripted_server import Peer, answer_all, relay_until, request_to, run, serve
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"predictions":[0]}'
 OK_HEAD, OK_BODY = OK[:39], OK[39:]
 SHORT = Deadlines(connect_s=0.1, send_s=0.1, request_s=0.1)
-
-
-def request_to(client: InferenceClient, body: bytes = b'{"a":1}') -> bytes:
-    import pyarrow as pa
-
-    return prepare_requests(pa.array([body], pa.binary()), request_head(client.target))[0]
-
-
-def run(use: Callable[[Connection], Any], client: InferenceClient) -> Any:
-    """What `use` returns, in a greenlet of its own with a connection that is released afterwards."""
-
-    def user() -> Any:
-        connection = client.connect()
-        try:
-            return use(connection)
-        finally:
-            connection.release()
-
-    greenlet = gevent.spawn(user)
-    return greenlet.get(timeout=5)
 
 
 def one_attempt(script: Callable[[Peer], None], **options: Any) -> Outcome:
@@ -54,14 +34,6 @@ def one_attempt(script: Callable[[Peer], None], **options: Any) -> Outcome:
 def error_of(outcome: Outcome) -> tuple[ErrorKind, str]:
     assert outcome.error is not None
     return outcome.error.kind, outcome.error.detail
-
-
-def answer_all(data: bytes) -> Callable[[Peer], None]:
-    def script(peer: Peer) -> None:
-        while peer.read_request():
-            peer.send(data)
-
-    return script
 
 
 def answer_once(*pieces: bytes, after: Callable[[Peer], None] = Peer.wait_closed) -> Callable[[Peer], None]:
@@ -393,33 +365,6 @@ def test_a_killed_user_leaves_no_connection_and_no_waiter() -> None:
         greenlet.kill()
         assert client.open_connections == 0
         assert not client.sweep._waiters
-
-
-def relay_until(client: InferenceClient, count: int) -> tuple[int, Outcome | None]:
-    """Relays until `count` attempts were noted; how often the user had to wake, and the last outcome that was not."""
-
-    def use(connection: Connection) -> tuple[int, Outcome | None]:
-        request = request_to(client)
-        taken = 0
-
-        def take() -> bytes:
-            nonlocal taken
-            taken += 1
-            if taken == count:
-                connection.end_relay()
-            return request
-
-        wakes = 0
-        outcome = None
-        while taken < count:
-            outcome = connection.relay(take, (), 0)
-            if outcome is not None:
-                client.log.add(outcome)
-            wakes += 1
-        return wakes, outcome
-
-    result: tuple[int, Outcome | None] = run(use, client)
-    return result
 
 
 def test_a_relay_notes_every_attempt_and_wakes_the_user_only_at_both_ends() -> None:
