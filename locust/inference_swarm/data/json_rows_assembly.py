@@ -202,6 +202,26 @@ def data_of(array: pa.Array) -> NDArray[np.uint8]:
     return np.frombuffer(buffer, np.uint8) if buffer is not None and buffer.size else np.zeros(0, np.uint8)
 
 
+def nulls_of(values: pa.Array) -> NDArray[np.bool_] | None:
+    if values.null_count == 0:
+        return None
+    mask: NDArray[np.bool_] = values.is_null().to_numpy(zero_copy_only=False)
+    return mask
+
+
+def binary_of(values: pa.Array) -> pa.Array:
+    """The same bytes as a binary array without nulls (a null becomes a text that nobody uses), uncopied if possible."""
+    if not (pa.types.is_string(values.type) or pa.types.is_binary(values.type)):
+        if values.nbytes > INT32_MAX:
+            raise OverflowError
+        values = pc.cast(values, pa.binary())
+    _, offsets, data = values.buffers()
+    if offsets is None:
+        return pa.array([b""] * len(values), pa.binary())
+    buffers = [None, offsets, data if data is not None else pa.py_buffer(b"")]
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers, null_count=0, offset=values.offset)
+
+
 def _with_terminator(texts: Texts, terminator: bytes) -> Texts:
     """The same texts with another byte in the place of the comma at their end."""
     if terminator == b",":

@@ -1,8 +1,7 @@
 """An Arrow column in, the JSON texts of its values out, by type and without a Python loop over rows.
 
 Numbers go through orjson's numpy serializer (28 ns a double, 4 ns an integer; Arrow's cast: 100 and 20) in slices that
-hold the GIL for about 60 µs. Timestamps are ISO 8601 with all digits of their unit and with their offset; durations are
-ISO 8601 in seconds (`PT93784.5S`); binary is base64; lists are arrays; structs and maps are objects.
+hold the GIL for about 60 µs. Binary is base64, lists are arrays, structs and maps objects; times: `json_rows_times`.
 """
 
 from __future__ import annotations
@@ -19,20 +18,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from inference_swarm.data.json_rows_assembly import (
-    INT32_MAX,
     Column,
     Texts,
     assemble,
     binary_array,
+    binary_of,
     data_of,
+    nulls_of,
     offsets_of,
 )
+from inference_swarm.data.json_rows_times import temporal_texts
 from inference_swarm.errors import DataError
 
 _GIL_SLICE: Final = 2048  # values per orjson call
-_COMMA, _QUOTE, _BACKSLASH, _SPACE, _LESS_THAN = b',"\\ <'
+_COMMA, _QUOTE, _BACKSLASH, _SPACE = b',"\\ '
 _TABLE_SPAN: Final = 256  # integers within this span become a table: one piece with its key in front
-_UNITS_PER_S: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def texts_of(values: pa.Array, name: str) -> Texts:
@@ -53,9 +53,9 @@ def texts_of(values: pa.Array, name: str) -> Texts:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return _string_texts(values, name)
     if pa.types.is_decimal(kind):
-        return Texts(_binary(pc.cast(values, pa.string())), nulls=_nulls(values))
-    if pa.types.is_temporal(kind):
-        return _temporal_texts(values, name)
+        return Texts(binary_of(pc.cast(values, pa.string())), nulls=nulls_of(values))
+    if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
+        return temporal_texts(values, name)
     if _is_binary(kind):
         return _base64_texts(values)
     if pa.types.is_struct(kind):
@@ -77,20 +77,13 @@ def _unsupported(kind: pa.DataType, name: str) -> DataError:
     )
 
 
-def _nulls(values: pa.Array) -> NDArray[np.bool_] | None:
-    if values.null_count == 0:
-        return None
-    mask: NDArray[np.bool_] = values.is_null().to_numpy(zero_copy_only=False)
-    return mask
-
-
 def _boolean_texts(values: pa.Array) -> Texts:
     index = pc.fill_null(pc.cast(values, pa.int8()), pa.scalar(2, pa.int8())).to_numpy(zero_copy_only=False)
     return Texts(pa.array([b"false", b"true", b"null"], pa.binary()), index=index.astype(np.int32))
 
 
 def _integer_texts(values: pa.Array) -> Texts:
-    nulls = _nulls(values)
+    nulls = nulls_of(values)
     if nulls is not None:
         if values.null_count == len(values):
             return texts_of(pa.nulls(len(values)), "")
@@ -150,8 +143,8 @@ def _dictionary_texts(values: pa.Array, name: str) -> Texts:
 
 
 def _string_texts(values: pa.Array, name: str) -> Texts:
-    nulls = _nulls(values)
-    pieces = _binary(values)
+    nulls = nulls_of(values)
+    pieces = binary_of(values)
     offsets = offsets_of(pieces)
     used = data_of(pieces)[offsets[0] : offsets[-1]]
     if used.size:
@@ -181,82 +174,13 @@ def _escaped(pieces: pa.Array, used: NDArray[np.uint8], has_control: bool) -> pa
     for pattern, replacement in escapes:
         if (used == pattern[0]).any():
             pieces = pc.replace_substring(pieces, pattern=pattern, replacement=replacement)
-    return _binary(pieces)
-
-
-def _temporal_texts(values: pa.Array, name: str) -> Texts:
-    kind = values.type
-    nulls = _nulls(values)
-    if pa.types.is_duration(kind):
-        return Texts(_duration_pieces(values), nulls=nulls, opening=b'"', closing=b'"')
-    if pa.types.is_timestamp(kind):
-        pieces = _timestamp_pieces(values)
-    elif pa.types.is_date(kind) or pa.types.is_time(kind):
-        pieces = _binary(pc.cast(values, pa.string()))
-    else:
-        raise _unsupported(kind, name)
-    if (data_of(pieces) == _LESS_THAN).any():  # Arrow writes `<value out of range: -1>`
-        raise DataError(
-            f"Column {name!r} of the type {kind} holds a value outside of the type's range.",
-            expected="times of one day, and dates of the years -32767 to 32767.",
-            action="correct the value and write the parquet file again.",
-        )
-    return Texts(pieces, nulls=nulls, opening=b'"', closing=b'"')
-
-
-def _timestamp_pieces(values: pa.Array) -> pa.Array:
-    """`2024-07-03T09:46:40.123456+02:00`: local time with its offset; `Z` for UTC; neither without a time zone."""
-    kind = values.type
-    if kind.tz is None:
-        return _with_t(values)
-    naive_type = pa.timestamp(kind.unit)
-    utc = pc.fill_null(pc.cast(values, pa.int64()), 0)
-    if kind.tz in ("UTC", "Z", "+00:00", "Etc/UTC"):
-        return _joined(_with_t(utc.cast(naive_type)), pa.scalar(b"Z", pa.binary()))
-    local = pc.cast(pc.local_timestamp(utc.cast(kind)), pa.int64())
-    offset_s: NDArray[np.int64] = (local.to_numpy() - utc.to_numpy()) // _UNITS_PER_S[kind.unit]
-    # Offsets of old local mean times have seconds, which ISO 8601 cannot write: those instants are given in UTC.
-    odd = offset_s % 60 != 0
-    if odd.any():
-        local = pa.array(np.where(odd, utc.to_numpy(), local.to_numpy()))
-        offset_s = np.where(odd, 0, offset_s)
-    distinct, index = np.unique(offset_s, return_inverse=True)
-    table = [
-        b"%c%02d:%02d" % (b"-"[0] if offset < 0 else b"+"[0], abs(offset) // 3600, abs(offset) // 60 % 60)
-        for offset in distinct.tolist()
-    ]
-    offsets = pc.take(pa.array(table, pa.binary()), pa.array(index.astype(np.int32)))
-    return _joined(_with_t(local.cast(naive_type)), offsets)
-
-
-def _with_t(values: pa.Array) -> pa.Array:
-    """Arrow puts a space between date and time: the byte at position 10 unless a year has more than four digits."""
-    pieces = _binary(pc.cast(values, pa.string()))
-    data, offsets = data_of(pieces), offsets_of(pieces)
-    spaces = offsets[:-1][np.diff(offsets) > 0] + 10  # a null row has no text
-    if len(spaces) and spaces[-1] < len(data) and (data[spaces] == _SPACE).all():
-        data = data.copy()
-        data[spaces] = ord("T")
-        return binary_array(offsets, data)
-    return _binary(pc.replace_substring(pieces, pattern=b" ", replacement=b"T", max_replacements=1))
-
-
-def _duration_pieces(values: pa.Array) -> pa.Array:
-    counts: NDArray[np.int64] = pc.fill_null(pc.cast(values, pa.int64()), 0).to_numpy()
-    per_s = _UNITS_PER_S[values.type.unit]
-    magnitude = np.abs(counts).view(np.uint64)  # the lowest int64 has no positive twin, as uint64 it is right
-    whole = pc.cast(pa.array(magnitude // np.uint64(per_s)), pa.string())
-    parts = [pa.array(np.where(counts < 0, "-PT", "PT"), pa.string()), whole]
-    if per_s > 1:
-        fraction = pc.cast(pa.array(magnitude % np.uint64(per_s)), pa.string())
-        parts += [pa.scalar("."), pc.utf8_lpad(fraction, width=len(str(per_s)) - 1, padding="0")]
-    return _binary(pc.binary_join_element_wise(*parts, pa.scalar("S"), ""))
+    return binary_of(pieces)
 
 
 def _base64_texts(values: pa.Array) -> Texts:
     """Python's base64 value by value: Arrow has no kernel for it, and binary features are rare."""
     encoded = [base64.b64encode(value or b"") for value in values.to_pylist()]
-    return Texts(pa.array(encoded, pa.binary()), nulls=_nulls(values), opening=b'"', closing=b'"')
+    return Texts(pa.array(encoded, pa.binary()), nulls=nulls_of(values), opening=b'"', closing=b'"')
 
 
 def _struct_texts(values: pa.Array, name: str) -> Texts:
@@ -272,7 +196,7 @@ def _struct_texts(values: pa.Array, name: str) -> Texts:
         Column(json.dumps(field.name, ensure_ascii=False).encode() + b":", texts_of(child, f"{name}.{field.name}"))
         for field, child in zip(fields, values.flatten(), strict=True)
     ]
-    return Texts(assemble(columns, b"{", b"}", len(values)), nulls=_nulls(values))
+    return Texts(assemble(columns, b"{", b"}", len(values)), nulls=nulls_of(values))
 
 
 def _map_texts(values: pa.Array, name: str) -> Texts:
@@ -285,7 +209,7 @@ def _map_texts(values: pa.Array, name: str) -> Texts:
         except pa.ArrowNotImplementedError as error:
             raise _unsupported(values.type, name) from error
     pairs = [Column(b"", texts_of(keys, name)), Column(b"", texts_of(items, name), separator=b":")]
-    return _nested_texts(assemble(pairs, b"", b",", length), offsets - start, _nulls(values), b"{", b"}")
+    return _nested_texts(assemble(pairs, b"", b",", length), offsets - start, nulls_of(values), b"{", b"}")
 
 
 def _list_texts(values: pa.Array, name: str) -> Texts:
@@ -299,7 +223,7 @@ def _list_texts(values: pa.Array, name: str) -> Texts:
         items = texts.pieces
     else:
         items = assemble([Column(b"", texts)], b"", b",", length)
-    return _nested_texts(items, offsets - start, _nulls(values), b"[", b"]")
+    return _nested_texts(items, offsets - start, nulls_of(values), b"[", b"]")
 
 
 def _nested_texts(
@@ -316,23 +240,6 @@ def _nested_texts(
     table = pa.concat_arrays([pieces, pa.array([closing], pa.binary())])
     index = np.where(is_empty, np.int32(len(pieces)), np.arange(len(pieces), dtype=np.int32))
     return Texts(table, index=index, nulls=nulls, opening=opening)
-
-
-def _joined(left: pa.Array, right: pa.Array | pa.Scalar) -> pa.Array:
-    return _binary(pc.binary_join_element_wise(left, right, pa.scalar(b"", pa.binary())))
-
-
-def _binary(values: pa.Array) -> pa.Array:
-    """The same bytes as a binary array without nulls (a null becomes a text that nobody uses), uncopied if possible."""
-    if not (pa.types.is_string(values.type) or pa.types.is_binary(values.type)):
-        if values.nbytes > INT32_MAX:
-            raise OverflowError
-        values = pc.cast(values, pa.binary())
-    _, offsets, data = values.buffers()
-    if offsets is None:
-        return pa.array([b""] * len(values), pa.binary())
-    buffers = [None, offsets, data if data is not None else pa.py_buffer(b"")]
-    return pa.Array.from_buffers(pa.binary(), len(values), buffers, null_count=0, offset=values.offset)
 
 
 def _is_binary(kind: pa.DataType) -> bool:
