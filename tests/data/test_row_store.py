@@ -84,7 +84,7 @@ def taken(store: RowStore, count: int, *, is_loading: bool = True) -> list[int]:
             numbers.append(int(request))
         elif not is_loading or not load(store):
             break
-        if is_loading:
+        if is_loading and len(numbers) % 32 == 0:
             load(store)
     return numbers
 

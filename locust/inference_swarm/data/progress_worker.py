@@ -124,6 +124,11 @@ class OnceShare:
         leased = self._leases.get(block)
         return leased is not None and not leased.is_given_out
 
+    def may_send(self, block: int) -> bool:
+        """True when `give` has rows."""
+        leased = self._leases.get(block)
+        return leased is not None and not leased.is_leaving and leased.given < leased.allowed
+
     def is_spent(self, block: int) -> bool:
         """True when the block was leased and no row of it is left to send, so its requests need not be in memory."""
         leased = self._leases.get(block)

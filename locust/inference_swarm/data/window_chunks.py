@@ -52,7 +52,10 @@ class ChunkShelf(Shelf):
         if self.fits:
             return next((block for block in self.assigned.values() if self._is_missing(block.id)), None)
         self._playlist.plan_ahead()
-        number = next((number for _, number in self._playlist.upcoming if self._is_missing(number)), None)
+        missing = (number for _, number in self._playlist.upcoming if self._is_missing(number))
+        if self._is_starving and self._once is not None:
+            missing = filter(self._once.may_send, missing)
+        number = next(missing, None)
         if number is None:
             return None
         block = self.assigned[number]
@@ -61,9 +64,7 @@ class ChunkShelf(Shelf):
 
     def lease(self, blocks: Iterable[int]) -> None:
         """Order once: rows of these blocks may be taken from now on."""
-        leased = [number for number in blocks if number in self.assigned]
-        self._playlist.remove(leased)
-        self._visit(leased)
+        self._visit(number for number in blocks if number in self.assigned)
 
     def _is_missing(self, number: int) -> bool:
         return number not in self.held and not self._is_spent(number)
@@ -100,7 +101,9 @@ class ChunkShelf(Shelf):
         if not upcoming:
             return None
         epoch = upcoming[0][0]
-        together = 1 if self._order == "sequential" else len(self.held) if self.fits else SHUFFLED_TOGETHER
+        together = 1
+        if self._order == "shuffle":  # in a window, leave as much in memory for the time while the next are loaded
+            together = len(self.held) if self.fits else max(1, min(SHUFFLED_TOGETHER, len(self.held) // 2))
         chosen: list[int] = []
         for entry_epoch, number in upcoming:
             if entry_epoch != epoch or len(chosen) == together:
@@ -134,8 +137,7 @@ class ChunkShelf(Shelf):
                 self._active = [number]
                 encoded = self.held[number]
                 return Chunk(encoded.requests, iter(rows), encoded.block.first_row.__add__)
-        upcoming = self._playlist.upcoming
-        if upcoming and not any(number in self.held for _, number in upcoming):
+        if any(number not in self.held and once.may_send(number) for _, number in self._playlist.upcoming):
             self._starve()
         return None
 

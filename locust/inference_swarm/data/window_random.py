@@ -43,18 +43,18 @@ class RandomShelf(Shelf):
 
     def _place(self, encoded: EncodedBlock) -> None:
         self._last_loaded = encoded.block.id
-        rows = encoded.block.rows
-        if self.fits or not self._blocks or self.budget.has_room(rows):  # room for a spare beside it
+        if self.fits or not self._blocks or self.budget.has_room(self._largest_rows):  # keeps room for a spare
             self._append(encoded)
             return
         self._spare = encoded
         while self.budget.held_bytes > self.budget.limit_bytes and len(self._blocks) > 1:
-            self._drop_oldest()
+            self._drop_oldest()  # the shard grew, or its rows did: from now on there is a window
         if self._takes_left <= 0:
             self._renew()
 
     def _withdraw(self, gone: Sequence[int]) -> None:
         lost = set(gone)
+        self._feed.forget_drawn()  # not when the window rotates: those draws count as takes of the window before
         for number in gone:
             self.evict(number)
         if self._spare is not None and self._spare.block.id in lost:
@@ -66,7 +66,13 @@ class RandomShelf(Shelf):
             self._append(self._spare)
             self._spare = None
 
+    @property
+    def _largest_rows(self) -> int:
+        return max(block.rows for block in self.assigned.values())
+
     def _append(self, encoded: EncodedBlock) -> None:
+        if not self._blocks:
+            self._takes_left = TAKES_PER_ROW * encoded.block.rows
         self._blocks.append(encoded)
         self._requests.extend(encoded.requests)
         self._index()
@@ -75,6 +81,8 @@ class RandomShelf(Shelf):
         oldest = self._blocks.pop(0)
         del self._requests[: len(oldest.requests)]
         self.evict(oldest.block.id)
+        if self._blocks:
+            self._takes_left = TAKES_PER_ROW * self._blocks[0].block.rows
         self._index()
 
     def _renew(self) -> None:
@@ -84,11 +92,9 @@ class RandomShelf(Shelf):
         self._drop_oldest()
         self._append(self._spare)
         self._spare = None
-        self._takes_left = TAKES_PER_ROW * len(self._blocks[0].requests)
         self._on_want()
 
     def _index(self) -> None:
-        self._feed.forget_drawn()
         self._number = row_numbers((encoded.block.first_row, encoded.block.rows) for encoded in self._blocks)
 
     def _count(self, taken: int) -> None:
