@@ -61,6 +61,7 @@ class InferenceClient:
         self.reconnect_count = 0
         self.connect_failure_count = 0
         self.open_connections = 0
+        self.opened_count = 0
 
     def connect(self) -> Connection:
         """The connection of the calling greenlet, not opened yet: `open()` or the first exchange does that."""

@@ -98,6 +98,7 @@ class Link:
         self._is_stale = False
         self._has_been_open = True
         client.open_connections += 1
+        client.opened_count += 1
         return None
 
     def close(self) -> None:
