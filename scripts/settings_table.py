@@ -14,9 +14,10 @@ HEAD = """# Settings
 
 Made from `locust/inference_swarm/config/options.py` by `scripts/settings_table.py`.
 
-Precedence, lowest first: built-in default, `locust/config.json` (another file: `SWARM_CONFIG=FILE`), environment, command line,
-start form of the web UI. `locust -f locust/locustfile.py --print-settings` shows every value and where it came from.
-All of Locust's own options work as well. `WORKERS` sets the number of worker processes on this machine (default: one per core).
+Precedence, lowest first: built-in default, `locust/config.json` (another file: `SWARM_CONFIG=FILE`), environment,
+command line, start form of the web UI. `locust -f locust/locustfile.py --print-settings` shows every value and where
+it came from. All of Locust's own options work as well. `WORKERS` sets the number of worker processes on this machine
+(default: one per core).
 
 | command line | environment | config.json | default | meaning |
 | --- | --- | --- | --- | --- |

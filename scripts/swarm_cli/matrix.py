@@ -70,7 +70,8 @@ def make_plan(options: argparse.Namespace, ask: Callable[[str], str] | None) -> 
     if not datasets:
         raise CommandError(
             f"No dataset was found: no <dataset>/X_test.parquet in {OWN_SPLITS} "
-            f"nor in {options.results / 'splits'}.\n  What to do: make the data with `scripts/start.sh train`, or put your own splits there."
+            f"nor in {options.results / 'splits'}.\n"
+            "  What to do: make the data with `scripts/start.sh train`, or put your own splits there."
         )
     defaults = (("dataset", "all"), ("model", "all"), ("runs", "1"))
     choices = {"dataset": ", ".join(datasets), "model": ", ".join(MODELS), "runs": "a whole number"}
@@ -94,7 +95,8 @@ def _choose(answer: str, all_of_them: tuple[str, ...], what: str, allowed: tuple
     unknown = [name for name in chosen if allowed is not None and name not in allowed]
     if unknown or not chosen:
         raise CommandError(
-            f"Unknown {what}: {', '.join(unknown) or 'none given'}.\n  Expected: all, or some of {', '.join(all_of_them)}."
+            f"Unknown {what}: {', '.join(unknown) or 'none given'}.\n"
+            f"  Expected: all, or some of {', '.join(all_of_them)}."
         )
     return chosen
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 import pytest
+
 from swarm_cli import matrix
 from swarm_cli.matrix import Plan, make_plan, parse_arguments
 from swarm_cli.processes import CommandError
