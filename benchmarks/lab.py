@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,11 @@ def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
         process = subprocess.Popen([*pinned(core), nginx, "-c", str(conf)], stderr=subprocess.DEVNULL)
         server = Server(port, is_tls)
         try:
-            wait_until(lambda: is_listening(server), "nginx answers", 10)
+            deadline_s = time.monotonic() + 10
+            while not is_listening(server):
+                if time.monotonic() > deadline_s:
+                    sys.exit("nginx does not answer")
+                time.sleep(0.02)
             yield server
         finally:
             process.terminate()
@@ -120,14 +124,6 @@ def is_listening(server: Server) -> bool:
     except OSError:
         return False
     return True
-
-
-def wait_until(condition, what: str, timeout_s: float, poll_s: float = 0.05) -> None:  # type: ignore[no-untyped-def]
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline_s:
-            raise TimeoutError(f"{what}: not within {timeout_s:g} s")
-        time.sleep(poll_s)
 
 
 def pinned(core: str) -> list[str]:
@@ -162,29 +158,55 @@ def locust_command(core: str, locustfile: Path, server: Server, users: int, *mor
     ]
 
 
-@contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A load generator; its output is shown when it ends before it is told to."""
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
+class Generator:
+    """A load generator as a process."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
+        self.command = command
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
+        self.process = subprocess.Popen(
             command,
-            stdout=output,
+            stdout=self._output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             cwd=tempfile.gettempdir(),
         )
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float, poll_s: float = 0.05) -> None:
+        """Polls; ends the benchmark when the process ends first or the time is over."""
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() > deadline_s:
+                why = "it ended" if self.process.poll() is not None else f"not within {timeout_s:g} s"
+                sys.exit(f"{' '.join(self.command)}\n{what}: {why}; its output:\n{self.output()[-3000:]}")
+            time.sleep(poll_s)
+
+    def private_bytes(self) -> int:
+        """Memory that is the process's own and its children's (USS)."""
+        process = psutil.Process(self.process.pid)
+        return sum(each.memory_full_info().uss for each in (process, *process.children(recursive=True)))
+
+    def end(self) -> None:
+        self.process.terminate()
         try:
-            yield process
-            if process.poll() is not None:
-                output.seek(0)
-                sys.exit(f"{' '.join(command)}\nended by itself:\n{output.read().decode(errors='replace')[-3000:]}")
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def running(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[Generator]:
+    generator = Generator(command, environment)
+    try:
+        yield generator
+    finally:
+        generator.end()
 
 
 def measure_rate(
@@ -198,12 +220,12 @@ def measure_rate(
 ) -> tuple[float, float]:
     """In a window that begins when all users are connected and warm: requests a second that nginx answered, and µs of
     CPU that the load generator used for each. The second hardly depends on what else the machine does."""
-    with running(command, environment) as process:
-        wait_until(lambda: server.count()[1] >= users or process.poll() is not None, f"{users} connections", 60, 0.2)
+    with running(command, environment) as generator:
+        generator.wait_until(lambda: server.count()[1] >= users, f"{users} connections", 60, 0.2)
         time.sleep(warmup_s)
-        before, before_s, before_cpu_s = server.count()[0], time.monotonic(), cpu_s(process.pid)
+        before, before_s, before_cpu_s = server.count()[0], time.monotonic(), cpu_s(generator.process.pid)
         time.sleep(window_s)
-        after, after_s, after_cpu_s = server.count()[0], time.monotonic(), cpu_s(process.pid)
+        after, after_s, after_cpu_s = server.count()[0], time.monotonic(), cpu_s(generator.process.pid)
     count = after - before
     return count / (after_s - before_s), (after_cpu_s - before_cpu_s) / max(count, 1) * 1e6
 
