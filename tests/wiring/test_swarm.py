@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -144,21 +145,22 @@ def test_the_web_ui_starts_a_run_with_what_its_form_says(swarm: Swarm, recording
     assert set(recording.targets) == {"/invocation?model=after"}
 
 
-@pytest.fixture
-def model_server(tmp_path: Path) -> Iterator[str]:
-    """The reference server with one small model, trained here."""
+@contextmanager
+def serving(results: Path, *train_arguments: str) -> Iterator[str]:
+    """Trains with these arguments, then serves what was trained; the server's address."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    results = tmp_path / "results"
     subprocess.run(
-        [sys.executable, "-m", "server.train", "--dataset", "healthcare-dataset-stroke", "--model", "lgbm",
-         "--rows", "400", "--results", str(results)],
-        env=environment, check=True, capture_output=True, cwd=tmp_path,
-    )  # fmt: skip
+        [sys.executable, "-m", "server.train", "--results", str(results), *train_arguments],
+        env=environment,
+        check=True,
+        capture_output=True,
+        cwd=results.parent,
+    )
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "server.serve", "--port", str(port), "--models", str(results / "models")],
         env=environment,
-        cwd=tmp_path,
+        cwd=results.parent,
         stderr=subprocess.DEVNULL,
     )
 
@@ -169,26 +171,53 @@ def model_server(tmp_path: Path) -> Iterator[str]:
         except OSError:
             return False
 
-    wait_until(is_up, 30, "the inference server")
-    yield f"http://127.0.0.1:{port}"
-    process.send_signal(signal.SIGTERM)
-    process.wait(20)
+    try:
+        wait_until(is_up, 30, "the inference server")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
 
 
-def test_a_master_and_two_workers_test_the_real_server(swarm: Swarm, model_server: str) -> None:
+def check_against_server(swarm: Swarm, url: str, dataset: str, model: str) -> None:
+    """A master and two workers, both methods: no failure, and the server counted what the swarm counted."""
     for method in ("predict", "predict_proba"):
         swarm.processes.clear()
         master = swarm.start_master(
-            "--host", model_server, "--dataset-name", "healthcare-dataset-stroke", "--model", "lgbm",
-            "--pred-method", method, "--check-answer", "-u", "10", "-r", "100", "-t", "2s",
-            "--run-name", method, workers=2,
+            "--host", url, "--dataset-name", dataset, "--model", model, "--pred-method", method, "--check-answer",
+            "-u", "10", "-r", "100", "-t", "2s", "--run-name", method, workers=2,
         )  # fmt: skip
         for number in (1, 2):
             swarm.start_worker(number)
         assert master.wait(60) == 0, swarm.log("master")
-    with urllib.request.urlopen(f"{model_server}/stats", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/stats", timeout=5) as answer:
         counted = json.load(answer)
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in swarm.run_folders()]
     assert [summary["failures"] for summary in summaries] == [0, 0]
-    assert counted["answered"] == sum(summary["requests"] for summary in summaries)
+    assert counted["answered"] == sum(summary["requests"] for summary in summaries) > 0
     assert counted["by_status"] == {"200": counted["answered"]}
+
+
+def test_the_swarm_and_the_real_server_count_the_same(swarm: Swarm) -> None:
+    name = "healthcare-dataset-stroke"
+    with serving(swarm.results, "--dataset", name, "--model", "lgbm", "--rows", "400") as url:
+        check_against_server(swarm, url, name, "lgbm")
+
+
+@pytest.mark.parametrize(
+    ("file", "target", "dropped", "model"),
+    [
+        ("healthcare-dataset-stroke-data.csv", "stroke", "id", "catboost"),
+        ("UNSW_NB15_testing-set.csv", "label", "id,attack_cat", "xgboost"),
+    ],
+)
+def test_public_data_is_trained_on_served_and_sent(
+    swarm: Swarm, file: str, target: str, dropped: str, model: str
+) -> None:
+    path = ROOT.parent / "shared" / "data" / file
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    with serving(
+        swarm.results, "--data", str(path), "--target", target, "--drop-cols", dropped, "--name", "real"
+    ) as url:
+        check_against_server(swarm, url, "real", model)
