@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
@@ -209,6 +211,26 @@ class LedgerMachine(RuleBasedStateMachine):
         loads = [self.ledger.load(name) for name in self.ledger.workers]
         assert not loads or max(loads) - min(loads) <= 1
         assert sum(loads) == (self.ledger.block_count if loads else 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_same_holds_over_long_histories(seed: int) -> None:
+    rng = random.Random(seed)
+    machine = LedgerMachine()
+    generations = [machine.begin(rng.randint(10, 40), 2)]
+    for _ in range(300):
+        number = rng.randrange(9)
+        match rng.choices(range(4), [3, 3, 4, 1])[0]:
+            case 0:
+                generations.append(machine.join(number))
+            case 1:
+                generations.append(machine.leave(number))
+            case 2:
+                machine.confirm(number, rng.choice(generations[-3:]))
+            case 3:
+                machine.everyone_confirms()
+        machine.every_block_has_one_live_owner_and_is_held_by_all_who_need_it()
+        machine.loads_differ_by_one_block_at_most()
 
 
 TestLedgerMachine = LedgerMachine.TestCase

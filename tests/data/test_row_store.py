@@ -233,6 +233,7 @@ def test_after_any_changes_of_the_shard_every_row_of_it_comes_and_no_other(
         assert wanted.issuperset(taken(store, data.draw(st.integers(0, 40)), is_loading=False))
     wanted = {int(request) for block in store._shelf.assigned.values() for request in encode_block(block)}
     if order != "random":
+        load(store)
         taken(store, 2 * len(wanted))
         counts = Counter(taken(store, 3 * len(wanted)))
         assert set(counts) == wanted

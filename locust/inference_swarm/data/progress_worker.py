@@ -81,6 +81,7 @@ class OnceShare:
             known = self._leases.get(lease.block_id)
             if lease.lease <= self._ended.get(lease.block_id, 0) or (known and lease.lease <= known.lease):
                 continue
+            self._leases.pop(lease.block_id, None)
             leased = self._leases[lease.block_id] = _Leased(lease)
             leased.changed_at = self._sequence + 1
             fresh.append(lease.block_id)
@@ -168,7 +169,7 @@ class OnceShare:
                 self._ended[block] = leased.lease
 
     def _announce(self, ahead: int) -> None:
-        for _, leased in sorted(self._leases.items()):
+        for leased in self._leases.values():  # in the order in which they came, as rows are taken
             if leased.is_given_out:
                 continue
             wanted = min(len(leased.rows), max(leased.announced, leased.given + max(ahead, 0)))

@@ -5,7 +5,7 @@ In a window a block's memory is free as soon as its rows are taken, and `next_bl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from inference_swarm.data.orders import Chunk, ChunkFeed, Order, permutation, row_numbers
 from inference_swarm.data.progress_worker import OnceShare
@@ -52,7 +52,7 @@ class ChunkShelf(Shelf):
         if self.fits:
             return next((block for block in self.assigned.values() if self._is_missing(block.id)), None)
         self._playlist.plan_ahead()
-        missing = (number for _, number in self._playlist.upcoming if self._is_missing(number))
+        missing: Iterator[int] = (number for _, number in self._playlist.upcoming if self._is_missing(number))
         if self._is_starving and self._once is not None:
             missing = filter(self._once.may_send, missing)
         number = next(missing, None)
