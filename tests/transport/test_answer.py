@@ -77,6 +77,7 @@ BAD = {
     "switch of protocols": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     "status of two digits": b"HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nok",
     "more than the length": OK + b"Content-Length: 2\r\n\r\nok!",
+    "an empty line more": OK + b"Content-Length: 2\r\n\r\nok\r\n",
     "two answers": 2 * (OK + b"Content-Length: 2\r\n\r\nok"),
     "a long head": OK + b"X: " + b"y" * 2048 + b"\r\n\r\n",
     "an endless head": OK + b"X: " + b"y" * 4096,

@@ -56,7 +56,6 @@ class AnswerParser:
         "_pieces",
         "body_bytes",
         "is_head_complete",
-        "overhead_bytes",
         "status",
         "version",
     )
@@ -67,10 +66,10 @@ class AnswerParser:
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._fed_bytes = 0
+        self._chunk_count = 0
         self._is_complete = False
         self._is_excess = False
         self._is_keep_alive = False
-        self.overhead_bytes = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -79,7 +78,6 @@ class AnswerParser:
         self.body_bytes = 0
         self.is_head_complete = False
         self._header_count = 0
-        self._chunk_count = 0
         self._content_length: int | None = None
         self._is_chunked: bool | None = None
 
@@ -118,11 +116,19 @@ class AnswerParser:
 
     def feed(self, piece: bytes | bytearray | memoryview) -> bool:
         """Takes the next piece; True when the answer is complete. Raises AnswerError."""
-        if self._is_complete:
+        view = memoryview(piece)
+        # In two steps, because llhttp skips empty lines after an answer in silence: it must end with the last byte.
+        if len(view) > 1:
+            self._feed(view[:-1])
+        self._feed(view[-1:])
+        return self._is_complete
+
+    def _feed(self, view: memoryview) -> None:
+        if self._is_complete and view:
             raise AnswerError("more bytes than the answer has")
-        self._fed_bytes += len(piece)
+        self._fed_bytes += len(view)
         try:
-            self._parser.feed_data(piece)
+            self._parser.feed_data(view)
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             raise cause if isinstance(cause, AnswerError) else AnswerError("callback failed") from None
@@ -134,9 +140,9 @@ class AnswerParser:
             raise AnswerError(f"not HTTP: {error}") from None
         if self._is_excess:
             raise AnswerError("more bytes than the answer has")
-        if not self._is_complete:
-            self._check_overhead()
-        return self._is_complete
+        # Bytes that are no body: heads, chunk sizes and extensions, trailers. An honest chunk size line is short.
+        if self._fed_bytes - self.body_bytes - 32 * self._chunk_count > self._limits.head_bytes:
+            raise AnswerError("head larger than the limit")
 
     def feed_end(self) -> None:
         """The server closed the connection. Raises AnswerError unless that is how this answer ends."""
@@ -146,12 +152,6 @@ class AnswerParser:
             raise AnswerError("the connection ended inside the answer")
         self._is_complete = True
         self._is_keep_alive = False
-
-    def _check_overhead(self) -> None:
-        # Bytes that are no body: heads, chunk sizes and extensions, trailers. An honest chunk size line is short.
-        overhead = self._fed_bytes - self.body_bytes
-        if overhead > self._limits.head_bytes + 32 * self._chunk_count:
-            raise AnswerError("head larger than the limit")
 
     # llhttp calls these
 
@@ -165,9 +165,6 @@ class AnswerParser:
         self._header_count += 1
         if self._header_count > self._limits.header_count:
             raise AnswerError("more headers than the limit")
-        self.overhead_bytes += len(name) + len(value)
-        if self.overhead_bytes > self._limits.head_bytes:
-            raise AnswerError("head larger than the limit")
         if self.is_head_complete:  # a trailer says nothing about framing
             return
         key = name.lower()
