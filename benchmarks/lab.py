@@ -50,6 +50,7 @@ class Server:
 
     port: int
     is_tls: bool
+    process: subprocess.Popen[bytes]
 
     @property
     def url(self) -> str:
@@ -93,7 +94,7 @@ def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
             )
         )
         process = subprocess.Popen([*pinned(core), nginx, "-c", str(conf)], stderr=subprocess.DEVNULL)
-        server = Server(port, is_tls)
+        server = Server(port, is_tls, process)
         try:
             deadline_s = time.monotonic() + 10
             while not is_listening(server):
@@ -154,7 +155,7 @@ def locust_command(core: str, locustfile: Path, server: Server, users: int, *mor
     return [
         *pinned(core),
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
-        *("--host", server.url, "-u", str(users), "-r", str(users), *more),
+        *("--host", server.url, "-u", str(users), "-r", str(users), "-t", "24h", *more),
     ]
 
 

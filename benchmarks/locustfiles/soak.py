@@ -1,0 +1,30 @@
+"""The product's own locustfile, telling at its end what its users left behind."""
+
+import locust  # first: it makes the standard library cooperative  # isort: skip
+
+import gc
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "locust"))
+
+from locustfile import ModelUser
+
+from inference_swarm.load.user import InferenceUser
+from inference_swarm.transport.link import Link
+
+__all__ = ["ModelUser"]
+
+
+@locust.events.quit.add_listener  # after the last user has been stopped
+def tell(**_: Any) -> None:
+    gc.collect()
+    client = InferenceUser.assignment.client if InferenceUser.assignment else None
+    objects = gc.get_objects()
+    print("SOAK users", sum(isinstance(each, InferenceUser) for each in objects))
+    print("SOAK links", sum(isinstance(each, Link) for each in objects))
+    if client is not None:
+        print("SOAK open_connections", client.open_connections)
+        print("SOAK reconnects", client.reconnect_count)
+        print("SOAK failures", sum(client.log.failure_counts.values()))
