@@ -145,6 +145,27 @@ def test_a_released_block_is_given_back_only_when_nothing_of_it_is_in_flight() -
     assert share.report()[1] == [BlockProgress(0, 1, 5, ((0, 1),), is_released=True)]
 
 
+def test_a_worker_that_drains_gives_all_back_after_its_last_answer() -> None:
+    blocks = [PlainBlock(number, 0, 0, 10, 10 * number) for number in range(2)]
+    store = RowStore(read, encode, blocks, order="once", seed=1, row_memory_bytes=1 << 20)
+    store.hold(blocks, [BlockLease(number, 1, ((0, 10),)) for number in range(2)])
+    while (task := store.next_task()) is not None:
+        store.install(task())
+    assert store.once is not None
+    store.once.acknowledged(store.once.report()[0])
+    assert [row for row, _ in filter(None, [store.take_row() for _ in range(3)])] == [0, 1, 2]
+    for row in (0, 2):
+        store.done(row)
+    store.hold([])
+    assert store.take_row() is None
+    assert [entry.is_released for entry in store.once.report()[1]] == [False, True]
+    store.done(1)
+    sequence, progress = store.once.report()
+    assert progress[0] == BlockProgress(0, 1, 10, ((0, 3),), is_released=True)
+    store.once.acknowledged(sequence)
+    assert store.once.is_done
+
+
 def test_an_empty_lease_is_given_back_at_once() -> None:
     assert share_of(0).report()[1] == [BlockProgress(0, 1, 0, (), is_released=True)]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, filterfalse
 from operator import itemgetter
 from typing import Literal, get_args
 
@@ -99,13 +99,13 @@ class ChunkFeed:
                 return number(index), requests[index]
             return take_row() if load() else None
 
-        def keep_only(wanted: Callable[[int], bool]) -> None:
+        def skip(is_gone: Callable[[int], object]) -> None:
             nonlocal order
-            order = iter([index for index in order if wanted(number(index))])
+            order = filterfalse(is_gone, order)
 
         self.take = take
         self.take_row = take_row
-        self.keep_only = keep_only
+        self.skip = skip
 
 
 def permutation(length: int, seed: Sequence[int]) -> Iterator[int]:

@@ -57,11 +57,6 @@ class OnceShare:
         return all(leased.is_given_out for leased in self._leases.values())
 
     @property
-    def is_idle(self) -> bool:
-        """No request is in flight."""
-        return not any(leased.in_flight for leased in self._leases.values())
-
-    @property
     def wants_report(self) -> bool:
         """True when the rows that may be sent are about to run out, or when a lease has just ended."""
         room = spare = 0
@@ -94,10 +89,6 @@ class OnceShare:
             if leased is not None and not leased.is_leaving:
                 leased.is_leaving = True
                 leased.changed_at = self._sequence + 1
-
-    def release_all(self) -> None:
-        """Stop sending: the worker leaves or the run is stopped."""
-        self.release(list(self._leases))
 
     def give(self, block: int) -> list[int]:
         """Rows of the block that may be sent now and were not given before; they count as given when `sent` says so."""

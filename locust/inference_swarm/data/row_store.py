@@ -80,7 +80,10 @@ class RowStore:
         self.hold(first)
 
     def hold(self, blocks: Iterable[Block], leases: Iterable[BlockLease] = ()) -> None:
-        """From now on hold exactly these; rows of others are not taken any more. `leases`: for order `once`."""
+        """From now on hold exactly these; rows of others are not taken any more. `leases`: for order `once`.
+
+        To drain, hold nothing: once the last request in flight is done, the next report gives all leases back.
+        """
         blocks = list(blocks)
         _, gone = self._shelf.assign(blocks)
         for block in blocks:

@@ -33,6 +33,7 @@ class ChunkShelf(Shelf):
             unit=lambda number: (self.assigned[number].file_index, self.assigned[number].row_group),
         )
         self._active: list[int] = []  # blocks of the chunk that is being taken
+        self._joined: list[tuple[int, int]] = []  # block and rows, as their requests follow each other in the chunk
         self._chunks = 0
         self._is_starving = False
         self._feed = ChunkFeed(self._next_chunk)
@@ -88,9 +89,9 @@ class ChunkShelf(Shelf):
             self.evict(number)
         lost = set(gone)
         if not lost.isdisjoint(self._active):
+            flags = b"".join(bytes([number in lost]) * rows for number, rows in self._joined)
+            self._feed.skip(flags.__getitem__)
             self._active = [number for number in self._active if number not in lost]
-            spans = [(self.assigned[number].first_row, self.assigned[number].rows) for number in self._active]
-            self._feed.keep_only(lambda row: any(first <= row < first + rows for first, rows in spans))
 
     def _next_chunk(self) -> Chunk | None:
         self._finish_chunk()
@@ -114,9 +115,13 @@ class ChunkShelf(Shelf):
             self._starve()
             return None
         self._playlist.visit(chosen)
-        self._active = chosen
+        self._begin(chosen)
         self._chunks += 1
         return self._mixed(chosen) if self._order == "shuffle" else self._plain(chosen[0])
+
+    def _begin(self, chosen: list[int]) -> None:
+        self._active = chosen
+        self._joined = [(number, self.assigned[number].rows) for number in chosen]
 
     def _finish_chunk(self) -> None:
         """The chunk has been taken: in a window its memory is free for the next block."""
@@ -134,7 +139,7 @@ class ChunkShelf(Shelf):
     def _next_leased(self, once: OnceShare) -> Chunk | None:
         for _, number in self._playlist.upcoming:
             if number in self.held and (rows := once.give(number)):
-                self._active = [number]
+                self._begin([number])
                 encoded = self.held[number]
                 return Chunk(encoded.requests, iter(rows), encoded.block.first_row.__add__)
         if any(number not in self.held and once.may_send(number) for _, number in self._playlist.upcoming):
