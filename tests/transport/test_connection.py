@@ -365,6 +365,7 @@ def test_a_killed_user_leaves_no_connection_and_no_waiter() -> None:
         greenlet.kill()
         assert client.open_connections == 0
         assert not client.sweep._waiters
+        assert client.log.abandoned_count == 1
 
 
 def test_a_relay_notes_every_attempt_and_wakes_the_user_only_at_both_ends() -> None:

@@ -32,7 +32,7 @@ def no_wait(user: User) -> float:
     return 0.0
 
 
-class Arrivals(Protocol):
+class ArrivalFeed(Protocol):
     """Open load: when the schedule wants the next request."""
 
     def wait_next(self) -> int:
@@ -55,7 +55,7 @@ class Assignment:
     """Called by a user that got None; returns when it may ask again, raises StopUser when no row will come."""
     row_count: int = 1
     """Rows in each request."""
-    arrivals: Arrivals | None = None
+    arrivals: ArrivalFeed | None = None
 
 
 class InferenceUser(User):
@@ -167,7 +167,7 @@ class InferenceUser(User):
             self._wait()
         raise StopUser
 
-    def _send_at_arrivals(self, assignment: Assignment, connection: Connection, arrivals: Arrivals) -> NoReturn:
+    def _send_at_arrivals(self, assignment: Assignment, connection: Connection, arrivals: ArrivalFeed) -> NoReturn:
         while self._state != LOCUST_STATE_STOPPING:
             self._state = LOCUST_STATE_WAITING
             intended_ns = arrivals.wait_next()

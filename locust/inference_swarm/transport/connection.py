@@ -159,7 +159,7 @@ class Connection(Link):
             count = self._recv_into(buffer)
         except BlockingIOError:
             return
-        except OSError as error:
+        except BaseException as error:
             self._greenlet.throw(error)
             return
         done_ns = monotonic_ns()
@@ -193,7 +193,7 @@ class Connection(Link):
                 return
         except BlockingIOError:
             sent_bytes = 0
-        except OSError as error:
+        except BaseException as error:
             self._failing_kind = ErrorKind.SEND
             self._greenlet.throw(error)
             return
@@ -317,7 +317,8 @@ class Connection(Link):
             failure = AttemptError(self._failing_kind or ErrorKind.RECEIVE, describe_tls_error(error))
         elif isinstance(error, OSError):
             failure = AttemptError(self._failing_kind or ErrorKind.RECEIVE, error.strerror or str(error))
-        else:
+        else:  # the user was killed: its request has no outcome, but the server may have counted it
+            self._client.log.abandoned_count += 1
             raise error
         self.done_ns = monotonic_ns()
         self._first_byte_ns = self._received_bytes = self._status = self.body_bytes = 0

@@ -49,6 +49,7 @@ class OutcomeLog:
         "_failures",
         "_intended",
         "_sent",
+        "abandoned_count",
         "attempt_count",
         "common_done",
         "common_sent",
@@ -65,6 +66,8 @@ class OutcomeLog:
         self._body_bytes = 0
         self._common_body_bytes = 0
         self._counted = 0
+        self.abandoned_count = 0
+        """Attempts under way when their user was killed: sent, and without an outcome."""
         self.attempt_count = 0
         """Attempts in batches already taken."""
         self.failure_counts: Counter[ErrorKind] = Counter()
