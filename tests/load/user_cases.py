@@ -228,6 +228,16 @@ def test_users_wait_for_rows_that_are_still_to_come() -> None:
         assert run.counted == 50
 
 
+def test_a_user_that_waits_for_rows_stops_at_once() -> None:
+    with swarm(make_user(), answer_all(OK)) as run:
+        run.user_class.assignment = Assignment(run.client, lambda: None, lambda: gevent.sleep(100))
+        run.start(2)
+        gevent.sleep(0.01)
+        with gevent.Timeout(1):
+            run.stop(60)
+        assert run.counted == 0
+
+
 def test_an_error_in_a_hook_of_ones_own_is_reported_and_the_user_goes_on() -> None:
     def listener(**_: Any) -> None:
         raise StopUser

@@ -154,7 +154,7 @@ class InferenceUser(User):
                 continue
             outcome = connection.relay(assignment.take, listeners, own_count, assignment.row_count)
             if connection.is_starved:
-                assignment.wait_for_row()
+                self._wait_for_row(assignment)
             elif outcome is not None:
                 log.add(outcome)
                 if outcome.error is not None:
@@ -177,6 +177,13 @@ class InferenceUser(User):
             self._attempt(assignment, connection, intended_ns)
         raise StopUser
 
+    def _wait_for_row(self, assignment: Assignment) -> None:
+        if self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        self._state = LOCUST_STATE_WAITING
+        assignment.wait_for_row()
+        self._state = LOCUST_STATE_RUNNING
+
     def _wait(self) -> None:
         if self._state == LOCUST_STATE_STOPPING:
             raise StopUser
@@ -190,18 +197,20 @@ class InferenceUser(User):
     # one attempt
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
-        request = assignment.take()
-        while request is None:
-            assignment.wait_for_row()
-            request = assignment.take()
+        while (request := assignment.take()) is None:
+            self._wait_for_row(assignment)
         start_s = time.time()
         outcome = connection.attempt(request, intended_ns, assignment.row_count)
-        if outcome.error is not None:
-            gevent.sleep(0)  # a refused connection fails without ever waiting
         if len(self._listeners) == self._own_listener_count:
             assignment.client.log.add(outcome)
-            return outcome
-        assignment.client.heard_log.add(outcome)
+        else:
+            assignment.client.heard_log.add(outcome)
+            self._tell_listeners(assignment, outcome, start_s)
+        if outcome.error is not None:
+            gevent.sleep(0)  # a refused connection fails without ever waiting
+        return outcome
+
+    def _tell_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float) -> None:
         target = assignment.client.target
         self.environment.events.request.fire(
             request_type=METHOD,
@@ -214,7 +223,6 @@ class InferenceUser(User):
             start_time=start_s,
             url=target.url,
         )
-        return outcome
 
     def _prepare(self) -> tuple[Assignment, Connection]:
         assignment = type(self).assignment
