@@ -24,16 +24,18 @@ BY_KIND: dict[str, tuple[Any, Any, Any]] = {
     "timeout": (7.5, 8.5, 9.5),
     "size": (1024, 2048, 4096),
     "flag": (True, False, True),
+    "texts": ("p99<1ms", "p99<2ms", "p99<3ms"),
 }
 BY_NAME: dict[str, tuple[Any, Any, Any]] = {
     "wait_max_s": (10.5, 20.5, 30.5),  # never below wait_min_s
+    "arrival": ("constant", "poisson", "constant"),
     "log_level": ("DEBUG", "WARNING", "ERROR"),
     "row_order": ("sequential", "shuffle", "once"),
     "body_format": ("instances", "split", "row"),
     "run_name": ("file-run", "environment-run", "line-run"),
     "expect_status": ("201", "202", "203"),
 }
-SKIPPED: set[str] = set()
+SKIPPED = {"stages"}  # stand for the rate; below by themselves
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:
@@ -102,3 +104,16 @@ def test_without_any_of_them_the_defaults_stand(swarm: Swarm) -> None:
 def test_an_empty_variable_counts_as_not_set(swarm: Swarm) -> None:
     swarm.write_config(config_document())
     check(printed(swarm, env={option.env: "" for option in OPTIONS}), 0, "config.json")
+
+
+def test_stages_come_from_every_place_too(swarm: Swarm) -> None:
+    swarm.write_config({"stages": "1s@1"})
+    assert printed(swarm)["stages"][0] == "1s@1"
+    assert printed(swarm, env={"SWARM_STAGES": "2s@2"})["stages"] == ("2s@2", "environment SWARM_STAGES")
+    assert printed(swarm, "--stages", "3s@3", env={"SWARM_STAGES": "2s@2"})["stages"] == ("3s@3", "command line")
+
+
+def test_objectives_add_up_on_the_command_line_and_replace_those_of_lower_places(swarm: Swarm) -> None:
+    swarm.write_config({"slo": ["p99<1ms", "mean<2ms"]})
+    assert printed(swarm)["slo"][0] == "p99<1ms; mean<2ms"
+    assert printed(swarm, "--slo", "p50<3ms", "--slo", "rate>=4")["slo"] == ("p50<3ms; rate>=4", "command line")

@@ -146,6 +146,8 @@ class CommandLine:
                 raise argparse.ArgumentTypeError(f"{text!r} is not {option.kind.expected}") from None
 
         kwargs: dict[str, Any] = {"nargs": "?", "const": True} if option.kind is FLAG else {}
+        if option.is_repeatable:
+            kwargs["action"] = _JoinTexts
         action = group.add_argument(
             option.flag,
             dest=option.name,
@@ -175,6 +177,16 @@ class CommandLine:
             else:
                 source = "built-in default"
             self.sources.mark(option.name, source)
+
+
+class _JoinTexts(argparse.Action):
+    """The first text replaces the default, those after it are added."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        given = getattr(namespace, f"_given_{self.dest}", "")
+        joined = "; ".join(filter(None, (given, values)))
+        setattr(namespace, f"_given_{self.dest}", joined)
+        setattr(namespace, self.dest, joined)
 
 
 def _action(parser: Any, dest: str) -> Any:

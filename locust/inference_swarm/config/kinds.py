@@ -39,6 +39,11 @@ def _text(value: Any) -> str:
     return value.strip()
 
 
+def _texts(value: Any) -> str:
+    parts = value if isinstance(value, list | tuple) else [value]
+    return "; ".join(text for text in map(_text, parts) if text)
+
+
 def _url(value: Any) -> str:
     text = _text(value).rstrip("/")
     parts = urlsplit(text)
@@ -117,6 +122,7 @@ def _flag(value: Any) -> bool:
 
 
 TEXT = Kind("text", "text", _text)
+TEXTS = Kind("texts", "text, or a list of texts", _texts)
 URL = Kind("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
 COUNT = Kind("count", "a whole number of at least 1", _integer_from(1))
 INTEGER = Kind("integer", "a whole number of at least 0", _integer_from(0))

@@ -26,6 +26,8 @@ class Option:
     locust_dest: str | None = None
     choices: tuple[str, ...] | None = None
     in_start_form: bool = True
+    is_repeatable: bool = False
+    """The flag may be given several times; its texts are joined."""
 
     @property
     def dest(self) -> str:
@@ -36,6 +38,7 @@ class Option:
 METHODS = ("predict", "predict_proba")
 ROW_ORDERS = ("random", "sequential", "shuffle", "once")
 BODY_FORMATS = ("row", "instances", "split")
+ARRIVALS = ("closed", "constant", "poisson")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 OPTIONS: tuple[Option, ...] = (
@@ -77,6 +80,39 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "wait_max_s", "--wait-max", "SWARM_WAIT_MAX", "wait_time.max_seconds", kinds.SECONDS, 0.0,
         "longest pause of a user between two requests, in seconds",
+    ),
+    Option(
+        "arrival", "--arrival", "SWARM_ARRIVAL", "arrival", kinds.choice(*ARRIVALS), "closed",
+        "closed: each user sends when its answer has come; constant or poisson: requests come at --rate whatever the "
+        "server does (open load), and users are those who send them", choices=ARRIVALS,
+    ),
+    Option(
+        "rate_rps", "--rate", "SWARM_RATE", "rate", kinds.RATE, None,
+        "requests per second of the whole swarm, for --arrival constant or poisson",
+    ),
+    Option(
+        "stages", "--stages", "SWARM_STAGES", "stages", kinds.TEXT, "",
+        "stages of the rate (of the users, if --arrival is closed), after which the run ends: 30s@500,1m@500..2000,"
+        "10s->0, or the name of a file with such stages in its lines",
+    ),
+    Option(
+        "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", kinds.COUNT, None,
+        "open load: most requests in flight at once; stands for --users and starts them at once", in_start_form=False,
+    ),
+    Option(
+        "late_after_s", "--late-after", "SWARM_LATE_AFTER", "late_after", kinds.TIMEOUT, 0.01,
+        "open load: a request sent this many seconds after its intended instant is counted as late",
+        in_start_form=False,
+    ),
+    Option(
+        "drop_after_s", "--drop-after", "SWARM_DROP_AFTER", "drop_after", kinds.TIMEOUT, 60.0,
+        "open load: a request for which no user was free for so many seconds is dropped, and counted",
+        in_start_form=False,
+    ),
+    Option(
+        "slo", "--slo", "SWARM_SLO", "slo", kinds.TEXTS, "",
+        "objectives that the run must meet, such as p99<50ms; error_rate<0.1%; rate>=1000; may be given several times. "
+        "docs/measuring.md has the grammar", is_repeatable=True,
     ),
     Option(
         "data", "--data", "SWARM_DATA", "data", kinds.TEXT, "",

@@ -25,6 +25,13 @@ class Settings:
     pred_method: str
     wait_min_s: float
     wait_max_s: float
+    arrival: str
+    rate_rps: float | None
+    stages: str
+    max_in_flight: int | None
+    late_after_s: float
+    drop_after_s: float
+    slo: str
     data: str
     labels: str
     row_order: str
@@ -40,6 +47,11 @@ class Settings:
     results_dir: str
     load_timeout_s: float
     run_name: str
+
+    @property
+    def is_open(self) -> bool:
+        """Requests come at a rate, not from users who wait for answers."""
+        return self.arrival != "closed"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for results and messages."""
@@ -101,6 +113,32 @@ def _cross_problems(values: Mapping[str, Any], describe_source: Callable[[Option
                 f"--wait-max is {values['wait_max_s']:g} ({describe_source(by_name['wait_max_s'])})",
                 expected="--wait-min not above --wait-max",
                 action="raise --wait-max or lower --wait-min",
+            )
+        )
+    is_open, rate, stages = values["arrival"] != "closed", values["rate_rps"], values["stages"]
+    if is_open and not rate and not stages:
+        found.append(
+            SettingProblem(
+                f"--arrival is {values['arrival']} and there is no rate",
+                expected="--rate or --stages with it",
+                action="give --rate 500, say, or --stages 30s@500,1m@500..2000",
+            )
+        )
+    if rate and (stages or not is_open):
+        why = "--stages is given too" if is_open else "--arrival is closed"
+        found.append(
+            SettingProblem(
+                f"--rate is {rate:g} and {why}",
+                expected="--rate only with --arrival constant or poisson, and without --stages",
+                action="leave one of them out" if is_open else "add --arrival constant or --arrival poisson",
+            )
+        )
+    if values["max_in_flight"] and not is_open:
+        found.append(
+            SettingProblem(
+                f"--max-in-flight is {values['max_in_flight']} and --arrival is closed",
+                expected="--max-in-flight only with open load; in a closed one the users are the limit",
+                action="use --users, or add --arrival constant or --arrival poisson",
             )
         )
     return found

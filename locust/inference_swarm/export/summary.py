@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import platform
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from inference_swarm import __version__
 from inference_swarm.config.settings import Settings
+from inference_swarm.judge.conclusion import Conclusion
+from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
+from inference_swarm.judge.verdict import ObjectiveResult
 from inference_swarm.measure.histogram import Histogram
-from inference_swarm.measure.snapshot import RequestTally
+from inference_swarm.measure.snapshot import RequestTally, WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 
 SUMMARY_VERSION = 1
@@ -24,6 +29,7 @@ PERCENTILES: Sequence[tuple[str, float]] = (
     ("p99_9", 99.9),
     ("p99_99", 99.99),
 )
+MOST_FAILURE_TEXTS = 50
 LIBRARIES = ("locust", "gevent", "pyarrow", "pyzmq", "pandas")
 
 
@@ -43,11 +49,18 @@ class RunRecord:
 
     run_id: str
     name: str
-    started_at: str
+    started_unix_s: float
     duration_s: float
     settings: Settings
     sources: Mapping[str, str]
     totals: SwarmTotals
+    conclusion: Conclusion
+    warnings: Sequence[SelfCheckWarning] = ()
+    master_health: WorkerHealth = field(default_factory=WorkerHealth)
+    arrivals_wanted: int | None = None
+    """Requests that an open load's schedule held; None for a closed load."""
+    failure_texts: Mapping[str, int] = field(default_factory=dict)
+    """How often each error text occurred, as Locust groups failures."""
     data: DataRecord | None = None
     lost_workers: Mapping[str, str] = field(default_factory=dict)
 
@@ -84,6 +97,37 @@ def tally_figures(tally: RequestTally, duration_s: float) -> dict[str, Any]:
     }
 
 
+def objective_figures(result: ObjectiveResult) -> dict[str, Any]:
+    """One objective, measured value beside its bound: µs for times, fractions for shares, per second for rates."""
+    objective = result.objective
+    return {
+        "objective": objective.text,
+        "outcome": str(result.outcome),
+        "bound": objective.bound,
+        "measured": round(result.measured, 9) if math.isfinite(result.measured) else None,
+        "measured_text": objective.format(result.measured),
+        "bound_text": objective.format(objective.bound),
+        "samples": result.samples,
+        "samples_needed": result.samples_needed,
+        "note": result.note,
+    }
+
+
+def arrival_figures(run: RunRecord) -> dict[str, Any] | None:
+    """What became of an open load's schedule; `unaccounted` went down with a worker that never reported it."""
+    if run.arrivals_wanted is None:
+        return None
+    total = run.totals.total()
+    return {
+        "wanted": run.arrivals_wanted,
+        "wanted_rps": round(run.arrivals_wanted / run.duration_s, 3) if run.duration_s > 0 else 0.0,
+        "sent": total.sent,
+        "late": total.late,
+        "dropped": total.dropped,
+        "unaccounted": max(0, run.arrivals_wanted - total.sent - total.dropped),
+    }
+
+
 def build_summary(run: RunRecord) -> dict[str, Any]:
     """The document."""
     values = run.settings.to_dict()
@@ -91,8 +135,15 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "version": SUMMARY_VERSION,
         "run_id": run.run_id,
         "run": run.name,
-        "started_at": run.started_at,
+        "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(run.started_unix_s)),
+        "started_unix_s": round(run.started_unix_s, 3),
         "duration_s": round(run.duration_s, 3),
+        "verdict": run.conclusion.word,
+        "exit_code": int(run.conclusion.code),
+        "reasons": list(run.conclusion.reasons),
+        "objectives": [objective_figures(result) for result in run.conclusion.results],
+        "generator_bound": is_generator_bottleneck(run.warnings),
+        "self_check": [asdict(warning) for warning in run.warnings],
         "complete": run.is_complete,
         "incomplete_workers": {**run.totals.incomplete_workers(), **run.lost_workers},
         "dataset": run.settings.dataset_name,
@@ -100,12 +151,24 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "method": run.settings.pred_method,
         "users": run.settings.users,
         "workers": len(run.totals.workers),
+        "load": run.settings.arrival,
+        "arrivals": arrival_figures(run),
         **tally_figures(run.totals.total(), run.duration_s),
+        "failure_texts": [
+            {"error": text, "count": count}
+            for text, count in sorted(run.failure_texts.items(), key=lambda pair: -pair[1])[:MOST_FAILURE_TEXTS]
+        ],
         "names": {name: tally_figures(tally, run.duration_s) for name, tally in sorted(run.totals.names.items())},
         "by_worker": {
-            worker: {"sent": record.sent, "succeeded": record.succeeded, "failed": record.failed}
+            worker: {
+                "sent": record.sent,
+                "succeeded": record.succeeded,
+                "failed": record.failed,
+                "worst": asdict(record.worst_health),
+            }
             for worker, record in sorted(run.totals.workers.items())
         },
+        "master": asdict(run.master_health),
         "data": None
         if run.data is None
         else {

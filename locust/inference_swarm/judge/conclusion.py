@@ -1,7 +1,7 @@
 """What is to be said of a run in one word and one exit code: objectives, failures, completeness and reachability in.
 
-The first that holds wins: target unreachable, objective missed, incomplete, requests failed, passed. Failed requests alone
-do not fail a run that has an objective on `error_rate` of all requests: the person has said how many are too many.
+The first that holds wins: target unreachable, objective missed, incomplete, requests failed, passed. Failed requests
+alone do not fail a run that has an objective on `error_rate` of all requests: the person said how many are too many.
 """
 
 from __future__ import annotations

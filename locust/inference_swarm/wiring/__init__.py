@@ -23,12 +23,13 @@ from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.wiring.dataset import find_source
 from inference_swarm.wiring.local import LocalSide
 from inference_swarm.wiring.master import MasterSide
+from inference_swarm.wiring.plan import check_plan, first_users
 from inference_swarm.wiring.worker import WorkerSide
 
 
 def attach(events: Events, config_file: Path) -> None:
     """Makes this process a member of the swarm as soon as Locust has parsed its command line."""
-    command_line = CommandLine(config_file)
+    command_line = CommandLine(config_file, checks=(check_plan,))
     install_runners()
     locust.stats.bucket_response_time = bucket_response_time  # type: ignore[assignment]
 
@@ -51,6 +52,9 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
     """After parsing, before Locust opens a port or forks: what can be refused now is refused now."""
     if settings is None:
         return
+    first = first_users(settings)
+    if first is not None:
+        options.num_users, options.spawn_rate = first
     runs_at_once = options.headless or options.autostart
     only_prints = options.list_commands or options.show_task_ratio or options.show_task_ratio_json
     if runs_at_once and not only_prints:

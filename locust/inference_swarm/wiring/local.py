@@ -71,7 +71,7 @@ class LocalSide:
         if run is None or self._recording is None or self._reporter is None:
             return
         self._reporter.kill()
-        run.totals.apply(self._recording.take_snapshot(is_final=True))
+        run.apply(self._recording.take_snapshot(is_final=True))
         self._book.close_run(run)
 
     def has_rows(self, worker_id: str) -> bool:
@@ -82,4 +82,4 @@ class LocalSide:
             gevent.sleep(REPORT_PERIOD_S)
             assert self._run is not None
             assert self._recording is not None
-            self._run.totals.apply(self._recording.take_snapshot())
+            self._run.apply(self._recording.take_snapshot())

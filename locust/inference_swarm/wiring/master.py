@@ -100,7 +100,7 @@ class MasterSide:
         if wire is None or self._run is None:
             return
         try:
-            self._run.totals.apply(Snapshot.from_wire(wire))
+            self._run.apply(Snapshot.from_wire(wire))
         except ProtocolError as error:
             logger.warning("A report of worker %s was dropped: %s", client_id, error)
         self._changed.set()

@@ -42,8 +42,8 @@ class Recording:
         self._recorder.add(name, untold)
         # Locust's own listener has counted these already.
         self._recorder.add(name, self._client.heard_log.take_batch())
-        self._recorder.add_connects(name, self._client.connect_count - self._connects_seen)
-        self._connects_seen = self._client.connect_count
+        self._recorder.add_connects(name, self._client.opened_count - self._connects_seen)
+        self._connects_seen = self._client.opened_count
 
     def take_snapshot(self, *, is_final: bool = False) -> Snapshot:
         """All since the last one; the final one ends the recording."""

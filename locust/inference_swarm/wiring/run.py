@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,14 +16,30 @@ from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
 from inference_swarm.errors import ExitCode, SwarmError
-from inference_swarm.export.locust_files import write_locust_files
-from inference_swarm.export.run_folder import append_to_run_table, make_run_folder, run_folder_name, write_json
-from inference_swarm.export.summary import DataRecord, RunRecord, build_summary, run_table_row
-from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.export.run_files import write_run_files
+from inference_swarm.export.run_folder import make_run_folder, run_folder_name
+from inference_swarm.export.summary import DataRecord, RunRecord
+from inference_swarm.judge.conclusion import Conclusion, conclude
+from inference_swarm.judge.objectives import Objective
+from inference_swarm.judge.self_check import MASTER, SelfCheck
+from inference_swarm.load.arrivals import Schedule
+from inference_swarm.load.shapes import UserStages
+from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
+from inference_swarm.measure.totals import Applied, SwarmTotals
 from inference_swarm.wiring.dataset import find_source, read_source
+from inference_swarm.wiring.health import HealthMonitor
+from inference_swarm.wiring.plan import length_of, objectives_of, resolve_stages, schedule_of, stages_of
+from inference_swarm.wiring.progress import Progress
 from inference_swarm.wiring.shard import target_of
 
 logger = logging.getLogger(__name__)
+
+NS_PER_S = 1_000_000_000
+# An open load begins so much after it was announced, for the message and the users to be there when it does.
+OPEN_LEAD_S = 1.0
+# Its last requests are on their way when it ends, give or take the difference of two clocks.
+OPEN_GRACE_S = 0.1
+HEALTH_PERIOD_S = 3.0
 
 
 @dataclass(slots=True)
@@ -34,16 +51,47 @@ class Run:
     source: str
     manifest: Manifest
     totals: SwarmTotals
-    began_s: float = 0.0
+    objectives: list[Objective] = field(default_factory=list)
+    schedule: Schedule | None = None
+    length_s: float | None = None
+    self_check: SelfCheck = field(default_factory=SelfCheck)
+    master_health: WorkerHealth = field(default_factory=WorkerHealth)
+    began_ns: int = 0
     ended_s: float = 0.0
-    started_at: str = ""
+    started_unix_s: float = 0.0
     folder: Path | None = None
     lost_workers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def began_s(self) -> float:
+        return self.began_ns / NS_PER_S
+
+    @property
+    def duration_s(self) -> float:
+        """The measured time, so far or in all."""
+        return max(0.0, (self.ended_s or time.monotonic()) - self.began_s)
+
+    def apply(self, snapshot: Snapshot) -> Applied:
+        """Counts a worker's report once."""
+        applied = self.totals.apply(snapshot)
+        if applied is Applied.COUNTED:
+            self.self_check.observe(snapshot.worker, snapshot.health)
+        return applied
 
     def end_load(self) -> None:
         """The measured time ends."""
         if not self.ended_s:
             self.ended_s = time.monotonic()
+            if self.length_s and self.schedule is not None:
+                self.ended_s = min(self.ended_s, self.began_s + self.length_s)
+
+    def conclude(self) -> Conclusion:
+        """What can be said of it by now; final once every worker's final report is in."""
+        owed = {**self.totals.incomplete_workers(), **self.lost_workers}
+        because = [f"worker {worker}: {what}" for worker, what in owed.items()]
+        if not self.totals.workers:
+            because = ["no worker took part"]
+        return conclude(self.totals.names, self.duration_s, self.objectives, incomplete_because=because)
 
 
 class RunBook:
@@ -55,10 +103,13 @@ class RunBook:
         options = environment.parsed_options
         assert options is not None
         self._is_headless = bool(options.headless)
+        self._progress = Progress(options)
         self._duration_s: int | None = None
+        self._attendants: list[gevent.Greenlet] = []
         if self._is_headless and options.run_time:
             # Locust would count from now on; the time to load rows must not be taken from the measured time.
             self._duration_s, options.run_time = options.run_time, None
+        if self._duration_s or options.stages:
             logging.getLogger("locust.main").addFilter(
                 lambda record: "No run time limit set" not in record.getMessage()
             )
@@ -72,11 +123,21 @@ class RunBook:
         settings = self._command_line.settings(options)
         if self._duration_s:
             settings = replace(settings, duration_s=self._duration_s)
+        settings = resolve_stages(settings)
         target_of(settings)
         source = find_source(settings)
         manifest = gevent.get_hub().threadpool.apply(read_source, (source,))
         run_id = secrets.token_hex(8)
-        return Run(run_id, settings, source.features, manifest, SwarmTotals(run_id))
+        return Run(
+            run_id,
+            settings,
+            source.features,
+            manifest,
+            SwarmTotals(run_id),
+            objectives_of(settings),
+            schedule_of(settings),
+            length_of(settings),
+        )
 
     def refuse(self, error: SwarmError) -> None:
         """Says why, and ends a headless process with the error's code."""
@@ -87,39 +148,111 @@ class RunBook:
             gevent.spawn(self._environment.runner.quit)
 
     def begin(self, run: Run) -> None:
-        """The measured time begins."""
+        """The measured time begins: now, or for an open load a moment ahead."""
         settings = run.settings
-        run.began_s = time.monotonic()
-        run.started_at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        lead_s = OPEN_LEAD_S if run.schedule is not None else 0.0
+        run.began_ns = time.monotonic_ns() + round(lead_s * NS_PER_S)
+        run.started_unix_s = time.time() + lead_s
         name = settings.run_name or run_folder_name(
             time.strftime("%Y%m%d-%H%M%S"), settings.dataset_name, settings.model
         )
         run.folder = make_run_folder(Path(settings.results_dir), name)
-        if self._duration_s:
-            logger.info("The run ends %d s after its first user", self._duration_s)
-            assert self._environment.runner is not None
-            gevent.spawn_later(self._duration_s, self._environment.runner.quit)
+        self._environment.process_exit_code = None
+        self._attendants = [gevent.spawn(self._watch_health, run), gevent.spawn(self._progress.show, run, self._users)]
+        stages = stages_of(settings)
+        if stages is not None and not settings.is_open:
+            self._attendants.append(gevent.spawn(self._follow_users, run, UserStages(stages)))
+        if run.length_s and (self._is_headless or settings.stages):
+            logger.info("The run ends %g s after its first user", run.length_s)
+            grace_s = OPEN_GRACE_S if run.schedule is not None else 0.0
+            self._attendants.append(gevent.spawn_later(lead_s + run.length_s + grace_s, self._end, run))
 
     def close_run(self, run: Run) -> None:
-        """Writes every result file."""
+        """Writes every result file, says what came out of it, and sets the exit code."""
         assert run.folder is not None
+        gevent.killall([one for one in self._attendants if one is not gevent.getcurrent()], block=False)
+        conclusion = run.conclude()
         record = RunRecord(
             run_id=run.run_id,
             name=run.folder.name,
-            started_at=run.started_at,
-            duration_s=run.ended_s - run.began_s,
+            started_unix_s=run.started_unix_s,
+            duration_s=run.duration_s,
             settings=run.settings,
             sources=self._command_line.sources.to_dict(),
             totals=run.totals,
+            conclusion=conclusion,
+            warnings=tuple(run.self_check.warnings()),
+            master_health=run.master_health,
+            arrivals_wanted=_arrivals_wanted(run),
+            failure_texts=self._failure_texts(),
             data=DataRecord(run.source, run.manifest.rows, len(run.manifest.blocks), run.manifest.fingerprint),
             lost_workers=run.lost_workers,
         )
-        summary = build_summary(record)
-        write_json(run.folder / "summary.json", summary)
-        append_to_run_table(Path(run.settings.results_dir), run_table_row(summary))
-        write_locust_files(self._environment, run.folder)
-        logger.info("Results are in %s", run.folder)
-        if not record.is_complete:
-            self._environment.process_exit_code = ExitCode.INCOMPLETE
-            for worker, reason in summary["incomplete_workers"].items():
-                logger.error("The run is incomplete: worker %s: %s", worker, reason)
+        summary = write_run_files(record, run.folder, self._environment)
+        self._progress.close(summary, run.folder)
+        self._set_exit_code(conclusion.code)
+
+    def _set_exit_code(self, code: ExitCode) -> None:
+        options = self._environment.parsed_options
+        assert options is not None
+        if code is ExitCode.REQUESTS_FAILED:
+            self._environment.process_exit_code = options.exit_code_on_error
+        elif code is not ExitCode.PASSED:
+            self._environment.process_exit_code = code
+        elif self._has_only_allowed_failures():
+            self._environment.process_exit_code = ExitCode.PASSED
+
+    def _has_only_allowed_failures(self) -> bool:
+        """Locust would end with a failure for requests that an objective allows to fail; not so for broken users."""
+        runner = self._environment.runner
+        return runner is not None and bool(runner.errors) and not runner.exceptions
+
+    def _failure_texts(self) -> Counter[str]:
+        texts: Counter[str] = Counter()
+        for failure in self._environment.stats.errors.values():
+            text = failure.error if isinstance(failure.error, str) else repr(failure.error)
+            texts[text] += failure.occurrences
+        return texts
+
+    def _users(self) -> int:
+        runner = self._environment.runner
+        return 0 if runner is None else runner.user_count
+
+    def _watch_health(self, run: Run) -> None:
+        monitor = HealthMonitor()
+        try:
+            while True:
+                gevent.sleep(HEALTH_PERIOD_S)
+                run.master_health = monitor.take()
+                run.self_check.observe(MASTER, run.master_health)
+        finally:
+            monitor.close()
+
+    def _follow_users(self, run: Run, shape: UserStages) -> None:
+        """What Locust's own shape worker does, but for a run that was prepared, and without missing a step."""
+        runner = self._environment.runner
+        assert runner is not None
+        last: tuple[int, float] | None = None
+        while runner.state not in ("spawning", "running"):
+            gevent.sleep(0.05)
+        shape.start_time -= max(0.0, time.monotonic() - run.began_s)
+        while (wanted := shape.tick()) is not None:
+            if wanted != last:
+                runner.start(*wanted)
+                last = wanted
+            gevent.sleep(1 - shape.get_run_time() % 1)  # type: ignore[no-untyped-call]
+
+    def _end(self, run: Run) -> None:
+        runner = self._environment.runner
+        assert runner is not None
+        run.end_load()
+        if self._is_headless:
+            runner.quit()
+        else:
+            runner.stop()
+
+
+def _arrivals_wanted(run: Run) -> int | None:
+    if run.schedule is None:
+        return None
+    return round(run.schedule.rate.amount_until(run.duration_s))

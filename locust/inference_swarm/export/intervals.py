@@ -1,0 +1,107 @@
+"""The run over time as a table: one row an interval, all workers and request names together. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import get_type_hints
+
+from inference_swarm.errors import DataError
+from inference_swarm.measure.hlog import HlogInterval
+from inference_swarm.measure.intervals import IntervalSeries
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalRow:
+    """Times in µs, empty where nothing was measured; `rate_rps` is what ended, `seconds` how long the workers took."""
+
+    start_s: float
+    length_s: float
+    seconds: float
+    users: int
+    requests: int
+    failures: int
+    rate_rps: float
+    late: int
+    dropped: int
+    p50_us: float
+    p90_us: float
+    p99_us: float
+    p99_9_us: float
+    max_us: float
+    service_p50_us: float
+    service_p99_us: float
+
+
+def interval_rows(series: IntervalSeries) -> list[IntervalRow]:
+    """Oldest first."""
+    rows = []
+    for interval in series.intervals():
+        total = interval.total()
+        rate_rps = interval.rate_rps(total.ended)
+        p50, p90, p99, p99_9 = total.latency.percentiles_us([50, 90, 99, 99.9])
+        service_p50, service_p99 = total.service.percentiles_us([50, 99])
+        rows.append(
+            IntervalRow(
+                start_s=interval.start_s,
+                length_s=interval.length_s,
+                seconds=total.ended / rate_rps if rate_rps else interval.length_s,
+                users=sum(interval.users.values()),
+                requests=total.ended,
+                failures=total.failures,
+                rate_rps=rate_rps,
+                late=total.late,
+                dropped=total.dropped,
+                p50_us=p50,
+                p90_us=p90,
+                p99_us=p99,
+                p99_9_us=p99_9,
+                max_us=total.latency.max_us,
+                service_p50_us=service_p50,
+                service_p99_us=service_p99,
+            )
+        )
+    return rows
+
+
+def interval_table(rows: Iterable[IntervalRow]) -> str:
+    """CSV with the fields of IntervalRow as heads."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    names = [spec.name for spec in fields(IntervalRow)]
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_cell(getattr(row, name)) for name in names])
+    return text.getvalue()
+
+
+def read_interval_table(text: str) -> list[IntervalRow]:
+    """What `interval_table` wrote; raises DataError."""
+    kinds = get_type_hints(IntervalRow)
+    rows = []
+    for number, line in enumerate(csv.DictReader(io.StringIO(text, newline="")), 2):
+        try:
+            rows.append(IntervalRow(**{name: kind(line[name] or "nan") for name, kind in kinds.items()}))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"line {number} of the interval table: {error}", expected="a table of this release"
+            ) from error
+    return rows
+
+
+def hlog_intervals(series: IntervalSeries, *, is_service: bool) -> Iterator[HlogInterval]:
+    """Each interval and request name as a line of a histogram log, tagged with the name."""
+    for interval in series.intervals():
+        for name, tally in sorted(interval.names().items()):
+            histogram = tally.service if is_service else tally.latency
+            if histogram.count:
+                yield HlogInterval(name, interval.start_s, interval.length_s, histogram)
+
+
+def _cell(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.3f}"

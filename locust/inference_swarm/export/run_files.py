@@ -1,0 +1,31 @@
+"""Everything that a run leaves in its folder, out of its record. An edge: files, and Locust's own tables."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from locust.env import Environment
+
+from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
+from inference_swarm.export.locust_files import write_locust_files
+from inference_swarm.export.run_folder import append_to_run_table, write_json, write_whole
+from inference_swarm.export.summary import RunRecord, build_summary, run_table_row
+from inference_swarm.measure.hlog import hlog_lines
+
+logger = logging.getLogger(__name__)
+
+
+def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> dict[str, Any]:
+    """Writes all files, the summary first, and returns the summary."""
+    summary = build_summary(run)
+    write_json(folder / "summary.json", summary)
+    append_to_run_table(Path(run.settings.results_dir), run_table_row(summary))
+    series = run.totals.series
+    for name, is_service in (("latency.hlog", False), ("service.hlog", True)):
+        lines = hlog_lines(run.started_unix_s, hlog_intervals(series, is_service=is_service))
+        write_whole(folder / name, "".join(lines))
+    write_whole(folder / "intervals.csv", interval_table(interval_rows(series)))
+    write_locust_files(environment, folder)
+    return summary

@@ -1,0 +1,27 @@
+"""Stages of users as a Locust load shape: a step is one tick's doing, a ramp is a step each second."""
+
+from __future__ import annotations
+
+from inference_swarm.load.stages import Stages
+from locust import LoadTestShape
+
+
+class UserStages(LoadTestShape):
+    """Follows the stages from `reset_time` on; ends with them. Also for locustfiles of one's own."""
+
+    abstract = True  # not to be picked up by Locust where it is imported
+
+    def __init__(self, stages: Stages) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.stages = stages
+
+    def tick(self) -> tuple[int, float] | None:
+        return users_at(self.stages, self.get_run_time())  # type: ignore[no-untyped-call]
+
+
+def users_at(stages: Stages, time_s: float) -> tuple[int, float] | None:
+    """Users wanted at a time and the spawn rate that brings them within the second; None after the end."""
+    value = stages.value_at(time_s)
+    if value is None:
+        return None
+    return round(value), max(1.0, float(round(stages.highest)))

@@ -1,0 +1,99 @@
+"""Settings to what judge and load make of them: objectives, stages, the schedule of an open load. Checked at start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from inference_swarm.config.settings import Settings
+from inference_swarm.errors import SettingProblem
+from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
+from inference_swarm.load.arrivals import ArrivalProcess, Schedule
+from inference_swarm.load.shapes import users_at
+from inference_swarm.load.stages import Stages, format_stages, parse_stages
+
+
+def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
+    """Problems of `slo` and `stages`, for `resolve_settings`."""
+    _, problems = parse_objectives(split_objectives(values["slo"]))
+    if values["stages"]:
+        try:
+            stages = parse_stages(read_stages_text(values["stages"]))
+        except SettingProblem as problem:
+            problems.append(problem)
+        else:
+            if values["arrival"] == "closed" and stages.highest < 1:
+                problems.append(
+                    SettingProblem(
+                        f"--stages has at most {stages.highest:g} users", expected="at least one user in some stage"
+                    )
+                )
+    return problems
+
+
+def read_stages_text(given: str) -> str:
+    """The stages themselves: `given`, or what is in the file it names. Raises SettingProblem."""
+    if "@" in given or "->" in given:
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingProblem(
+            f"--stages is {given!r}, which holds no stage and is no file that can be read: {error}",
+            expected="stages like 30s@500 (hold) or 1m@500..2000 (ramp), or the name of a file with them",
+        ) from error
+
+
+def objectives_of(settings: Settings) -> list[Objective]:
+    """Those of `--slo`, which were checked at start."""
+    return [parse_objective(text) for text in split_objectives(settings.slo)]
+
+
+def resolve_stages(settings: Settings) -> Settings:
+    """With the stages themselves instead of a file's name, for workers who cannot read it; they set the duration."""
+    if not settings.stages:
+        return settings
+    stages = parse_stages(read_stages_text(settings.stages))
+    # As short as it goes, for the results; what is read must be what was meant.
+    short = format_stages(stages)
+    text = short if parse_stages(short) == stages else read_stages_text(settings.stages)
+    return replace(settings, stages=text, duration_s=None)
+
+
+def stages_of(settings: Settings) -> Stages | None:
+    """Of the rate or the users; None when neither changes by stages."""
+    return parse_stages(settings.stages) if settings.stages else None
+
+
+def length_of(settings: Settings) -> float | None:
+    """How long the run is in s; None: until it is stopped."""
+    stages = stages_of(settings)
+    return stages.duration_s if stages else settings.duration_s
+
+
+def schedule_of(settings: Settings) -> Schedule | None:
+    """When an open load wants its requests; None for a closed one."""
+    if not settings.is_open:
+        return None
+    rate = stages_of(settings)
+    if rate is None:
+        assert settings.rate_rps is not None
+        length_s = settings.duration_s
+        rate = Stages.constant(settings.rate_rps, length_s) if length_s else Stages.constant(settings.rate_rps)
+    return Schedule(ArrivalProcess(settings.arrival), rate, settings.seed)
+
+
+def first_users(settings: Settings) -> tuple[int, float] | None:
+    """Users and spawn rate that a run begins with where other settings than these two say so."""
+    if settings.is_open:
+        # An open load needs its senders from its first arrival on.
+        users = settings.max_in_flight or settings.users
+        return users, float(users)
+    stages = stages_of(resolve_stages(settings))
+    if stages is None:
+        return None
+    users_at_start = users_at(stages, 0.0)
+    assert users_at_start is not None
+    return max(1, users_at_start[0]), users_at_start[1]
