@@ -1,0 +1,224 @@
+"""Entry point of the swarm image: `master`, `worker` or `headless` (or SWARM_ROLE), then Locust's options.
+
+Anything else goes to Locust as it is. This process becomes Locust, so that SIGTERM reaches it; an edge, like wiring.
+Environment, beside that of docs/settings.md:
+  SWARM_ROLE          master, worker or headless when no argument says so
+  SWARM_WORKERS       headless: worker containers to wait for
+  WORKER_PROCESSES    worker processes of a worker container
+  SWARM_MEETING_FILE  a headless master writes its addresses here, and workers look here for a master too
+  SWARM_UMASK         mode bits that files of results do not get, in octal
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+LOCUSTFILE = str(Path(__file__).resolve().parent.parent / "locust" / "locustfile.py")
+STATE_FOLDER = Path(os.environ.get("SWARM_STATE_FOLDER") or "/tmp/inference-swarm")  # as in health.py
+ROLES = ("master", "worker", "headless")
+BAD_CONFIGURATION = 2
+FILES_BESIDE_USERS = 100
+STATE_PERIOD_S = 1.0
+LOOK_PERIOD_S = 0.5
+CONNECT_WITHIN_S = 2.0
+SAY_AGAIN_AFTER_S = 30.0
+
+
+def main(arguments: list[str]) -> None:
+    """Never returns: ends with Locust's exit code."""
+    # Process 1 has no default for signals: without this a stop before Locust is up would wait for SIGKILL.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+    if umask := os.environ.get("SWARM_UMASK"):
+        os.umask(int(umask, 8))
+    shutil.rmtree(STATE_FOLDER, ignore_errors=True)
+    STATE_FOLDER.mkdir(parents=True)
+    role = os.environ.get("SWARM_ROLE") or "master"
+    if arguments and not arguments[0].startswith("-"):
+        role, *arguments = arguments
+    if role not in ROLES:
+        fail(f"the role is {role!r} (first argument or SWARM_ROLE)", f"one of {', '.join(ROLES)}")
+    if role == "worker":
+        raise_file_limit()
+        os.environ["LOCUST_MASTER_NODE_HOST"] = wait_for_master()
+        fork_processes(count("WORKER_PROCESSES", 1))
+    elif role == "headless":
+        refuse_second_master()
+        workers = count("SWARM_WORKERS", 1) * count("WORKER_PROCESSES", 1)
+        os.environ.setdefault("LOCUST_EXPECT_WORKERS", str(workers))
+        os.environ.setdefault("LOCUST_EXPECT_WORKERS_MAX_WAIT", "120")
+        write_meeting_file()
+    modes = {"master": ["--master"], "worker": ["--worker"], "headless": ["--master", "--headless"]}
+    become_locust(role, modes[role] + arguments)
+
+
+def become_locust(role: str, arguments: list[str]) -> None:
+    """Runs Locust in this process, which says once a second how it is: its health check reads that."""
+    import locust  # first: it makes the standard library cooperative  # isort: skip
+    from locust.main import main as locust_main
+
+    def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
+        import gevent
+
+        web_port = environment.parsed_options.web_port if web_ui is not None else None
+        gevent.spawn(write_state_on_and_on, role, runner, web_port)
+
+    locust.events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
+    sys.argv = ["locust", "-f", LOCUSTFILE, *arguments]
+    locust_main()  # type: ignore[no-untyped-call]
+
+
+def write_state_on_and_on(role: str, runner: Any, web_port: int | None) -> None:
+    """Runs on the event loop, so that the age of what it wrote tells whether the loop turns."""
+    import gevent
+
+    path = STATE_FOLDER / f"process-{os.getpid()}.json"
+    (STATE_FOLDER / "waiting").unlink(missing_ok=True)
+    while True:
+        heard_s = getattr(runner, "last_heartbeat_timestamp", None)
+        state = {
+            "role": role,
+            "pid": os.getpid(),
+            "at_s": time.monotonic(),
+            "heard_master_at_s": heard_s and time.monotonic() - (time.time() - heard_s),
+            "web_port": web_port,
+        }
+        beside = path.with_suffix(".part")
+        beside.write_text(json.dumps(state))
+        beside.replace(path)
+        gevent.sleep(STATE_PERIOD_S)
+
+
+def fork_processes(processes: int) -> None:
+    """Returns in each child; the parent hands signals on and ends when a child has.
+
+    Locust's own --processes leaves its parent without a handler for SIGTERM, so that the children would be killed.
+    """
+    if processes == 1:
+        return
+    children: list[int] = []
+
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        for child in children:
+            os.kill(child, number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    for _ in range(processes):
+        child = os.fork()
+        if not child:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, leave)
+            return
+        children.append(child)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hand_on)
+    worst = 0
+    while children:
+        pid, status = os.wait()
+        children.remove(pid)
+        code = os.waitstatus_to_exitcode(status)
+        if code and not worst:
+            hand_on(signal.SIGTERM, None)  # the container is started again as a whole
+        worst = worst or (code if code >= 0 else 128 - code)
+    sys.exit(worst)
+
+
+def wait_for_master() -> str:
+    """The host at which a master listens; waits for one as long as it takes."""
+    port = count("LOCUST_MASTER_NODE_PORT", 5557)
+    said_at_s = None
+    (STATE_FOLDER / "waiting").touch()
+    while True:
+        for host in masters_to_try():
+            if is_listening(host, port):
+                return host
+        if said_at_s is None or time.monotonic() - said_at_s > SAY_AGAIN_AFTER_S:
+            said_at_s = time.monotonic()
+            say(f"Waiting for a master at {' or '.join(masters_to_try())}, port {port}")
+        time.sleep(LOOK_PERIOD_S)
+
+
+def masters_to_try() -> Iterator[str]:
+    """The named master, then what a headless one has written down."""
+    yield os.environ.get("LOCUST_MASTER_NODE_HOST") or "master"
+    meeting_file = os.environ.get("SWARM_MEETING_FILE")
+    if meeting_file and Path(meeting_file).exists():
+        yield from Path(meeting_file).read_text().split()
+
+
+def refuse_second_master() -> None:
+    """A master with a web UI in the same compose project has all the workers."""
+    host = os.environ.get("LOCUST_MASTER_NODE_HOST")
+    if host and is_listening(host, count("LOCUST_MASTER_NODE_PORT", 5557)):
+        fail(
+            f"a master with a web UI runs at {host} and has the workers",
+            "no other master for a headless test",
+            "stop it and its workers first: docker compose stop master worker",
+        )
+
+
+def write_meeting_file() -> None:
+    """`docker compose run` gives a container no name that workers could know: they read its addresses here."""
+    meeting_file = os.environ.get("SWARM_MEETING_FILE")
+    if meeting_file:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+        Path(meeting_file).write_text("\n".join(sorted(addresses)) + "\n")
+
+
+def is_listening(host: str, port: int) -> bool:
+    """Whether something accepts connections there."""
+    try:
+        socket.create_connection((host, port), CONNECT_WITHIN_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def raise_file_limit() -> None:
+    """Takes all open files that this container may have: each user needs one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    processes = count("WORKER_PROCESSES", 1)
+    users = max(0, hard - FILES_BESIDE_USERS)
+    say(f"{hard:,} open files: enough for {users:,} users in each of {processes} process(es)")
+
+
+def count(name: str, default: int) -> int:
+    """A whole number above zero from the environment."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        fail(f"{name} is {text!r} (environment)", "a whole number above zero")
+    return int(text)
+
+
+def fail(found: str, expected: str, action: str = "correct it in .env or in the environment") -> None:
+    """Ends with the code for bad configuration."""
+    say(f"{found}\n  Expected: {expected}\n  What to do: {action}")
+    sys.exit(BAD_CONFIGURATION)
+
+
+def say(text: str) -> None:
+    """A line of the container's log."""
+    sys.stderr.write(f"{text}\n")
+
+
+def leave(_number: int, _frame: FrameType | None) -> None:
+    """Nothing has begun yet, so nothing has to be drained."""
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
