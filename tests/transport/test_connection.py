@@ -222,6 +222,33 @@ def test_an_unknown_name_is_a_resolve_error(monkeypatch: pytest.MonkeyPatch) -> 
     assert error_of(outcome) == (ErrorKind.RESOLVE, "model.invalid: Name or service not known")
 
 
+def test_many_users_share_one_lookup_and_one_that_is_killed_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    lookups = []
+    with serve(answer_all(OK)) as (client, _):
+
+        def slow_lookup(host: str, port: int, *_: Any) -> Any:
+            lookups.append(host)
+            gevent.sleep(0.02)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr("inference_swarm.transport.dial.gevent_socket.getaddrinfo", slow_lookup)
+        outcomes: list[Outcome] = []
+
+        def user() -> None:
+            connection = client.connect()
+            try:
+                outcomes.append(connection.attempt(request_to(client)))
+            finally:
+                connection.release()
+
+        users = [gevent.spawn(user) for _ in range(10)]
+        gevent.sleep(0.001)
+        users[0].kill()
+        gevent.joinall(users, timeout=5)
+    assert lookups == ["127.0.0.1"]
+    assert [outcome.error for outcome in outcomes] == [None] * 9
+
+
 def test_the_second_address_is_used_when_the_first_refuses_and_then_first() -> None:
     with serve(answer_all(OK)) as (client, _):
         port = client.target.port

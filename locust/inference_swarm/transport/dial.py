@@ -10,6 +10,7 @@ from _socket import socket as plain_socket
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gevent import get_hub
 from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
@@ -51,21 +52,33 @@ class Dialer:
         self._lookup_ttl_s = lookup_ttl_s
         self._addresses: list[Address] = []
         self._looked_up_s = float("-inf")
+        self._lookup: Any = None
 
     def resolve(self) -> list[Address]:
         """Raises AttemptError."""
-        now_s = self._clock_s()
-        if self._addresses and now_s - self._looked_up_s < self._lookup_ttl_s:
+        if self._addresses and self._clock_s() - self._looked_up_s < self._lookup_ttl_s:
             return self._addresses
-        try:
-            found = gevent_socket.getaddrinfo(self._target.host, self._target.port, 0, SOCK_STREAM)
-        except OSError as error:  # gaierror, herror
-            raise AttemptError(ErrorKind.RESOLVE, f"{self._target.host}: {error.strerror or error}") from None
-        except UnicodeError:
-            raise AttemptError(ErrorKind.RESOLVE, f"{self._target.host}: not a host name") from None
-        self._addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
-        self._looked_up_s = now_s
+        # One lookup for all users that need it now; in a greenlet of its own, so that none of them can end it.
+        if self._lookup is None:
+            self._lookup = gevent.spawn(self._look_up)
+        failure: AttemptError | None = self._lookup.get()
+        if failure is not None:
+            raise AttemptError(failure.kind, failure.detail)
         return self._addresses
+
+    def _look_up(self) -> AttemptError | None:
+        host = self._target.host
+        try:
+            found = gevent_socket.getaddrinfo(host, self._target.port, 0, SOCK_STREAM)
+        except OSError as error:  # gaierror, herror
+            return AttemptError(ErrorKind.RESOLVE, f"{host}: {error.strerror or error}")
+        except UnicodeError:
+            return AttemptError(ErrorKind.RESOLVE, f"{host}: not a host name")
+        finally:
+            self._lookup = None
+        self._addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+        self._looked_up_s = self._clock_s()
+        return None
 
     def connect(self, addresses: list[Address]) -> Any:
         """A connected socket: the first address that answers. Raises AttemptError with the last reason."""
