@@ -9,6 +9,7 @@ import http.client
 import os
 import re
 import shutil
+import socket
 import ssl
 import statistics
 import subprocess
@@ -86,7 +87,7 @@ def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
         if is_tls:
             make_certificate(folder)
             certificate = f"ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;"
-        port = 8911 + is_tls
+        port = free_port()
         conf = folder / "nginx.conf"
         conf.write_text(
             NGINX_CONF.format(
@@ -105,6 +106,13 @@ def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
         finally:
             process.terminate()
             process.wait()
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def make_certificate(folder: Path) -> None:
