@@ -173,6 +173,22 @@ OPTIONS: tuple[Option, ...] = (
         "run_name", "--run-name", "SWARM_RUN_NAME", "run_name", kinds.TEXT, "",
         "name of the run's folder in RESULTS/runs; empty: <time>_<dataset>_<model>", in_start_form=False,
     ),
+    Option(
+        "allow_host", "--allow-host", "SWARM_ALLOW_HOST", "allow_host", kinds.TEXTS, "",
+        "only servers whose name (or name:port) is like this may be tested, such as *.test.example or 127.0.0.1:8000; "
+        "may be given several times; master and workers each hold to their own; empty: any server",
+        is_repeatable=True, in_start_form=False,
+    ),
+    Option(
+        "swarm_keys", "--swarm-keys", "SWARM_KEYS", "swarm_keys", kinds.TEXT, "",
+        "folder made by `scripts/start.sh keys`: master and workers encrypt what they say, and let nobody else in; "
+        "empty: whoever reaches the master's port can join", in_start_form=False,
+    ),
+    Option(
+        "master_timeout_s", "--master-timeout", "SWARM_MASTER_TIMEOUT", "master_timeout", kinds.TIMEOUT, 5.0,
+        "time after which a worker that hears nothing of its master has stopped sending, in seconds",
+        in_start_form=False,
+    ),
 )  # fmt: skip
 
 BY_NAME = {option.name: option for option in OPTIONS}

@@ -47,6 +47,9 @@ class Settings:
     results_dir: str
     load_timeout_s: float
     run_name: str
+    allow_host: str
+    swarm_keys: str
+    master_timeout_s: float
 
     @property
     def is_open(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from inference_swarm import __version__
 from inference_swarm.config.settings import Settings
+from inference_swarm.data.progress_master import OnceNumbers
 from inference_swarm.judge.conclusion import Conclusion
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import ObjectiveResult
@@ -63,6 +64,9 @@ class RunRecord:
     """How often each error text occurred, as Locust groups failures."""
     data: DataRecord | None = None
     lost_workers: Mapping[str, str] = field(default_factory=dict)
+    maybe_missing: int = 0
+    """Requests that lost workers may have sent and nobody counted, at most."""
+    once: OnceNumbers | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -146,6 +150,8 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "self_check": [asdict(warning) for warning in run.warnings],
         "complete": run.is_complete,
         "incomplete_workers": {**run.totals.incomplete_workers(), **run.lost_workers},
+        "requests_maybe_missing": run.maybe_missing,
+        "once": None if run.once is None else asdict(run.once),
         "dataset": run.settings.dataset_name,
         "model": run.settings.model,
         "method": run.settings.pred_method,

@@ -15,6 +15,7 @@ from locust.env import Environment
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
+from inference_swarm.data.progress_master import OnceNumbers
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.export.run_files import write_run_files
 from inference_swarm.export.run_folder import make_run_folder, run_folder_name
@@ -61,6 +62,9 @@ class Run:
     started_unix_s: float = 0.0
     folder: Path | None = None
     lost_workers: dict[str, str] = field(default_factory=dict)
+    maybe_missing: dict[str, int] = field(default_factory=dict)
+    """Requests of a lost worker that may have been sent and are not counted, at most."""
+    once: OnceNumbers | None = None
 
     @property
     def began_s(self) -> float:
@@ -187,6 +191,8 @@ class RunBook:
             failure_texts=self._failure_texts(),
             data=DataRecord(run.source, run.manifest.rows, len(run.manifest.blocks), run.manifest.fingerprint),
             lost_workers=run.lost_workers,
+            maybe_missing=sum(count for worker, count in run.maybe_missing.items() if worker in run.lost_workers),
+            once=run.once,
         )
         summary = write_run_files(record, run.folder, self._environment)
         self._progress.close(summary, run.folder)
