@@ -77,18 +77,18 @@ def encode_rows(batch: pa.Table | pa.RecordBatch, body_format: str = "row") -> p
     return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
 
 
-def check_columns(names: list[str]) -> None:
+def check_columns(names: list[str], source: str = "The dataset") -> None:
     """Raise DataError unless a JSON object can hold these columns: at least one, all of different names."""
     if not names:
         raise DataError(
-            "The dataset has no columns.",
+            f"{source} has no columns.",
             expected="at least one feature column, which becomes a key of the JSON body.",
             action="write the parquet file again with the model's feature columns.",
         )
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise DataError(
-            f"Column name {repeated[0]!r} occurs {names.count(repeated[0])} times.",
+            f"{source}: column name {repeated[0]!r} occurs {names.count(repeated[0])} times.",
             expected="every column to have a name of its own; a JSON object has each key once.",
             action="rename or drop the repeated columns and write the parquet file again.",
         )

@@ -121,7 +121,7 @@ class Manifest:
 def read_manifest(source: str, label_source: str | None = None, block_rows: int = BLOCK_ROWS) -> Manifest:
     """Read the footers of all files of a source. DataError says what is wrong with which file."""
     files, schema = _read_footers(list_files(source))
-    check_columns(schema.names)
+    check_columns(schema.names, source=without_query(source))
     check_encodable(schema)
     rows = sum(file.rows for file in files)
     if rows == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from inference_swarm.transport.outcome_log import OutcomeLog
 from inference_swarm.transport.target import Target
 from inference_swarm.transport.tls import make_tls_context
 
+logger = logging.getLogger(__name__)
+
 _BUFFER_BYTES = 64 * 1024
+_REFUSAL_CHARACTERS = 400
 _NS_PER_S = 1_000_000_000
 
 
@@ -57,6 +61,7 @@ class InferenceClient:
         self.common_total_bytes = -1
         self.common_body_bytes = 0
         self.common_status = 0
+        self._logged_refusals: set[int] = set()
         self.connect_count = 0
         self.reconnect_count = 0
         self.connect_failure_count = 0
@@ -82,3 +87,12 @@ class InferenceClient:
         if head is None or head.total_bytes != count or head.status not in self.expected_status or self.answer_check:
             return None
         return head
+
+    def log_refusal(self, status: int, words: str, body: bytes) -> None:
+        """The server's own explanation of a failure, once for each status: a wrong model or column shows at once."""
+        if status in self._logged_refusals:
+            return
+        self._logged_refusals.add(status)
+        said = body[: 4 * _REFUSAL_CHARACTERS].decode("utf-8", "replace").strip()[:_REFUSAL_CHARACTERS]
+        printable = "".join(character if character.isprintable() else " " for character in said)
+        logger.warning("The server under test answered %s: %s", words, printable or "(no text)")

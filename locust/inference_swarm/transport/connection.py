@@ -253,9 +253,11 @@ class Connection(Link):
         if head is None:
             body, is_kept = self._read_any(count, keeps_body)
         else:
-            body, is_kept = self._read_counted(head, count, keeps_body), True
+            is_refusal = head.status not in client.expected_status
+            body, is_kept = self._read_counted(head, count, keeps_body or is_refusal), True
         if self._status not in client.expected_status:
             failure = AttemptError(ErrorKind.STATUS, describe_status(self._status))
+            client.log_refusal(self._status, describe_status(self._status), body)
         elif keeps_body and (problem := client.answer_check(body, row_count)):  # type: ignore[misc]
             failure = AttemptError(ErrorKind.ANSWER, problem)
         else:
