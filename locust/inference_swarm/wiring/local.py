@@ -9,7 +9,9 @@ from locust.env import Environment
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.data.row_store import StoreStatus
 from inference_swarm.errors import DataError, SwarmError
+from inference_swarm.load.arrivals import Part
 from inference_swarm.load.runners import SwarmLocalRunner
+from inference_swarm.wiring.arrivals import make_player
 from inference_swarm.wiring.recording import Recording
 from inference_swarm.wiring.run import Run, RunBook
 from inference_swarm.wiring.shard import Shard
@@ -57,10 +59,21 @@ class LocalSide:
         assert self._run is not None
         assert self._shard is not None
         self._run.totals.expect(self._runner.client_id)
-        assign_users(self._run.settings, self._shard.assignment())
-        self._recording = Recording(self._environment, self._shard.client, self._run.run_id, self._runner.client_id)
-        self._reporter = gevent.spawn(self._report_on_and_on)
+        settings, assignment = self._run.settings, self._shard.assignment()
         self._book.begin(self._run)
+        player = make_player(settings, self._run.began_ns, Part(0, 1))
+        assignment.arrivals = player
+        assign_users(settings, assignment)
+        self._recording = Recording(
+            self._environment,
+            self._shard.client,
+            self._run.run_id,
+            self._runner.client_id,
+            began_ns=self._run.began_ns,
+            player=player,
+            late_after_s=settings.late_after_s,
+        )
+        self._reporter = gevent.spawn(self._report_on_and_on)
 
     def end_load(self) -> None:
         if self._run is not None:
@@ -73,9 +86,6 @@ class LocalSide:
         self._reporter.kill()
         run.apply(self._recording.take_snapshot(is_final=True))
         self._book.close_run(run)
-
-    def has_rows(self, worker_id: str) -> bool:
-        return True
 
     def _report_on_and_on(self) -> None:
         while True:

@@ -6,16 +6,17 @@ import logging
 import secrets
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import gevent
 from locust.env import Environment
+from locust.runners import MasterRunner
 
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
-from inference_swarm.data.progress_master import OnceNumbers
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.export.run_files import write_run_files
 from inference_swarm.export.run_folder import make_run_folder, run_folder_name
@@ -27,6 +28,7 @@ from inference_swarm.load.arrivals import Schedule
 from inference_swarm.load.shapes import UserStages
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.totals import Applied, SwarmTotals
+from inference_swarm.wiring.arrivals import ArrivalParts
 from inference_swarm.wiring.dataset import find_source, read_source
 from inference_swarm.wiring.health import HealthMonitor
 from inference_swarm.wiring.plan import length_of, objectives_of, resolve_stages, schedule_of, stages_of
@@ -62,9 +64,6 @@ class Run:
     started_unix_s: float = 0.0
     folder: Path | None = None
     lost_workers: dict[str, str] = field(default_factory=dict)
-    maybe_missing: dict[str, int] = field(default_factory=dict)
-    """Requests of a lost worker that may have been sent and are not counted, at most."""
-    once: OnceNumbers | None = None
 
     @property
     def began_s(self) -> float:
@@ -109,6 +108,8 @@ class RunBook:
         self._is_headless = bool(options.headless)
         self._progress = Progress(options)
         self._duration_s: int | None = None
+        runner = environment.runner
+        self._arrival_parts = ArrivalParts(runner) if isinstance(runner, MasterRunner) else None
         self._attendants: list[gevent.Greenlet] = []
         if self._is_headless and options.run_time:
             # Locust would count from now on; the time to load rows must not be taken from the measured time.
@@ -161,6 +162,8 @@ class RunBook:
             time.strftime("%Y%m%d-%H%M%S"), settings.dataset_name, settings.model
         )
         run.folder = make_run_folder(Path(settings.results_dir), name)
+        if self._arrival_parts is not None:
+            self._arrival_parts.begin(run.run_id, run.began_ns, self._workers(run))
         self._environment.process_exit_code = None
         self._attendants = [gevent.spawn(self._watch_health, run), gevent.spawn(self._progress.show, run, self._users)]
         stages = stages_of(settings)
@@ -171,9 +174,16 @@ class RunBook:
             grace_s = OPEN_GRACE_S if run.schedule is not None else 0.0
             self._attendants.append(gevent.spawn_later(lead_s + run.length_s + grace_s, self._end, run))
 
+    def on_workers_changed(self, workers: Sequence[str]) -> None:
+        """While a run goes on: these workers have rows and users from now on, others have not."""
+        if self._arrival_parts is not None:
+            self._arrival_parts.on_workers_changed(sorted(workers))
+
     def close_run(self, run: Run) -> None:
         """Writes every result file, says what came out of it, and sets the exit code."""
         assert run.folder is not None
+        if self._arrival_parts is not None:
+            self._arrival_parts.end()
         gevent.killall([one for one in self._attendants if one is not gevent.getcurrent()], block=False)
         conclusion = run.conclude()
         record = RunRecord(
@@ -219,6 +229,10 @@ class RunBook:
             text = failure.error if isinstance(failure.error, str) else repr(failure.error)
             texts[text] += failure.occurrences
         return texts
+
+    def _workers(self, run: Run) -> list[str]:
+        keeper = getattr(self._environment.runner, "keeper", None)
+        return sorted(keeper.serving_workers() if hasattr(keeper, "serving_workers") else run.totals.workers)
 
     def _users(self) -> int:
         runner = self._environment.runner

@@ -1,0 +1,125 @@
+"""Hands the arrivals of a worker's share to its users: a free one gets it at its instant, else it waits for one.
+
+Instants are monotonic ns of this process; the share counts from `began_ns`. Clock, alarm and the switch between
+greenlets come from outside, so that it can be tried with a clock of one's own.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from gevent import get_hub, getcurrent
+
+from inference_swarm.load.alarm import Alarm, make_alarm
+from inference_swarm.load.arrivals import Part, Share
+
+# So far ahead arrivals are computed; a change of shares must be announced earlier than that.
+AHEAD_NS = 250_000_000
+
+
+class ArrivalPlayer:
+    """The `Arrivals` of this process's users."""
+
+    def __init__(
+        self,
+        share: Share,
+        began_ns: int,
+        *,
+        drop_after_ns: int,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        alarm_with: Callable[[Callable[[], None]], Alarm] = make_alarm,
+    ) -> None:
+        self._share = share
+        self._began_ns = began_ns
+        self._drop_after_ns = drop_after_ns
+        self._clock_ns = clock_ns
+        self._alarm = alarm_with(self._play)
+        self._free: deque[Any] = deque()
+        self._due: deque[int] = deque()
+        self._dropped = 0
+        self._lags_ns: array[int] = array("q")
+        self._is_ended = False
+
+    def wait_next(self) -> int:
+        """Blocks the calling user until an arrival is its to send; returns the intended instant."""
+        now_ns = self._clock_ns()
+        if not self._free and self._is_next_due(now_ns):
+            return self._due.popleft()
+        user = getcurrent()
+        self._free.append(user)
+        if len(self._free) == 1:
+            self._set_alarm(now_ns)
+        try:
+            intended_ns: int = get_hub().switch()
+        except BaseException:
+            self._free.remove(user)
+            raise
+        return intended_ns
+
+    def change(self, part: Part, from_ns: int) -> int:
+        """Play this part from so many ns after the beginning on; returns when that really happens."""
+        return self._share.change(part, from_ns)
+
+    def take_dropped(self) -> int:
+        """Arrivals that were dropped since the last call."""
+        if not self._is_ended and not self._free:
+            self._is_next_due(self._clock_ns())
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    def take_lags_ns(self) -> array[int]:
+        """By how much arrivals were late though a user was free, since the last call."""
+        lags_ns, self._lags_ns = self._lags_ns, array("q")
+        return lags_ns
+
+    def end(self) -> None:
+        """The load ends now: what is still waiting is dropped, and nothing more will come."""
+        if self._is_ended:
+            return
+        now_ns = self._clock_ns()
+        self._look_ahead(now_ns)
+        self._is_ended = True
+        self._alarm.close()
+        self._dropped += sum(intended_ns <= now_ns for intended_ns in self._due)
+        self._due.clear()
+
+    def _play(self) -> None:
+        """In the hub, when the next arrival is due."""
+        now_ns = self._clock_ns()
+        while self._free and self._is_next_due(now_ns):
+            intended_ns = self._due.popleft()
+            self._lags_ns.append(now_ns - intended_ns)
+            self._free.popleft().switch(intended_ns)
+            now_ns = self._clock_ns()
+        if self._free:
+            self._set_alarm(now_ns)
+
+    def _is_next_due(self, now_ns: int) -> bool:
+        """Whether an arrival is to be sent now; drops those that waited too long."""
+        while True:
+            if not self._due:
+                self._look_ahead(now_ns)
+                if not self._due:
+                    return False
+            age_ns = now_ns - self._due[0]
+            if age_ns < 0:
+                return False
+            if age_ns <= self._drop_after_ns:
+                return True
+            self._due.popleft()
+            self._dropped += 1
+
+    def _look_ahead(self, now_ns: int) -> None:
+        if not self._is_ended:
+            offsets_ns = self._share.take(now_ns + AHEAD_NS - self._began_ns)
+            self._due.extend((offsets_ns + self._began_ns).tolist())
+
+    def _set_alarm(self, now_ns: int) -> None:
+        if self._is_ended or (not self._due and self._share.is_over):
+            return
+        # With nothing due in the time looked ahead to, look again before that time is over.
+        self._alarm.set(self._due[0] if self._due else now_ns + AHEAD_NS // 2)
