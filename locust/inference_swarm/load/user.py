@@ -98,6 +98,11 @@ class InferenceUser(User):
             self._release()
 
     def stop(self, force: bool = False) -> bool:
+        if self._state == LOCUST_STATE_WAITING and not force:
+            # Its sleep may be over already: without this it would send once more and be killed in the middle of it.
+            self._state = LOCUST_STATE_STOPPING
+            self.group.killone(self.greenlet)
+            return True
         is_stopped: bool = super().stop(force)
         if self._connection is not None:
             self._connection.end_relay()
