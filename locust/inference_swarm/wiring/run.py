@@ -103,6 +103,10 @@ class RunBook:
     def __init__(self, environment: Environment, command_line: CommandLine) -> None:
         self._environment = environment
         self._command_line = command_line
+        self.latest: Run | None = None
+        """The run under way, or the last one; for the web UI."""
+        self.refused = ""
+        """Why the last start came to nothing, empty when it did not."""
         options = environment.parsed_options
         assert options is not None
         self._is_headless = bool(options.headless)
@@ -121,6 +125,7 @@ class RunBook:
 
     def open_run(self) -> Run:
         """Raises SwarmError when settings or data cannot be used."""
+        self.refused = ""
         options = self._environment.parsed_options
         assert options is not None
         if self._environment.host:
@@ -146,6 +151,7 @@ class RunBook:
 
     def refuse(self, error: SwarmError) -> None:
         """Says why, and ends a headless process with the error's code."""
+        self.refused = str(error)
         logger.error("The run was refused: %s", error)
         if self._is_headless:
             self._environment.process_exit_code = error.exit_code
@@ -164,12 +170,13 @@ class RunBook:
         run.folder = make_run_folder(Path(settings.results_dir), name)
         if self._arrival_parts is not None:
             self._arrival_parts.begin(run.run_id, run.began_ns, self._workers(run))
+        self.latest = run
         self._environment.process_exit_code = None
         self._attendants = [gevent.spawn(self._watch_health, run), gevent.spawn(self._progress.show, run, self._users)]
         stages = stages_of(settings)
         if stages is not None and not settings.is_open:
             self._attendants.append(gevent.spawn(self._follow_users, run, UserStages(stages)))
-        if run.length_s and (self._is_headless or settings.stages):
+        if run.length_s:
             logger.info("The run ends %g s after its first user", run.length_s)
             grace_s = OPEN_GRACE_S if run.schedule is not None else 0.0
             self._attendants.append(gevent.spawn_later(lead_s + run.length_s + grace_s, self._end, run))

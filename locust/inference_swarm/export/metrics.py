@@ -1,0 +1,165 @@
+"""The swarm for Prometheus: a state in, the exposition text out, by the official client library. docs/web-ui.md lists all.
+
+Counters are those of the run under way or of the last one and begin anew with each run, which Prometheus takes as a
+reset. Labels are `name` (of a request), `kind` (of an error) and `worker`, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
+
+from inference_swarm.export.web_state import RunState, SwarmState, WorkerState
+from inference_swarm.judge.self_check import is_generator_bottleneck
+from inference_swarm.judge.verdict import Outcome
+from inference_swarm.measure.histogram import Histogram, bucket_of_ns
+from inference_swarm.measure.snapshot import RequestTally
+
+# Twelve a decade from 100 µs to 10 s: a quantile that Prometheus interpolates is never off by more than one such step.
+_STEPS = (10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82)
+BUCKETS_US: tuple[int, ...] = (*(step * 10**decade for decade in range(1, 6) for step in _STEPS), 10_000_000)
+WIDEST_STEP = max(high / low for low, high in zip(BUCKETS_US, BUCKETS_US[1:], strict=False))
+_BUCKET_PLACES = bucket_of_ns(np.array(BUCKETS_US, dtype=np.int64) * 1000)
+_BUCKET_NAMES = [floatToGoString(bucket_us / 1e6) for bucket_us in BUCKETS_US]
+
+
+def expose(swarm: SwarmState, accept: str) -> tuple[bytes, str]:
+    """The metrics and their content type, in the newest format that `accept` allows."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_States(swarm))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+class _States:
+    """Collector of one state."""
+
+    def __init__(self, swarm: SwarmState) -> None:
+        self._swarm = swarm
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        swarm = self._swarm
+        yield _gauge("swarm_users", "Users that run now.", swarm.users)
+        yield _gauge("swarm_users_wanted", "Users that were asked for.", swarm.users_wanted)
+        yield _gauge("swarm_rate_achieved", "Requests that end per second, by the workers' last reports.", swarm.rate_rps)
+        yield _gauge("swarm_workers", "Workers that are connected.", len(swarm.workers))
+        yield from _worker_metrics(swarm.workers)
+        if swarm.run is not None:
+            yield from _run_metrics(swarm.run)
+
+
+def _gauge(name: str, words: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, words, value=value)
+
+
+def _worker_metrics(workers: Iterable[WorkerState]) -> Iterator[Metric]:
+    figures: tuple[tuple[str, str, Callable[[WorkerState], float | None]], ...] = (
+        ("swarm_worker_users", "Users of a worker.", lambda worker: worker.users),
+        ("swarm_worker_rate", "Requests of a worker that end per second.", lambda worker: worker.rate_rps),
+        ("swarm_worker_cpu_ratio", "CPU of a worker, 1 being a core.", lambda worker: worker.cpu_percent / 100),
+        ("swarm_worker_memory_bytes", "Resident memory of a worker.", lambda worker: worker.memory_bytes),
+        (
+            "swarm_worker_loop_lag_seconds",
+            "How late a worker's event loop was, p99 of its last report.",
+            lambda worker: _seconds(worker.health.loop_lag_p99_ms),
+        ),
+        (
+            "swarm_worker_scheduling_lag_seconds",
+            "How late a worker sent requests of an open load, p99 of its last report.",
+            lambda worker: _seconds(worker.health.scheduling_lag_p99_ms),
+        ),
+        ("swarm_shard_rows", "Rows of a worker's shard.", lambda worker: worker.shard and worker.shard.rows),
+        ("swarm_shard_blocks", "Blocks that a worker owns.", lambda worker: worker.shard and worker.shard.blocks),
+        (
+            "swarm_shard_ready",
+            "1 when all that a worker is to hold is in memory.",
+            lambda worker: worker.shard and int(worker.shard.is_ready),
+        ),
+    )
+    known = list(workers)
+    for name, words, figure in figures:
+        family = GaugeMetricFamily(name, words, labels=["worker"])
+        for worker in known:
+            value = figure(worker)
+            if value is not None:
+                family.add_metric([worker.id], value)
+        yield family
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _run_metrics(run: RunState) -> Iterator[Metric]:
+    yield _gauge("swarm_run_start_timestamp_seconds", "When the run began, in Unix time.", run.started_unix_s)
+    yield _gauge("swarm_run_duration_seconds", "Measured time so far.", run.duration_s)
+    yield _gauge(
+        "swarm_verdict",
+        "Exit code that the run has, or would have now: 0 passed, 1 requests failed, 3 objective missed, "
+        "4 incomplete, 5 target unreachable.",
+        run.conclusion.code,
+    )
+    results = run.conclusion.results
+    missed = sum(result.outcome is Outcome.FAILED for result in results)
+    yield _gauge("swarm_objectives", "Objectives of the run.", len(results))
+    yield _gauge("swarm_objectives_missed", "Objectives that are not met.", missed)
+    is_bound = is_generator_bottleneck(run.warnings)
+    yield _gauge("swarm_generator_bound", "1 when it is the load generator that is measured.", is_bound)
+    if run.rate_wanted_rps is not None:
+        yield _gauge("swarm_rate_wanted", "Requests per second that an open load asks for.", run.rate_wanted_rps)
+    yield _counter("swarm_stray_reports", "Reports of other runs, not counted.", run.strays)
+    yield _counter("swarm_duplicate_reports", "Reports that came twice, counted once.", run.duplicates)
+    yield from _request_metrics(run.names)
+
+
+def _counter(name: str, words: str, value: float) -> Metric:
+    return CounterMetricFamily(name, words, value=value)
+
+
+def _request_metrics(names: Mapping[str, RequestTally]) -> Iterator[Metric]:
+    figures: tuple[tuple[str, str, Callable[[RequestTally], float]], ...] = (
+        ("swarm_requests", "Requests that ended, failed ones included.", lambda tally: tally.ended),
+        ("swarm_requests_sent", "Requests that were sent.", lambda tally: tally.sent),
+        ("swarm_late", "Requests of an open load that were sent late.", lambda tally: tally.late),
+        ("swarm_dropped", "Requests of an open load that were never sent.", lambda tally: tally.dropped),
+        ("swarm_request_bytes", "Bytes sent.", lambda tally: tally.request_bytes),
+        ("swarm_answer_bytes", "Bytes received.", lambda tally: tally.answer_bytes),
+        ("swarm_connects", "Connections opened.", lambda tally: tally.connects),
+    )
+    for name, words, figure in figures:
+        counter = CounterMetricFamily(name, words, labels=["name"])
+        for request, tally in names.items():
+            counter.add_metric([request], figure(tally))
+        yield counter
+    failures = CounterMetricFamily("swarm_failures", "Failed requests.", labels=["name", "kind"])
+    for request, tally in names.items():
+        for kind, count in tally.failed.items():
+            failures.add_metric([request, kind], count)
+    yield failures
+    times: tuple[tuple[str, str, Callable[[RequestTally], Histogram]], ...] = (
+        ("swarm_latency_seconds", "From the intended instant to the end.", lambda tally: tally.latency),
+        ("swarm_service_seconds", "From the send to the end.", lambda tally: tally.service),
+    )
+    for name, words, which in times:
+        family = HistogramMetricFamily(name, words, labels=["name"])
+        for request, tally in names.items():
+            histogram = which(tally)
+            family.add_metric([request], _buckets(histogram), histogram.sum_us / 1e6)
+        yield family
+
+
+def _buckets(histogram: Histogram) -> list[Any]:
+    """Cumulative counts; a boundary takes in its whole HDR bucket, which is 0.1 % wide at most."""
+    cumulative = np.cumsum(histogram.counts)
+    counts = cumulative[_BUCKET_PLACES].tolist()
+    return [*zip(_BUCKET_NAMES, counts, strict=True), ("+Inf", histogram.count)]

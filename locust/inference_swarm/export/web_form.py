@@ -1,0 +1,133 @@
+"""Our settings in the start form of Locust's page: options in, its fields out; what was sent in, typed values out. Pure.
+
+A field is named as the option's flag (`wait_min` for --wait-min), since the page makes its label of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from inference_swarm.config.kinds import FLAG, SIZE
+from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS, Option
+from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
+
+MODELS = ("catboost", "lgbm", "xgboost")
+# The most used first; short, because the page writes them into the label of the field.
+_HELP: Mapping[str, str] = {
+    "dataset_name": "whose rows are sent",
+    "model": "query parameter; empty: not sent",
+    "pred_method": "query parameter; empty: not sent",
+    "row_order": "once: every row once, then the run ends",
+    "slo": "objectives: p99<50ms; error_rate<0.1%",
+    "wait_min_s": "shortest pause of a user, seconds",
+    "wait_max_s": "longest pause of a user, seconds",
+    "arrival": "closed: users wait for answers",
+    "rate_rps": "requests/s, unless closed",
+    "stages": "30s@500,1m@500..2000",
+    "data": "parquet instead of the dataset's",
+    "labels": "parquet with labels of these rows",
+    "seed": "of all that is random",
+    "row_memory_bytes": "on each worker",
+    "body_format": "of a request",
+    "expect_status": "counts as success",
+    "check_answer": "fail answers without a prediction",
+}
+# What Locust's own fields are called, by the name of the setting.
+LOCUST_FIELDS: Mapping[str, str] = {
+    "host": "host",
+    "users": "user_count",
+    "spawn_rate": "spawn_rate",
+    "duration_s": "run_time",
+}
+
+
+def field_name(option: Option) -> str:
+    """The flag without its dashes."""
+    return option.flag.removeprefix("--").replace("-", "_")
+
+
+def form_options() -> list[Option]:
+    """Our options in the form, in the order of the form."""
+    shown = [option for option in OPTIONS if option.in_start_form and option.locust_dest is None]
+    places = {name: place for place, name in enumerate(_HELP)}
+    return sorted(shown, key=lambda option: places.get(option.name, len(places)))
+
+
+def form_fields(values: Mapping[str, Any], datasets: Sequence[str], models: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The fields as Locust's page takes them (`extra_options`); `values` are those of the settings now, by name."""
+    choices: dict[str, Sequence[str]] = {
+        "dataset_name": ["", *datasets],
+        "model": ["", *sorted({*MODELS, *models} - {""})],
+        "pred_method": ["", *METHODS],
+    }
+    fields = {}
+    for option in form_options():
+        value = values.get(option.name, option.default)
+        among = list(choices.get(option.name) or option.choices or ())
+        if among and value not in among:
+            among.append(value)
+        fields[field_name(option)] = {
+            "default_value": _shown(option, value),
+            "is_secret": False,
+            "is_required": False,
+            "help_text": _HELP.get(option.name, ""),
+            "is_multiple": False,
+            "choices": among or None,
+        }
+    return fields
+
+
+def _shown(option: Option, value: Any) -> Any:
+    if option.kind is FLAG:
+        return bool(value)
+    if option.kind is SIZE and isinstance(value, int) and value % 2**20 == 0:
+        return f"{value // 2**20}MiB"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else str(value)
+
+
+def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]]:
+    """Typed values by the name of the setting, of our options and of Locust's, and a problem for each bad one.
+
+    A setting may be sent under the name of its field or its own; what was not sent is left out. Empty means the default,
+    and for the run time: no limit.
+    """
+    values: dict[str, Any] = {}
+    problems: list[SwarmError] = []
+    options = [*form_options(), *(BY_NAME[name] for name in LOCUST_FIELDS)]
+    for option in options:
+        key = next((key for key in (LOCUST_FIELDS.get(option.name, field_name(option)), option.name) if key in sent), "")
+        if not key:
+            continue
+        text = sent[key].strip()
+        if text == "":
+            values[option.name] = None if option.name in LOCUST_FIELDS else option.default
+            continue
+        try:
+            values[option.name] = option.kind.parse(text)
+        except (ValueError, TypeError, OverflowError):
+            problems.append(SettingProblem(f"{option.flag} is {text!r} (start form)", expected=option.kind.expected))
+    return values, problems
+
+
+def our_keys() -> set[str]:
+    """All names under which the form may send what Locust must not read: it would keep no type and no empty value."""
+    return {key for option in form_options() for key in (field_name(option), option.name)} | {"run_time", "duration_s"}
+
+
+def problems_text(error: SwarmError) -> str:
+    """What the page shows: a paragraph for each problem."""
+    problems = error.problems if isinstance(error, ConfigError) else [error]
+    return "\n".join(_paragraph(problem) for problem in problems)
+
+
+def _paragraph(problem: SwarmError) -> str:
+    found = problem.found[:1].upper() + problem.found[1:] if not problem.found.startswith("--") else problem.found
+    parts = [found.rstrip(".") + "."]
+    if problem.expected:
+        parts.append(f"Expected: {problem.expected.rstrip('.')}.")
+    if problem.action:
+        parts.append(f"What to do: {problem.action.rstrip('.')}.")
+    return " ".join(parts)

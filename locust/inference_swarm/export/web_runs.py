@@ -1,0 +1,111 @@
+"""The runs in the results folder for the page: a list with key figures, files that may be opened, two runs compared.
+
+Reads files that `run_files` wrote; a run without a summary (under way, or interrupted) is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inference_swarm.errors import DataError
+from inference_swarm.export.run_folder import RUNS
+
+MOST_RUNS = 200
+SUMMARY = "summary.json"
+# In the order in which the page offers them.
+OPENED_FILES = ("report.html", "locust.html", "summary.json", "intervals.csv", "latency.hlog", "service.hlog")
+_LISTED = (
+    "run", "run_id", "started_at", "duration_s", "verdict", "dataset", "model", "method", "load", "users", "workers",
+    "requests", "failures", "rate_rps", "late", "dropped", "generator_bound", "complete",
+)  # fmt: skip
+
+
+def open_files(folder: Path) -> tuple[str, ...]:
+    """Result files that are there."""
+    return tuple(name for name in OPENED_FILES if (folder / name).is_file())
+
+
+class RunArchive:
+    """Folders below `results`/runs; a summary is read once."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self._read: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def newest(self) -> list[dict[str, Any]]:
+        """Key figures of each run, the newest first."""
+        rows = []
+        for folder in self._folders():
+            summary = self._summary(folder)
+            if summary is None:
+                continue
+            row = {key: summary.get(key) for key in _LISTED}
+            latency = summary.get("latency_us") or {}
+            row |= {f"{name}_us": latency.get(name) for name in ("p50", "p99", "p99_9")}
+            rows.append({**row, "run": folder.name, "files": open_files(folder)})
+        rows.sort(key=lambda row: str(row["started_at"]), reverse=True)
+        return rows[:MOST_RUNS]
+
+    def models(self) -> set[str]:
+        """Models of earlier runs, for the start form."""
+        found = (self._summary(folder) for folder in self._folders())
+        return {str(summary["model"]) for summary in found if summary and summary.get("model")}
+
+    def folder(self, name: str) -> Path:
+        """The folder of a run. Raises DataError when there is none of that name."""
+        folder = self.results / RUNS / name
+        if Path(name).name != name or name in (".", "..") or not (folder / SUMMARY).is_file():
+            raise DataError(
+                f"There is no run {name!r} in {self.results / RUNS}.",
+                expected="the name of a folder with a summary.json",
+            )
+        return folder
+
+    def summary(self, name: str) -> dict[str, Any]:
+        """summary.json of a run. Raises DataError."""
+        summary = self._summary(self.folder(name))
+        if summary is None:
+            raise DataError(f"The summary of run {name!r} cannot be read.", expected="JSON that the swarm wrote")
+        return summary
+
+    def _folders(self) -> list[Path]:
+        try:
+            folders = [folder for folder in (self.results / RUNS).iterdir() if folder.is_dir()]
+        except FileNotFoundError:
+            return []
+        return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:MOST_RUNS]
+
+    def _summary(self, folder: Path) -> dict[str, Any] | None:
+        path = folder / SUMMARY
+        try:
+            changed_ns = path.stat().st_mtime_ns
+            known = self._read.get(folder.name)
+            if known is None or known[0] != changed_ns:
+                document = json.loads(path.read_text(encoding="utf-8"))
+                if not isinstance(document, dict):
+                    return None
+                known = self._read[folder.name] = (changed_ns, document)
+        except (OSError, ValueError):
+            return None
+        return known[1]
+
+
+def finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None
+
+
+def side_by_side(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Settings that two summaries do not share, for those who wonder why the figures differ."""
+    first, second = one.get("settings", {}), other.get("settings", {})
+    names = [name for name in {**first, **second} if name != "run_name"]
+    pairs = [(name, _value(first, name), _value(second, name)) for name in names]
+    return [{"setting": name, "one": left, "other": right} for name, left, right in pairs if left != right]
+
+
+def _value(settings: Mapping[str, Any], name: str) -> Any:
+    return settings.get(name, {}).get("value")

@@ -1,0 +1,137 @@
+"""What the swarm is doing now as plain values, and the document that page and tests read. Pure: no clock, no Locust.
+
+Figures have the names and units that they have in summary.json; docs/web-ui.md lists the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from inference_swarm.export.summary import objective_figures, tally_figures
+from inference_swarm.judge.conclusion import Conclusion
+from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
+from inference_swarm.measure.snapshot import RequestTally, WorkerHealth, merge_tallies
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """The rows of one worker, None where it has not said: `blocks` are those it owns, `ready_rows` wait in memory."""
+
+    blocks: int = 0
+    rows: int | None = None
+    ready_rows: int | None = None
+    ready_bytes: int | None = None
+    is_ready: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One worker as the master sees it; `state` is Locust's word."""
+
+    id: str
+    state: str
+    users: int
+    rate_rps: float
+    cpu_percent: float
+    memory_bytes: int
+    health: WorkerHealth = field(default_factory=WorkerHealth)
+    shard: ShardState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """The run under way, or the last one; `names` are the merged tallies, to be read only."""
+
+    run_id: str
+    name: str
+    started_unix_s: float
+    duration_s: float
+    is_over: bool
+    dataset: str
+    model: str
+    method: str
+    load: str
+    source: str
+    rows: int
+    blocks: int
+    fingerprint: str
+    names: Mapping[str, RequestTally]
+    conclusion: Conclusion
+    warnings: Sequence[SelfCheckWarning] = ()
+    rate_wanted_rps: float | None = None
+    """What an open load asks for at this moment."""
+    files: Sequence[str] = ()
+    """Result files that can be opened by now."""
+    strays: int = 0
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmState:
+    """Everything at one instant; `state` is Locust's word for the swarm, `refused` why the last start came to nothing."""
+
+    state: str
+    users: int
+    users_wanted: int
+    workers: Sequence[WorkerState]
+    run: RunState | None = None
+    refused: str = ""
+
+    @property
+    def rate_rps(self) -> float:
+        """Requests that ended per second, in the last report of each worker."""
+        return sum(worker.rate_rps for worker in self.workers)
+
+
+def state_document(swarm: SwarmState) -> dict[str, Any]:
+    """The document at `swarm/state`."""
+    return {
+        "state": swarm.state,
+        "users": swarm.users,
+        "users_wanted": swarm.users_wanted,
+        "rate_now_rps": round(swarm.rate_rps, 3),
+        "refused": swarm.refused,
+        "workers": [_worker(worker) for worker in swarm.workers],
+        "run": None if swarm.run is None else _run(swarm.run),
+    }
+
+
+def _worker(worker: WorkerState) -> dict[str, Any]:
+    return {
+        "id": worker.id,
+        "state": worker.state,
+        "users": worker.users,
+        "rate_rps": round(worker.rate_rps, 3),
+        "cpu_percent": round(worker.cpu_percent, 1),
+        "memory_bytes": worker.memory_bytes,
+        "loop_lag_p99_ms": worker.health.loop_lag_p99_ms,
+        "loop_lag_max_ms": worker.health.loop_lag_max_ms,
+        "scheduling_lag_p99_ms": worker.health.scheduling_lag_p99_ms,
+        "shard": None if worker.shard is None else asdict(worker.shard),
+    }
+
+
+def _run(run: RunState) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "run": run.name,
+        "started_unix_s": round(run.started_unix_s, 3),
+        "duration_s": round(run.duration_s, 3),
+        "is_over": run.is_over,
+        "dataset": run.dataset,
+        "model": run.model,
+        "method": run.method,
+        "load": run.load,
+        "rate_wanted_rps": run.rate_wanted_rps,
+        "verdict": run.conclusion.word,
+        "exit_code": int(run.conclusion.code),
+        "reasons": list(run.conclusion.reasons),
+        "objectives": [objective_figures(result) for result in run.conclusion.results],
+        "generator_bound": is_generator_bottleneck(run.warnings),
+        "self_check": [asdict(warning) for warning in run.warnings],
+        "data": {"source": run.source, "rows": run.rows, "blocks": run.blocks, "fingerprint": run.fingerprint},
+        "files": list(run.files),
+        **tally_figures(merge_tallies(run.names.values()), run.duration_s),
+    }
