@@ -17,6 +17,7 @@ from locust.runners import MasterRunner
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
+from inference_swarm.data.progress_master import OnceNumbers
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.export.run_files import write_run_files
 from inference_swarm.export.run_folder import make_run_folder, run_folder_name
@@ -64,6 +65,9 @@ class Run:
     started_unix_s: float = 0.0
     folder: Path | None = None
     lost_workers: dict[str, str] = field(default_factory=dict)
+    maybe_missing: dict[str, int] = field(default_factory=dict)
+    """Requests of a lost worker that may have been sent and are not counted, at most."""
+    once: OnceNumbers | None = None
 
     @property
     def began_s(self) -> float:
