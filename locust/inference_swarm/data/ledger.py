@@ -89,6 +89,12 @@ class Ledger:
         """Number of blocks destined for the worker."""
         return len(self._destined[worker])
 
+    def serves(self, worker: str) -> bool:
+        """True when the worker has rows of at least one block ready."""
+        server = self._server
+        destined, giving = self._destined.get(worker, ()), self._giving.get(worker, ())
+        return any(server[block] == worker for blocks in (destined, giving) for block in blocks)
+
     def unconfirmed(self, worker: str) -> int:
         """Number of blocks the worker was told to load and has not confirmed."""
         heir = self._heir

@@ -7,7 +7,7 @@ ProtocolError. Unknown fields are refused: a version with other fields has anoth
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -92,11 +92,12 @@ class Message(_Wire):
 
 
 class SwarmHello(Message):
-    """Worker → master, when it joins."""
+    """Worker → master, until it is answered. A session is one stay of a worker in a swarm."""
 
     type = "swarm_hello"
     protocol_version: int  # any: the master answers another version with swarm_refused
     release: Name
+    session: Name
     host_name: Name
     pid: Count
     cpu_count: Count
@@ -146,12 +147,7 @@ class ShardSettings(_Wire):
     """All that a worker needs to make its requests."""
 
     manifest: dict[str, Any]  # checked by Manifest.from_wire
-    order: Literal["random", "sequential", "shuffle", "once"]
-    seed: Count
-    row_memory_bytes: Annotated[int, Field(ge=1)]
-    body_format: Name
-    target_url: Text  # with path and query
-    headers: Annotated[tuple[tuple[Text, Text], ...], BeforeValidator(lambda value: _pairs(value))] = ()
+    settings: dict[str, Any]  # checked by config.settings.settings_from_wire
 
 
 class ShardReady(Message):
@@ -241,12 +237,6 @@ class RunEnd(Message):
 
     type = "run_end"
     run_id: Name
-
-
-def _pairs(value: object) -> object:
-    if isinstance(value, list | tuple):
-        return tuple(_from_list(pair) for pair in value)
-    return value
 
 
 ShardAssign.model_rebuild()

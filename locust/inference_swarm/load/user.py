@@ -44,6 +44,10 @@ def stop_for_want_of_rows() -> None:
     raise StopUser("no rows are left")
 
 
+def no_row_is_counted(row: int) -> None:
+    """For rows that may be sent any number of times."""
+
+
 @dataclass(slots=True)
 class Assignment:
     """What the users of a process do in a run; wiring sets it before the first of them is spawned."""
@@ -55,6 +59,9 @@ class Assignment:
     """Called by a user that got None; returns when it may ask again, raises StopUser when no row will come."""
     row_count: int = 1
     """Rows in each request."""
+    take_row: Callable[[], tuple[int, bytes] | None] | None = None
+    """In the place of `take` when each row is to be sent once: its number as well, which `done` is told afterwards."""
+    done: Callable[[int], None] = no_row_is_counted
     arrivals: ArrivalFeed | None = None
 
 
@@ -147,6 +154,8 @@ class InferenceUser(User):
             self._send_at_arrivals(assignment, connection, assignment.arrivals)
         if type(self).wait_time is not no_wait:
             self._send_and_wait(assignment, connection)
+        if assignment.take_row is not None:
+            self._send_counted(assignment, connection)
         self._send_at_once(assignment, connection)
 
     def _send_at_once(self, assignment: Assignment, connection: Connection) -> NoReturn:
@@ -170,6 +179,11 @@ class InferenceUser(User):
         while self._state != LOCUST_STATE_STOPPING:
             self._attempt(assignment, connection, 0)
             self._wait()
+        raise StopUser
+
+    def _send_counted(self, assignment: Assignment, connection: Connection) -> NoReturn:
+        while self._state != LOCUST_STATE_STOPPING:
+            self._attempt(assignment, connection, 0)
         raise StopUser
 
     def _send_at_arrivals(self, assignment: Assignment, connection: Connection, arrivals: ArrivalFeed) -> NoReturn:
@@ -202,10 +216,19 @@ class InferenceUser(User):
     # one attempt
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
-        while (request := assignment.take()) is None:
-            self._wait_for_row(assignment)
-        start_s = time.time()
-        outcome = connection.attempt(request, intended_ns, assignment.row_count)
+        if assignment.take_row is None:
+            while (request := assignment.take()) is None:
+                self._wait_for_row(assignment)
+            start_s = time.time()
+            outcome = connection.attempt(request, intended_ns, assignment.row_count)
+        else:
+            while (taken := assignment.take_row()) is None:
+                self._wait_for_row(assignment)
+            start_s = time.time()
+            try:
+                outcome = connection.attempt(taken[1], intended_ns, assignment.row_count)
+            finally:
+                assignment.done(taken[0])
         if len(self._listeners) == self._own_listener_count:
             assignment.client.log.add(outcome)
         else:

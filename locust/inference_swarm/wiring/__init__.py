@@ -17,7 +17,7 @@ from locust.event import Events
 from inference_swarm.config.command_line import WORKERS_ENV, CommandLine
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
-from inference_swarm.load.runners import ServingDispatcher, SwarmMasterRunner, SwarmWorkerRunner, install_runners
+from inference_swarm.load.runners import SwarmMasterRunner, SwarmWorkerRunner, install_runners
 from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.wiring.dataset import find_source
@@ -37,12 +37,12 @@ def attach(events: Events, config_file: Path) -> None:
         command_line.extend(parser, _before_run)
 
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
-        environment.dispatcher_class = ServingDispatcher
         if isinstance(runner, SwarmWorkerRunner):
             runner.keeper = WorkerSide(environment, runner)
+            runner.join()
             return
         side = MasterSide if isinstance(runner, SwarmMasterRunner) else LocalSide
-        runner.keeper = ServingDispatcher.keeper = side(environment, runner, command_line)
+        runner.keeper = side(environment, runner, command_line)
 
     events.init_command_line_parser.add_listener(on_parser)  # type: ignore[no-untyped-call]
     events.init.add_listener(on_init)  # type: ignore[no-untyped-call]

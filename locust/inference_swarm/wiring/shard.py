@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
 import gevent
 import pyarrow as pa
 from gevent.event import Event
-from locust.exception import StopUser
 
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.json_rows import encode_rows
-from inference_swarm.data.manifest import Manifest
+from inference_swarm.data.manifest import Block, Manifest
 from inference_swarm.data.orders import Order
+from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.load.user import Assignment
@@ -30,6 +30,9 @@ from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.target import Target, parse_target, prepare_requests, request_head
 
 logger = logging.getLogger(__name__)
+
+ONCE_REPORT_S = 0.5
+LEAST_ONCE_REPORT_S = 0.02
 
 
 def target_of(settings: Settings) -> Target:
@@ -65,17 +68,21 @@ class Shard:
         self,
         settings: Settings,
         manifest: Manifest,
-        block_ids: Iterable[int],
+        block_ids: Sequence[int],
+        leases: Iterable[BlockLease] = (),
         *,
         on_ready: Callable[[StoreStatus, float], None],
         on_failed: Callable[[SwarmError], None],
+        on_once_report: Callable[[int, list[BlockProgress]], None] | None = None,
     ) -> None:
         self.client = make_client(settings)
         self._manifest = manifest
         self._on_ready = on_ready
         self._on_failed = on_failed
+        self._on_once_report = on_once_report
         self._wanted = Event()
         self._arrived = Event()
+        self._report_wanted = Event()
         head = request_head(self.client.target)
 
         def encode(table: pa.Table) -> list[bytes]:
@@ -92,32 +99,79 @@ class Shard:
         )
         self._began_s = time.monotonic()
         self._is_announced = False
-        self._loader = gevent.spawn(self._load)
+        if self.store.once is not None:
+            self.hold(block_ids, leases)
+        self._greenlets = [gevent.spawn(self._load)]
+        if self.store.once is not None:
+            self._greenlets.append(gevent.spawn(self._report_once))
 
-    def hold(self, block_ids: Iterable[int]) -> None:
+    @property
+    def is_loading(self) -> bool:
+        """Not all that is to be in memory is."""
+        return not self._is_announced
+
+    def hold(self, block_ids: Iterable[int], leases: Iterable[BlockLease] = ()) -> None:
         """From now on these blocks and no others."""
         self._began_s = time.monotonic()
         self._is_announced = False
-        self.store.hold(self._blocks(block_ids))
+        self.store.hold(self._blocks(block_ids), leases)
         self._wanted.set()
+        self._arrived.set()
+        self._report_wanted.set()
+
+    def give_back(self) -> None:
+        """Order once: no more rows are sent, and the master hears which were."""
+        if self.store.once is not None:
+            self.store.hold(())
+            self.report_once()
 
     def close(self) -> None:
         """Lets go of everything."""
-        self._loader.kill(block=False)
+        gevent.killall(self._greenlets, block=False)
 
     def assignment(self) -> Assignment:
         """What users of this process do."""
-        return Assignment(client=self.client, take=self.store.take)
+        is_once = self.store.once is not None
+        return Assignment(
+            client=self.client,
+            take=self.store.take,
+            wait_for_row=self._wait_for_row,
+            take_row=self.store.take_row if is_once else None,
+            done=self._done,
+        )
 
-    def _blocks(self, block_ids: Iterable[int]) -> list:  # type: ignore[type-arg]
+    def once_acknowledged(self, sequence: int) -> None:
+        """Order once: the master has a report, so what it announced may be sent."""
+        if self.store.once is not None:
+            self.store.once.acknowledged(sequence)
+            self._arrived.set()
+            self._wanted.set()
+
+    def report_once(self) -> None:
+        """Order once: says now what was sent, and announces what comes next."""
+        if self.store.once is not None and self._on_once_report is not None and not self.store.once.is_done:
+            self._on_once_report(*self.store.once.report())
+
+    def _blocks(self, block_ids: Iterable[int]) -> list[Block]:
         return [self._manifest.blocks[block_id] for block_id in block_ids]
 
+    def _done(self, row: int) -> None:
+        self.store.done(row)
+        once = self.store.once
+        if once is not None and once.wants_report:
+            self._report_wanted.set()
+
     def _wait_for_row(self) -> None:
-        if self.store.is_exhausted:
-            raise StopUser("all rows have been sent")
         self._arrived.clear()
         self._wanted.set()
         self._arrived.wait(timeout=1.0)
+
+    def _report_once(self) -> None:
+        while True:
+            self._report_wanted.wait(ONCE_REPORT_S)
+            self._report_wanted.clear()
+            self.report_once()
+            gevent.sleep(LEAST_ONCE_REPORT_S)
 
     def _load(self) -> None:
         pool = gevent.get_hub().threadpool

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from inference_swarm.config.settings import Settings
-from inference_swarm.load.user import Assignment, InferenceUser, no_wait
 from typing import Any
 
+from inference_swarm.config.settings import Settings
+from inference_swarm.load.user import Assignment, InferenceUser, no_wait
 from locust import between
 
 

@@ -1,0 +1,220 @@
+"""The sockets between master and workers, in the place of Locust's: with limits, and encrypted if there are keys.
+
+An edge: ZMQ. What arrives and is no message is dropped and counted here; nothing that a peer sends ends the receiver.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import gevent
+import locust.runners
+import zmq
+import zmq.green
+from locust.exception import RPCError
+from locust.rpc import Message
+from zmq.utils import z85
+
+from inference_swarm.errors import ProtocolError
+from inference_swarm.load.control_keys import ControlKeys, read_keys
+from inference_swarm.load.control_messages import LARGEST_MESSAGE_BYTES, decode_message
+
+logger = logging.getLogger(__name__)
+
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+ZAP_DOMAIN = b"inference-swarm"
+# A peer that sends more in one message is cut off by ZMQ itself; up to here the message is read, dropped and counted.
+LARGEST_FRAME_BYTES = 4 * LARGEST_MESSAGE_BYTES
+# A flood must leave the event loop time for those who wait.
+LONGEST_TURN_S = 0.005
+
+
+class Dropped:
+    """Messages that were not used, by reason; each reason is logged when it first happens."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def note(self, reason: str, detail: str) -> None:
+        """One message was dropped."""
+        self.counts[reason] += 1
+        if self.counts[reason] == 1:
+            logger.warning("Dropped %s: %s. More of this kind are counted, not logged.", reason, detail[:500])
+
+    def log_counts(self) -> None:
+        """A line for each reason that happened more than once."""
+        for reason, count in self.counts.items():
+            if count > 1:
+                logger.warning("Dropped %d times in all: %s", count, reason)
+
+
+class _Socket:
+    """What the two ends share."""
+
+    def __init__(self, kind: int, dropped: Dropped, host: str, port: int) -> None:
+        self.dropped = dropped
+        self._context = zmq.green.Context()
+        self.socket: Any = self._context.socket(kind)
+        self.socket.setsockopt(zmq.LINGER, 1000)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FRAME_BYTES)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
+        if _uses_ipv6(host, port):
+            self.socket.setsockopt(zmq.IPV6, 1)
+        self._turn_began_s = time.monotonic()
+
+    def close(self, linger: int | None = None) -> None:
+        """Forgets what is under way when `linger` is 0."""
+        self.socket.close(linger=linger)
+
+    def _receive(self) -> list[bytes]:
+        now_s = time.monotonic()
+        if now_s - self._turn_began_s > LONGEST_TURN_S:
+            gevent.sleep(0)  # a green socket with messages waiting never gives way by itself
+            self._turn_began_s = time.monotonic()
+        try:
+            frames: list[bytes] = self.socket.recv_multipart()
+        except zmq.ZMQError as error:
+            raise RPCError("ZMQ network broken") from error
+        return frames
+
+
+class Server(_Socket):
+    """The master's end."""
+
+    def __init__(self, host: str, port: int, keys: ControlKeys | None, dropped: Dropped) -> None:
+        super().__init__(zmq.ROUTER, dropped, host, port)
+        # A worker that was cut off comes back under its name while its old connection still seems to be alive.
+        self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self._gate: gevent.Greenlet | None = None
+        if keys is not None:
+            self._gate = gevent.spawn(self._let_in, _bind_gate(self._context), keys)
+            self.socket.setsockopt(zmq.CURVE_SERVER, 1)
+            self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+            self.socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+        try:
+            if port == 0:
+                self.port = self.socket.bind_to_random_port(f"tcp://{host}")
+            else:
+                self.socket.bind(f"tcp://{host}:{port}")
+                self.port = port
+        except zmq.ZMQError as error:
+            raise RPCError(f"Socket bind failure: {error}") from error
+
+    def send_to_client(self, message: Message) -> None:
+        """Never waits: what a worker that is gone does not take is dropped by ZMQ."""
+        try:
+            self.socket.send_multipart([message.node_id.encode(), message.serialize()], zmq.NOBLOCK)  # type: ignore[no-untyped-call]
+        except zmq.ZMQError as error:
+            logger.debug("A %s message to %s was not sent: %s", message.type, message.node_id, error)
+
+    def recv_from_client(self) -> tuple[str, Message]:
+        """The next message that is one, from a sender that says who it is."""
+        while True:
+            frames = self._receive()
+            try:
+                if len(frames) != 2:
+                    raise ProtocolError(f"a message of {len(frames)} parts")
+                sender = frames[0].decode()
+                message = decode_message(frames[1])
+                if message.node_id != sender:
+                    raise ProtocolError("a message in the name of another")
+            except UnicodeDecodeError:
+                self.dropped.note("a malformed message", "a sender whose name is no text")
+            except ProtocolError as error:
+                self.dropped.note("a malformed message", error.found)
+            else:
+                return sender, message
+
+    def _let_in(self, gate: Any, keys: ControlKeys) -> None:
+        """ZMQ asks here about every connection that has proved which public key it has."""
+        known = {z85.decode(key) for key in keys.public_of_others}
+        while True:
+            version, request_id, _, address, _, mechanism, *credentials = gate.recv_multipart()
+            is_known = mechanism == b"CURVE" and bool(credentials) and credentials[0] in known
+            if not is_known:
+                self.dropped.note("a connection with a key that is not known", ascii(address.decode(errors="replace")))
+            status = (b"200", b"OK") if is_known else (b"400", b"unknown key")
+            gate.send_multipart([version, request_id, *status, b"", b""])
+
+
+class Client(_Socket):
+    """A worker's end. What cannot be sent now is not sent later: after a gap the worker begins with a new hello."""
+
+    def __init__(self, host: str, port: int, identity: str, keys: ControlKeys | None, dropped: Dropped) -> None:
+        super().__init__(zmq.DEALER, dropped, host, port)
+        self.socket.setsockopt(zmq.IDENTITY, identity.encode())
+        self.socket.setsockopt(zmq.IMMEDIATE, 1)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, 200)
+        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, 4 * LARGEST_FRAME_BYTES)
+        if keys is not None:
+            self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+            self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
+            self.socket.setsockopt(zmq.CURVE_SERVERKEY, keys.public_of_others[0])
+        self.socket.connect(f"tcp://{host}:{port}")
+
+    def send(self, message: Message) -> bool:
+        """False when there is no connection or it takes nothing now."""
+        try:
+            self.socket.send(message.serialize(), zmq.NOBLOCK)  # type: ignore[no-untyped-call]
+        except zmq.ZMQError:
+            return False
+        return True
+
+    def recv(self) -> Message:
+        """The next message that is one."""
+        while True:
+            frames = self._receive()
+            try:
+                return decode_message(frames[-1])
+            except ProtocolError as error:
+                self.dropped.note("a malformed message from the master", error.found)
+
+
+class ControlChannel:
+    """What Locust's runners take for its `rpc` module."""
+
+    def __init__(self, keys: ControlKeys | None) -> None:
+        self.keys = keys
+        self.dropped = Dropped()
+
+    def Server(self, host: str, port: int) -> Server:  # noqa: N802 - the name Locust calls
+        return Server(host, port, self.keys, self.dropped)
+
+    def Client(self, host: str, port: int, identity: str) -> Client:  # noqa: N802 - the name Locust calls
+        return Client(host, port, identity, self.keys, self.dropped)
+
+
+def use_channel(options: Any, role: str) -> ControlChannel:
+    """From now on Locust's runners talk through this; `role` is MASTER or WORKER. Raises SettingProblem."""
+    folder = getattr(options, "swarm_keys", "")
+    channel = ControlChannel(read_keys(Path(folder), role) if folder else None)
+    if channel.keys is None:
+        logger.info("The control channel is not encrypted: whoever reaches its port can join (see --swarm-keys)")
+    setattr(locust.runners, "rpc", channel)  # noqa: B010 - it is a module to the type checker
+    return channel
+
+
+def _bind_gate(context: Any) -> Any:
+    gate = context.socket(zmq.REP)
+    gate.setsockopt(zmq.LINGER, 0)
+    gate.bind(ZAP_ENDPOINT)
+    return gate
+
+
+def _uses_ipv6(host: str, port: int) -> bool:
+    if not socket.has_dualstack_ipv6():
+        return False
+    if host == "*":
+        return True
+    try:
+        found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
+    except OSError:
+        return False
+    return any(family == socket.AF_INET6 for family, *_ in found)

@@ -1,0 +1,127 @@
+"""Locust's own messages from workers, checked before Locust's code sees them. Ours are in data/messages.py.
+
+Bytes in, a Message or ProtocolError out. Knows no socket.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgpack  # type: ignore[import-untyped]
+from locust.rpc import Message
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from inference_swarm.errors import ProtocolError
+
+# A worker's report of a thousand request names with full histograms stays below; a socket takes four times as much.
+LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
+LONGEST_NAME = 256
+
+Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=1 << 16)]
+
+
+class _Payload(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Heartbeat(_Payload):
+    """Once a second from every worker."""
+
+    state: Literal["ready", "spawning", "running", "cleanup", "stopping", "stopped", "missing"]
+    current_cpu_usage: Figure
+    current_memory_usage: Count = 0
+
+
+class Users(_Payload):
+    """How many users a worker runs."""
+
+    user_classes_count: dict[Text, Count]
+    user_count: Count
+
+
+class _StatsEntry(_Payload):
+    name: Text
+    method: Text | None
+    last_request_timestamp: float | None
+    start_time: float
+    num_requests: Count
+    num_none_requests: Count
+    num_failures: Count
+    total_response_time: float
+    max_response_time: float
+    min_response_time: float | None
+    total_content_length: Count
+    response_times: dict[int | float, Count]
+    num_reqs_per_sec: dict[int, Count]
+    num_fail_per_sec: dict[int, Count]
+
+
+class _Error(_Payload):
+    name: Text
+    method: Text | None
+    error: Text
+    occurrences: Count
+    first_seen: float | None = None
+    last_seen: float | None = None
+
+
+class Stats(Users):
+    """A report of Locust's own statistics; our snapshot travels beside them and is read by its own module."""
+
+    stats: list[_StatsEntry]
+    stats_total: _StatsEntry
+    errors: dict[Text, _Error]
+
+
+class UserException(_Payload):
+    """An exception in a user's code."""
+
+    msg: Text
+    traceback: Text
+
+
+class Logs(_Payload):
+    """The last lines of a worker's log."""
+
+    worker_id: Text
+    logs: list[Text]
+
+
+_CHECKS: dict[str, TypeAdapter[Any]] = {
+    "heartbeat": TypeAdapter(Heartbeat),
+    "stats": TypeAdapter(Stats),
+    "spawning_complete": TypeAdapter(Users),
+    "exception": TypeAdapter(UserException),
+    "logs": TypeAdapter(Logs),
+}
+
+
+def decode_message(data: bytes) -> Message:
+    """A message as Locust packs it. Raises ProtocolError; never anything else, whatever the bytes are."""
+    if len(data) > LARGEST_MESSAGE_BYTES:
+        raise ProtocolError(f"a message of {len(data)} bytes", expected=f"at most {LARGEST_MESSAGE_BYTES} bytes")
+    try:
+        parts = msgpack.unpackb(data, raw=False, strict_map_key=False)
+    except Exception as error:  # msgpack raises a dozen kinds; none of them may end the master
+        raise ProtocolError(f"bytes that are no message ({type(error).__name__})") from error
+    if not isinstance(parts, list) or len(parts) != 3:
+        raise ProtocolError("a message that is no list of type, data and sender")
+    kind, content, sender = parts
+    if not isinstance(kind, str) or not isinstance(sender, str) or not len(kind) <= LONGEST_NAME >= len(sender):
+        raise ProtocolError("a message whose type or sender is no text")
+    return Message(kind, content, sender)  # type: ignore[no-untyped-call]
+
+
+def check_payload(message: Message) -> None:
+    """Raises ProtocolError when a message of Locust's own is not as Locust makes it."""
+    check = _CHECKS.get(message.type)
+    if check is None:
+        return
+    try:
+        check.validate_python(message.data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(ascii(part)[:60] for part in problem["loc"][:4]) or "data"
+        raise ProtocolError(f"a {message.type} message with a bad {place}: {problem['msg'][:200]}") from error
