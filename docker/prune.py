@@ -16,7 +16,7 @@ NOT_SERVED = {
     "contourpy", "cycler", "fonttools", "graphviz", "kiwisolver", "matplotlib", "pillow", "plotly", "pyarrow",
     "pyparsing",
 }  # fmt: skip
-NOT_SWARMED = ("pyarrow/*flight*", "pyarrow/*substrait*", "pyarrow/*gandiva*", "pyarrow/*orc*")
+NOT_SWARMED = ("pyarrow/*flight*",)
 EVERYWHERE = ("*/tests", "*/*/tests", "*/include", "*/*/include", "pyarrow/src", "*/*.pyx", "*/*.pxd", "*/*.pxi")
 
 
