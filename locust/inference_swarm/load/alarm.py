@@ -1,7 +1,7 @@
 """Calls back at an instant of the monotonic clock. An edge: the kernel's timer, gevent's hub.
 
-gevent's own timers wake up on the next whole millisecond (measured: 0.8 ms late at the median); a timerfd of Linux wakes
-up 0.03 ms late. Elsewhere gevent's timers have to do.
+gevent's own timers wake up on the next whole millisecond (measured: 0.8 ms late at the median); a timerfd of Linux
+wakes up 0.03 ms late. Elsewhere gevent's timers have to do.
 """
 
 from __future__ import annotations

@@ -192,6 +192,13 @@ class RunBook:
 
     def close_run(self, run: Run) -> None:
         """Writes every result file, says what came out of it, and sets the exit code."""
+        try:
+            self._close_run(run)
+        except Exception:  # a full disk, say: the process must end all the same, and not as if all were well
+            logger.exception("The results of run %s could not be written", run.run_id)
+            self._environment.process_exit_code = ExitCode.INCOMPLETE
+
+    def _close_run(self, run: Run) -> None:
         assert run.folder is not None
         if self._arrival_parts is not None:
             self._arrival_parts.end()
