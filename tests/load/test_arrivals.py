@@ -129,3 +129,17 @@ def test_a_change_that_comes_too_late_says_when_it_takes_effect() -> None:
 def test_a_part_that_does_not_exist_is_refused(place: int, of: int) -> None:
     with pytest.raises(ValueError, match="no part"):
         Part(place, of)
+
+
+@given(
+    process=st.sampled_from(ArrivalProcess),
+    text=st.sampled_from(["30s@500", "3s@20,2s@0,4s->3000", "1s@1", "20s@10000"]),
+    until_s=st.floats(0, 40),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_count_until_an_instant_is_the_number_of_arrivals_before_it(
+    process: ArrivalProcess, text: str, until_s: float
+) -> None:
+    schedule = Schedule(process, parse_stages(text), seed=3)
+    until_ns = round(until_s * 1e9)
+    assert schedule.count_until(until_ns) == schedule.between(0, until_ns).offsets_ns.size

@@ -58,8 +58,8 @@ class RunRecord:
     conclusion: Conclusion
     warnings: Sequence[SelfCheckWarning] = ()
     master_health: WorkerHealth = field(default_factory=WorkerHealth)
-    arrivals_wanted: int | None = None
-    """Requests that an open load's schedule held; None for a closed load."""
+    arrivals_wanted: tuple[int, float] | None = None
+    """How many an open load's schedule held, and the rate asked for; None for a closed load."""
     failure_texts: Mapping[str, int] = field(default_factory=dict)
     """How often each error text occurred, as Locust groups failures."""
     data: DataRecord | None = None
@@ -121,14 +121,15 @@ def arrival_figures(run: RunRecord) -> dict[str, Any] | None:
     """What became of an open load's schedule; `unaccounted` went down with a worker that never reported it."""
     if run.arrivals_wanted is None:
         return None
+    wanted, wanted_rps = run.arrivals_wanted
     total = run.totals.total()
     return {
-        "wanted": run.arrivals_wanted,
-        "wanted_rps": round(run.arrivals_wanted / run.duration_s, 3) if run.duration_s > 0 else 0.0,
+        "wanted": wanted,
+        "wanted_rps": round(wanted_rps, 3),
         "sent": total.sent,
         "late": total.late,
         "dropped": total.dropped,
-        "unaccounted": max(0, run.arrivals_wanted - total.sent - total.dropped),
+        "unaccounted": max(0, wanted - total.sent - total.dropped),
     }
 
 

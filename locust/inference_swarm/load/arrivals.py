@@ -70,6 +70,16 @@ class Schedule:
         offsets_ns, numbers = zip(*parts, strict=True)
         return Arrivals(np.concatenate(offsets_ns), np.concatenate(numbers))
 
+    def count_until(self, to_ns: int) -> int:
+        """How many arrivals there are before an instant; makes two cells, however many there are."""
+        cell = int(self.rate.amount_until(to_ns / NS_PER_S) // CELL_ARRIVALS)
+        # One cell more on either side, for the rounding of times to ns.
+        for candidate in range(cell + 1, max(-1, cell - 3), -1):
+            arrivals = self._make_cell(candidate)
+            if arrivals.offsets_ns.size and arrivals.offsets_ns[0] < to_ns:
+                return int(arrivals.numbers[0] + np.searchsorted(arrivals.offsets_ns, to_ns))
+        return 0
+
     def _cell(self, cell: int) -> Arrivals:
         if cell not in self._kept:
             self._kept = {kept: arrivals for kept, arrivals in self._kept.items() if kept == cell - 1}

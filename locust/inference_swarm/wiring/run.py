@@ -290,7 +290,9 @@ class RunBook:
             runner.stop()
 
 
-def _arrivals_wanted(run: Run) -> int | None:
-    if run.schedule is None:
+def _arrivals_wanted(run: Run) -> tuple[int, float] | None:
+    """How many the schedule held, and the rate that was asked for."""
+    if run.schedule is None or not run.duration_s:
         return None
-    return round(run.schedule.rate.amount_until(run.duration_s))
+    rate_rps = run.schedule.rate.amount_until(run.duration_s) / run.duration_s
+    return run.schedule.count_until(round(run.duration_s * NS_PER_S)), rate_rps
