@@ -1,4 +1,4 @@
-"""The swarm for Prometheus: a state in, the exposition text out, by the official client library. docs/web-ui.md lists all.
+"""The swarm for Prometheus: a state in, the exposition text out. docs/web-ui.md lists all metrics.
 
 Counters are those of the run under way or of the last one and begin anew with each run, which Prometheus takes as a
 reset. Labels are `name` (of a request), `kind` (of an error) and `worker`, nothing else.
@@ -7,6 +7,7 @@ reset. Labels are `name` (of a request), `kind` (of an error) and `worker`, noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ from inference_swarm.measure.snapshot import RequestTally
 # Twelve a decade from 100 µs to 10 s: a quantile that Prometheus interpolates is never off by more than one such step.
 _STEPS = (10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82)
 BUCKETS_US: tuple[int, ...] = (*(step * 10**decade for decade in range(1, 6) for step in _STEPS), 10_000_000)
-WIDEST_STEP = max(high / low for low, high in zip(BUCKETS_US, BUCKETS_US[1:], strict=False))
+WIDEST_STEP = max(high / low for low, high in pairwise(BUCKETS_US))
 _BUCKET_PLACES = bucket_of_ns(np.array(BUCKETS_US, dtype=np.int64) * 1000)
-_BUCKET_NAMES = [floatToGoString(bucket_us / 1e6) for bucket_us in BUCKETS_US]
+_BUCKET_NAMES = [floatToGoString(bucket_us / 1e6) for bucket_us in BUCKETS_US]  # type: ignore[no-untyped-call]
 
 
 def expose(swarm: SwarmState, accept: str) -> tuple[bytes, str]:
@@ -51,7 +52,9 @@ class _States:
         swarm = self._swarm
         yield _gauge("swarm_users", "Users that run now.", swarm.users)
         yield _gauge("swarm_users_wanted", "Users that were asked for.", swarm.users_wanted)
-        yield _gauge("swarm_rate_achieved", "Requests that end per second, by the workers' last reports.", swarm.rate_rps)
+        yield _gauge(
+            "swarm_rate_achieved", "Requests that end per second, by the workers' last reports.", swarm.rate_rps
+        )
         yield _gauge("swarm_workers", "Workers that are connected.", len(swarm.workers))
         yield from _worker_metrics(swarm.workers)
         if swarm.run is not None:
@@ -63,7 +66,7 @@ def _gauge(name: str, words: str, value: float) -> Metric:
 
 
 def _worker_metrics(workers: Iterable[WorkerState]) -> Iterator[Metric]:
-    figures: tuple[tuple[str, str, Callable[[WorkerState], float | None]], ...] = (
+    figures: list[tuple[str, str, Callable[[WorkerState], float | None]]] = [
         ("swarm_worker_users", "Users of a worker.", lambda worker: worker.users),
         ("swarm_worker_rate", "Requests of a worker that end per second.", lambda worker: worker.rate_rps),
         ("swarm_worker_cpu_ratio", "CPU of a worker, 1 being a core.", lambda worker: worker.cpu_percent / 100),
@@ -78,14 +81,18 @@ def _worker_metrics(workers: Iterable[WorkerState]) -> Iterator[Metric]:
             "How late a worker sent requests of an open load, p99 of its last report.",
             lambda worker: _seconds(worker.health.scheduling_lag_p99_ms),
         ),
-        ("swarm_shard_rows", "Rows of a worker's shard.", lambda worker: worker.shard and worker.shard.rows),
-        ("swarm_shard_blocks", "Blocks that a worker owns.", lambda worker: worker.shard and worker.shard.blocks),
+        ("swarm_shard_rows", "Rows of a worker's shard.", lambda worker: worker.shard.rows if worker.shard else None),
+        (
+            "swarm_shard_blocks",
+            "Blocks that a worker owns.",
+            lambda worker: worker.shard.blocks if worker.shard else None,
+        ),
         (
             "swarm_shard_ready",
             "1 when all that a worker is to hold is in memory.",
-            lambda worker: worker.shard and int(worker.shard.is_ready),
+            lambda worker: worker.shard.is_ready if worker.shard else None,
         ),
-    )
+    ]
     known = list(workers)
     for name, words, figure in figures:
         family = GaugeMetricFamily(name, words, labels=["worker"])

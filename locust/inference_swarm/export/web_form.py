@@ -1,4 +1,4 @@
-"""Our settings in the start form of Locust's page: options in, its fields out; what was sent in, typed values out. Pure.
+"""Our settings in the start form of Locust's page: options in, its fields out; what was sent in, typed values out.
 
 A field is named as the option's flag (`wait_min` for --wait-min), since the page makes its label of that name.
 """
@@ -91,14 +91,16 @@ def _shown(option: Option, value: Any) -> Any:
 def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]]:
     """Typed values by the name of the setting, of our options and of Locust's, and a problem for each bad one.
 
-    A setting may be sent under the name of its field or its own; what was not sent is left out. Empty means the default,
-    and for the run time: no limit.
+    A setting may be sent under the name of its field or its own; what was not sent is left out. Empty means
+    the default, and for the run time no limit.
     """
     values: dict[str, Any] = {}
     problems: list[SwarmError] = []
     options = [*form_options(), *(BY_NAME[name] for name in LOCUST_FIELDS)]
     for option in options:
-        key = next((key for key in (LOCUST_FIELDS.get(option.name, field_name(option)), option.name) if key in sent), "")
+        key = next(
+            (key for key in (LOCUST_FIELDS.get(option.name, field_name(option)), option.name) if key in sent), ""
+        )
         if not key:
             continue
         text = sent[key].strip()

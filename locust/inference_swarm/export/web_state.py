@@ -70,7 +70,7 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class SwarmState:
-    """Everything at one instant; `state` is Locust's word for the swarm, `refused` why the last start came to nothing."""
+    """Everything at one instant; `state` is Locust's word, `refused` why the last start came to nothing."""
 
     state: str
     users: int

@@ -24,6 +24,7 @@ from inference_swarm.wiring.dataset import find_source
 from inference_swarm.wiring.local import LocalSide
 from inference_swarm.wiring.master import MasterSide
 from inference_swarm.wiring.plan import check_plan, first_users
+from inference_swarm.wiring.web import attach_web
 from inference_swarm.wiring.worker import WorkerSide
 
 
@@ -43,6 +44,8 @@ def attach(events: Events, config_file: Path) -> None:
             return
         side = MasterSide if isinstance(runner, SwarmMasterRunner) else LocalSide
         runner.keeper = side(environment, runner, command_line)
+        if web_ui is not None:
+            attach_web(environment, web_ui, runner.keeper, command_line)
 
     events.init_command_line_parser.add_listener(on_parser)  # type: ignore[no-untyped-call]
     events.init.add_listener(on_init)  # type: ignore[no-untyped-call]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import gevent
 from gevent.event import AsyncResult
 from locust.env import Environment
@@ -9,6 +11,7 @@ from locust.env import Environment
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.data.row_store import StoreStatus
 from inference_swarm.errors import DataError, SwarmError
+from inference_swarm.export.web_state import ShardState
 from inference_swarm.load.arrivals import Part
 from inference_swarm.load.runners import SwarmLocalRunner
 from inference_swarm.wiring.arrivals import make_player
@@ -86,6 +89,23 @@ class LocalSide:
         self._reporter.kill()
         run.apply(self._recording.take_snapshot(is_final=True))
         self._book.close_run(run)
+
+    # for the web UI
+
+    @property
+    def latest_run(self) -> Run | None:
+        return self._book.latest
+
+    @property
+    def refused(self) -> str:
+        return self._book.refused
+
+    def shard_states(self) -> Mapping[str, ShardState]:
+        if self._shard is None:
+            return {}
+        held = self._shard.store.status()
+        state = ShardState(held.blocks, held.rows, held.held_rows, held.held_bytes, held.is_ready)
+        return {self._runner.client_id: state}
 
     def _report_on_and_on(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from locust.env import Environment
 
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.errors import DataError, ProtocolError, SwarmError
+from inference_swarm.export.web_state import ShardState
 from inference_swarm.load.master_runner import SwarmMasterRunner
 from inference_swarm.measure.snapshot import SNAPSHOT_KEY, Snapshot
 from inference_swarm.measure.totals import Applied
@@ -101,6 +102,19 @@ class MasterSide:
     @property
     def run_id(self) -> str:
         return "" if self._run is None else self._run.run_id
+
+    # for the web UI
+
+    @property
+    def latest_run(self) -> Run | None:
+        return self._book.latest
+
+    @property
+    def refused(self) -> str:
+        return self._book.refused
+
+    def shard_states(self) -> Mapping[str, ShardState]:
+        return {} if self._shards is None else self._shards.states()
 
     # workers
 

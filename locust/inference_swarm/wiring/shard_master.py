@@ -26,6 +26,7 @@ from inference_swarm.data.messages import (
     ranges_of,
 )
 from inference_swarm.data.progress_master import OnceNumbers, OnceProgress
+from inference_swarm.export.web_state import ShardState
 from inference_swarm.load.master_runner import SwarmMasterRunner
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,17 @@ class ShardMaster:
     def late(self) -> list[str]:
         """Workers that have not loaded all they were told to."""
         return [worker for worker in self._ledger.workers if self._ledger.unconfirmed(worker)]
+
+    def states(self) -> dict[str, ShardState]:
+        """How far loading is, for the web UI."""
+        found = {}
+        for worker in self._ledger.workers:
+            blocks = [block for block in self._ledger.hold(worker) if self._ledger.owner(block) == worker]
+            rows = sum(self._manifest.blocks[block].rows for block in blocks)
+            ready_rows, ready_bytes = self._loaded.get(worker, (None, None))
+            is_ready = not self._ledger.unconfirmed(worker)
+            found[worker] = ShardState(len(blocks), rows, ready_rows, ready_bytes, is_ready)
+        return found
 
     def describe(self) -> str:
         """How far loading is, for the console."""

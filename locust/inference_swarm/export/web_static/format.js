@@ -1,0 +1,29 @@
+// Numbers as people read them. null and undefined are a dash.
+const DASH = "–";
+
+export const count = (value) => (value == null ? DASH : Math.round(value).toLocaleString("en-US"));
+export const us = (value) => (value == null ? DASH : (value < 100 ? Number(value.toFixed(1)) : Math.round(value)).toLocaleString("en-US"));
+export const rate = (value) => (value == null ? DASH : value.toLocaleString("en-US", { maximumFractionDigits: value < 100 ? 1 : 0 }));
+export const ms = (value) => (value == null ? DASH : `${value.toFixed(value < 10 ? 2 : 0)} ms`);
+export const percent = (value) => (value == null ? DASH : `${Math.round(value)} %`);
+
+export function bytes(value) {
+  if (value == null) return DASH;
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) [value, unit] = [value / 1024, unit + 1];
+  return `${unit ? value.toFixed(1) : value} ${units[unit]}`;
+}
+
+export function seconds(value) {
+  if (value == null) return DASH;
+  const whole = Math.round(value);
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : minutes ? `${minutes}:${two(rest)}` : `${rest} s`;
+}
+
+export function verdictClass(word) {
+  if (word === "passed" || word === "pass") return "good";
+  return word === "incomplete" ? "warn" : "bad";
+}

@@ -1,0 +1,182 @@
+// <swarm-panel>: the Swarm tab of Locust's page, and the whole of our own. Reads ./state every 2 s while it can be seen.
+import { make, setClass, setText, table } from "./dom.js";
+import * as format from "./format.js";
+import { RunsSection } from "./runs.js";
+import { extendLocustPage } from "./locust_page.js";
+import { followTheme } from "./theme.js";
+
+export const BASE = new URL("../", import.meta.url);
+const PERIOD_MS = 2000;
+const PERCENTILES = ["p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99", "mean", "max"];
+const title = (key) => key.replace("_", ".");
+
+class SwarmPanel extends HTMLElement {
+  connectedCallback() {
+    if (!this.sections) this.build();
+    this.timer = setInterval(() => document.hidden || this.update(), PERIOD_MS);
+    this.update();
+    this.runs.load();
+  }
+
+  disconnectedCallback() {
+    clearInterval(this.timer);
+  }
+
+  build() {
+    this.sections = true;
+    this.trouble = make("p", { class: "bad", role: "alert", hidden: "" });
+    this.verdict = make("strong");
+    this.reasons = make("div");
+    this.banner = make("div", { class: "verdict", role: "status" }, this.verdict, this.reasons);
+    this.figures = make("dl");
+    this.objectives = table("Objectives", [
+      { title: "Objective" }, { title: "Verdict" }, { title: "Measured", number: true }, { title: "Bound", number: true },
+      { title: "Samples", number: true }, { title: "Note" },
+    ]);
+    this.times = table("Latency and service time", [
+      { title: "µs" }, ...PERCENTILES.map((key) => ({ title: title(key), number: true })),
+    ], "Latency runs from the intended instant, service time from the send; both in microseconds, all workers merged.");
+    this.workers = table("Workers", [
+      { title: "Worker" }, { title: "State" }, { title: "Rows", number: true }, { title: "Ready", number: true },
+      { title: "In memory", number: true }, { title: "Blocks", number: true }, { title: "Users", number: true },
+      { title: "Requests/s", number: true }, { title: "CPU", number: true }, { title: "Loop lag p99", number: true },
+    ]);
+    this.warnings = make("ul");
+    this.warningsPart = part("Self-check of the load generator", this.warnings);
+    this.objectivesPart = part("Objectives", this.objectives.region);
+    this.runs = new RunsSection(BASE);
+    this.append(
+      this.trouble, this.banner, this.figures, this.objectivesPart, this.warningsPart,
+      part("Percentiles", this.times.region), part("Workers", this.workers.region), ...this.runs.parts,
+    );
+  }
+
+  async update() {
+    let state;
+    try {
+      const response = await fetch(new URL("state", BASE), { cache: "no-store" });
+      if (response.redirected || !response.ok) throw new Error(response.redirected ? "log in again" : response.statusText);
+      state = await response.json();
+    } catch (error) {
+      this.trouble.hidden = false;
+      setText(this.trouble, `The master cannot be read (${error.message}). What is shown may be old.`);
+      return;
+    }
+    this.trouble.hidden = true;
+    this.show(state);
+  }
+
+  show(state) {
+    const { run } = state;
+    this.showVerdict(state);
+    this.showFigures(state);
+    this.showObjectives(run?.objectives ?? []);
+    this.showWarnings(run);
+    const row = (name, figures) => [name, ...PERCENTILES.map((key) => ({ text: format.us(figures?.[key]), value: figures?.[key] }))];
+    this.times.setRows([row("Latency", run?.latency_us), row("Service time", run?.service_us)]);
+    this.workers.setRows(state.workers.map(workerCells));
+    const key = run && `${run.run_id} ${run.is_over}`;
+    if (key !== this.shownRun) {
+      this.shownRun = key;
+      this.runs.load();
+    }
+  }
+
+  showVerdict({ state, run, refused }) {
+    const sayings = [];
+    if (refused) sayings.push(refused);
+    if (run?.generator_bound) sayings.push("The load generator was the bottleneck: these figures say more about it than about the server.");
+    sayings.push(...(run?.reasons ?? []));
+    const word = refused ? "The run was refused" : !run ? "No run yet" : run.is_over ? run.verdict : `${run.verdict} so far`;
+    const isJudged = run && !refused && (run.is_over || run.requests || run.verdict !== "passed");
+    setText(this.verdict, state === "loading" ? "loading rows" : isJudged || !run || refused ? word : "running");
+    setClass(this.banner, `verdict ${refused ? "bad" : isJudged ? format.verdictClass(run.verdict) : ""}`.trim());
+    if (this.reasons.dataset.shown !== sayings.join("\n")) {
+      this.reasons.dataset.shown = sayings.join("\n");
+      this.reasons.replaceChildren(...sayings.map((saying) => make("p", {}, saying)));
+    }
+  }
+
+  showFigures({ state, users, users_wanted: wanted, rate_now_rps: now, workers, run }) {
+    const of = (part, whole) => (whole == null || part === whole ? part : `${part} of ${whole}`);
+    const isOn = state === "running" || state === "spawning";
+    const figures = [
+      ["State", state],
+      ["Users", isOn ? of(format.count(users), format.count(wanted)) : format.count(users)],
+      ["Workers", format.count(workers.length)],
+      ["Requests/s now", isOn && run?.rate_wanted_rps != null ? of(format.rate(now), format.rate(run.rate_wanted_rps)) : format.rate(now)],
+    ];
+    if (run) {
+      const errors = Object.entries(run.errors).map(([kind, number]) => `${kind} ${format.count(number)}`).join(", ");
+      figures.push(
+        ["Requests/s in all", format.rate(run.rate_rps)],
+        ["Requests", format.count(run.requests)],
+        ["Failures", format.count(run.failures)],
+        ...(errors ? [["Failures by kind", errors, "small"]] : []),
+        ["Late", format.count(run.late)],
+        ["Dropped", format.count(run.dropped)],
+        ["Time", format.seconds(run.duration_s)],
+        ["Dataset", run.dataset || run.data.source, "small"],
+        ["Model", [run.model, run.method].filter(Boolean).join(", ") || "–", "small"],
+        ["Rows of the data", format.count(run.data.rows)],
+        ["Run", run.run, "small"],
+        ["Run id", run.run_id, "small"],
+        ["Data fingerprint", run.data.fingerprint, "small"],
+      );
+    }
+    const shown = new Map([...this.figures.children].map((box) => [box.dataset.name, box]));
+    const boxes = figures.map(([name, text, size]) => {
+      const box = shown.get(name) ?? make("div", { "data-name": name }, make("dt", {}, name), make("dd", { class: size }));
+      setText(box.lastChild, text);
+      return box;
+    });
+    if (boxes.length !== shown.size || boxes.some((box, place) => box !== this.figures.children[place])) this.figures.replaceChildren(...boxes);
+  }
+
+  showObjectives(objectives) {
+    this.objectivesPart.hidden = !objectives.length;
+    this.objectives.setRows(objectives.map((one) => [
+      one.objective,
+      { text: one.outcome, className: format.verdictClass(one.outcome) },
+      { text: one.measured_text, value: one.measured },
+      one.bound_text,
+      format.count(one.samples),
+      one.note,
+    ]));
+  }
+
+  showWarnings(run) {
+    const sentences = run?.self_check.map((warning) => warning.sentence) ?? [];
+    this.warningsPart.hidden = !sentences.length;
+    if (this.warnings.dataset.shown !== sentences.join("\n")) {
+      this.warnings.dataset.shown = sentences.join("\n");
+      this.warnings.replaceChildren(...sentences.map((sentence) => make("li", {}, sentence)));
+    }
+  }
+}
+
+function part(heading, ...children) {
+  return make("section", {}, make("h2", {}, heading), ...children);
+}
+
+function workerCells(worker) {
+  const { shard } = worker;
+  const isLate = worker.loop_lag_p99_ms >= 10;
+  return [
+    worker.id,
+    { text: shard && !shard.is_ready ? `${worker.state}, loading` : worker.state, className: worker.state === "missing" ? "bad" : "" },
+    format.count(shard?.rows),
+    format.count(shard?.ready_rows),
+    format.bytes(shard?.ready_bytes),
+    format.count(shard?.blocks),
+    format.count(worker.users),
+    { text: format.rate(worker.rate_rps), value: worker.rate_rps },
+    { text: format.percent(worker.cpu_percent), className: worker.cpu_percent >= 90 ? "bad" : "" },
+    { text: format.ms(worker.loop_lag_p99_ms), className: isLate ? "bad" : "" },
+  ];
+}
+
+document.head.append(make("link", { rel: "stylesheet", href: new URL("panel.css", import.meta.url).href }));
+followTheme();
+customElements.define("swarm-panel", SwarmPanel);
+if (document.getElementById("root")) extendLocustPage(BASE);
