@@ -1,0 +1,1 @@
+"""What scripts/render is made of: building the manifests, and holding them against schemas, rules and the code."""
