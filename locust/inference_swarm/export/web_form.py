@@ -16,22 +16,22 @@ MODELS = ("catboost", "lgbm", "xgboost")
 # The most used first; short, because the page writes them into the label of the field.
 _HELP: Mapping[str, str] = {
     "dataset_name": "whose rows are sent",
-    "model": "query parameter; empty: not sent",
-    "pred_method": "query parameter; empty: not sent",
-    "row_order": "once: every row once, then the run ends",
-    "slo": "objectives: p99<50ms; error_rate<0.1%",
-    "wait_min_s": "shortest pause of a user, seconds",
-    "wait_max_s": "longest pause of a user, seconds",
-    "arrival": "closed: users wait for answers",
-    "rate_rps": "requests/s, unless closed",
-    "stages": "30s@500,1m@500..2000",
-    "data": "parquet instead of the dataset's",
-    "labels": "parquet with labels of these rows",
+    "model": "empty: not sent",
+    "pred_method": "empty: not sent",
+    "row_order": "of the dataset",
+    "slo": "such as p99<50ms",
+    "wait_min_s": "shortest pause, s",
+    "wait_max_s": "longest pause, s",
+    "arrival": "closed: users wait",
+    "rate_rps": "per s, if not closed",
+    "stages": "30s@500,1m@800",
+    "data": "another parquet",
+    "labels": "of that parquet",
     "seed": "of all that is random",
     "row_memory_bytes": "on each worker",
     "body_format": "of a request",
     "expect_status": "counts as success",
-    "check_answer": "fail answers without a prediction",
+    "check_answer": "must hold predictions",
 }
 # What Locust's own fields are called, by the name of the setting.
 LOCUST_FIELDS: Mapping[str, str] = {
@@ -126,10 +126,7 @@ def problems_text(error: SwarmError) -> str:
 
 
 def _paragraph(problem: SwarmError) -> str:
-    found = problem.found[:1].upper() + problem.found[1:] if not problem.found.startswith("--") else problem.found
-    parts = [found.rstrip(".") + "."]
-    if problem.expected:
-        parts.append(f"Expected: {problem.expected.rstrip('.')}.")
-    if problem.action:
-        parts.append(f"What to do: {problem.action.rstrip('.')}.")
-    return " ".join(parts)
+    found = problem.found if problem.found.startswith("--") else problem.found[:1].upper() + problem.found[1:]
+    parts = [found, f"Expected: {problem.expected}" if problem.expected else ""]
+    parts.append(f"What to do: {problem.action}" if problem.action else "")
+    return " ".join(part if part.endswith(("?", ".")) else f"{part}." for part in parts if part)

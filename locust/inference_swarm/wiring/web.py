@@ -20,7 +20,7 @@ from locust.web import WebUI
 from werkzeug.datastructures import ImmutableMultiDict
 
 from inference_swarm.config.command_line import CommandLine
-from inference_swarm.config.options import BY_NAME, OPTIONS
+from inference_swarm.config.options import BY_NAME, OPTIONS, Option
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import list_datasets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
@@ -68,7 +68,8 @@ def attach_web(
     prefix = app.blueprints["locust"].url_prefix or ""
     app.register_blueprint(_pages(parts), url_prefix=f"{prefix}/swarm")
     app.add_url_rule(f"{prefix}/metrics", "swarm_metrics", lambda: _metrics(parts))
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # the form shows its fields in the order they have
+    # The form shows its fields in the order in which they come.
+    app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
     _extend_form(parts)
     app.before_request(lambda: _check_start(parts))
     app.after_request(lambda response: _mend(parts, response))
@@ -185,17 +186,11 @@ def _check_start(parts: WebParts) -> Response | None:
         problems.append(SettingProblem("a run is being prepared already", action="wait until its rows are loaded"))
     elif parts.view.is_running:
         problems += _changes_in_run(values, options)
-    if not problems:
-        wanted = argparse.Namespace(**vars(options))
-        for name, value in values.items():
-            setattr(wanted, BY_NAME[name].dest, value)
-        try:
-            settings = _checked(parts.command_line, wanted)
-        except ConfigError as error:
-            problems += error.problems
-        except SwarmError as error:
-            problems.append(error)
-    if problems:
+    wanted = argparse.Namespace(**vars(options))
+    for name, value in values.items():
+        setattr(wanted, BY_NAME[name].dest, value)
+    settings = _checked(parts.command_line, wanted, problems)
+    if settings is None or problems:
         message = web_form.problems_text(ConfigError(problems))
         return jsonify({"success": False, "message": message, "host": parts.environment.host})
     first = first_users(settings)
@@ -209,10 +204,18 @@ def _check_start(parts: WebParts) -> Response | None:
     return None
 
 
-def _checked(command_line: CommandLine, wanted: argparse.Namespace) -> Settings:
-    settings = resolve_stages(command_line.settings(wanted))
-    target_of(settings)
-    find_source(settings)
+def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: list[SwarmError]) -> Settings | None:
+    """The settings of the run that is wanted. What stands against it goes to `problems`."""
+    try:
+        settings = resolve_stages(command_line.settings(wanted))
+    except ConfigError as error:
+        problems += error.problems
+        return None
+    for check in (target_of, find_source):
+        try:
+            check(settings)
+        except SwarmError as error:
+            problems.append(error)
     return settings
 
 
@@ -220,7 +223,7 @@ def _changes_in_run(values: dict[str, Any], options: argparse.Namespace) -> list
     changed = [
         BY_NAME[name].flag
         for name, value in values.items()
-        if name not in LIVE_SETTINGS and value != getattr(options, BY_NAME[name].dest, None)
+        if name not in LIVE_SETTINGS and value != _set_now(options, BY_NAME[name])
     ]
     if not changed:
         return []
@@ -231,6 +234,12 @@ def _changes_in_run(values: dict[str, Any], options: argparse.Namespace) -> list
             action="stop the run and start a new one",
         )
     ]
+
+
+def _set_now(options: argparse.Namespace, option: Option) -> Any:
+    """As the form would send it: Locust keeps a host with its slash, say."""
+    value = getattr(options, option.dest, None)
+    return value if value in (None, "") else option.kind.parse(value)
 
 
 def _is_stranger(web_ui: WebUI) -> bool:

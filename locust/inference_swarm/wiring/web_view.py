@@ -79,14 +79,16 @@ class SwarmView:
         )
 
     def _worker(self, node: Any, record: WorkerRecord | None) -> WorkerState:
+        health = WorkerRecord().health if record is None else record.health
+        cpu_percent = node.cpu_usage if health.cpu_percent is None or not self.is_running else health.cpu_percent
         return WorkerState(
             id=node.id,
             state=node.state,
             users=node.user_count,
             rate_rps=0.0 if record is None or not self.is_running else record.rate_rps,
-            cpu_percent=float(node.cpu_usage),
+            cpu_percent=float(cpu_percent),
             memory_bytes=int(node.memory_usage),
-            health=WorkerRecord().health if record is None else record.health,
+            health=health,
             shard=self._shards.get(node.id),
         )
 

@@ -16,15 +16,15 @@ export function setClass(element, name) {
 }
 
 // A table in a region that scrolls by keyboard too. `columns` are {title, number}.
-export function table(label, columns, caption) {
+export function table(label, columns) {
   const head = make("tr", {}, ...columns.map((c) => make("th", { scope: "col", class: c.number ? "number" : null }, c.title)));
   const body = make("tbody");
-  const whole = make("table", {}, caption ? make("caption", {}, caption) : null, make("thead", {}, head), body);
+  const whole = make("table", { "aria-label": label }, make("thead", {}, head), body);
   const region = make("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" }, whole);
   return { region, setRows: (rows) => setRows(body, columns, rows) };
 }
 
-// A cell is text or {text, className, links, value}; the first of a row is its head.
+// A cell is text or {text, className, links, value, hint}; the first of a row is its head.
 function setRows(body, columns, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach((cells, place) => {
@@ -33,10 +33,11 @@ function setRows(body, columns, rows) {
   });
 }
 
-function setCell(row, column, { number }, { text, className = "", links, value }) {
+function setCell(row, column, { number }, { text, className = "", links, value, hint }) {
   const cell = row.cells[column] ?? row.appendChild(make(column ? "td" : "th", column ? {} : { scope: "row" }));
   setClass(cell, [number ? "number" : "", className].join(" ").trim());
   if (value != null) cell.dataset.value = value;
+  if (hint != null && cell.title !== hint) cell.title = hint;
   if (!links) return setText(cell, text);
   const key = JSON.stringify(links);
   if (cell.dataset.links === key) return;

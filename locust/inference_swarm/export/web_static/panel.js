@@ -35,7 +35,8 @@ class SwarmPanel extends HTMLElement {
     ]);
     this.times = table("Latency and service time", [
       { title: "µs" }, ...PERCENTILES.map((key) => ({ title: title(key), number: true })),
-    ], "Latency runs from the intended instant, service time from the send; both in microseconds, all workers merged.");
+    ]);
+    const origins = "Latency runs from the intended instant, service time from the send; in microseconds, all workers merged.";
     this.workers = table("Workers", [
       { title: "Worker" }, { title: "State" }, { title: "Rows", number: true }, { title: "Ready", number: true },
       { title: "In memory", number: true }, { title: "Blocks", number: true }, { title: "Users", number: true },
@@ -47,7 +48,7 @@ class SwarmPanel extends HTMLElement {
     this.runs = new RunsSection(BASE);
     this.append(
       this.trouble, this.banner, this.figures, this.objectivesPart, this.warningsPart,
-      part("Percentiles", this.times.region), part("Workers", this.workers.region), ...this.runs.parts,
+      part("Percentiles", make("p", { class: "dim" }, origins), this.times.region), part("Workers", this.workers.region), ...this.runs.parts,
     );
   }
 
@@ -86,7 +87,8 @@ class SwarmPanel extends HTMLElement {
     const sayings = [];
     if (refused) sayings.push(refused);
     if (run?.generator_bound) sayings.push("The load generator was the bottleneck: these figures say more about it than about the server.");
-    sayings.push(...(run?.reasons ?? []));
+    const missed = (run?.objectives ?? []).filter((one) => one.outcome === "fail");
+    sayings.push(...missed.map((one) => `${one.objective}: measured ${one.measured_text}`), ...(run?.reasons ?? []));
     const word = refused ? "The run was refused" : !run ? "No run yet" : run.is_over ? run.verdict : `${run.verdict} so far`;
     const isJudged = run && !refused && (run.is_over || run.requests || run.verdict !== "passed");
     setText(this.verdict, state === "loading" ? "loading rows" : isJudged || !run || refused ? word : "running");
@@ -163,7 +165,7 @@ function workerCells(worker) {
   const { shard } = worker;
   const isLate = worker.loop_lag_p99_ms >= 10;
   return [
-    worker.id,
+    { text: worker.id.replace(/_([0-9a-f]{8})[0-9a-f]{24}$/, "_$1"), hint: worker.id },
     { text: shard && !shard.is_ready ? `${worker.state}, loading` : worker.state, className: worker.state === "missing" ? "bad" : "" },
     format.count(shard?.rows),
     format.count(shard?.ready_rows),
