@@ -1,0 +1,137 @@
+"""One `docker compose` project of a test: its own copy of the checkout, name, port and images; gone when closed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swarm_processes import OUR_VARIABLES, ROOT, free_port
+
+NEEDED = ("compose.yaml", ".dockerignore", "LICENSE", "docker", "locust", "requirements", "server")
+SCHEMA = "com.docker.compose"
+
+
+def copy_checkout(folder: Path) -> Path:
+    """What a fresh clone has, as far as images and compose need it."""
+    for name in NEEDED:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.parquet")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def docker(*arguments: str, timeout_s: float = 60) -> str:
+    """The output of a `docker` command that must succeed."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+    return done.stdout.strip()
+
+
+class Project:
+    """A compose project."""
+
+    def __init__(self, folder: Path, name: str, image_tag: str) -> None:
+        self.folder = folder
+        self.name = name
+        self.ui_port = free_port()
+        kept = {key: value for key, value in os.environ.items() if not key.startswith((*OUR_VARIABLES, "COMPOSE_"))}
+        self.environment = {
+            **kept,
+            "COMPOSE_PROJECT_NAME": name,
+            "COMPOSE_PROGRESS": "plain",
+            "IMAGE_TAG": image_tag,
+            "UI_PORT": str(self.ui_port),
+        }
+
+    def compose(
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """One `docker compose` command to its end, whatever that is."""
+        return subprocess.run(
+            ["docker", "compose", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def must(self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> str:
+        """The output of a command that must succeed."""
+        done = self.compose(*arguments, env=env, timeout_s=timeout_s)
+        assert done.returncode == 0, f"docker compose {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def close(self) -> None:
+        """Removes containers, networks and volumes."""
+        self.compose("--profile", "headless", "down", "--volumes", "--remove-orphans", "--timeout", "2")
+
+    # containers
+
+    def containers(self, service: str | None = None) -> list[dict[str, Any]]:
+        """`docker inspect` of the project's containers, ended ones too."""
+        filters = ["--filter", f"label={SCHEMA}.project={self.name}"]
+        if service:
+            filters += ["--filter", f"label={SCHEMA}.service={service}"]
+        ids = docker("ps", "--all", "--quiet", *filters).split()
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *ids)) if ids else []
+        return found
+
+    def python(self, service: str, code: str) -> str:
+        """What a Python program prints inside a container."""
+        return self.must("exec", "-T", service, "python", "-c", code)
+
+    def server_count(self) -> int:
+        """Requests that the reference server has answered since it began."""
+        code = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000/stats').read().decode())"
+        answered: int = json.loads(self.python("inference-server", code))["answered"]
+        return answered
+
+    def logs(self, service: str) -> str:
+        """What the containers of a service have said."""
+        return self.must("logs", "--no-color", service)
+
+    # web UI
+
+    def get(self, path: str) -> bytes:
+        """The body of an answer of the web UI."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ui_port}{path}", timeout=10) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def stats(self) -> dict[str, Any]:
+        """State, users and workers as the web UI has them."""
+        document: dict[str, Any] = json.loads(self.get("/stats/requests"))
+        return document
+
+    def start(self, users: int, spawn_rate: float, run_time: str = "") -> None:
+        """The start button."""
+        form = {"user_count": users, "spawn_rate": spawn_rate, "host": "http://inference-server:8000"}
+        if run_time:
+            form["run_time"] = run_time
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.ui_port}/swarm", data=urllib.parse.urlencode(form).encode()
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            document = json.loads(answer.read())
+        assert document["success"], document
+
+    def runs(self) -> list[Path]:
+        """Run folders on the host, oldest first."""
+        return sorted((self.folder / "experiment-results" / "runs").glob("*"))
+
+    def summary(self) -> dict[str, Any]:
+        """summary.json of the latest run."""
+        document: dict[str, Any] = json.loads((self.runs()[-1] / "summary.json").read_text(encoding="utf-8"))
+        return document
