@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_swarm.data.json_rows import BLOCK_ROWS, BODY_FORMATS, encode_rows
+from inference_swarm.data.json_rows import BODY_FORMATS, SLICE_ROWS, encode_rows
 from inference_swarm.errors import DataError
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
@@ -266,7 +266,7 @@ def test_what_pandas_writes_for_missing_values_becomes_null() -> None:
 
 
 def test_more_rows_than_a_block_keep_their_order() -> None:
-    rows = 2 * BLOCK_ROWS + 7
+    rows = 2 * SLICE_ROWS + 7
     table = pa.table({"i": np.arange(rows), "s": [str(row) for row in range(rows)]})
     for batch in (table, table.combine_chunks().to_batches()[0]):
         bodies = encode_rows(batch).to_pylist()

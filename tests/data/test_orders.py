@@ -15,16 +15,31 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from inference_swarm.data.ledger import Change, Ledger
-from inference_swarm.data.orders import DRAW, Chunk, ChunkFeed, RandomFeed, permutation, row_numbers
+from inference_swarm.data.orders import DRAW, Chunk, ChunkFeed, RandomFeed, permutation
+from inference_swarm.data.packed import Heads, PackedBodies, Requests
 from inference_swarm.data.progress import BlockLease, BlockProgress, set_ranges, to_ranges
 from inference_swarm.data.progress_master import OnceNumbers, OnceProgress
 from inference_swarm.data.progress_worker import LEAST_AHEAD, OnceShare
 from inference_swarm.data.row_store import RowStore
 
+COST = 8 + 8  # a body of `encode` and its offsets
 
-def random_feed(requests: list[bytes], drawn: list[int] | None = None, seed: int = 1) -> RandomFeed:
+
+def no_head(body_bytes: int) -> bytes:
+    return b""
+
+
+def packed(bodies: Sequence[bytes]) -> PackedBodies:
+    return PackedBodies.pack([pa.array(bodies, pa.binary())])
+
+
+def requests_of(*blocks: tuple[int, Sequence[bytes]]) -> Requests:
+    return Requests([(first_row, packed(bodies)) for first_row, bodies in blocks], Heads(no_head))
+
+
+def random_feed(rows: list[bytes], drawn: list[int] | None = None, seed: int = 1) -> RandomFeed:
     told = [] if drawn is None else drawn
-    return RandomFeed(requests, lambda index: 100 + index, [seed], told.append)
+    return RandomFeed(lambda: requests_of((100, rows)), [seed], told.append)
 
 
 def test_random_draws_are_uniform_and_seeded() -> None:
@@ -35,6 +50,15 @@ def test_random_draws_are_uniform_and_seeded() -> None:
     counts = Counter(draws)
     assert sum((count - 2000) ** 2 / 2000 for count in counts.values()) < 33.7  # chi-square, 9 degrees, p = 0.0001
     assert set(counts) == set(rows)
+
+
+def test_random_rows_come_with_their_numbers_and_in_the_same_order_as_without() -> None:
+    rows = [b"%d" % number for number in range(10)]
+    feed, again = random_feed(rows), random_feed(rows)
+    for _ in range(3 * DRAW):
+        number, request = feed.take_row() or (-1, b"")
+        assert int(request) == number - 100
+        assert request == again.take()
 
 
 def test_random_feed_tells_how_many_it_draws_before_it_does() -> None:
@@ -49,9 +73,11 @@ def test_random_feed_takes_nothing_of_what_its_owner_removed_once_told() -> None
     rows = [b"old"] * 50
     feed = random_feed(rows)
     feed.take()
+    feed.take_row()
     rows[:] = [b"new"]
     feed.forget_drawn()
     assert {feed.take() for _ in range(2000)} == {b"new"}
+    assert feed.take_row() == (100, b"new")
     rows.clear()
     feed.forget_drawn()
     assert (feed.take(), feed.take_row()) == (None, None)
@@ -59,16 +85,18 @@ def test_random_feed_takes_nothing_of_what_its_owner_removed_once_told() -> None
     assert (feed.take(), feed.take_row()) == (b"back", (100, b"back"))
 
 
+def chunk_feed(*chunks: Chunk | None) -> ChunkFeed:
+    waiting = deque(chunks)
+    return ChunkFeed(lambda: waiting.popleft() if waiting else None)
+
+
 def test_chunk_feed_goes_from_chunk_to_chunk_and_waits_without_losing_a_row() -> None:
-    chunks: deque[Chunk | None] = deque(
-        [
-            Chunk([b"a", b"b"], iter([1, 0]), (10).__add__),
-            Chunk([], iter(()), int),
-            None,
-            Chunk([b"c"], iter([0]), (20).__add__),
-        ]
+    feed = chunk_feed(
+        Chunk(requests_of((10, [b"a", b"b"])), np.array([1, 0])),
+        Chunk(requests_of(), np.array([], np.intp)),
+        None,
+        Chunk(requests_of((20, [b"c"])), np.array([0])),
     )
-    feed = ChunkFeed(lambda: chunks.popleft() if chunks else None)
     assert [feed.take(), feed.take_row(), feed.take(), feed.take_row(), feed.take()] == [
         b"b",
         (10, b"a"),
@@ -78,16 +106,26 @@ def test_chunk_feed_goes_from_chunk_to_chunk_and_waits_without_losing_a_row() ->
     ]
 
 
+@pytest.mark.parametrize("taken_first", [0, 1, DRAW - 1, DRAW, DRAW + 7, 3 * DRAW])
+def test_chunk_feed_skips_the_rows_of_a_block_that_were_not_taken_yet_and_no_other(taken_first: int) -> None:
+    blocks = [(0, range(DRAW)), (5000, range(5000, 5000 + 2 * DRAW))]
+    requests = requests_of(*((first, [b"%d" % row for row in rows]) for first, rows in blocks))
+    order = np.arange(3 * DRAW)[::-1]
+    feed = chunk_feed(Chunk(requests, order))
+    expected = [row for _, rows in blocks for row in rows][::-1]
+    assert [int(feed.take() or b"") for _ in range(taken_first)] == expected[:taken_first]
+    feed.skip([True, False])
+    left = [row for row in expected[taken_first:] if row >= 5000]
+    assert [int(feed.take() or b"") for _ in left] == left
+    feed.skip([True, True])
+    assert feed.take() is None
+
+
 @given(st.integers(0, 10_000), st.integers(0, 3))
 def test_a_permutation_has_each_index_once_and_depends_on_the_seed_alone(length: int, seed: int) -> None:
     order = list(permutation(length, [seed]))
     assert sorted(order) == list(range(length))
     assert order == list(permutation(length, [seed]))
-
-
-def test_row_numbers_follow_the_blocks() -> None:
-    number = row_numbers([(100, 2), (7, 3)])
-    assert [number(index) for index in range(5)] == [100, 101, 7, 8, 9]
 
 
 @given(st.lists(st.booleans(), max_size=60))
@@ -147,7 +185,7 @@ def test_a_released_block_is_given_back_only_when_nothing_of_it_is_in_flight() -
 
 def test_a_worker_that_drains_gives_all_back_after_its_last_answer() -> None:
     blocks = [PlainBlock(number, 0, 0, 10, 10 * number) for number in range(2)]
-    store = RowStore(read, encode, blocks, order="once", seed=1, row_memory_bytes=1 << 20)
+    store = RowStore(read, encode, blocks, order="once", seed=1, row_memory_bytes=1 << 20, head_of=no_head)
     store.hold(blocks, [BlockLease(number, 1, ((0, 10),)) for number in range(2)])
     while (task := store.next_task()) is not None:
         store.install(task())
@@ -215,7 +253,7 @@ def test_the_end_of_a_former_lease_told_twice_does_not_end_the_next_lease_of_the
 
 def test_a_full_window_of_blocks_that_may_not_be_sent_yet_makes_way_for_one_that_may() -> None:
     blocks = [PlainBlock(number, 0, 0, 10, 10 * number) for number in range(3)]
-    store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=20 * 56)
+    store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=20 * COST, head_of=no_head)
     assert store.once is not None
     store.hold(blocks[1:])  # it is their heir, and may not send them before their former owner has ended
     while (task := store.next_task()) is not None:
@@ -251,8 +289,8 @@ def read(blocks: Sequence[PlainBlock]) -> Iterator[tuple[PlainBlock, pa.Table, N
         yield block, pa.table({"n": range(block.first_row, block.first_row + block.rows)}), None
 
 
-def encode(table: pa.Table) -> list[bytes]:
-    return [b"%08d" % number for number in table["n"].to_pylist()]
+def encode(table: pa.Table) -> PackedBodies:
+    return packed([b"%08d" % number for number in table["n"].to_pylist()])
 
 
 class Worker:
@@ -260,7 +298,7 @@ class Worker:
 
     def __init__(self, blocks: Sequence[PlainBlock], budget_bytes: int) -> None:
         self.blocks = blocks
-        self.store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=budget_bytes)
+        self.store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=budget_bytes, head_of=no_head)
         self.generation = 0
         self.confirmed = 0
         self.in_flight: list[int] = []
@@ -305,7 +343,7 @@ class OnceSwarm(RuleBasedStateMachine):
     def begin(self, sizes: list[int], count: int, is_windowed: bool) -> None:
         firsts = [sum(sizes[:index]) for index in range(len(sizes))]
         self.blocks = [PlainBlock(i, 0, i // 2, rows, firsts[i]) for i, rows in enumerate(sizes)]
-        self.budget_bytes = 2000 * 56 if is_windowed else 1 << 30
+        self.budget_bytes = 2000 * COST if is_windowed else 1 << 30
         self.ledger, self.books = Ledger(len(sizes)), OnceProgress(sizes)
         self.workers: dict[str, Worker] = {}
         self.sent: Counter[int] = Counter()
@@ -486,6 +524,6 @@ def test_a_swarm_that_loses_nobody_sends_no_row_twice_though_blocks_move() -> No
 
 @pytest.mark.parametrize("order", ["once"])
 def test_once_refuses_to_take_a_row_without_its_number(order: str) -> None:
-    store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=1 << 20)
+    store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=1 << 20, head_of=no_head)
     with pytest.raises(RuntimeError, match=r"take_row\(\) and done\(\)"):
         store.take()

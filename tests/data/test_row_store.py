@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 
 from inference_swarm.data.orders import DRAW
+from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.row_store import RowStore
-from inference_swarm.data.window import ROW_OVERHEAD_BYTES, Block
+from inference_swarm.data.window import Block
 from inference_swarm.data.window_random import TAKES_PER_ROW
 from inference_swarm.errors import DataError
 
@@ -50,15 +51,21 @@ class Files:
             yield block, pa.table({"n": numbers}), pa.chunked_array([[f"y{number}" for number in numbers]])
 
 
-def encode(table: pa.Table) -> list[bytes]:
-    return [b"%08d" % number for number in table["n"].to_pylist()]
+def encode(table: pa.Table) -> PackedBodies:
+    return PackedBodies.pack([pa.array([b"%08d" % number for number in table["n"].to_pylist()], pa.binary())])
 
 
-def encode_block(block: Block) -> list[bytes]:
-    return [b"%08d" % number for number in range(block.first_row, block.first_row + block.rows)]
+def head_of(body_bytes: int) -> bytes:
+    return b"%d " % body_bytes
 
 
-COST = 8 + ROW_OVERHEAD_BYTES
+def number_in(request: bytes) -> int:
+    head, body = request.split(b" ")
+    assert (head, len(body)) == (b"8", 8)
+    return int(body)
+
+
+COST = 8 + 8  # a body and its offsets
 
 
 def load(store: RowStore) -> int:
@@ -71,7 +78,7 @@ def load(store: RowStore) -> int:
 
 def store_of(blocks: Sequence[Block], order: str, *, seed: int = 1, rows_in_memory: int | None = None) -> RowStore:
     budget = BIG if rows_in_memory is None else rows_in_memory * COST
-    store = RowStore(Files().read, encode, blocks, order=order, seed=seed, row_memory_bytes=budget)  # type: ignore[arg-type]
+    store = RowStore(Files().read, encode, blocks, order=order, seed=seed, row_memory_bytes=budget, head_of=head_of)  # type: ignore[arg-type]
     load(store)
     return store
 
@@ -81,7 +88,7 @@ def taken(store: RowStore, count: int, *, is_loading: bool = True) -> list[int]:
     while len(numbers) < count:
         request = store.take()
         if request is not None:
-            numbers.append(int(request))
+            numbers.append(number_in(request))
         elif not is_loading or not load(store):
             break
         if is_loading and len(numbers) % 32 == 0:
@@ -90,7 +97,9 @@ def taken(store: RowStore, count: int, *, is_loading: bool = True) -> list[int]:
 
 
 def test_rows_are_taken_only_when_the_shard_is_ready_and_then_all_of_them() -> None:
-    store = RowStore(Files().read, encode, blocks_of([3, 2]), order="sequential", seed=1, row_memory_bytes=BIG)
+    store = RowStore(
+        Files().read, encode, blocks_of([3, 2]), order="sequential", seed=1, row_memory_bytes=BIG, head_of=head_of
+    )
     assert (store.take(), store.is_ready) == (None, False)
     load(store)
     assert store.status().is_ready
@@ -100,7 +109,9 @@ def test_rows_are_taken_only_when_the_shard_is_ready_and_then_all_of_them() -> N
 
 def test_blocks_of_one_row_group_are_read_in_one_go() -> None:
     files = Files()
-    store = RowStore(files.read, encode, blocks_of([2] * 5), order="random", seed=1, row_memory_bytes=BIG)
+    store = RowStore(
+        files.read, encode, blocks_of([2] * 5), order="random", seed=1, row_memory_bytes=BIG, head_of=head_of
+    )
     load(store)
     assert files.opened == [[0, 1], [2, 3], [4]]
 
@@ -167,6 +178,7 @@ def test_a_window_that_waits_for_its_next_block_answers_none_and_asks_for_it(ord
         order=order,  # type: ignore[arg-type]
         seed=1,
         row_memory_bytes=20 * COST,
+        head_of=head_of,
         on_want=lambda: wanted.append(True),
     )
     load(store)
@@ -206,7 +218,7 @@ def test_row_numbers_and_labels_belong_to_the_request(order: str) -> None:
     store = store_of(blocks_of([5, 5, 5]), order)
     for _ in range(40):
         row, request = store.take_row() or (-1, b"")
-        assert int(request) == row
+        assert number_in(request) == row
         assert store.label(row) == f"y{row}"
 
 
@@ -231,7 +243,9 @@ def test_after_any_changes_of_the_shard_every_row_of_it_comes_and_no_other(
                 store.install(task())
         wanted = {row for block in shard for row in range(block.first_row, block.first_row + block.rows)}
         assert wanted.issuperset(taken(store, data.draw(st.integers(0, 40)), is_loading=False))
-    wanted = {int(request) for block in store._shelf.assigned.values() for request in encode_block(block)}
+    wanted = {
+        row for block in store._shelf.assigned.values() for row in range(block.first_row, block.first_row + block.rows)
+    }
     if order != "random":
         load(store)
         taken(store, 2 * len(wanted))
@@ -252,7 +266,7 @@ def test_shuffle_in_a_window_leaves_rows_in_memory_while_the_next_blocks_are_loa
 
 def test_a_block_given_away_while_it_is_encoded_is_forgotten() -> None:
     blocks = blocks_of([2, 2])
-    store = RowStore(Files().read, encode, blocks, order="sequential", seed=1, row_memory_bytes=BIG)
+    store = RowStore(Files().read, encode, blocks, order="sequential", seed=1, row_memory_bytes=BIG, head_of=head_of)
     task = store.next_task()
     assert task is not None
     assert store.next_task() is None
@@ -271,7 +285,9 @@ def test_a_file_with_other_rows_than_the_manifest_says_so_and_can_be_tried_again
     def read_too_few(blocks: Sequence[Block]) -> Iterator[tuple[Block, pa.Table, pa.ChunkedArray | None]]:
         yield blocks[0], pa.table({"n": [1]}), None
 
-    store = RowStore(read_too_few, encode, blocks_of([3]), order="random", seed=1, row_memory_bytes=BIG)
+    store = RowStore(
+        read_too_few, encode, blocks_of([3]), order="random", seed=1, row_memory_bytes=BIG, head_of=head_of
+    )
     task = store.next_task()
     assert task is not None
     with pytest.raises(DataError, match=r"block 0 with 1 rows[\s\S]*3 rows, as in the manifest"):

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import gevent
-import pyarrow as pa
 from gevent.server import StreamServer
 
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
-from inference_swarm.transport.target import parse_target, prepare_requests, request_head
+from inference_swarm.transport.target import parse_target, request_heads
 
 Script = Callable[["Peer"], None]
 
@@ -98,7 +97,7 @@ def serve(
 
 
 def request_to(client: InferenceClient, body: bytes = b'{"a":1}') -> bytes:
-    return prepare_requests(pa.array([body], pa.binary()), request_head(client.target))[0]
+    return request_heads(client.target)(len(body)) + body
 
 
 def run(use: Callable[[Connection], Any], client: InferenceClient) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from inference_swarm.errors import SettingProblem
-from inference_swarm.transport.target import parse_target, prepare_requests, request_head
+from inference_swarm.transport.target import parse_target, request_heads
 
 
 @pytest.mark.parametrize(
@@ -74,25 +71,27 @@ def test_query_holds_what_is_set_in_a_fixed_order_and_escaped() -> None:
     assert target.name == "/invocation"
 
 
-def test_head_and_requests_byte_for_byte() -> None:
-    head = request_head(parse_target("http://m:81", model="lgbm"))
-    assert prepare_requests(pa.array([b'{"a":1}', b""], pa.binary()), head) == [
+def test_heads_byte_for_byte() -> None:
+    head_of = request_heads(parse_target("http://m:81", model="lgbm"))
+    common = (
         b"POST /invocation?model=lgbm HTTP/1.1\r\nHost: m:81\r\nUser-Agent: inference-swarm\r\n"
-        b"Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}',
-        b"POST /invocation?model=lgbm HTTP/1.1\r\nHost: m:81\r\nUser-Agent: inference-swarm\r\n"
-        b"Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n",
-    ]
+        b"Accept: application/json\r\nContent-Type: application/json\r\n"
+    )
+    assert head_of(7) == common + b"Content-Length: 7\r\n\r\n"
+    assert head_of(0) == common + b"Content-Length: 0\r\n\r\n"
 
 
 def test_own_headers_come_in_and_replace_ours_whatever_their_case() -> None:
-    head = request_head(parse_target("http://m"), {"authorization": "Bearer x", "HOST": "other", "accept": " a/b "})
-    assert head.split(b"\r\n")[1:] == [
+    head_of = request_heads(parse_target("http://m"), {"authorization": "Bearer x", "HOST": "other", "accept": " a/b "})
+    assert head_of(12).split(b"\r\n")[1:] == [
         b"Host: other",
         b"User-Agent: inference-swarm",
         b"Accept: a/b",
         b"Content-Type: application/json",
         b"authorization: Bearer x",
-        b"Content-Length: ",
+        b"Content-Length: 12",
+        b"",
+        b"",
     ]
 
 
@@ -114,18 +113,4 @@ def test_own_headers_come_in_and_replace_ours_whatever_their_case() -> None:
 )
 def test_headers_that_would_break_the_request_are_refused(name: str, value: str) -> None:
     with pytest.raises(SettingProblem):
-        request_head(parse_target("http://m"), {name: value})
-
-
-@given(bodies=st.lists(st.binary(max_size=200), max_size=20), is_large=st.booleans())
-def test_every_body_is_framed_by_its_own_length(bodies: list[bytes], is_large: bool) -> None:
-    kind = pa.large_binary() if is_large else pa.binary()
-    expected = [b"HEAD%d\r\n\r\n%b" % (len(body), body) for body in bodies]
-    assert prepare_requests(pa.array(bodies, kind), b"HEAD") == expected
-    sliced = pa.array([b"before", *bodies], kind).slice(1)
-    assert prepare_requests(sliced, b"HEAD") == expected
-
-
-def test_a_null_body_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="1 bodies are null"):
-        prepare_requests(pa.array([b"x", None], pa.binary()), b"HEAD")
+        request_heads(parse_target("http://m"), {name: value})

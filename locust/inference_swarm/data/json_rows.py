@@ -20,7 +20,7 @@ from inference_swarm.errors import DataError
 
 # Rows encoded in one go: the working set (about 6 MB of bodies at 35 columns) stays near the cache, and no call into
 # Arrow or orjson is long (tens of microseconds to a few milliseconds), so a gevent loop beside it keeps its beat.
-BLOCK_ROWS: Final = 8192
+SLICE_ROWS: Final = 8192
 _INT32_MAX: Final = 2**31 - 1
 
 
@@ -56,7 +56,17 @@ BODY_FORMATS: Final[dict[str, Callable[[list[bytes]], BodyFormat]]] = {
 
 
 def encode_rows(batch: pa.Table | pa.RecordBatch, body_format: str = "row") -> pa.Array:
-    """One JSON body per row, in order, as a `binary` array (`large_binary` above 2 GiB).
+    """One JSON body per row, in order, as a `binary` array (`large_binary` above 2 GiB). Raises like `iter_bodies`."""
+    parts = list(iter_bodies(batch, body_format))
+    if len(parts) == 1:
+        return parts[0]
+    if sum(part.nbytes for part in parts) > _INT32_MAX:
+        parts = [part.cast(pa.large_binary()) for part in parts]
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
+
+
+def iter_bodies(batch: pa.Table | pa.RecordBatch, body_format: str = "row") -> Iterator[pa.Array]:
+    """One JSON body per row, in order, as `binary` arrays of up to SLICE_ROWS bodies.
 
     Raises DataError for no columns, columns of the same name, a type that JSON has no form for, text that is not UTF-8.
     """
@@ -69,12 +79,8 @@ def encode_rows(batch: pa.Table | pa.RecordBatch, body_format: str = "row") -> p
     names = batch.schema.names
     check_columns(names)
     layout = BODY_FORMATS[body_format]([json.dumps(name, ensure_ascii=False).encode() for name in names])
-    parts = [part for block in _blocks(batch) for part in _encode_block(block, layout)]
-    if len(parts) == 1:
-        return parts[0]
-    if sum(part.nbytes for part in parts) > _INT32_MAX:
-        parts = [part.cast(pa.large_binary()) for part in parts]
-    return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
+    for part in _slices(batch):
+        yield from _encode_slice(part, layout)
 
 
 def check_columns(names: list[str], source: str = "The dataset") -> None:
@@ -111,18 +117,18 @@ def _texts(values: pa.Array, name: str) -> Texts:
         ) from error
 
 
-def _blocks(batch: pa.Table | pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def _slices(batch: pa.Table | pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     if isinstance(batch, pa.Table):
-        blocks = batch.to_batches(max_chunksize=BLOCK_ROWS)
-        if len(blocks) > 2 * (batch.num_rows // BLOCK_ROWS + 1):  # many small chunks cost more than one copy
-            blocks = batch.combine_chunks().to_batches(max_chunksize=BLOCK_ROWS)
+        blocks = batch.to_batches(max_chunksize=SLICE_ROWS)
+        if len(blocks) > 2 * (batch.num_rows // SLICE_ROWS + 1):  # many small chunks cost more than one copy
+            blocks = batch.combine_chunks().to_batches(max_chunksize=SLICE_ROWS)
         yield from (block for block in blocks if block.num_rows)
     else:
-        for start in range(0, batch.num_rows, BLOCK_ROWS):
-            yield batch.slice(start, BLOCK_ROWS)
+        for start in range(0, batch.num_rows, SLICE_ROWS):
+            yield batch.slice(start, SLICE_ROWS)
 
 
-def _encode_block(block: pa.RecordBatch, layout: BodyFormat) -> Iterator[pa.Array]:
+def _encode_slice(block: pa.RecordBatch, layout: BodyFormat) -> Iterator[pa.Array]:
     try:
         columns = [
             Column(key, _texts(values, name))
@@ -137,5 +143,5 @@ def _encode_block(block: pa.RecordBatch, layout: BodyFormat) -> Iterator[pa.Arra
                 action="check the dataset for a column that holds whole files.",
             ) from None
         half = block.num_rows // 2
-        yield from _encode_block(block.slice(0, half), layout)
-        yield from _encode_block(block.slice(half), layout)
+        yield from _encode_slice(block.slice(0, half), layout)
+        yield from _encode_slice(block.slice(half), layout)

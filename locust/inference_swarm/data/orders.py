@@ -1,21 +1,20 @@
-"""In which order rows are taken: flat lists of ready requests in, `take()` out. No I/O, no waiting, no gevent.
+"""In which order rows are taken: packed rows in, `take()` of a ready request out. No I/O, no waiting, no gevent.
 
 `random` draws with replacement, uniformly over the rows there are now. The other orders consume chunks one after the
 other (sequential: one block; shuffle: a seeded permutation of many; once: one block, never again).
 
-`take` is the hot path: a closure over an iterator that was filled in one go at C speed.
+`take` is the hot path: a closure over an iterator; what can be computed for many rows at once, numpy does beforehand.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, filterfalse
-from operator import itemgetter
 from typing import Literal, get_args
 
 import numpy as np
+
+from inference_swarm.data.packed import Indices, Requests
 
 Order = Literal["random", "sequential", "shuffle", "once"]
 ORDERS: tuple[str, ...] = get_args(Order)
@@ -25,45 +24,49 @@ DRAW = 1024  # rows drawn at a time: 256 costs 15 % more a row, 4096 gains nothi
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Requests, the order (indices) in which they are to be taken, each once, and index → row number of the dataset."""
+    """Rows, and the order (indices) in which they are to be taken, each once."""
 
-    requests: Sequence[bytes]
-    order: Iterator[int]
-    number: Callable[[int], int]
+    requests: Requests
+    order: Indices
 
 
 class RandomFeed:
-    """Uniform draws, with replacement, from a list that the owner may change between calls (then: `forget_drawn`)."""
+    """Uniform draws, with replacement, from rows that the owner may change between calls (then: `forget_drawn`)."""
 
-    def __init__(
-        self, requests: list[bytes], number: Callable[[int], int], seed: Sequence[int], on_draw: Callable[[int], None]
-    ) -> None:
-        """`number`: index → row number of the dataset; `on_draw` is told how many requests will be taken next."""
+    def __init__(self, rows: Callable[[], Requests], seed: Sequence[int], on_draw: Callable[[int], None]) -> None:
+        """`rows` is asked at each draw; before that, `on_draw` is told how many requests will be taken next."""
         integers = np.random.default_rng(list(seed)).integers
         drawn: Iterator[bytes] = iter(())
+        drawn_rows: Iterator[tuple[int, bytes]] = iter(())
 
-        def draw() -> bytes | None:
-            nonlocal drawn
+        def draw() -> tuple[Requests, Indices] | None:
             on_draw(DRAW)
-            if not requests:
-                return None
-            drawn = iter(itemgetter(*integers(0, len(requests), DRAW).tolist())(requests))
-            return next(drawn)
+            requests = rows()
+            return (requests, integers(0, len(requests), DRAW)) if len(requests) else None
 
         def take() -> bytes | None:
             request = next(drawn, None)
-            return draw() if request is None else request
+            return take_first() if request is None else request
+
+        def take_first() -> bytes | None:
+            nonlocal drawn
+            if (choice := draw()) is None:
+                return None
+            requests, indices = choice
+            drawn = requests.compose(indices)
+            return next(drawn)
 
         def take_row() -> tuple[int, bytes] | None:
-            on_draw(1)
-            if not requests:
-                return None
-            index = int(integers(0, len(requests)))
-            return number(index), requests[index]
+            nonlocal drawn_rows
+            taken = next(drawn_rows, None)
+            if taken is None and (choice := draw()) is not None:
+                drawn_rows = _numbered(*choice)
+                return next(drawn_rows)
+            return taken
 
         def forget_drawn() -> None:
-            nonlocal drawn
-            drawn = iter(())
+            nonlocal drawn, drawn_rows
+            drawn, drawn_rows = iter(()), iter(())
 
         self.take = take
         self.take_row = take_row
@@ -74,51 +77,51 @@ class ChunkFeed:
     """Takes the rows of chunks in their order; `next_chunk` answers None while there is none (yet)."""
 
     def __init__(self, next_chunk: Callable[[], Chunk | None]) -> None:
-        requests: Sequence[bytes] = ()
-        number: Callable[[int], int] = int
-        order: Iterator[int] = iter(())
+        chunk: Chunk | None = None
+        begun = 0  # rows of the chunk's order up to the end of those in `pending`
+        pending: Iterator[tuple[int, bytes]] = iter(())
 
-        def load() -> bool:
-            nonlocal requests, number, order
-            requests, order = (), iter(())  # lets go of the memory before the next is asked for
-            chunk = next_chunk()
-            if chunk is None:
-                return False
-            requests, number, order = chunk.requests, chunk.number, chunk.order
+        def begin() -> bool:
+            """Have rows pending, of this chunk or the next one that has any."""
+            nonlocal chunk, begun, pending
+            pending = iter(())
+            while chunk is None or begun >= len(chunk.order):
+                chunk = None  # lets go of the memory before the next is asked for
+                chunk, begun = next_chunk(), 0
+                if chunk is None:
+                    return False
+            indices = chunk.order[begun : begun + DRAW]
+            begun += len(indices)
+            pending = _numbered(chunk.requests, indices)
             return True
 
-        def take() -> bytes | None:
-            index = next(order, -1)
-            if index >= 0:
-                return requests[index]
-            return take() if load() else None
-
         def take_row() -> tuple[int, bytes] | None:
-            index = next(order, -1)
-            if index >= 0:
-                return number(index), requests[index]
-            return take_row() if load() else None
+            taken = next(pending, None)
+            return next(pending) if taken is None and begin() else taken
 
-        def skip(is_gone: Callable[[int], object]) -> None:
-            nonlocal order
-            order = filterfalse(is_gone, order)
+        def take() -> bytes | None:
+            taken = next(pending, None)
+            if taken is None:
+                taken = take_row()
+            return None if taken is None else taken[1]
+
+        def skip(block_flags: Sequence[bool]) -> None:
+            nonlocal chunk, begun, pending
+            if chunk is None:
+                return
+            left = chunk.order[begun - sum(1 for _ in pending) :]
+            chunk = Chunk(chunk.requests, left[~chunk.requests.is_of(block_flags)[left]])
+            begun, pending = 0, iter(())
 
         self.take = take
         self.take_row = take_row
-        self.skip = skip
+        self.skip = skip  # rows of the chunk's flagged blocks are not taken any more
 
 
-def permutation(length: int, seed: Sequence[int]) -> Iterator[int]:
-    """0 … length-1 in an order that depends on the seed alone; turned into Python integers piece by piece."""
-    order = np.random.default_rng(list(seed)).permutation(np.arange(length, dtype=np.uint32))
-    return chain.from_iterable(order[start : start + 4096].tolist() for start in range(0, length, 4096))
+def _numbered(requests: Requests, indices: Indices) -> Iterator[tuple[int, bytes]]:
+    return zip(requests.row_numbers(indices), requests.compose(indices), strict=True)
 
 
-def row_numbers(spans: Iterable[tuple[int, int]]) -> Callable[[int], int]:
-    """Index in a list of joined blocks → row number; a span is a block's first row number and its count of rows."""
-    firsts, ends = [], [0]
-    for first, rows in spans:
-        firsts.append(first - ends[-1])
-        ends.append(ends[-1] + rows)
-    del ends[0]
-    return lambda index: firsts[bisect_right(ends, index)] + index
+def permutation(length: int, seed: Sequence[int]) -> Indices:
+    """0 … length-1 in an order that depends on the seed alone."""
+    return np.random.default_rng(list(seed)).permutation(np.arange(length, dtype=np.uint32))

@@ -1,4 +1,4 @@
-"""The ready requests of a worker's shard, within a byte budget: the blocks to hold go in, `take()` comes out.
+"""The rows of a worker's shard, encoded, within a byte budget: the blocks to hold go in, ready requests come out.
 
 All runs on the event loop except the tasks from `next_task`, which read and encode one block and touch nothing else:
 the edge runs each in a thread and gives the result to `install`. Knows no gevent, no transport, no messages.
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from inference_swarm.data.orders import Order
+from inference_swarm.data.packed import Heads, PackedBodies
 from inference_swarm.data.progress import BlockLease
 from inference_swarm.data.progress_worker import OnceShare
 from inference_swarm.data.window import Block, Budget, EncodedBlock, Shelf
@@ -53,23 +54,27 @@ class RowStore:
     def __init__(
         self,
         read: Reader,
-        encode: Callable[[pa.Table], list[bytes]],
+        encode: Callable[[pa.Table], PackedBodies],
         blocks: Iterable[Block],
         *,
         order: Order,
         seed: int,
         row_memory_bytes: int,
+        head_of: Callable[[int], bytes],
         on_want: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_want` is called, on the loop, when rows were taken so that `next_task` has something to do again."""
+        """`head_of` makes the head of a request whose body has so many bytes.
+
+        `on_want` is called, on the loop, when rows were taken so that `next_task` has something to do again.
+        """
         first = list(blocks)
         sequence_seed = (seed, min((block.id for block in first), default=0))  # no two workers draw alike
-        budget = Budget(row_memory_bytes)
+        budget, heads = Budget(row_memory_bytes), Heads(head_of)
         self.once = OnceShare() if order == "once" else None
         self._shelf: Shelf = (
-            RandomShelf(budget, sequence_seed, on_want)
+            RandomShelf(budget, heads, sequence_seed, on_want)
             if order == "random"
-            else ChunkShelf(budget, order, sequence_seed, self.once, on_want)
+            else ChunkShelf(budget, heads, order, sequence_seed, self.once, on_want)
         )
         self._stream = _Stream(read, encode)
         self._loading: Block | None = None
@@ -144,7 +149,7 @@ class RowStore:
             blocks=len(shelf.assigned),
             rows=shelf.rows,
             held_blocks=len(shelf.held),
-            held_rows=sum(len(encoded.requests) for encoded in shelf.held.values()),
+            held_rows=sum(len(encoded.bodies) for encoded in shelf.held.values()),
             held_bytes=shelf.budget.held_bytes,
             is_windowed=not shelf.fits,
             is_ready=self.is_ready,
@@ -166,7 +171,7 @@ class RowStore:
 class _Stream:
     """Reads on where it is while blocks are asked for in their order. Used by one task at a time."""
 
-    def __init__(self, read: Reader, encode: Callable[[pa.Table], list[bytes]]) -> None:
+    def __init__(self, read: Reader, encode: Callable[[pa.Table], PackedBodies]) -> None:
         self._read = read
         self._encode = encode
         self._tables: Iterator[tuple[Any, pa.Table, pa.ChunkedArray | None]] = iter(())
@@ -180,16 +185,16 @@ class _Stream:
             self._last = run[-1].id
         self._next = -1
         read, table, labels = next(self._tables)
-        requests = self._encode(table)
+        bodies = self._encode(table)
         del table
-        if read.id != block.id or len(requests) != block.rows:
+        if read.id != block.id or len(bodies) != block.rows:
             raise DataError(
-                f"Block {block.id} was read as block {read.id} with {len(requests)} rows.",
+                f"Block {block.id} was read as block {read.id} with {len(bodies)} rows.",
                 expected=f"{block.rows} rows, as in the manifest",
                 action="Do not change the dataset during a run; start the run again.",
             )
         self._next = block.id + 1
-        return EncodedBlock(block, requests, labels, sum(map(len, requests)))
+        return EncodedBlock(block, bodies, labels)
 
     def close(self) -> None:
         if isinstance(self._tables, Generator):

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-ROW_OVERHEAD_BYTES = 48  # bytes object header 33, list slot 8, allocator's header and rounding about 8
+from inference_swarm.data.packed import Heads, PackedBodies, Requests
 
 
 class Playlist:
@@ -120,16 +120,11 @@ class Block(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncodedBlock:
-    """The ready requests of a block, one a row, and its labels if there are any."""
+    """The bodies of a block, one a row, and its labels if there are any."""
 
     block: Block
-    requests: list[bytes]
+    bodies: PackedBodies
     labels: pa.ChunkedArray | None
-    request_bytes: int
-
-    @property
-    def cost_bytes(self) -> int:
-        return self.request_bytes + ROW_OVERHEAD_BYTES * len(self.requests)
 
 
 class Shelf(ABC):
@@ -138,8 +133,9 @@ class Shelf(ABC):
     take: Callable[[], bytes | None]
     take_row: Callable[[], tuple[int, bytes] | None]
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, heads: Heads) -> None:
         self.budget = budget
+        self._heads = heads
         self.assigned: dict[int, Block] = {}
         self.held: dict[int, EncodedBlock] = {}
         self.rows = 0  # of the assigned blocks
@@ -163,14 +159,17 @@ class Shelf(ABC):
     def put(self, encoded: EncodedBlock) -> None:
         """A block has been encoded."""
         self.held[encoded.block.id] = encoded
-        self.budget.hold(encoded.cost_bytes, len(encoded.requests))
+        self.budget.hold(encoded.bodies.cost_bytes, len(encoded.bodies))
         self._place(encoded)
 
     def evict(self, block_id: int) -> None:
         """Free the memory of a block, if it is held."""
         encoded = self.held.pop(block_id, None)
         if encoded is not None:
-            self.budget.free(encoded.cost_bytes)
+            self.budget.free(encoded.bodies.cost_bytes)
+
+    def _requests_of(self, blocks: Iterable[EncodedBlock]) -> Requests:
+        return Requests(((encoded.block.first_row, encoded.bodies) for encoded in blocks), self._heads)
 
     @abstractmethod
     def next_block(self) -> Block | None:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from inference_swarm.data.orders import Chunk, ChunkFeed, Order, permutation, row_numbers
+import numpy as np
+
+from inference_swarm.data.orders import Chunk, ChunkFeed, Order, permutation
+from inference_swarm.data.packed import Heads, Requests
 from inference_swarm.data.progress_worker import OnceShare
 from inference_swarm.data.window import Block, Budget, EncodedBlock, Playlist, Shelf
 
@@ -20,9 +23,15 @@ class ChunkShelf(Shelf):
     """Hands a feed one chunk after the other: a block, or in shuffle order several that are mixed."""
 
     def __init__(
-        self, budget: Budget, order: Order, seed: Sequence[int], once: OnceShare | None, on_want: Callable[[], None]
+        self,
+        budget: Budget,
+        heads: Heads,
+        order: Order,
+        seed: Sequence[int],
+        once: OnceShare | None,
+        on_want: Callable[[], None],
     ) -> None:
-        super().__init__(budget)
+        super().__init__(budget, heads)
         self._order = order
         self._seed = seed
         self._once = once
@@ -33,7 +42,7 @@ class ChunkShelf(Shelf):
             unit=lambda number: (self.assigned[number].file_index, self.assigned[number].row_group),
         )
         self._active: list[int] = []  # blocks of the chunk that is being taken
-        self._joined: list[tuple[int, int]] = []  # block and rows, as their requests follow each other in the chunk
+        self._joined: list[int] = []  # all blocks of that chunk, as their rows follow each other
         self._chunks = 0
         self._is_starving = False
         self._feed = ChunkFeed(self._next_chunk)
@@ -89,8 +98,7 @@ class ChunkShelf(Shelf):
             self.evict(number)
         lost = set(gone)
         if not lost.isdisjoint(self._active):
-            flags = b"".join(bytes([number in lost]) * rows for number, rows in self._joined)
-            self._feed.skip(flags.__getitem__)
+            self._feed.skip([number in lost for number in self._joined])
             self._active = [number for number in self._active if number not in lost]
 
     def _next_chunk(self) -> Chunk | None:
@@ -115,13 +123,15 @@ class ChunkShelf(Shelf):
             self._starve()
             return None
         self._playlist.visit(chosen)
-        self._begin(chosen)
+        requests = self._begin(chosen)
         self._chunks += 1
-        return self._mixed(chosen) if self._order == "shuffle" else self._plain(chosen[0])
+        if self._order == "shuffle":
+            return Chunk(requests, permutation(len(requests), [*self._seed, _ROWS, self._chunks]))
+        return Chunk(requests, np.arange(len(requests)))
 
-    def _begin(self, chosen: list[int]) -> None:
-        self._active = chosen
-        self._joined = [(number, self.assigned[number].rows) for number in chosen]
+    def _begin(self, chosen: list[int]) -> Requests:
+        self._active = self._joined = chosen
+        return self._requests_of(self.held[number] for number in chosen)
 
     def _finish_chunk(self) -> None:
         """The chunk has been taken: in a window its memory is free for the next block."""
@@ -139,9 +149,7 @@ class ChunkShelf(Shelf):
     def _next_leased(self, once: OnceShare) -> Chunk | None:
         for _, number in self._playlist.upcoming:
             if number in self.held and (rows := once.give(number)):
-                self._begin([number])
-                encoded = self.held[number]
-                return Chunk(encoded.requests, iter(rows), encoded.block.first_row.__add__)
+                return Chunk(self._begin([number]), np.array(rows))
         if any(number not in self.held and once.may_send(number) for _, number in self._playlist.upcoming):
             self._starve()
         return None
@@ -157,16 +165,6 @@ class ChunkShelf(Shelf):
         if taken is not None and self._once is not None:
             self._once.sent(self._active[0])
         return taken
-
-    def _plain(self, number: int) -> Chunk:
-        encoded = self.held[number]
-        return Chunk(encoded.requests, iter(range(len(encoded.requests))), encoded.block.first_row.__add__)
-
-    def _mixed(self, chosen: Sequence[int]) -> Chunk:
-        blocks = [self.held[number] for number in chosen]
-        requests = [request for encoded in blocks for request in encoded.requests]
-        numbers = row_numbers((encoded.block.first_row, encoded.block.rows) for encoded in blocks)
-        return Chunk(requests, permutation(len(requests), [*self._seed, _ROWS, self._chunks]), numbers)
 
 
 def _refuse_take() -> bytes | None:

@@ -1,11 +1,12 @@
-"""The shelf for random order: one flat list of requests to draw from, the whole shard or a window that rotates."""
+"""The shelf for random order: rows in memory to draw from, the whole shard or a window that rotates."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-from inference_swarm.data.orders import RandomFeed, row_numbers
+from inference_swarm.data.orders import RandomFeed
+from inference_swarm.data.packed import Heads, Requests
 from inference_swarm.data.window import Block, Budget, EncodedBlock, Shelf
 
 TAKES_PER_ROW = 8  # in a window a block stays for so many takes a row: encoding costs each request an eighth of a row's
@@ -17,16 +18,15 @@ class RandomShelf(Shelf):
     A window never runs dry: its oldest block goes only when the next is ready.
     """
 
-    def __init__(self, budget: Budget, seed: Sequence[int], on_want: Callable[[], None]) -> None:
-        super().__init__(budget)
-        self._requests: list[bytes] = []
-        self._blocks: list[EncodedBlock] = []  # in the order of their requests in the flat list, oldest first
-        self._number = row_numbers(())
+    def __init__(self, budget: Budget, heads: Heads, seed: Sequence[int], on_want: Callable[[], None]) -> None:
+        super().__init__(budget, heads)
+        self._blocks: list[EncodedBlock] = []  # oldest first
+        self._requests: Requests | None = None  # their rows; None: they have changed since the last draw
         self._spare: EncodedBlock | None = None
         self._last_loaded = -1
         self._takes_left = 0
         self._on_want = on_want
-        self._feed = RandomFeed(self._requests, lambda index: self._number(index), seed, self._count)
+        self._feed = RandomFeed(self._rows, seed, self._count)
         self.take = self._feed.take
         self.take_row = self._feed.take_row
 
@@ -60,8 +60,7 @@ class RandomShelf(Shelf):
         if self._spare is not None and self._spare.block.id in lost:
             self._spare = None
         self._blocks = [encoded for encoded in self._blocks if encoded.block.id not in lost]
-        self._requests[:] = [request for encoded in self._blocks for request in encoded.requests]
-        self._index()
+        self._requests = None
         if self._spare is not None and (self.fits or not self._blocks):
             self._append(self._spare)
             self._spare = None
@@ -74,16 +73,14 @@ class RandomShelf(Shelf):
         if not self._blocks:
             self._takes_left = TAKES_PER_ROW * encoded.block.rows
         self._blocks.append(encoded)
-        self._requests.extend(encoded.requests)
-        self._index()
+        self._requests = None
 
     def _drop_oldest(self) -> None:
         oldest = self._blocks.pop(0)
-        del self._requests[: len(oldest.requests)]
+        self._requests = None
         self.evict(oldest.block.id)
         if self._blocks:
             self._takes_left = TAKES_PER_ROW * self._blocks[0].block.rows
-        self._index()
 
     def _renew(self) -> None:
         """The spare takes the place of the oldest block."""
@@ -94,8 +91,10 @@ class RandomShelf(Shelf):
         self._spare = None
         self._on_want()
 
-    def _index(self) -> None:
-        self._number = row_numbers((encoded.block.first_row, encoded.block.rows) for encoded in self._blocks)
+    def _rows(self) -> Requests:
+        if self._requests is None:
+            self._requests = self._requests_of(self._blocks)
+        return self._requests
 
     def _count(self, taken: int) -> None:
         self._takes_left -= taken

@@ -1,17 +1,14 @@
-"""The server under test: its URL, the request head, and bodies to whole requests. Pure.
+"""The server under test: its URL and the heads of requests to it. Pure.
 
-In: the host setting, what selects the model, Arrow bodies. Out: `Target` and bytes ready to send.
+In: the host setting, what selects the model, headers. Out: `Target`, and a head for each length of body.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from inference_swarm.errors import SettingProblem
 
@@ -120,8 +117,8 @@ def _ascii_host(host: str) -> str:
     return ascii_host if _HOST_NAME.fullmatch(ascii_host) else ""
 
 
-def request_head(target: Target, headers: Mapping[str, str] | None = None) -> bytes:
-    """The request up to the value of Content-Length, which comes last. Raises SettingProblem for a bad header."""
+def request_heads(target: Target, headers: Mapping[str, str] | None = None) -> Callable[[int], bytes]:
+    """Makes the head of a request whose body has so many bytes. Raises SettingProblem for a bad header."""
     fields = {
         "Host": target.authority,
         "User-Agent": "inference-swarm",
@@ -137,7 +134,8 @@ def request_head(target: Target, headers: Mapping[str, str] | None = None) -> by
         *(f"{name}: {value}" for name, value in fields.items()),
         "Content-Length: ",
     ]
-    return "\r\n".join(lines).encode("latin-1")
+    start = "\r\n".join(lines).encode("latin-1")
+    return lambda body_bytes: b"%b%d\r\n\r\n" % (start, body_bytes)
 
 
 def _check_header(name: str, value: str) -> None:
@@ -160,23 +158,3 @@ def _check_header(name: str, value: str) -> None:
             expected="printable Latin-1 text on one line",
             action=action,
         )
-
-
-def prepare_requests(bodies: pa.Array, head: bytes) -> list[bytes]:
-    """Whole requests, one for each body (binary or large_binary): joined as columns, no loop over rows."""
-    if len(bodies) == 0:
-        return []
-    if bodies.null_count:
-        raise ValueError(f"{bodies.null_count} bodies are null")
-    # 64-bit offsets: the joined bytes of one block may pass 2 GiB where the bodies alone did not
-    wide = pa.large_binary()
-    lengths = pc.cast(pc.cast(pc.binary_length(bodies), pa.large_string()), wide)
-    joined = pc.binary_join_element_wise(
-        pa.scalar(head, wide),
-        lengths,
-        pa.scalar(b"\r\n\r\n", wide),
-        pc.cast(bodies, wide),
-        pa.scalar(b"", wide),
-    )
-    requests: list[bytes] = joined.to_pylist()
-    return requests

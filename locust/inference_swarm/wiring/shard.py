@@ -17,9 +17,10 @@ from gevent.event import Event
 
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.blocks import iter_blocks
-from inference_swarm.data.json_rows import encode_rows
+from inference_swarm.data.json_rows import iter_bodies
 from inference_swarm.data.manifest import Block, Manifest
 from inference_swarm.data.orders import Order
+from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.errors import DataError, SwarmError
@@ -27,7 +28,7 @@ from inference_swarm.load.user import Assignment
 from inference_swarm.transport.check import check_predictions, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
-from inference_swarm.transport.target import Target, parse_target, prepare_requests, request_head
+from inference_swarm.transport.target import Target, parse_target, request_heads
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +84,9 @@ class Shard:
         self._wanted = Event()
         self._arrived = Event()
         self._report_wanted = Event()
-        head = request_head(self.client.target)
 
-        def encode(table: pa.Table) -> list[bytes]:
-            return prepare_requests(encode_rows(table, settings.body_format), head)
+        def encode(table: pa.Table) -> PackedBodies:
+            return PackedBodies.pack(iter_bodies(table, settings.body_format))
 
         self.store = RowStore(
             lambda blocks: iter_blocks(manifest, blocks),
@@ -95,6 +95,7 @@ class Shard:
             order=cast("Order", settings.row_order),
             seed=settings.seed,
             row_memory_bytes=settings.row_memory_bytes,
+            head_of=request_heads(self.client.target),
             on_want=self._wanted.set,
         )
         self._began_s = time.monotonic()
