@@ -9,10 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from swarm_manifests.agreement import Code, check_agreement
-from swarm_manifests.build import K8S, OVERLAYS, BuildError, Objects, build, build_combination, combinations
-from swarm_manifests.policy import check_policy
-from swarm_manifests.schemas import NEWEST, OLDEST, Schemas
+from swarm_cli.manifests.agreement import Code, check_agreement
+from swarm_cli.manifests.build import K8S, OVERLAYS, BuildError, Objects, build, build_combination, combinations
+from swarm_cli.manifests.policy import check_policy
+from swarm_cli.manifests.schemas import NEWEST, OLDEST, Schemas
 
 
 def check(items: Objects, schemas: Schemas, code: Code) -> list[str]:

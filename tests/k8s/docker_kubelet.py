@@ -1,0 +1,234 @@
+"""Runs the pods of rendered manifests on a Docker engine, the way a kubelet would: command, arguments, environment,
+user, file system, volumes, limits and probes as written. Services become names in a Docker network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from swarm_cli.manifests.objects import Item, Workload, environment, of_kind, workloads
+
+MEMORY = {"Mi": "m", "Gi": "g"}
+
+
+def docker(*arguments: str, timeout_s: float = 60) -> str:
+    """The output of a `docker` command that must succeed."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+    return done.stdout.strip()
+
+
+@dataclass(slots=True)
+class RunningPod:
+    """A container made from a pod with one container."""
+
+    name: str
+    workload: Workload
+    container: Item
+
+    def probe(self, kind: str) -> str:
+        """Runs the probe as it is written: empty when it succeeds, else what it said."""
+        probe = self.container[kind]
+        timeout_s = probe["timeoutSeconds"]
+        if "exec" in probe:
+            command = ["docker", "exec", self.name, *probe["exec"]["command"]]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+            except subprocess.TimeoutExpired:
+                return f"no answer in {timeout_s} s"
+            return "" if done.returncode == 0 else done.stdout + done.stderr or "failed"
+        request = probe["httpGet"]
+        url = f"http://{self.address}:{self.workload.ports[request['port']]}{request['path']}"
+        try:
+            with urllib.request.urlopen(url, timeout=timeout_s):
+                return ""
+        except (urllib.error.URLError, OSError) as error:
+            return str(error)
+
+    def wait_for(self, kind: str, within_s: float | None = None) -> None:
+        """Repeats the probe in its period until it succeeds; by default as often as it may fail."""
+        probe = self.container[kind]
+        period_s = probe["periodSeconds"]
+        deadline_s = time.monotonic() + (within_s or period_s * probe.get("failureThreshold", 3))
+        while said := self.probe(kind):
+            assert self.exit_code is None, f"{self.name} ended with {self.exit_code}:\n{self.logs}"
+            assert time.monotonic() < deadline_s, f"{self.name}: {kind} failed: {said}\n{self.logs}"
+            time.sleep(min(period_s, 1))
+
+    @property
+    def inspected(self) -> dict[str, Any]:
+        """`docker inspect`."""
+        document: dict[str, Any] = json.loads(docker("inspect", self.name))[0]
+        return document
+
+    @property
+    def address(self) -> str:
+        """In the Docker network."""
+        (network,) = self.inspected["NetworkSettings"]["Networks"].values()
+        address: str = network["IPAddress"]
+        return address
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        state = self.inspected["State"]
+        return None if state["Running"] else int(state["ExitCode"])
+
+    @property
+    def logs(self) -> str:
+        done = subprocess.run(["docker", "logs", self.name], capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    def wait_for_end(self, timeout_s: float) -> int:
+        """The exit code."""
+        deadline_s = time.monotonic() + timeout_s
+        while (code := self.exit_code) is None:
+            assert time.monotonic() < deadline_s, f"{self.name} still runs after {timeout_s} s:\n{self.logs}"
+            time.sleep(0.2)
+        return code
+
+    def terminate(self) -> float:
+        """Ends it as Kubernetes does, SIGTERM and SIGKILL after the grace period; returns the seconds it took."""
+        grace_s = self.workload.pod["terminationGracePeriodSeconds"]
+        began_s = time.monotonic()
+        docker("stop", "--time", str(grace_s), self.name, timeout_s=grace_s + 30)
+        return time.monotonic() - began_s
+
+
+@dataclass(slots=True)
+class DockerKubelet:
+    """All of one set of manifests. `secret_files`: for each Secret a folder with a file for each key."""
+
+    items: list[Item]
+    image_tag: str
+    secret_files: Mapping[str, Path] = field(default_factory=dict)
+    prefix: str = field(default_factory=lambda: f"swarm-k8s-{secrets.token_hex(3)}")
+    pods: list[RunningPod] = field(default_factory=list)
+    volumes: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        docker("network", "create", self.prefix)
+
+    def start(self, workload_name: str) -> list[RunningPod]:
+        """All pods of a workload, as many as it wants."""
+        workload = next(w for w in workloads(self.items) if w.name == workload_name)
+        spec = workload.item["spec"]
+        started = [self._run(workload) for _ in range(spec.get("replicas", spec.get("parallelism", 1)))]
+        self.pods += started
+        return started
+
+    def read(self, pod: RunningPod, path: str, volume: str) -> str:
+        """A file of a volume, also after the pod has ended; `path` may hold wildcards."""
+        image = pod.inspected["Config"]["Image"]
+        code = f"import glob; print(open(sorted(glob.glob('/v/{path}'))[-1]).read())"
+        mount = f"type=volume,src={self.prefix}-{volume},dst=/v,readonly"
+        return docker("run", "--rm", "--mount", mount, "--entrypoint", "python", image, "-c", code)
+
+    def close(self) -> None:
+        """Removes everything."""
+        names = [pod.name for pod in self.pods]
+        if names:
+            subprocess.run(["docker", "rm", "--force", "--volumes", *names], capture_output=True, check=False)
+        for volume in self.volumes:
+            subprocess.run(["docker", "volume", "rm", "--force", volume], capture_output=True, check=False)
+        subprocess.run(["docker", "network", "rm", self.prefix], capture_output=True, check=False)
+
+    def _run(self, workload: Workload) -> RunningPod:
+        (container,) = workload.containers
+        name = f"{self.prefix}-{container['name']}-{len(self.pods)}-{secrets.token_hex(2)}"
+        image = f"{container['image'].rpartition(':')[0]}:{self.image_tag}"
+        arguments = ["--name", name, "--network", self.prefix, "--hostname", name]
+        for service in of_kind(self.items, "Service"):
+            if service["spec"]["selector"].items() <= workload.labels.items():
+                arguments += ["--network-alias", service["metadata"]["name"]]
+                for port in service["spec"]["ports"]:
+                    assert port["port"] == workload.ports[port["targetPort"]], "Docker cannot change a port's number"
+        for key, value in self._environment(container).items():
+            arguments += ["--env", f"{key}={value}"]
+        arguments += self._security(workload, container, image)
+        arguments += self._resources(container)
+        arguments += self._mounts(workload, container, image)
+        command = [*container.get("command", ()), *container.get("args", ())]
+        if "command" in container:
+            arguments += ["--entrypoint", command.pop(0)]
+        docker("run", "--detach", *arguments, image, *command)
+        return RunningPod(name, workload, container)
+
+    def _environment(self, container: Item) -> dict[str, str]:
+        values = {key: value for key, value in environment(self.items, container).items() if value is not None}
+        for entry in container.get("env", ()):
+            reference = entry.get("valueFrom", {}).get("secretKeyRef")
+            if reference:
+                values[entry["name"]] = (self.secret_files[reference["name"]] / reference["key"]).read_text()
+        return values
+
+    @staticmethod
+    def _security(workload: Workload, container: Item, image: str) -> list[str]:
+        pod_security, security = workload.pod["securityContext"], container["securityContext"]
+        arguments = []
+        user = str(pod_security.get("runAsUser", ""))
+        if user:
+            arguments += ["--user", user]
+        if pod_security["runAsNonRoot"]:  # the kubelet refuses an image whose user is root or a name
+            actual = user or docker("image", "inspect", "--format", "{{.Config.User}}", image)
+            assert re.fullmatch(r"[1-9]\d*(:\d+)?", actual), f"{image} runs as {actual!r}"
+        if "fsGroup" in pod_security:
+            arguments += ["--group-add", str(pod_security["fsGroup"])]
+        for entry in pod_security.get("sysctls", ()):
+            arguments += ["--sysctl", f"{entry['name']}={entry['value']}"]
+        if security["readOnlyRootFilesystem"]:
+            arguments.append("--read-only")
+        if not security["allowPrivilegeEscalation"]:
+            arguments += ["--security-opt", "no-new-privileges"]
+        for capability in security["capabilities"]["drop"]:
+            arguments += ["--cap-drop", capability]
+        return arguments
+
+    @staticmethod
+    def _resources(container: Item) -> list[str]:
+        limits = container["resources"]["limits"]
+        cpus = limits["cpu"]
+        cpus = str(int(cpus[:-1]) / 1000) if cpus.endswith("m") else cpus
+        memory = limits["memory"][:-2] + MEMORY[limits["memory"][-2:]]
+        return ["--cpus", cpus, "--memory", memory, "--memory-swap", memory]
+
+    def _mounts(self, workload: Workload, container: Item, image: str) -> list[str]:
+        volumes = {volume["name"]: volume for volume in workload.pod.get("volumes", ())}
+        group = workload.pod["securityContext"].get("fsGroup", 0)
+        arguments = []
+        for mount in container.get("volumeMounts", ()):
+            volume, path = volumes[mount["name"]], mount["mountPath"]
+            if "emptyDir" in volume:
+                size = volume["emptyDir"]["sizeLimit"]
+                arguments += ["--tmpfs", f"{path}:mode=1777,size={size[:-2]}{MEMORY[size[-2:]]}"]
+            elif "persistentVolumeClaim" in volume:
+                name = self._claim(volume["persistentVolumeClaim"]["claimName"], group, image)
+                read_only = ",readonly" if mount.get("readOnly") else ""
+                arguments += ["--mount", f"type=volume,src={name},dst={path},volume-nocopy{read_only}"]
+            else:
+                secret = volume["secret"]
+                for item in secret["items"]:
+                    source = self.secret_files[secret["secretName"]] / item["key"]
+                    arguments += ["--mount", f"type=bind,src={source},dst={path}/{item['path']},readonly"]
+        return arguments
+
+    def _claim(self, claim: str, group: int, image: str) -> str:
+        """A volume as the kubelet hands it over: root's, opened to the pod's fsGroup."""
+        name = f"{self.prefix}-{claim}"
+        if name not in self.volumes:
+            self.volumes.add(name)
+            code = f"import os; os.chown('/v', 0, {group}); os.chmod('/v', 0o2775)"
+            mount = f"type=volume,src={name},dst=/v,volume-nocopy"
+            run = ("run", "--rm", "--user", "0", "--mount", mount, "--entrypoint", "python")
+            docker(*run, image, "-c", code)
+        return name

@@ -1,0 +1,127 @@
+"""The containers run on a Docker engine exactly as the rendered manifests say: a swarm with a web UI, and a job."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_kubelet import DockerKubelet, RunningPod
+
+from inference_swarm.load.control_keys import make_keys
+from swarm_cli.manifests.build import K8S, build, build_overlay, overlay
+from swarm_cli.manifests.objects import Item
+
+pytestmark = pytest.mark.docker
+
+STARTUP_S = 60
+
+
+@contextmanager
+def kubelet(
+    items: list[Item], image_tag: str, secret_files: Mapping[str, Path] | None = None
+) -> Iterator[DockerKubelet]:
+    made = DockerKubelet(items, image_tag, secret_files or {})
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> None:
+    deadline_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"not within {within_s} s: {what}"
+        time.sleep(0.2)
+
+
+def ask(pod: RunningPod, path: str, form: Mapping[str, Any] | None = None, port: int = 8089) -> dict[str, Any]:
+    """JSON from a pod."""
+    data = urllib.parse.urlencode(form).encode() if form is not None else None
+    with urllib.request.urlopen(f"http://{pod.address}:{port}{path}", data, timeout=30) as answer:
+        document: dict[str, Any] = json.loads(answer.read())
+    return document
+
+
+def assert_hardened(pod: RunningPod) -> None:
+    inspected = pod.inspected
+    assert inspected["HostConfig"]["ReadonlyRootfs"]
+    assert inspected["HostConfig"]["CapDrop"] == ["ALL"]
+    assert "no-new-privileges" in inspected["HostConfig"]["SecurityOpt"]
+    assert inspected["Config"]["User"].split(":")[0] not in ("", "0", "root")
+
+
+def test_the_default_serves_a_run_from_the_web_ui_and_drains(image_tag: str) -> None:
+    with kubelet(build(K8S), image_tag) as cluster:
+        workers = cluster.start("Deployment/swarm-worker")
+        assert len(workers) == 2
+        for worker in workers:
+            worker.wait_for("startupProbe", STARTUP_S)
+            assert "waiting for a master" in worker.probe("readinessProbe"), "ready without a master"
+            assert worker.probe("livenessProbe") == ""
+        (server,) = cluster.start("Deployment/inference-server")
+        (master,) = cluster.start("Deployment/swarm-master")
+        for pod in (server, master, *workers):
+            pod.wait_for("startupProbe")
+            pod.wait_for("readinessProbe", STARTUP_S)
+            assert pod.probe("livenessProbe") == ""
+            assert_hardened(pod)
+
+        wait_until(lambda: len(ask(master, "/stats/requests")["workers"]) == 2, 20, "both workers have joined")
+        started = ask(master, "/swarm", {"user_count": 20, "spawn_rate": 20, "host": "http://inference-server:8000"})
+        assert started["success"], started
+
+        def requests() -> int:
+            return int(ask(master, "/stats/requests")["stats"][-1]["num_requests"])
+
+        wait_until(lambda: requests() > 500, 30, "requests are sent")
+        leaving, staying = workers
+        grace_s = leaving.workload.pod["terminationGracePeriodSeconds"]
+        assert leaving.terminate() < grace_s
+        assert leaving.exit_code == 0, leaving.logs
+        assert staying.probe("readinessProbe") == ""
+        ask(master, "/stop", {})
+        wait_until(lambda: ask(master, "/stats/requests")["state"] == "stopped", 30, "the run has stopped")
+        summary = json.loads(cluster.read(master, "runs/*/summary.json", "swarm-results"))
+        assert summary["failures"] == 0
+        assert summary["requests"] == ask(server, "/stats", port=8000)["answered"], "requests got lost"
+        assert master.terminate() < master.workload.pod["terminationGracePeriodSeconds"]
+        assert master.exit_code == 0, master.logs
+
+
+@pytest.mark.parametrize(("objective", "verdict"), [("error_rate<0.1%", 0), ("max<1us", 3)])
+def test_a_job_ends_with_its_verdict_and_leaves_the_results(
+    image_tag: str, tmp_path: Path, objective: str, verdict: int
+) -> None:
+    keys = tmp_path / "keys"
+    for path in make_keys(keys):
+        path.chmod(0o440)
+        os.chown(path, 0, 10001)
+    components = ("reference-server", "secure-channel", "job", "worker-count")
+    items = build_overlay(
+        overlay(
+            [K8S / "base"],
+            [K8S / "components" / name for name in components],
+            settings={"LOCUST_RUN_TIME": "4s", "LOCUST_USERS": "20", "SWARM_SLO": objective},
+        )
+    )
+    with kubelet(items, image_tag, {"swarm-keys": keys}) as cluster:
+        (server,) = cluster.start("Deployment/inference-server")
+        server.wait_for("startupProbe")
+        (master,) = cluster.start("Job/swarm-master")
+        workers = cluster.start("Job/swarm-worker")
+        assert len(workers) == 2
+        master.wait_for("startupProbe")
+        assert master.wait_for_end(60) == verdict, master.logs
+        assert [worker.wait_for_end(30) for worker in workers] == [0, 0], workers[0].logs
+        summary = json.loads(cluster.read(master, "runs/*/summary.json", "swarm-results"))
+        assert summary["requests"] == ask(server, "/stats", port=8000)["answered"] > 0
+        assert summary["failures"] == 0
+        assert len(summary["workers"]) == 2
