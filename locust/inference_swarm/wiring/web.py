@@ -27,6 +27,7 @@ from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.export import web_compare, web_form, web_runs, web_state
 from inference_swarm.export.metrics import expose
 from inference_swarm.export.web_runs import RunArchive
+from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.dataset import find_source, search_roots
 from inference_swarm.wiring.plan import first_users, resolve_stages
 from inference_swarm.wiring.shard import target_of
@@ -36,19 +37,19 @@ STATIC = Path(web_runs.__file__).parent / "web_static"
 SCRIPT = '<script type="module" src="./swarm/static/panel.js"></script>'
 # May be changed while a run goes on.
 LIVE_SETTINGS = ("users", "spawn_rate")
-MetricsGuard = Callable[[], Response | None]
+PasswordCheck = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class WebParts:
-    """What the routes work with. `guard_metrics` answers instead of /metrics to those who may not read them."""
+    """What the routes work with. `check_password` lets Prometheus in, which cannot fill in a login form."""
 
     environment: Environment
     web_ui: WebUI
     command_line: CommandLine
     view: SwarmView
     archive: RunArchive
-    guard_metrics: MetricsGuard | None = None
+    check_password: PasswordCheck | None = None
 
 
 def attach_web(
@@ -56,13 +57,13 @@ def attach_web(
     web_ui: WebUI,
     keeper: KeptRuns,
     command_line: CommandLine,
-    guard_metrics: MetricsGuard | None = None,
+    check_password: PasswordCheck | None = None,
 ) -> None:
     """Makes Locust's page ours as well. To be called before the server starts."""
     options = environment.parsed_options
     assert options is not None
     archive = RunArchive(Path(options.results_dir))
-    parts = WebParts(environment, web_ui, command_line, SwarmView(environment, keeper), archive, guard_metrics)
+    parts = WebParts(environment, web_ui, command_line, SwarmView(environment, keeper), archive, check_password)
     app = web_ui.app
     assert app is not None
     prefix = app.blueprints["locust"].url_prefix or ""
@@ -140,9 +141,8 @@ def _problem(error: SwarmError, status: int) -> Response:
 
 
 def _metrics(parts: WebParts) -> Response:
-    refusal = parts.guard_metrics() if parts.guard_metrics is not None else None
-    if refusal is not None:
-        return refusal
+    if _is_stranger(parts.web_ui) and not _has_password(parts.check_password):
+        return Response("log in\n", 401, {"WWW-Authenticate": 'Basic realm="swarm metrics"'}, "text/plain")
     body, content_type = expose(parts.view.read(), request.headers.get("Accept", ""))
     return Response(body, content_type=content_type)
 
@@ -211,9 +211,14 @@ def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: li
     except ConfigError as error:
         problems += error.problems
         return None
-    for check in (target_of, find_source):
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: target_of(settings),
+        lambda: check_allowed(settings.host or "", settings.allow_host, "the master"),
+        lambda: find_source(settings),
+    )
+    for check in checks:
         try:
-            check(settings)
+            check()
         except SwarmError as error:
             problems.append(error)
     return settings
@@ -240,6 +245,13 @@ def _set_now(options: argparse.Namespace, option: Option) -> Any:
     """As the form would send it: Locust keeps a host with its slash, say."""
     value = getattr(options, option.dest, None)
     return value if value in (None, "") else option.kind.parse(value)
+
+
+def _has_password(check: PasswordCheck | None) -> bool:
+    given = request.authorization
+    if check is None or given is None or given.type != "basic":
+        return False
+    return check(given.username or "", given.password or "")
 
 
 def _is_stranger(web_ui: WebUI) -> bool:

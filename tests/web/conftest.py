@@ -1,0 +1,48 @@
+"""Fixtures: a master with its web UI and workers to start, and a real headless Chromium to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recording_server import Recording
+from swarm_processes import Swarm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from web_swarm import WebSwarm
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture
+def web(swarm: Swarm, recording: Recording) -> WebSwarm:
+    made = WebSwarm(swarm, recording)
+    made.make_dataset("alpha")
+    made.make_dataset("beta", rows=600)
+    return made
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Chromium; skipped where there is none, but never in CI."""
+    is_ci = os.environ.get("CI") == "true"
+    if not shutil.which(CHROMIUM) and not is_ci:
+        pytest.skip(f"needs {CHROMIUM} (Debian: chromium)")
+    if not is_ci:
+        pytest.importorskip("playwright")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
+        yield chromium
+        chromium.close()

@@ -1,0 +1,103 @@
+"""POST /swarm against a real master with two workers: what the form sends is what the workers use, or is refused."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+
+import pytest
+from swarm_processes import wait_until
+from web_swarm import WebSwarm
+
+pytestmark = pytest.mark.processes
+
+
+def test_what_is_sent_is_what_the_workers_use(web: WebSwarm) -> None:
+    web.start()
+    web.wait_for_workers()
+    summary = web.run_once(
+        dataset_name="beta", model="lgbm", pred_method="predict", row_order="sequential", slo="p99<10s;rate>=1",
+        wait_min="0.01", wait_max="0.02", body_format="instances",
+    )  # fmt: skip
+    assert set(web.target.targets) == {"/invocation?method=predict&dataset=beta&model=lgbm"}
+    assert all(len(json.loads(body)["instances"]) == 1 for body in web.target.bodies)
+    settings = summary["settings"]
+    assert settings["wait_max_s"] == {"value": 0.02, "source": "start form"}
+    assert settings["dataset_name"] == {"value": "beta", "source": "start form"}
+    assert settings["expect_status"] == {"value": "2xx", "source": "built-in default"}
+    assert [one["objective"] for one in summary["objectives"]] == ["p99<10s", "rate>=1"]
+    assert summary["requests"] == web.target.count
+    # 10 users who wait 10 to 20 ms send at most 1,000 requests a second
+    assert 100 < summary["rate_rps"] < 1000
+    assert summary["duration_s"] == pytest.approx(2, abs=0.3)
+
+
+def test_an_open_load_from_the_form_has_its_rate(web: WebSwarm) -> None:
+    web.start()
+    web.wait_for_workers()
+    summary = web.run_once(seconds=3, dataset_name="alpha", arrival="constant", rate="200")
+    assert summary["load"] == "constant"
+    assert summary["requests"] == web.target.count == pytest.approx(600, abs=6)
+    # a closed load afterwards, with the rate taken out again
+    again = web.run_once(
+        seconds=1, runs=2, dataset_name="alpha", arrival="closed", rate="", wait_min="0.1", wait_max="0.1"
+    )
+    assert again["load"] == "closed"
+    assert again["settings"]["rate_rps"]["value"] is None
+
+
+def test_what_cannot_be_used_is_refused_in_words_and_changes_nothing(web: WebSwarm) -> None:
+    web.start("--dataset-name", "alpha", "--allow-host", "127.0.0.1")
+    web.wait_for_workers()
+
+    def refusal(**fields: str) -> str:
+        answer = web.start_run(**fields)
+        assert answer["success"] is False
+        return str(answer["message"])
+
+    several = refusal(wait_min="abc", dataset_name="gamma", slo="p999<5ms", host="")
+    assert "--wait-min is 'abc' (start form). Expected: a number of seconds, 0 or more." in several
+    assert "p999 is no percentile" in several
+    assert "There is no server to test" in several
+    assert "There is no data for the dataset 'gamma'." in refusal(dataset_name="gamma")
+    assert "--arrival is poisson and there is no rate." in refusal(arrival="poisson")
+    assert "--wait-min is 2 (start form)" in refusal(wait_min="2")
+    assert "may not be tested" in refusal(host="http://192.0.2.1:8000")
+    assert web.state()["state"] == "ready"
+    summary = web.run_once(seconds=1)
+    assert summary["dataset"] == "alpha"
+    assert summary["settings"]["host"]["value"] == web.target.url
+
+
+def test_users_may_change_during_a_run_and_nothing_else(web: WebSwarm) -> None:
+    web.target.delay_s = 0.005
+    web.start("--dataset-name", "alpha")
+    web.wait_for_workers()
+    assert web.start_run()["success"] is True
+    wait_until(lambda: web.state()["users"] == 10, 20, "10 users")
+    refused = web.start_run(user_count="4", dataset_name="beta", seed="7")
+    assert refused["success"] is False
+    assert refused["message"].startswith("--dataset-name, --seed cannot change while a run goes on.")
+    assert web.start_run(user_count="4", dataset_name="alpha", seed="0")["success"] is True
+    wait_until(lambda: web.state()["users"] == 4, 20, "4 users")
+    web.post("/stop", {})
+    (summary,) = web.wait_for_end(1)
+    assert summary["requests"] == web.target.count
+
+
+def test_files_of_a_run_are_served_and_nothing_else_is(web: WebSwarm) -> None:
+    web.start("--dataset-name", "alpha", workers=1)
+    web.wait_for_workers(1)
+    summary = web.run_once(seconds=1)
+    assert json.loads(web.get(f"/swarm/runs/{summary['run']}/summary.json"))["run_id"] == summary["run_id"]
+    (listed,) = json.loads(web.get("/swarm/runs"))["runs"]
+    assert (listed["run"], listed["requests"]) == (summary["run"], summary["requests"])
+    (web.swarm.results / "runs" / summary["run"] / "secret.txt").write_text("no")
+    for path in (
+        f"runs/{summary['run']}/secret.txt", "runs/../summary.json", "runs/%2e%2e/summary.json",
+        "static/../web_runs.py",
+        "static/%2e%2e/web_runs.py", f"runs/{summary['run']}/%2e%2e%2fsummary.json", "compare?one=..&other=..",
+    ):  # fmt: skip
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            web.get(f"/swarm/{path}")
+        assert refused.value.code == 404, path
