@@ -194,9 +194,11 @@ class _Stream:
                 action="Do not change the dataset during a run; start the run again.",
             )
         self._next = block.id + 1
+        if block.id == self._last:
+            self.close()  # lets go of the file, and of the dictionaries of its columns: up to 1 MB each
         return EncodedBlock(block, bodies, labels)
 
     def close(self) -> None:
         if isinstance(self._tables, Generator):
-            self._tables.close()  # lets go of the file
+            self._tables.close()
         self._tables = iter(())
