@@ -134,11 +134,15 @@ class DockerKubelet:
         mount = f"type=volume,src={self.prefix}-{volume},dst=/v,readonly"
         return docker("run", "--rm", "--mount", mount, "--entrypoint", "python", image, "-c", code)
 
+    def remove(self, *pods: RunningPod) -> None:
+        """Removes containers, not what they left in volumes."""
+        for pod in pods:
+            subprocess.run(["docker", "rm", "--force", "--volumes", pod.name], capture_output=True, check=False)
+            self.pods.remove(pod)
+
     def close(self) -> None:
         """Removes everything."""
-        names = [pod.name for pod in self.pods]
-        if names:
-            subprocess.run(["docker", "rm", "--force", "--volumes", *names], capture_output=True, check=False)
+        self.remove(*self.pods)
         for volume in self.volumes:
             subprocess.run(["docker", "volume", "rm", "--force", volume], capture_output=True, check=False)
         subprocess.run(["docker", "network", "rm", self.prefix], capture_output=True, check=False)
