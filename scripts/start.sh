@@ -4,6 +4,8 @@
 #   scripts/start.sh train [--data FILE --target COLUMN] … make splits and train models
 #   scripts/start.sh serve [--host H] [--port P] …       the reference inference server
 #   scripts/start.sh test HOST USERS SPAWN_RATE DURATION [LOGLEVEL]   datasets × models × runs against HOST
+#   scripts/start.sh compare RUN RUN                     two runs side by side, and what really differs
+#   scripts/start.sh report RUN                          report.html of a run made anew from its files
 # `scripts/start.sh COMMAND --help` tells the options of each.
 set -euo pipefail
 
@@ -11,7 +13,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 usage() {
-  sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 command=${1:-}
@@ -44,7 +46,12 @@ case $command in
   test)
     use_environment swarm
     cd "$repository"
-    PYTHONPATH=scripts exec python -m swarm_cli.matrix "${arguments[@]}"
+    PYTHONPATH=scripts:locust exec python -m swarm_cli.matrix "${arguments[@]}"
+    ;;
+  compare | report)
+    use_environment swarm
+    cd "$repository"
+    PYTHONPATH=scripts:locust exec python -m "swarm_cli.$command" "${arguments[@]}"
     ;;
   -h | --help | help)
     usage

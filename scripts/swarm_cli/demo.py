@@ -90,7 +90,7 @@ def print_result(result: RunResult) -> None:
     if result.summary is None:
         raise CommandError("The swarm ended without a result; its message is above.", result.exit_code or 4)
     print("\n" + format_table([RESULT_HEADS, result_cells(result.summary)]))
-    print(f"\nHTML report  {result.folder / 'locust.html'}\nAll files    {result.folder}/")
+    print(f"\nHTML report  {result.folder / 'report.html'}\nAll files    {result.folder}/")
 
 
 def run_with_ui(processes: Processes, options: argparse.Namespace, host: str) -> int:

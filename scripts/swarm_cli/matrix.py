@@ -10,8 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference_swarm.errors import DataError
+from inference_swarm.export.comparison import matrix_rows
+from inference_swarm.export.saved_run import read_run
 from swarm_cli.processes import CommandError, Processes
-from swarm_cli.runs import RESULT_HEADS, RunResult, format_table, locust_command, read_result, result_cells, wait_for
+from swarm_cli.runs import (
+    RESULT_HEADS,
+    RunResult,
+    format_table,
+    format_us,
+    locust_command,
+    read_result,
+    result_cells,
+    wait_for,
+)
 
 DATASETS = ("credit_card_transactions", "diabetic", "healthcare-dataset-stroke", "UNSW_NB15_merged")
 MODELS = ("catboost", "lgbm", "xgboost")
@@ -134,6 +146,41 @@ def run_matrix(plan: Plan, options: argparse.Namespace, for_locust: list[str]) -
     return results
 
 
+def print_matrix(results: list[RunResult]) -> None:
+    """Datasets × models with rate and p99, and what differs between models on the same data."""
+    summaries = [result.summary for result in results if result.summary]
+    models = list(dict.fromkeys(summary["model"] for summary in summaries))
+    datasets = list(dict.fromkeys(summary["dataset"] for summary in summaries))
+    if len(models) < 2:
+        return
+    cells = {
+        (
+            summary["dataset"],
+            summary["model"],
+        ): f"{summary['rate_rps']:.0f}/s, {format_us(summary['latency_us']['p99'])}"
+        for summary in summaries
+    }
+    table = [
+        ("rate, p99", *models),
+        *((data, *(cells.get((data, model), "-") for model in models)) for data in datasets),
+    ]
+    print(f"\n{format_table(table)}")
+    differences = compare_models([result.folder for result in results if result.summary])
+    if differences:
+        print("\n" + "\n".join(f"{dataset}, {models_words}: {words}" for dataset, models_words, words in differences))
+
+
+def compare_models(folders: list[Path]) -> list[tuple[str, str, str]]:
+    """Runs whose files cannot be read are left out; the table above has their numbers."""
+    runs = []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except DataError as error:
+            print(error, file=sys.stderr)
+    return matrix_rows(runs)
+
+
 def main(args: list[str] | None = None) -> int:
     """Entry point; the exit code is the worst of all runs."""
     options, for_locust = parse_arguments(args)
@@ -147,6 +194,7 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, EOFError):
         print("\nStopped.", file=sys.stderr)
         return 130
+    print_matrix(results)
     rows = [RESULT_HEADS, *(result_cells(result.summary) for result in results if result.summary)]
     print(f"\n=== {len(results)} runs\n\n{format_table(rows)}")
     print(f"\nAll rows: {options.results / 'run_table.csv'}   Runs: {options.results / 'runs'}/")

@@ -41,6 +41,8 @@ def interval_rows(series: IntervalSeries) -> list[IntervalRow]:
     rows = []
     for interval in series.intervals():
         total = interval.total()
+        if not (total.ended or total.dropped or any(seconds > 0 for seconds in interval.covered_s.values())):
+            continue  # last reports from after the end of the load
         rate_rps = interval.rate_rps(total.ended)
         p50, p90, p99, p99_9 = total.latency.percentiles_us([50, 90, 99, 99.9])
         service_p50, service_p99 = total.service.percentiles_us([50, 99])

@@ -10,6 +10,7 @@ from locust.env import Environment
 
 from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
 from inference_swarm.export.locust_files import write_locust_files
+from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.run_folder import append_to_run_table, write_json, write_whole
 from inference_swarm.export.summary import RunRecord, build_summary, run_table_row
 from inference_swarm.measure.hlog import hlog_lines
@@ -26,6 +27,18 @@ def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> d
     for name, is_service in (("latency.hlog", False), ("service.hlog", True)):
         lines = hlog_lines(run.started_unix_s, hlog_intervals(series, is_service=is_service))
         write_whole(folder / name, "".join(lines))
-    write_whole(folder / "intervals.csv", interval_table(interval_rows(series)))
+    rows, total = interval_rows(series), run.totals.total()
+    write_whole(folder / "intervals.csv", interval_table(rows))
+    _write_report(ReportData(summary, rows, total.latency, total.service), folder)
     write_locust_files(environment, folder)
     return summary
+
+
+def _write_report(data: ReportData, folder: Path) -> None:
+    """The numbers are safe by now: what goes wrong here costs the page only, and it can be made anew."""
+    try:
+        from inference_swarm.export.report import render_report
+
+        write_whole(folder / "report.html", render_report(data))
+    except Exception:
+        logger.exception("report.html could not be made; mend it with `scripts/start.sh report %s`", folder)

@@ -50,7 +50,7 @@ def progress_line(now: Moment) -> str:
 
 def closing_table(summary: Mapping[str, Any], folder: Path) -> str:
     """What a person wants to know first: the verdict last, where the eye is."""
-    lines = [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {_load_words(summary)}", ""]
+    lines = [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
     lines += _latency_table(summary)
     lines.append("")
     failures = summary["failures"]
@@ -76,17 +76,27 @@ def closing_table(summary: Mapping[str, Any], folder: Path) -> str:
 
 def verdict_words(summary: Mapping[str, Any]) -> str:
     """The conclusion and why."""
-    missed = [result["objective"] for result in summary["objectives"] if result["outcome"] == "fail"]
-    reasons = [*missed, *summary["reasons"]]
+    reasons = verdict_reasons(summary)
     word = summary["verdict"].upper() if summary["exit_code"] else "passed"
     return word + (f" ({'; '.join(reasons)})" if reasons else "")
+
+
+def verdict_reasons(summary: Mapping[str, Any]) -> list[str]:
+    """Missed objectives with what was measured, then what else there is to say."""
+    missed = [
+        f"{result['objective']}: measured {result['measured_text']}"
+        for result in summary["objectives"]
+        if result["outcome"] == "fail"
+    ]
+    return [*missed, *summary["reasons"]]
 
 
 def _labelled(label: str, text: str) -> str:
     return f"{label:<{LABEL_WIDTH}}{text}"
 
 
-def _load_words(summary: Mapping[str, Any]) -> str:
+def load_words(summary: Mapping[str, Any]) -> str:
+    """What kind of load it was: users, or arrivals."""
     workers = f"{summary['workers']} worker{'' if summary['workers'] == 1 else 's'}"
     users = f"{summary['users']} users on {workers}"
     if summary["arrivals"] is None:

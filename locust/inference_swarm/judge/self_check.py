@@ -1,7 +1,7 @@
 """Was it the load generator that was measured? Health reports of workers and master in, warnings in sentences out.
 
-A figure that is over its limit in a tenth of the reports, or any exhaustion of ports or files, marks the run: its
-numbers then say more about the generator than about the server.
+A figure that is over its limit in a tenth of the reports (and in two at least), or any exhaustion of ports or files,
+marks the run: its numbers then say more about the generator than about the server.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def _warnings_of(who: str, watched: _Watched) -> list[SelfCheckWarning]:
         if over:
             words = limit.sentence.format(worst=watched.worst[limit.figure], limit=limit.limit)
             # A busy master reports late but sends nothing: no request is slower for it.
-            marks = who != MASTER and over >= MARKING_SHARE * watched.reports
+            # A first report tells of connecting and starting; one bad report is a reason only where there are few.
+            is_often = over >= MARKING_SHARE * watched.reports and (over > 1 or watched.reports <= 2)
+            marks = who != MASTER and is_often
             sentence = f"{subject} {words}, in {over} of {watched.reports} reports."
             found.append(SelfCheckWarning(who, limit.figure, sentence, marks))
     if watched.ports_exhausted:

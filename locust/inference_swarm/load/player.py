@@ -44,6 +44,12 @@ class ArrivalPlayer:
         self._lags_ns: array[int] = array("q")
         self._is_ended = False
 
+    @property
+    def end_ns(self) -> int | None:
+        """When the schedule ends; None if it does not."""
+        end_ns = self._share.schedule.end_ns
+        return None if end_ns is None else self._began_ns + end_ns
+
     def wait_next(self) -> int:
         """Blocks the calling user until an arrival is its to send; returns the intended instant."""
         now_ns = self._clock_ns()

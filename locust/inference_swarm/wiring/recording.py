@@ -42,8 +42,8 @@ class Recording:
         now_ns = time.monotonic_ns()
         late_after_ns = None if player is None else round(late_after_s * NS_PER_S)
         self._recorder = RunRecorder(run_id, worker, began_ns or now_ns, start_ns=now_ns, late_after_ns=late_after_ns)
-        if player is not None:
-            environment.events.test_stopping.add_listener(self._end_player)  # type: ignore[no-untyped-call]
+        self._ended_ns: int | None = None
+        environment.events.test_stopping.add_listener(self._end_load)  # type: ignore[no-untyped-call]
         self._offset_ns = wall_offset_ns()
         self._connects_seen = 0
         self._health = HealthMonitor()
@@ -71,21 +71,27 @@ class Recording:
         """All since the last one; the final one ends the recording."""
         if is_final:
             self._folder.kill(block=False)
-            self._end_player()
+            self._end_load()
         self.fold()
         runner = self._environment.runner
         users = 0 if runner is None else runner.user_count
-        snapshot = self._recorder.take_snapshot(time.monotonic_ns(), users, self._take_health(), is_final=is_final)
+        # What is answered after the end of the load is counted, but users who stop make no rate.
+        now_ns = self._ended_ns or time.monotonic_ns()
+        snapshot = self._recorder.take_snapshot(now_ns, users, self._take_health(), is_final=is_final)
         if is_final:
             self._health.close()
         return snapshot
 
-    def _end_player(self, **_: Any) -> None:
+    def _end_load(self, **_: Any) -> None:
+        if self._ended_ns is not None:
+            return
+        self._ended_ns = time.monotonic_ns()
         if self._player is not None:
             self._player.end()
-            handlers = self._environment.events.test_stopping._handlers
-            if self._end_player in handlers:
-                handlers.remove(self._end_player)
+            self._ended_ns = min(self._ended_ns, self._player.end_ns or self._ended_ns)
+        handlers = self._environment.events.test_stopping._handlers
+        if self._end_load in handlers:
+            handlers.remove(self._end_load)
 
     def _take_health(self) -> WorkerHealth:
         lags_ns = None if self._player is None else self._player.take_lags_ns()

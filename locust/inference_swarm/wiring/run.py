@@ -12,7 +12,6 @@ from pathlib import Path
 
 import gevent
 from locust.env import Environment
-from locust.runners import MasterRunner
 
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.settings import Settings
@@ -26,6 +25,7 @@ from inference_swarm.judge.conclusion import Conclusion, conclude
 from inference_swarm.judge.objectives import Objective
 from inference_swarm.judge.self_check import MASTER, SelfCheck
 from inference_swarm.load.arrivals import Schedule
+from inference_swarm.load.master_runner import SwarmMasterRunner
 from inference_swarm.load.shapes import UserStages
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.totals import Applied, SwarmTotals
@@ -117,7 +117,7 @@ class RunBook:
         self._progress = Progress(options)
         self._duration_s: int | None = None
         runner = environment.runner
-        self._arrival_parts = ArrivalParts(runner) if isinstance(runner, MasterRunner) else None
+        self._arrival_parts = ArrivalParts(runner) if isinstance(runner, SwarmMasterRunner) else None
         self._attendants: list[gevent.Greenlet] = []
         if self._is_headless and options.run_time:
             # Locust would count from now on; the time to load rows must not be taken from the measured time.
@@ -249,8 +249,8 @@ class RunBook:
         return texts
 
     def _workers(self, run: Run) -> list[str]:
-        keeper = getattr(self._environment.runner, "keeper", None)
-        return sorted(keeper.serving_workers() if hasattr(keeper, "serving_workers") else run.totals.workers)
+        runner = self._environment.runner
+        return sorted(runner.keeper.serving_workers() if isinstance(runner, SwarmMasterRunner) else run.totals.workers)
 
     def _users(self) -> int:
         runner = self._environment.runner

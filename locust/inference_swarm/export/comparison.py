@@ -1,0 +1,155 @@
+"""Two runs side by side: saved runs in, findings and text for the terminal out. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inference_swarm.export.figures import format_rate, format_us
+from inference_swarm.export.saved_run import SavedRun
+from inference_swarm.judge.compare import (
+    CONFIDENCE,
+    LEAST_BATCHES,
+    Batch,
+    Comparison,
+    Estimate,
+    Finding,
+    RunSample,
+    compare_runs,
+)
+from inference_swarm.measure.histogram import Histogram
+
+# What should be the same in both for the comparison to be about one thing.
+NAMED_SETTINGS = (
+    "dataset_name", "model", "pred_method", "users", "arrival", "rate_rps", "stages", "wait_min_s", "wait_max_s",
+    "row_order", "body_format", "host",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRuns:
+    """Both runs, what was found metric by metric, and what else differs between them."""
+
+    one: SavedRun
+    other: SavedRun
+    metrics: tuple[Comparison, ...]
+    differences: tuple[str, ...]
+
+
+def compare_saved(one: SavedRun, other: SavedRun) -> ComparedRuns:
+    """Compares by the intervals of each run."""
+    metrics = compare_runs(sample_of(one), sample_of(other))
+    return ComparedRuns(one, other, tuple(metrics), tuple(_differences(one.summary, other.summary)))
+
+
+def sample_of(run: SavedRun) -> RunSample:
+    """A run's intervals, all request names together."""
+    by_start: dict[float, Histogram] = {}
+    for interval in run.latency:
+        by_start.setdefault(interval.start_s, Histogram()).add(interval.histogram)
+    batches = [
+        Batch(by_start.get(round(row.start_s, 3), Histogram()), row.requests, row.seconds)
+        for row in run.rows
+        if row.requests or row.seconds
+    ]
+    return RunSample.from_batches(run.summary["run"], batches)
+
+
+def comparison_text(compared: ComparedRuns) -> str:
+    """For the terminal."""
+    rows = [("", "A", "B", "B ÷ A", f"{CONFIDENCE:.0%} interval", "finding"), *metric_rows(compared)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = [
+        "  ".join(
+            cell.rjust(width) if 0 < column < 5 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines = [f"A  {_title(compared.one)}", f"B  {_title(compared.other)}", "", *table, "", conclusion(compared)]
+    return "\n".join([*lines, *(f"note  {difference}" for difference in compared.differences)])
+
+
+def metric_rows(compared: ComparedRuns) -> list[tuple[str, ...]]:
+    """Metric, value of A, value of B, ratio, its interval, finding."""
+    return [
+        (
+            metric.metric,
+            _value(metric.metric, metric.one),
+            _value(metric.metric, metric.other),
+            _ratio(metric.ratio.value),
+            "–" if math.isnan(metric.ratio.low) else f"{_ratio(metric.ratio.low)} to {_ratio(metric.ratio.high)}",
+            _finding(metric),
+        )
+        for metric in compared.metrics
+    ]
+
+
+def conclusion(compared: ComparedRuns) -> str:
+    """The word on what really differs."""
+    apart = [metric for metric in compared.metrics if metric.finding is Finding.DIFFERS]
+    if apart:
+        return "B against A: " + ", ".join(f"{metric.metric} {_change(metric)}" for metric in apart) + "."
+    if all(metric.finding is Finding.TOO_LITTLE for metric in compared.metrics):
+        return f"Too little data: a run needs at least {LEAST_BATCHES} intervals of 3 s, and enough requests."
+    return "Nothing that these runs can show differs."
+
+
+def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    found = []
+    for name in NAMED_SETTINGS:
+        a, b = (summary["settings"].get(name, {}).get("value") for summary in (one, other))
+        if a != b:
+            found.append(f"{name} differs: {a!r} and {b!r}")
+    prints = [(summary["data"] or {}).get("fingerprint") for summary in (one, other)]
+    if prints[0] != prints[1]:
+        found.append("the data differ (fingerprints)")
+    if one["workers"] != other["workers"]:
+        found.append(f"workers differ: {one['workers']} and {other['workers']}")
+    for label, summary in (("A", one), ("B", other)):
+        if summary["generator_bound"]:
+            found.append(f"{label}'s load generator was a bottleneck")
+        if not summary["complete"]:
+            found.append(f"{label} is incomplete")
+        if summary["failures"]:
+            found.append(f"{label} has {summary['failures']:,} failed requests, whose times are in it")
+    return found
+
+
+def _title(run: SavedRun) -> str:
+    summary = run.summary
+    return f"{summary['run']}  ({summary['started_at']}, {summary['requests']:,} requests, {summary['verdict']})"
+
+
+def _value(metric: str, estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "–"
+    return f"{format_rate(estimate.value)}/s" if metric == "rate" else format_us(estimate.value)
+
+
+def _ratio(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _change(metric: Comparison) -> str:
+    percent = (metric.ratio.value - 1) * 100
+    return f"{abs(percent):.3g} % {'higher' if percent > 0 else 'lower'}"
+
+
+def _finding(metric: Comparison) -> str:
+    return _change(metric) if metric.finding is Finding.DIFFERS else str(metric.finding)
+
+
+def matrix_rows(runs: Sequence[SavedRun]) -> list[tuple[str, str, str]]:
+    """Runs of the same dataset against the first of them: (dataset, models, what differs)."""
+    rows = []
+    firsts: dict[str, SavedRun] = {}
+    for run in runs:
+        dataset = run.summary["dataset"]
+        first = firsts.setdefault(dataset, run)
+        if first is not run and first.summary["model"] != run.summary["model"]:
+            words = conclusion(compare_saved(first, run)).removeprefix("B against A: ")
+            rows.append((dataset, f"{run.summary['model']} against {first.summary['model']}", words))
+    return rows

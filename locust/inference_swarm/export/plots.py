@@ -1,0 +1,216 @@
+"""Plots of the report by pygal: numbers in, SVG out whose colours are variables of the page, light or dark. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pygal  # type: ignore[import-untyped]
+from pygal.style import Style  # type: ignore[import-untyped]
+
+from inference_swarm.export.figures import format_rate, format_us
+from inference_swarm.export.intervals import IntervalRow
+from inference_swarm.measure.histogram import Histogram
+
+MOST_COLOURS = 6
+WIDTH, HEIGHT = 640, 350
+# More points than pixels say nothing more.
+MOST_POINTS = 400
+
+Points = Sequence[tuple[float, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a plot; `colour` is a variable of the page, from 1 on."""
+
+    label: str
+    points: Points
+    colour: int
+    is_dashed: bool = False
+
+
+def plot_rate(rows: Sequence[IntervalRow], wanted: Points) -> str:
+    """Requests a second over the run, with failures, and what an open load wanted."""
+    lines = [Line("requests/s", [(_middle(row), row.rate_rps) for row in rows], 1)]
+    if wanted:
+        lines.append(Line("wanted", wanted, 5, is_dashed=True))
+    if any(row.failures for row in rows):
+        points = [(_middle(row), row.failures / row.seconds if row.seconds else None) for row in rows]
+        lines.append(Line("failed/s", points, 4))
+    return _plot(lines, format_rate, x_labels=_time_labels(rows))
+
+
+def plot_users(rows: Sequence[IntervalRow]) -> str:
+    """Users over the run; without the last interval, in which workers report that all have stopped."""
+    rows = rows[:-1] if len(rows) > 1 and not rows[-1].users else rows
+    return _plot([Line("users", [(_middle(row), row.users) for row in rows], 2)], format_rate, _time_labels(rows))
+
+
+def plot_latency_over_time(rows: Sequence[IntervalRow]) -> str:
+    """Percentiles of each interval, on a logarithmic scale."""
+    lines = [
+        Line("p50", [(_middle(row), row.p50_us) for row in rows], 1),
+        Line("p90", [(_middle(row), row.p90_us) for row in rows], 2),
+        Line("p99", [(_middle(row), row.p99_us) for row in rows], 3),
+        Line("max", [(_middle(row), row.max_us) for row in rows], 4),
+    ]
+    return _plot(lines, format_us, _time_labels(rows), is_logarithmic=True)
+
+
+def plot_latency_by_percentile(latency: Histogram, service: Histogram | None) -> str:
+    """How much took at most how long."""
+    lines = [Line("latency", percentile_points(latency), 1)]
+    if service is not None:
+        lines.append(Line("service time", percentile_points(service), 2))
+    return plot_percentiles(lines)
+
+
+def plot_percentiles(lines: Sequence[Line]) -> str:
+    """Lines of `percentile_points`; each step to the right is a tenth of the requests that are left."""
+    highest = max((x for line in lines for x, _ in line.points), default=1.0)
+    # Room behind the last label, which is centred at its place.
+    labels = [(float(n), _percentile_label(n)) for n in range(max(1, math.floor(highest)) + 1)]
+    return _plot(lines, format_us, labels, is_logarithmic=True, end_x=max(highest, labels[-1][0] + 0.3))
+
+
+def percentile_points(histogram: Histogram) -> Points:
+    """Decades of what is left (1 is 90 %, 2 is 99 %) and the time in µs."""
+    return [
+        (-math.log10(1 - point.percentile / 100), max(1.0, point.value_us))
+        for point in histogram.percentile_distribution(ticks_per_half_distance=3)
+        if point.percentile < 100
+    ]
+
+
+def _percentile_label(nines: int) -> str:
+    return "0 %" if not nines else f"{100 - 100 * 10**-nines:.{max(0, nines - 2)}f} %"
+
+
+def _middle(row: IntervalRow) -> float:
+    return row.start_s + row.length_s / 2
+
+
+def _time_labels(rows: Sequence[IntervalRow]) -> list[tuple[float, str]]:
+    end_s = max((row.start_s + row.length_s for row in rows), default=1.0)
+    step_s = next(step for step in _TIME_STEPS_S if end_s / step <= 7)
+    return [(at, _clock(at)) for at in range(0, math.floor(end_s) + 1, step_s)]
+
+
+_TIME_STEPS_S = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1200,
+    1800,
+    3600,
+    7200,
+    14400,
+    28800,
+    *(86400 * 2**n for n in range(20)),
+)
+
+
+def _clock(seconds: int) -> str:
+    return (
+        f"{seconds} s"
+        if seconds < 60
+        else f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}".removeprefix("0:")
+    )
+
+
+def _value_labels(lines: Sequence[Line], *, is_logarithmic: bool) -> list[float]:
+    values = [y for line in lines for _, y in line.points if y is not None and math.isfinite(y) and y >= 0]
+    highest = max(values, default=1.0) or 1.0
+    if not is_logarithmic:
+        step = 10 ** math.floor(math.log10(highest))
+        step = next(step * factor for factor in (0.2, 0.5, 1, 2, 5) if highest / (step * factor) <= 5)
+        return [step * n for n in range(math.ceil(highest / step) + 1)]
+    lowest = max(1.0, min(value for value in values)) if values else 1.0
+    exponents = range(math.floor(math.log10(lowest)), math.ceil(math.log10(max(highest, lowest * 1.01))) + 1)
+    steps = [factor * 10**n for n in exponents for factor in (1, 2, 5)]
+    low = max(step for step in steps if step <= lowest)
+    high = min((step for step in steps if step >= highest), default=steps[-1])
+    kept = [float(step) for step in steps if low <= step <= high]
+    # Only the powers of ten where there are many.
+    return (
+        kept if len(kept) <= 7 else sorted({kept[0], *(step for step in kept if math.log10(step) % 1 == 0), kept[-1]})
+    )
+
+
+def _plot(
+    lines: Sequence[Line],
+    format_value: Callable[[float], str],
+    x_labels: Sequence[tuple[float, str]],
+    *,
+    is_logarithmic: bool = False,
+    end_x: float = 0.0,
+) -> str:
+    y_labels = _value_labels(lines, is_logarithmic=is_logarithmic)
+
+    def to_axis(value: float) -> float:
+        # pygal's own logarithm would take both axes.
+        return math.log10(max(value, 1.0)) if is_logarithmic else value
+
+    chart = pygal.XY(
+        width=WIDTH,
+        height=HEIGHT,
+        explicit_size=False,
+        style=_style([line.colour for line in lines]),
+        js=[],
+        dots_size=0 if any(len(line.points) > 2 for line in lines) else 3,
+        show_x_guides=False,
+        show_y_guides=True,
+        show_legend=len(lines) > 1,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=len(lines),
+        legend_box_size=12,
+        range=(to_axis(y_labels[0]), to_axis(y_labels[-1])),
+        xrange=(x_labels[0][0], max(x_labels[-1][0], *(x for line in lines for x, _ in line.points), end_x)),
+        margin=4,
+        spacing=8,
+        disable_xml_declaration=True,
+        no_data_text="nothing was measured",
+    )
+    chart.x_labels = [{"label": label, "value": value} for value, label in x_labels]
+    chart.y_labels = [{"label": format_value(value), "value": to_axis(value)} for value in y_labels]
+    for line in lines:
+        stroke = {"width": 2, "dasharray": "6, 5"} if line.is_dashed else {"width": 2}
+        points = [(x, None if y is None else to_axis(y)) for x, y in _thinned(line.points)]
+        chart.add(line.label, points, stroke_style=stroke)
+    return str(chart.render(is_unicode=True))
+
+
+def _thinned(points: Points) -> list[tuple[float, float | None]]:
+    step = max(1, math.ceil(len(points) / MOST_POINTS))
+    return [(x, None if y is None or math.isnan(y) else y) for x, y in points[::step]]
+
+
+def _style(colours: Sequence[int]) -> Style:
+    return Style(
+        background="transparent",
+        plot_background="transparent",
+        foreground="var(--ink)",
+        foreground_strong="var(--ink)",
+        foreground_subtle="var(--faint)",
+        colors=tuple(f"var(--line-{colour})" for colour in colours),
+        value_colors=("var(--ink)",) * MOST_COLOURS,
+        font_family="inherit",
+        label_font_size=17,
+        major_label_font_size=17,
+        legend_font_size=17,
+        no_data_font_size=18,
+        guide_stroke_color="var(--rule)",
+        major_guide_stroke_color="var(--rule)",
+        guide_stroke_dasharray="none",
+        major_guide_stroke_dasharray="none",
+        transition="none",
+    )

@@ -1,0 +1,114 @@
+"""report.html of one run: summary, intervals and histograms in, one page out that needs nothing else. Pure.
+
+Everything that came from outside (names, error texts, settings) is escaped by Jinja; only our own SVG is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from inference_swarm.errors import SettingProblem
+from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.plots import plot_latency_by_percentile, plot_latency_over_time, plot_rate, plot_users
+from inference_swarm.export.report_data import ReportData
+from inference_swarm.export.terminal import load_words, verdict_reasons
+from inference_swarm.load.stages import Stages, parse_stages
+
+PERCENTILE_WORDS = (
+    ("p50", "p50"), ("p75", "p75"), ("p90", "p90"), ("p95", "p95"), ("p99", "p99"), ("p99_9", "p99.9"),
+    ("p99_99", "p99.99"), ("max", "max"), ("mean", "mean"),
+)  # fmt: skip
+MARKS = {"pass": "good", "fail": "bad", "incomplete": "warn"}
+
+
+def render_report(data: ReportData) -> str:
+    """The page."""
+    summary = data.summary
+    is_open = bool(summary["arrivals"])
+    times_rows = [("latency", summary["latency_us"]), ("service time", summary["service_us"])]
+    return (
+        page_environment()
+        .get_template("report.html.j2")
+        .render(
+            summary=summary,
+            load_words=load_words(summary),
+            reasons=verdict_reasons(summary),
+            figures=_figures(summary),
+            plots=_plots(data, is_open),
+            percentiles=PERCENTILE_WORDS,
+            times_rows=times_rows,
+            marks=MARKS,
+            has_rows=any("rows" in record for record in summary["by_worker"].values()),
+            share=format_share,
+        )
+    )
+
+
+def page_environment() -> Environment:
+    """Jinja with our templates and the figures' formats; undefined names print nothing."""
+    environment = Environment(
+        loader=PackageLoader("inference_swarm", "export"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        us=format_us,
+        count=format_count,
+        rate=format_rate,
+        seconds=format_seconds,
+        percent=lambda value: "–" if value is None else f"{value:.0f} %",
+        ms=lambda value: "–" if value is None else f"{value:.1f} ms",
+    )
+    return environment
+
+
+def _figures(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    latency, arrivals = summary["latency_us"], summary["arrivals"]
+    figures = [
+        ("requests", format_count(summary["requests"])),
+        ("failed", f"{format_count(summary['failures'])} ({format_share(summary['failures'], summary['requests'])})"),
+        ("requests/s", format_rate(summary["rate_rps"])),
+    ]
+    if arrivals:
+        figures += [
+            ("wanted/s", format_rate(arrivals["wanted_rps"])),
+            ("late", format_count(arrivals["late"])),
+            ("dropped", format_count(arrivals["dropped"])),
+        ]
+    figures += [(f"{word} latency", format_us(latency[word])) for word in ("p50", "p99")]
+    return [*figures, ("p99.9 latency", format_us(latency["p99_9"]))]
+
+
+def _plots(data: ReportData, is_open: bool) -> list[tuple[str, str, Markup]]:
+    rows = data.rows
+    by_percentile = plot_latency_by_percentile(data.latency, data.service if is_open else None)
+    plots = [
+        ("Throughput", "per second, over the run", plot_rate(rows, _wanted(data) if is_open else [])),
+        ("Latency", "over the run, log scale", plot_latency_over_time(rows)),
+        ("Latency by percentile", "log scale", by_percentile),
+        ("Users", "over the run", plot_users(rows)),
+    ]
+    return [(caption, unit, Markup(svg)) for caption, unit, svg in plots]
+
+
+def _wanted(data: ReportData) -> list[tuple[float, float | None]]:
+    """The rate that was asked for, at the edges of each stage."""
+    settings = data.summary["settings"]
+    text = settings["stages"]["value"]
+    try:
+        stages = parse_stages(text) if text else Stages.constant(settings["rate_rps"]["value"])
+    except SettingProblem:
+        return []
+    end_s = data.summary["duration_s"]
+    points: list[tuple[float, float | None]] = []
+    at_s = 0.0
+    for stage in stages.stages:
+        length_s = min(stage.duration_s, end_s - at_s)
+        if length_s <= 0:
+            break
+        last = stage.first + (stage.last - stage.first) * (length_s / stage.duration_s)
+        points += [(at_s, stage.first), (at_s + length_s, last)]
+        at_s += length_s
+    return points

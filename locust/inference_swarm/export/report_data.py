@@ -1,0 +1,20 @@
+"""What the report of a run shows, from the run's end or read back from its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inference_swarm.export.intervals import IntervalRow
+from inference_swarm.measure.histogram import Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """`summary` is that of summary.json."""
+
+    summary: Mapping[str, Any]
+    rows: Sequence[IntervalRow]
+    latency: Histogram
+    service: Histogram

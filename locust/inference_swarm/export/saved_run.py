@@ -1,0 +1,50 @@
+"""What a run left in its folder, read back: for a report made later, and for comparing. An edge: files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference_swarm.errors import DataError
+from inference_swarm.export.intervals import IntervalRow, read_interval_table
+from inference_swarm.measure.histogram import Histogram
+from inference_swarm.measure.hlog import HlogInterval, read_hlog
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """A run as its files tell it."""
+
+    folder: Path
+    summary: dict[str, Any]
+    rows: list[IntervalRow]
+    latency: list[HlogInterval]
+    service: list[HlogInterval]
+
+
+def read_run(folder: Path) -> SavedRun:
+    """Raises DataError that names the file."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        rows = read_interval_table((folder / "intervals.csv").read_text(encoding="utf-8"))
+        logs = [(folder / name).read_text(encoding="utf-8") for name in ("latency.hlog", "service.hlog")]
+        latency, service = (read_hlog(text.splitlines())[1] for text in logs)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{error.filename} does not exist",
+            expected="the folder of a run that has ended, with summary.json, intervals.csv and latency.hlog",
+            action="name a folder below experiment-results/runs",
+        ) from error
+    except (OSError, ValueError, DataError) as error:
+        raise DataError(f"the run in {folder} cannot be read: {error}") from error
+    return SavedRun(folder, summary, rows, latency, service)
+
+
+def merge_intervals(intervals: list[HlogInterval]) -> Histogram:
+    """All of them as one histogram."""
+    merged = Histogram()
+    for interval in intervals:
+        merged.add(interval.histogram)
+    return merged

@@ -1,0 +1,40 @@
+"""scripts/start.sh report RUN: report.html of a run made anew from the files in its folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from inference_swarm.errors import DataError
+from inference_swarm.export.report import render_report
+from inference_swarm.export.report_data import ReportData
+from inference_swarm.export.run_folder import write_whole
+from inference_swarm.export.saved_run import merge_intervals, read_run
+
+
+def find_run(name: str, results: Path) -> Path:
+    """A folder, or the name of a run below the results."""
+    given = Path(name)
+    return given if given.is_dir() else results / "runs" / name
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="scripts/start.sh report", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="folder of a run, or its name")
+    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for results")
+    options = parser.parse_args(args)
+    try:
+        run = read_run(find_run(options.run, options.results))
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    data = ReportData(run.summary, run.rows, merge_intervals(run.latency), merge_intervals(run.service))
+    write_whole(run.folder / "report.html", render_report(data))
+    print(run.folder / "report.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
