@@ -43,12 +43,16 @@ class Files:
 
     def __init__(self) -> None:
         self.opened: list[list[int]] = []
+        self.closed = 0
 
     def read(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, pa.Table, pa.ChunkedArray | None]]:
         self.opened.append([block.id for block in blocks])
-        for block in blocks:
-            numbers = range(block.first_row, block.first_row + block.rows)
-            yield block, pa.table({"n": numbers}), pa.chunked_array([[f"y{number}" for number in numbers]])
+        try:
+            for block in blocks:
+                numbers = range(block.first_row, block.first_row + block.rows)
+                yield block, pa.table({"n": numbers}), pa.chunked_array([[f"y{number}" for number in numbers]])
+        finally:
+            self.closed += 1
 
 
 def encode(table: pa.Table) -> PackedBodies:
@@ -107,13 +111,14 @@ def test_rows_are_taken_only_when_the_shard_is_ready_and_then_all_of_them() -> N
     assert taken(store, 12) == [0, 1, 2, 3, 4] * 2 + [0, 1]
 
 
-def test_blocks_of_one_row_group_are_read_in_one_go() -> None:
+def test_blocks_of_one_row_group_are_read_in_one_go_and_no_file_is_left_open() -> None:
     files = Files()
     store = RowStore(
         files.read, encode, blocks_of([2] * 5), order="random", seed=1, row_memory_bytes=BIG, head_of=head_of
     )
     load(store)
     assert files.opened == [[0, 1], [2, 3], [4]]
+    assert files.closed == 3
 
 
 @pytest.mark.parametrize("rows_in_memory", [None, 30, 1])
