@@ -18,9 +18,9 @@ from inference_swarm.data.json_rows_assembly import Column, Texts, assemble
 from inference_swarm.data.json_rows_texts import texts_of
 from inference_swarm.errors import DataError
 
-# Rows encoded in one go: the working set (3 MB of bodies at 35 columns) stays near the cache, and no call into Arrow or
-# orjson is long (tens of microseconds to 2 ms), so a gevent loop beside it keeps its beat. 8192 takes 12 % less time and
-# 10 MB more memory, 2048 13 % more time and 8 MB less.
+# Rows encoded in one go: the working set (3 MB of bodies at 35 columns) stays near the cache, no call into Arrow or
+# orjson is long (tens of microseconds to 2 ms), so a gevent loop beside it keeps its beat. 8192 takes 12 % less time,
+# 10 MB more memory; 2048 13 % more time, 8 MB less memory.
 SLICE_ROWS: Final = 4096
 _INT32_MAX: Final = 2**31 - 1
 
