@@ -1,20 +1,18 @@
-"""Runs `kubectl kustomize`: a folder or a set of components in, Kubernetes objects out."""
+"""Builds manifests: a folder or a set of components in, Kubernetes objects out. Knows which sets make sense."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
-K8S = ROOT / "k8s"
+from swarm_cli.manifests.kustomize import K8S, ROOT, BuildError, kustomize, kustomize_overlay, overlay
+
+__all__ = ["K8S", "ROOT", "BuildError", "build", "build_combination", "build_overlay", "combinations", "overlay"]
+
 OVERLAYS = ("demo", "job", "production")
 
 TARGETS = ("reference-server", "external-target")
@@ -25,16 +23,9 @@ INTERACTIVE = ("autoscale", "ingress", "monitoring")
 Objects = list[dict[str, Any]]
 
 
-class BuildError(Exception):
-    """kustomize refused; the message is its own."""
-
-
 def build(folder: Path) -> Objects:
     """The objects of a kustomization. Raises BuildError."""
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BuildError(f"{folder}: {done.stderr.strip()}")
-    return parse(done.stdout)
+    return parse(kustomize(folder))
 
 
 def parse(text: str) -> Objects:
@@ -42,53 +33,16 @@ def parse(text: str) -> Objects:
     return [item for item in yaml.load_all(text, Loader=yaml.CSafeLoader) if item]
 
 
-def overlay(
-    bases: list[Path],
-    components: list[Path],
-    *,
-    namespace: str | None = None,
-    settings: Mapping[str, str] | None = None,
-    cluster: Mapping[str, str] | None = None,
-    images: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """A kustomization that changes settings, cluster values and images (name: new name) of what it stands on."""
-    document: dict[str, Any] = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [str(path) for path in bases],
-        "components": [str(path) for path in components],
-    }
-    if namespace:
-        document["namespace"] = namespace
-    if images:
-        document["images"] = [{"name": name, "newName": new} for name, new in images.items()]
-    document["configMapGenerator"] = [
-        {"name": name, "behavior": "merge", "literals": [f"{key}={value}" for key, value in values.items()], **options}
-        for name, values, options in (
-            ("swarm-settings", settings, {}),
-            ("swarm-cluster", cluster, {"options": {"disableNameSuffixHash": True}}),
-        )
-        if values
-    ]
-    return document
-
-
 def build_overlay(document: Mapping[str, Any]) -> Objects:
-    """Builds `overlay(…)`, whose paths are absolute, in a folder that exists only meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="swarm-overlay-") as name:
-        folder = Path(name).resolve()
-        relative = {
-            key: [os.path.relpath(path, folder) for path in document[key]] for key in ("resources", "components")
-        }
-        (folder / "kustomization.yaml").write_text(json.dumps({**document, **relative}), encoding="utf-8")
-        return build(folder)
+    """The objects of an `overlay(…)`. Raises BuildError."""
+    return parse(kustomize_overlay(document))
 
 
 def combinations() -> Iterator[tuple[str, ...]]:
     """Every set of components that makes sense, in the order in which an overlay must name them."""
     modes = [*_subsets(INTERACTIVE), ("job",)]
     for target, data, secure, mode in itertools.product(TARGETS, _subsets(DATA), ((), ("secure-channel",)), modes):
-        yield (target, *data, *secure, *mode, "worker-count")
+        yield (target, *data, *secure, *mode, "cluster-values")
 
 
 def build_combination(components: tuple[str, ...]) -> Objects:

@@ -1,0 +1,323 @@
+"""scripts/start.sh k8s-job: one headless run on a Kubernetes cluster, from nothing to its results and exit code."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import urlsplit
+
+from swarm_cli.k8s_pods import INCOMPLETE, Pod, exit_code, of_component, progress, raise_if_hopeless
+from swarm_cli.k8s_results import copy_results
+from swarm_cli.kubectl import Kubectl, KubectlError
+from swarm_cli.manifests.kustomize import K8S, BuildError, kustomize_overlay, overlay
+from swarm_cli.processes import CommandError
+
+NAMESPACE = "inference-swarm-job"
+SELECTOR = "app.kubernetes.io/name=inference-swarm"
+LOOK_PERIOD_S = 2.0
+HOPELESS_FOR_S = 30.0
+STOPPED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Manifests as text, and what has to be known of them."""
+
+    text: str
+    namespace: str
+    workers: int
+    secrets: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Rendered:
+        """Reads kustomize's output, whose keys are sorted."""
+        namespace = re.search(r"^kind: Namespace\nmetadata:\n(?:  .*\n)*?  name: (\S+)", text, re.M)
+        workers = re.search(r'^  workers: "(\d+)"', text, re.M)
+        if namespace is None or workers is None or "kind: Job\n" not in text:
+            raise CommandError(
+                "The manifests hold no Namespace, no swarm-cluster or no Job.\n"
+                "  What to do: put components/job and components/cluster-values into the overlay."
+            )
+        names = re.findall(r"secretName: (\S+)", text)
+        names += re.findall(r"secret(?:Key)?Ref:\n(?: +key: .*\n)? +name: (\S+)", text)
+        return cls(text, namespace[1], int(workers[1]), tuple(sorted(set(names))))
+
+    def without_namespace(self) -> str:
+        """All but the Namespace."""
+        return "---\n".join(part for part in self.text.split("---\n") if "kind: Namespace\n" not in part)
+
+
+def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/start.sh k8s-job",
+        description="Runs one test on the cluster that kubectl points at: renders and applies the manifests, follows "
+        "the log, copies the results out, removes all that it made, and ends with the verdict's exit code. Ctrl-C "
+        "stops the run in good order and still copies its results. Without HOST the reference server is tested.",
+    )
+    parser.add_argument("host", metavar="HOST", nargs="?", help="such as http://model.models.svc:8000")
+    parser.add_argument("users", metavar="USERS", nargs="?")
+    parser.add_argument("spawn_rate", metavar="SPAWN_RATE", nargs="?", help="users started per second")
+    parser.add_argument("duration", metavar="DURATION", nargs="?", help="such as 30s or 15m")
+    parser.add_argument("log_level", metavar="LOGLEVEL", nargs="?")
+    parser.add_argument("--workers", type=int, help="worker pods")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting by its "
+                        "environment variable (docs/settings.md), such as SWARM_SLO='p99<50ms'")  # fmt: skip
+    parser.add_argument("--component", action="append", default=[], metavar="NAME", help="another of k8s/components")
+    parser.add_argument("--overlay", type=Path, help="an overlay of your own that holds the job, instead of ours")
+    parser.add_argument("--image", action="append", default=[], metavar="NAME=NEW", help="where the cluster finds an "
+                        "image, such as inference-swarm=registry.example.com/inference-swarm")  # fmt: skip
+    parser.add_argument("--target-cidr", help="addresses that the workers may send to; default: HOST if it is one, "
+                        "else any")  # fmt: skip
+    parser.add_argument("--context", default="", help="of kubectl")
+    parser.add_argument("--namespace", help=f"default: the overlay's, else {NAMESPACE}")
+    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for results")
+    parser.add_argument("--start-timeout", type=float, default=600, metavar="SECONDS", help="for the master to start")
+    parser.add_argument("--keep", action="store_true", help="leave everything in the cluster")
+    options = parser.parse_args(args)
+    if options.host and not options.duration:
+        parser.error("HOST needs USERS SPAWN_RATE DURATION")
+    return options
+
+
+def render(options: argparse.Namespace) -> Rendered:
+    """The manifests of this run. Raises CommandError."""
+    settings: dict[str, str] = {}
+    if options.host:
+        names = ("LOCUST_HOST", "LOCUST_USERS", "LOCUST_SPAWN_RATE", "LOCUST_RUN_TIME", "LOGLEVEL")
+        values = (options.host, options.users, options.spawn_rate, options.duration, options.log_level)
+        settings |= {name: value for name, value in zip(names, values, strict=True) if value}
+    settings |= _pairs(options.set, "--set")
+    cluster = {"workers": str(options.workers)} if options.workers else {}
+    if options.host:
+        cluster |= way_to_target(options.host, options.target_cidr)
+    if options.overlay:
+        bases = [options.overlay.resolve()]
+        components = [*options.component, "cluster-values"]
+    else:
+        bases = [K8S / "base"]
+        target = "external-target" if options.host else "reference-server"
+        components = [target, *options.component, "job", "cluster-values"]
+    document = overlay(
+        bases,
+        [K8S / "components" / name for name in components],
+        namespace=options.namespace or (None if options.overlay else NAMESPACE),
+        settings=settings,
+        cluster=cluster,
+        images=_pairs(options.image, "--image"),
+    )
+    try:
+        return Rendered.of(kustomize_overlay(document))
+    except FileNotFoundError:
+        raise CommandError("No kubectl was found on the PATH.\n  What to do: install it.") from None
+    except BuildError as error:
+        raise CommandError(f"The manifests cannot be built: {error}") from None
+
+
+def way_to_target(host: str, cidr: str | None) -> dict[str, str]:
+    """What the network policy has to let through: port, addresses and, for a Service's name, its namespace."""
+    parts = urlsplit(host)
+    name = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    way = {"target-port": str(port), "target-cidr": cidr or "0.0.0.0/0"}
+    try:
+        address = ip_address(name)
+        way["target-cidr"] = cidr or f"{address}/{address.max_prefixlen}"
+    except ValueError:
+        labels = name.split(".")
+        if len(labels) == 2 or labels[2:3] == ["svc"]:
+            way["target-namespace"] = labels[1]
+    return way
+
+
+def _pairs(texts: list[str], option: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    wrong = [text for text, (name, equals, _) in zip(texts, pairs, strict=True) if not (name and equals)]
+    if wrong:
+        raise CommandError(f"{option} is {wrong[0]!r}.\n  Expected: NAME=VALUE.")
+    return {name: value for name, _, value in pairs}
+
+
+class Job:
+    """One run on a cluster."""
+
+    def __init__(self, kubectl: Kubectl, rendered: Rendered, say: Callable[[str], None]) -> None:
+        self._kubectl = kubectl
+        self._rendered = rendered
+        self._say = say
+        self._had_namespace = False
+        self._log: subprocess.Popen[bytes] | None = None
+
+    def check(self) -> None:
+        """Raises CommandError when something stands in the way; changes nothing."""
+        kubectl, namespace = self._kubectl, self._rendered.namespace
+        self._had_namespace = kubectl.exists("namespace", namespace)
+        if self._had_namespace and kubectl.exists("job", "swarm-master"):
+            raise CommandError(
+                f"The namespace {namespace} holds a job already.\n"
+                f"  What to do: wait for it, choose another with --namespace, or delete it: kubectl -n {namespace} "
+                "delete job swarm-master swarm-worker"
+            )
+        missing = [name for name in self._rendered.secrets if not kubectl.exists("secret", name)]
+        if missing:
+            raise CommandError(
+                f"There is no Secret {', '.join(missing)} in the namespace {namespace}.\n"
+                f"  What to do: scripts/start.sh k8s-secrets --namespace {namespace}; "
+                "the README of the component says what is in it."
+            )
+
+    def apply(self) -> None:
+        """From here on there is something to remove."""
+        self._say(f"applying to the namespace {self._rendered.namespace}")
+        self._kubectl.run("apply", "-f", "-", text=self._rendered.text)
+
+    def wait_for_start(self, timeout_s: float) -> None:
+        """Until the master's container has begun. Raises CommandError."""
+        deadline_s, hopeless_since_s, said = time.monotonic() + timeout_s, None, ""
+        while True:
+            pods = self._pods()
+            line = progress(pods, self._rendered.workers)
+            if line != said:
+                self._say(line)
+                said = line
+            masters = of_component(pods, "master")
+            if masters and (_has_begun(masters[-1]) or exit_code(masters[-1])):
+                return
+            try:
+                raise_if_hopeless(pods)
+                hopeless_since_s = None
+            except CommandError:
+                hopeless_since_s = hopeless_since_s or time.monotonic()
+                if time.monotonic() - hopeless_since_s >= HOPELESS_FOR_S:
+                    raise
+            if time.monotonic() > deadline_s:
+                raise CommandError(f"The master has not started in {timeout_s:g} s: {line}.", exit_code=INCOMPLETE)
+            time.sleep(LOOK_PERIOD_S)
+
+    def follow(self) -> tuple[int, str]:
+        """Shows the master's log until it has ended; its exit code and a word on it."""
+        since: list[str] = []
+        while True:
+            self._log = self._kubectl.start("logs", "-f", "job/swarm-master", "-c", "master", *since)
+            self._log.wait()
+            masters = of_component(self._pods(), "master")
+            if not masters:
+                return INCOMPLETE, "the master's pod is gone"
+            end = exit_code(masters[-1])
+            if end:
+                return end
+            since = ["--since=2s"]  # the connection broke, not the run
+            time.sleep(LOOK_PERIOD_S)
+
+    def stop(self) -> None:
+        """SIGTERM for the master, which then writes its results."""
+        self._kubectl.run("delete", "job", "swarm-master", "--cascade=foreground", "--wait", timeout_s=150)
+
+    def copy(self, results: Path, master: dict[str, Any]) -> None:
+        """Results out of the volume."""
+        folders = copy_results(self._kubectl, master, results)
+        for folder in folders:
+            self._say(f"results: {folder}/")
+        if not folders:
+            self._say("the run has left no results")
+
+    def master(self) -> dict[str, Any] | None:
+        """The master's pod."""
+        masters = of_component(self._pods(), "master")
+        return dict(masters[-1]) if masters else None
+
+    def remove(self) -> None:
+        """Everything that `apply` made; the namespace too, unless it was there before. What fails is said."""
+        if self._log is not None and self._log.poll() is None:
+            self._log.terminate()
+        self._say("removing it from the cluster")
+        namespace = self._rendered.namespace
+        try:
+            if self._had_namespace:
+                text = self._rendered.without_namespace()
+                self._kubectl.run("delete", "-f", "-", "--ignore-not-found", "--timeout=120s", text=text, timeout_s=150)
+            else:
+                self._kubectl.run(
+                    "delete", "namespace", namespace, "--ignore-not-found", "--timeout=180s", timeout_s=200
+                )
+        except KubectlError as error:
+            print(f"{error}\n  What to do: look what is left in the namespace {namespace}.", file=sys.stderr)
+
+    def _pods(self) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self._kubectl.get("pods", "-l", SELECTOR)["items"]
+        return items
+
+
+def _has_begun(pod: Pod) -> bool:
+    return any("running" in status.get("state", {}) for status in pod.get("status", {}).get("containerStatuses", ()))
+
+
+def run_job(job: Job, options: argparse.Namespace) -> int:
+    """The whole life of the job; the exit code."""
+    job.check()
+    code: int | None = None
+    word, master = "", None
+    try:
+        try:
+            job.apply()
+            job.wait_for_start(options.start_timeout)
+            master = job.master()
+            code, word = job.follow()
+        except KeyboardInterrupt:
+            code = STOPPED
+            say("stopping the run; once more Ctrl-C leaves its results behind")
+            if master is not None:
+                job.stop()
+        if master is not None:
+            job.copy(options.results, master)
+    except KeyboardInterrupt:
+        code = STOPPED
+    except KubectlError as error:
+        print(error, file=sys.stderr)
+        # A verdict without its files is no more than incomplete; a bad one stays as it is.
+        code = error.exit_code if code is None else code or INCOMPLETE
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if not options.keep:
+            job.remove()
+    if word:
+        print(word, file=sys.stderr)
+    assert code is not None
+    return code
+
+
+def say(text: str) -> None:
+    """A step, at once."""
+    print(f"=== {text}", flush=True)
+
+
+def _raise_interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    signal.signal(signal.SIGTERM, _raise_interrupt)
+    options = parse_arguments(args)
+    try:
+        rendered = render(options)
+        return run_job(Job(Kubectl(options.context, rendered.namespace), rendered, say), options)
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return STOPPED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

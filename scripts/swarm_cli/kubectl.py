@@ -1,0 +1,54 @@
+"""kubectl as a function: one cluster and namespace, output as text or JSON, errors in kubectl's own words. An edge."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import IO, Any
+
+from swarm_cli.processes import CommandError
+
+
+class KubectlError(CommandError):
+    """kubectl failed; the message is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """Commands run in sessions of their own, so that Ctrl-C reaches us alone."""
+
+    context: str
+    namespace: str
+
+    def argv(self, *arguments: str) -> list[str]:
+        """The whole command."""
+        return ["kubectl", *(["--context", self.context] if self.context else []), "-n", self.namespace, *arguments]
+
+    def run(self, *arguments: str, text: str | None = None, timeout_s: float = 120) -> str:
+        """Its output. Raises KubectlError."""
+        try:
+            done = subprocess.run(
+                self.argv(*arguments), input=text, capture_output=True, text=True, timeout=timeout_s, check=False,
+                stdin=subprocess.DEVNULL if text is None else None, start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise KubectlError("No kubectl was found on the PATH.\n  What to do: install it.") from None
+        except subprocess.TimeoutExpired:
+            raise KubectlError(f"kubectl {arguments[0]} gave no answer in {timeout_s:g} s.", exit_code=4) from None
+        if done.returncode:
+            raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def exists(self, kind: str, name: str) -> bool:
+        """Whether there is such an object. Raises KubectlError when the cluster cannot be asked."""
+        return bool(self.run("get", kind, name, "--ignore-not-found", "-o", "name").strip())
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """JSON. Raises KubectlError."""
+        document: dict[str, Any] = json.loads(self.run("get", *arguments, "-o", "json"))
+        return document
+
+    def start(self, *arguments: str, stdout: IO[bytes] | int | None = None) -> subprocess.Popen[bytes]:
+        """A command in the background."""
+        return subprocess.Popen(self.argv(*arguments), stdin=subprocess.DEVNULL, stdout=stdout, start_new_session=True)
