@@ -6,6 +6,9 @@
 #   scripts/start.sh test HOST USERS SPAWN_RATE DURATION [LOGLEVEL]   datasets × models × runs against HOST
 #   scripts/start.sh compare RUN RUN                     two runs side by side, and what really differs
 #   scripts/start.sh report RUN                          report.html of a run made anew from its files
+#   scripts/start.sh keys DIR                            keys that let only your own workers join a master
+#   scripts/start.sh k8s-job [HOST USERS SPAWN_RATE DURATION [LOGLEVEL]]   one run on a Kubernetes cluster
+#   scripts/start.sh k8s-secrets                         makes the keys and the login of k8s/ in the cluster
 # `scripts/start.sh COMMAND --help` tells the options of each.
 set -euo pipefail
 
@@ -13,7 +16,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 usage() {
-  sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 command=${1:-}
@@ -48,10 +51,15 @@ case $command in
     cd "$repository"
     PYTHONPATH=scripts:locust exec python -m swarm_cli.matrix "${arguments[@]}"
     ;;
-  compare | report)
+  compare | report | keys)
     use_environment swarm
     cd "$repository"
     PYTHONPATH=scripts:locust exec python -m "swarm_cli.$command" "${arguments[@]}"
+    ;;
+  k8s-job | k8s-secrets)
+    use_environment swarm
+    cd "$repository"
+    PYTHONPATH=scripts:locust exec python -m "swarm_cli.${command//-/_}" "${arguments[@]}"
     ;;
   -h | --help | help)
     usage

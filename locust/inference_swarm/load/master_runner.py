@@ -36,8 +36,9 @@ from inference_swarm.load.spread import UserKind, UserSpread
 logger = logging.getLogger(__name__)
 
 ACTIVE_STATES = (STATE_SPAWNING, STATE_RUNNING)
-# A worker that was not heard of for so long is lost. It says something every second.
-WORKER_SILENCE_S = 3.0
+# A worker that was not heard of for so long is lost. It says something every second, and by then has stopped by itself if
+# it was cut off (--master-timeout), so that its users are never there twice.
+WORKER_SILENCE_S = 5.0
 WATCH_PERIOD_S = 0.25
 FORGET_MISSING_S = 60.0
 # A run without any worker waits so long for one to come (a rolling restart, say) before it is stopped.

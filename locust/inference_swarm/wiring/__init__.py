@@ -17,14 +17,18 @@ from locust.event import Events
 from inference_swarm.config.command_line import WORKERS_ENV, CommandLine
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
+from inference_swarm.load.control_keys import MASTER, WORKER, read_keys
 from inference_swarm.load.runners import SwarmMasterRunner, SwarmWorkerRunner, install_runners
 from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
+from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.dataset import find_source
+from inference_swarm.wiring.html_report import write_html_at_end
 from inference_swarm.wiring.local import LocalSide
 from inference_swarm.wiring.master import MasterSide
 from inference_swarm.wiring.plan import check_plan, first_users
 from inference_swarm.wiring.web import attach_web
+from inference_swarm.wiring.web_guard import close_cross_origin, guard, password_check, want_login
 from inference_swarm.wiring.worker import WorkerSide
 
 
@@ -32,6 +36,7 @@ def attach(events: Events, config_file: Path) -> None:
     """Makes this process a member of the swarm as soon as Locust has parsed its command line."""
     command_line = CommandLine(config_file, checks=(check_plan,))
     install_runners()
+    close_cross_origin()
     locust.stats.bucket_response_time = bucket_response_time  # type: ignore[assignment]
 
     def on_parser(parser: Any, **_: Any) -> None:
@@ -45,7 +50,9 @@ def attach(events: Events, config_file: Path) -> None:
         side = MasterSide if isinstance(runner, SwarmMasterRunner) else LocalSide
         runner.keeper = side(environment, runner, command_line)
         if web_ui is not None:
-            attach_web(environment, web_ui, runner.keeper, command_line)
+            guard(web_ui, environment.parsed_options)
+            attach_web(environment, web_ui, runner.keeper, command_line, password_check())
+        write_html_at_end(environment)
 
     events.init_command_line_parser.add_listener(on_parser)  # type: ignore[no-untyped-call]
     events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
@@ -53,8 +60,11 @@ def attach(events: Events, config_file: Path) -> None:
 
 def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
     """After parsing, before Locust opens a port or forks: what can be refused now is refused now."""
+    if options.swarm_keys:
+        _check_keys(options)
     if settings is None:
         return
+    want_login(options)
     first = first_users(settings)
     if first is not None:
         options.num_users, options.spawn_rate = first
@@ -62,11 +72,22 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
     only_prints = options.list_commands or options.show_task_ratio or options.show_task_ratio_json
     if runs_at_once and not only_prints:
         try:
+            check_allowed(settings.host or "", settings.allow_host, "this master")
             find_source(settings)
         except SwarmError as error:
             raise ConfigError([error]) from error
     if not options.master and options.processes is None and not only_prints:
         options.processes = _worker_count()
+
+
+def _check_keys(options: argparse.Namespace) -> None:
+    """A process is its own master or worker; one that forks workers needs the keys of both."""
+    roles = [WORKER] if options.worker else [MASTER, WORKER] if options.processes else [MASTER]
+    try:
+        for role in roles:
+            read_keys(Path(options.swarm_keys), role)
+    except SettingProblem as problem:
+        raise ConfigError([problem]) from problem
 
 
 def _worker_count() -> int | None:

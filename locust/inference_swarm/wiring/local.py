@@ -14,6 +14,7 @@ from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.export.web_state import ShardState
 from inference_swarm.load.arrivals import Part
 from inference_swarm.load.runners import SwarmLocalRunner
+from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.arrivals import make_player
 from inference_swarm.wiring.recording import Recording
 from inference_swarm.wiring.run import Run, RunBook
@@ -30,6 +31,7 @@ class LocalSide:
         self._environment = environment
         self._runner = runner
         self._book = RunBook(environment, command_line)
+        self._allowed = str(getattr(environment.parsed_options, "allow_host", ""))
         self._run: Run | None = None
         self._shard: Shard | None = None
         self._recording: Recording | None = None
@@ -37,6 +39,7 @@ class LocalSide:
 
     def prepare_run(self) -> None:
         run = self._book.open_run()
+        check_allowed(run.settings.host or "", self._allowed, "this process")
         is_ready: AsyncResult[StoreStatus] = AsyncResult()
         if self._shard is not None:
             self._shard.close()

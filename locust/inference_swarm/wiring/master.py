@@ -19,6 +19,7 @@ from inference_swarm.load.master_runner import SwarmMasterRunner
 from inference_swarm.measure.snapshot import SNAPSHOT_KEY, Snapshot
 from inference_swarm.measure.totals import Applied
 from inference_swarm.wiring import shard_master
+from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.run import Run, RunBook
 from inference_swarm.wiring.shard_master import ShardMaster
 from inference_swarm.wiring.state_file import StateFile
@@ -39,6 +40,8 @@ class MasterSide:
         self._environment = environment
         self._runner = runner
         self._book = RunBook(environment, command_line)
+        # As it was at the start: a request to the web UI may change any option.
+        self._allowed = str(getattr(environment.parsed_options, "allow_host", ""))
         self.on_workers_changed.append(self._book.on_workers_changed)
         self._run: Run | None = None
         self._shards: ShardMaster | None = None
@@ -54,6 +57,7 @@ class MasterSide:
 
     def prepare_run(self) -> None:
         run = self._book.open_run()
+        check_allowed(run.settings.host or "", self._allowed, "the master")
         workers = [client.id for client in self._runner.clients.all if client.state != "missing"]
         logger.info(
             "Run %s: %d rows in %d blocks for %d workers",

@@ -1,0 +1,27 @@
+"""`--html` in every mode: Locust itself leaves it out when a master with a web UI is told to end by SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from locust.html import get_html_report, process_html_filename
+
+logger = logging.getLogger(__name__)
+
+
+def write_html_at_end(environment: Any) -> None:
+    """Writes the file when the process is about to end, after the last report has been counted."""
+    options = environment.parsed_options
+    if not options.html_file:
+        return
+
+    def write(**_: Any) -> None:
+        process_html_filename(options)
+        path = Path(options.html_file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        report = get_html_report(environment, show_download_link=False)  # type: ignore[no-untyped-call]
+        path.write_text(report, encoding="utf-8")
+
+    environment.events.quit.add_listener(write)

@@ -1,0 +1,33 @@
+"""`scripts/start.sh keys DIR`: key pairs for the control channel between master and workers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "locust"))
+
+from inference_swarm.errors import SwarmError
+from inference_swarm.load.control_keys import make_keys
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="scripts/start.sh keys", description=__doc__)
+    parser.add_argument("folder", type=Path, help="new or empty folder for the keys")
+    folder: Path = parser.parse_args(args).folder
+    try:
+        made = make_keys(folder)
+    except (SwarmError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for path in made:
+        print(path)
+    print(f"\nGive the folder to the master and to all workers: --swarm-keys {folder} or SWARM_KEYS={folder}")
+    print("The master needs master.key_secret and worker.key, a worker needs worker.key_secret and master.key.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
