@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from swarm_processes import OUR_VARIABLES, ROOT, free_port
+from swarm_processes import OUR_VARIABLES, ROOT, free_port, wait_until
 
 NEEDED = ("compose.yaml", ".dockerignore", "LICENSE", "docker", "locust", "requirements", "server")
 SCHEMA = "com.docker.compose"
@@ -110,22 +110,30 @@ class Project:
             body: bytes = answer.read()
             return body
 
+    def post(self, path: str, form: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of the web UI to a form."""
+        data = urllib.parse.urlencode(form or {}).encode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ui_port}{path}", data, timeout=60) as answer:
+            document: dict[str, Any] = json.loads(answer.read())
+            return document
+
     def stats(self) -> dict[str, Any]:
         """State, users and workers as the web UI has them."""
         document: dict[str, Any] = json.loads(self.get("/stats/requests"))
         return document
 
-    def start(self, users: int, spawn_rate: float, run_time: str = "") -> None:
-        """The start button."""
-        form = {"user_count": users, "spawn_rate": spawn_rate, "host": "http://inference-server:8000"}
-        if run_time:
-            form["run_time"] = run_time
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.ui_port}/swarm", data=urllib.parse.urlencode(form).encode()
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            document = json.loads(answer.read())
+    def start(self, users: int, spawn_rate: float, run_time: str = "10m") -> None:
+        """The start button; returns when the load begins."""
+        runs_before = len(self.runs())
+        form = {
+            "user_count": users,
+            "spawn_rate": spawn_rate,
+            "run_time": run_time,
+            "host": "http://inference-server:8000",
+        }
+        document = self.post("/swarm", form)
         assert document["success"], document
+        wait_until(lambda: len(self.runs()) > runs_before, 60, "a run")
 
     def runs(self) -> list[Path]:
         """Run folders on the host, oldest first."""

@@ -57,4 +57,5 @@ def project(image_tag: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A compose project without containers yet."""
     made = Project(copy_checkout(tmp_path_factory.mktemp("project")), f"swarm-{secrets.token_hex(4)}", image_tag)
     yield made
+    print(made.compose("logs", "--no-color").stdout)  # noqa: T201 - pytest shows it (with -rP) when it is wanted
     made.close()

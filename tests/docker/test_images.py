@@ -58,25 +58,18 @@ def test_swarm_image_has_the_four_datasets(image_tag: str) -> None:
 @pytest.mark.parametrize(
     ("image", "absent"),
     [
-        ("inference-swarm", ["catboost", "scipy", "pip", "pyarrow._flight", "pandas.tests", "server"]),
-        ("inference-swarm-server", ["locust", "gevent", "matplotlib", "plotly", "pyarrow", "pip", "pandas.tests"]),
+        ("inference-swarm", ["catboost", "scipy", "pip", "pyarrow/_flight*", "pandas/tests", "server"]),
+        ("inference-swarm-server", ["locust", "gevent", "matplotlib", "plotly", "pyarrow", "pip", "pandas/tests"]),
     ],
 )
 def test_what_does_not_run_in_an_image_is_not_in_it(image_tag: str, image: str, absent: list[str]) -> None:
     code = f"""
-import importlib.util, site
-site_packages = site.getsitepackages()[0]
+import pathlib, sys
+packages = next(path for path in map(pathlib.Path, sys.path) if path.name == "site-packages")
 for name in {absent!r}:
-    top, _, rest = name.partition(".")
-    spec = importlib.util.find_spec(name)
-    if spec and str(spec.origin or list(spec.submodule_search_locations)[0]).startswith(("/opt/venv", "/app")):
+    if list(packages.glob(name)) + list(pathlib.Path("/app").glob(name)):
         print(name)
 """
-    if "swarm:" in f"{image}:":
-        code = code.replace("'server'", "'server.app'").replace(
-            "find_spec(name)", "find_spec(name) if has(top) else None"
-        )
-        code = "import importlib.util\nhas = lambda top: importlib.util.find_spec(top) is not None\n" + code
     assert docker("run", *LOCKED_DOWN, "--entrypoint=python", f"{image}:{image_tag}", "-c", code) == ""
 
 
