@@ -17,11 +17,11 @@ def fields(**values: Any) -> dict[str, dict[str, Any]]:
     return form_fields({**DEFAULTS, **values}, ["alpha", "beta"], ["own-model"])
 
 
-def test_datasets_models_and_methods_are_choices_and_an_empty_one_is_first() -> None:
+def test_datasets_models_and_methods_are_choices_and_none_is_the_first() -> None:
     found = fields()
-    assert found["dataset_name"]["choices"] == ["", "alpha", "beta"]
-    assert found["model"]["choices"] == ["", "catboost", "lgbm", "own-model", "xgboost"]
-    assert found["pred_method"]["choices"] == ["", "predict", "predict_proba"]
+    assert found["dataset_name"]["choices"] == ["(none)", "alpha", "beta"]
+    assert found["model"]["choices"] == ["(none)", "catboost", "lgbm", "own-model", "xgboost"]
+    assert found["pred_method"]["choices"] == ["(none)", "predict", "predict_proba"]
     assert found["row_order"]["choices"] == ["random", "sequential", "shuffle", "once"]
     assert found["arrival"]["choices"] == ["closed", "constant", "poisson"]
 

@@ -13,11 +13,13 @@ from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS, Option
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
 MODELS = ("catboost", "lgbm", "xgboost")
+# An empty choice has no line to read, nor for a screen reader.
+NONE = "(none)"
 # The most used first; short, because the page writes them into the label of the field.
 _HELP: Mapping[str, str] = {
     "dataset_name": "whose rows are sent",
-    "model": "empty: not sent",
-    "pred_method": "empty: not sent",
+    "model": "query parameter",
+    "pred_method": "query parameter",
     "row_order": "of the dataset",
     "slo": "such as p99<50ms",
     "wait_min_s": "shortest pause, s",
@@ -57,14 +59,16 @@ def form_options() -> list[Option]:
 def form_fields(values: Mapping[str, Any], datasets: Sequence[str], models: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The fields as Locust's page takes them (`extra_options`); `values` are those of the settings now, by name."""
     choices: dict[str, Sequence[str]] = {
-        "dataset_name": ["", *datasets],
-        "model": ["", *sorted({*MODELS, *models} - {""})],
-        "pred_method": ["", *METHODS],
+        "dataset_name": [NONE, *datasets],
+        "model": [NONE, *sorted({*MODELS, *models} - {""})],
+        "pred_method": [NONE, *METHODS],
     }
     fields = {}
     for option in form_options():
         value = values.get(option.name, option.default)
         among = list(choices.get(option.name) or option.choices or ())
+        if option.name in choices and value == "":
+            value = NONE
         if among and value not in among:
             among.append(value)
         fields[field_name(option)] = {
@@ -104,7 +108,7 @@ def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]
         if not key:
             continue
         text = sent[key].strip()
-        if text == "":
+        if text in ("", NONE):
             values[option.name] = None if option.name in LOCUST_FIELDS else option.default
             continue
         try:

@@ -24,7 +24,7 @@ from inference_swarm.config.options import BY_NAME, OPTIONS, Option
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import list_datasets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
-from inference_swarm.export import web_compare, web_form, web_runs, web_state
+from inference_swarm.export import web_compare, web_form, web_runs
 from inference_swarm.export.metrics import expose
 from inference_swarm.export.web_runs import RunArchive
 from inference_swarm.wiring.allowed import check_allowed
@@ -94,7 +94,7 @@ def _pages(parts: WebParts) -> Blueprint:
         return send_from_directory(STATIC, path)
 
     def state() -> Response:
-        return _json(web_state.state_document(parts.view.read()))
+        return _json(parts.view.document())
 
     def runs() -> Response:
         return _json({"runs": archive.newest()})

@@ -11,8 +11,9 @@ from locust.runners import MasterRunner
 
 from inference_swarm.errors import ExitCode
 from inference_swarm.export.web_runs import SUMMARY, open_files
-from inference_swarm.export.web_state import RunState, ShardState, SwarmState, WorkerState
+from inference_swarm.export.web_state import RunState, ShardState, SwarmState, WorkerState, state_document
 from inference_swarm.judge.conclusion import Conclusion, conclude
+from inference_swarm.measure.snapshot import merge_tallies
 from inference_swarm.measure.totals import WorkerRecord
 from inference_swarm.wiring.run import Run
 
@@ -42,14 +43,22 @@ class SwarmView:
         self._keeper = keeper
         self._shards: Mapping[str, ShardState] = {}
         self._state: SwarmState | None = None
+        self._document: dict[str, Any] | None = None
         self._read_s = 0.0
 
     def read(self) -> SwarmState:
         """The state, not older than KEPT_S."""
         now_s = time.monotonic()
         if self._state is None or now_s - self._read_s > KEPT_S:
-            self._state, self._read_s = self._read(), now_s
+            self._state, self._document, self._read_s = self._read(), None, now_s
         return self._state
+
+    def document(self) -> dict[str, Any]:
+        """The state as the page gets it."""
+        state = self.read()
+        if self._document is None:
+            self._document = state_document(state)
+        return self._document
 
     @property
     def is_preparing(self) -> bool:
@@ -121,7 +130,8 @@ def _run_state(run: Run) -> RunState:
         rows=run.manifest.rows,
         blocks=len(run.manifest.blocks),
         fingerprint=run.manifest.fingerprint,
-        names=run.totals.names,
+        # Reports that come later must not change what was read at one instant.
+        names={name: merge_tallies([tally]) for name, tally in run.totals.names.items()},
         conclusion=run.conclude() if is_over else _so_far(run),
         warnings=tuple(run.self_check.warnings()),
         rate_wanted_rps=_rate_wanted_rps(run),

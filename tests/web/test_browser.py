@@ -1,0 +1,234 @@
+"""A person's path through the page, in a real headless Chromium, and the numbers on it against summary.json."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recording_server import answer_bytes
+from swarm_processes import wait_until
+from web_swarm import WebSwarm
+
+pytestmark = pytest.mark.processes
+
+# Set to a folder, screenshots for README and docs are written there.
+IMAGES = os.environ.get("SWARM_TEST_IMAGES", "")
+# Locust gives its dialog no role.
+DIALOG = ".MuiModal-root"
+OBJECTIVES = "p99<1ms; error_rate<1%"
+
+
+class Watched:
+    """A page whose console errors, failed requests and hosts are kept."""
+
+    def __init__(self, browser: Any, width: int = 1280, **options: Any) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        self.page.set_default_timeout(20_000)
+        self.errors: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on(
+            "console", lambda said: self.errors.append(said.text) if said.type in ("error", "warning") else None
+        )
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+
+    def shoot(self, name: str, **options: Any) -> None:
+        if IMAGES:
+            self.page.screenshot(path=Path(IMAGES) / name, **options)
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def figure(page: Any, name: str) -> str:
+    text: str = page.locator(f'swarm-panel [data-name="{name}"] dd').inner_text()
+    return text
+
+
+def row_values(page: Any, table: str, row: str) -> list[str]:
+    found: list[str] = page.get_by_role("table", name=table).locator("tr", has_text=row).locator("td").all_inner_texts()
+    return found
+
+
+def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm, browser: Any) -> None:
+    web.target.delay_s = 0.004
+    web.start()
+    web.wait_for_workers()
+    assert web.start_run(dataset_name="alpha", model="lgbm")["success"] is True
+    wait_until(lambda: web.target.count > 1000, 20, "requests of the run before")
+    web.post("/stop", {})
+    web.wait_for_end(1)
+    before = web.swarm.run_folders()[0].name
+
+    watched = Watched(browser)
+    page = watched.page
+    page.goto(web.url)
+    # the run before is over, so Locust's page offers a new one in a dialog
+    page.get_by_role("button", name="New").click()
+    form = page.locator(DIALOG)
+    form.get_by_label("Number of users").fill("100")
+    form.get_by_label("Ramp up").fill("200")
+    assert form.get_by_label("Dataset Name").locator("option").all_inner_texts() == ["(none)", "alpha", "beta"]
+    form.get_by_label("Dataset Name").select_option("beta")
+    form.get_by_label("Model").select_option("xgboost")
+    form.get_by_label("Pred Method").select_option("predict")
+    form.get_by_label("Slo").fill("p99<1")
+    form.get_by_role("button", name="Start").click()
+    page.get_by_text("objective 'p99<1': the bound '1' has no unit").wait_for()
+    form.get_by_label("Slo").fill(OBJECTIVES)
+    form.get_by_role("button", name="Start").click()
+    form.wait_for(state="detached")
+
+    page.get_by_role("tab", name="Swarm").click()
+    workers = page.get_by_role("table", name="Workers").locator("tbody tr")
+    wait_until(lambda: figure(page, "Users") == "100" and figure(page, "Requests") != "0", 30, "100 users on the page")
+    assert workers.count() == 2
+    cells = [worker.locator("td").all_inner_texts() for worker in workers.all()]
+    assert [cell[0] for cell in cells] == ["running", "running"]
+    assert sum(number(cell[1]) for cell in cells) == 600 == sum(number(cell[2]) for cell in cells)
+    assert [cell[5] for cell in cells] == ["50", "50"]
+    wait_until(lambda: "objective missed so far" in page.locator(".verdict").inner_text(), 20, "a missed objective")
+    assert re.search(r"p99<1ms: measured [\d.]+ ms", page.locator(".verdict").inner_text())
+    assert row_values(page, "Objectives", "p99<1ms")[0] == "fail"
+    assert row_values(page, "Objectives", "error_rate<1%")[:2] == ["pass", "0 %"]
+    watched.shoot("swarm-tab.png", full_page=True)
+
+    page.get_by_role("button", name="Edit").click()
+    page.locator(DIALOG).get_by_label("Number of users").fill("20")
+    page.get_by_role("button", name="Update").click()
+    wait_until(lambda: figure(page, "Users") == "20", 30, "20 users on the page")
+
+    page.get_by_role("button", name="Stop").click()
+    summary = web.wait_for_end(2)[-1]
+    wait_until(lambda: figure(page, "Run id") == summary["run_id"], 10, "the run's id")
+    wait_until(lambda: page.locator(".verdict strong").inner_text() == "objective missed", 10, "the verdict")
+    assert summary["verdict"] == "objective missed"
+    assert summary["dataset"] == "beta"
+    assert summary["requests"] == number(figure(page, "Requests"))
+    assert summary["failures"] == number(figure(page, "Failures"))
+    assert summary["data"]["fingerprint"] == figure(page, "Data fingerprint")
+    for label, key in (("Latency", "latency_us"), ("Service time", "service_us")):
+        shown = page.get_by_role("table", name="Latency and service time").locator("tr", has_text=label).locator("td")
+        found = [float(cell.get_attribute("data-value")) for cell in shown.all()]
+        names = ("p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99", "mean", "max")
+        assert found == [summary[key][name] for name in names]
+
+    runs = page.get_by_role("table", name="Runs").locator("tbody tr")
+    wait_until(lambda: runs.count() == 2, 10, "two runs in the list")
+    assert summary["run"] in runs.first.inner_text()
+    link = runs.first.get_by_role("link").first
+    report = browser.new_page()
+    answer = report.goto(link.get_attribute("href"))
+    assert answer.status == 200
+    assert "text/html" in answer.headers["content-type"]
+    assert report.locator("body").inner_text().strip()
+    report.close()
+
+    page.get_by_role("button", name="Compare", exact=True).click()
+    medians = page.get_by_role("table", name="Comparison").locator("tr", has_text="p50 µs")
+    medians.wait_for()
+    shown = [float(cell.get_attribute("data-value")) for cell in medians.locator("td").all()[:2]]
+    by_run = {one["run"]: one for one in web.wait_for_end(2)}
+    wanted = [by_run[before]["latency_us"]["p50"], summary["latency_us"]["p50"]]
+    assert shown == pytest.approx(wanted, rel=0.002)  # the log keeps buckets, not the exact ends
+    assert "Too little data" in page.locator("swarm-panel section").last.inner_text()
+    assert watched.errors == []
+    assert watched.hosts == {f"127.0.0.1:{web.port}"}
+    assert summary["requests"] + by_run[before]["requests"] == web.target.count
+
+
+def test_a_fresh_page_has_our_fields_open_and_says_why_a_start_came_to_nothing(web: WebSwarm, browser: Any) -> None:
+    web.start("--dataset-name", "alpha", "--load-timeout", "20")
+    web.wait_for_workers()
+    broken = web.swarm.results / "splits" / "broken" / "X_test.parquet"
+    broken.parent.mkdir()
+    broken.write_bytes(b"no parquet")
+    watched = Watched(browser)
+    page = watched.page
+    page.goto(web.url)
+    names = page.locator(".swarm-fields label").all_inner_texts()
+    assert [name.split(" (")[0] for name in names[:5]] == ["Dataset Name", "Model", "Pred Method", "Row Order", "Slo"]
+    assert page.get_by_label("Dataset Name").is_visible()
+    watched.shoot("start-form.png", full_page=True)
+    page.get_by_label("Dataset Name").select_option("broken")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("The run was refused").wait_for()
+    assert "broken/X_test.parquet" in page.locator(".swarm-note").inner_text()
+    # the form comes back, and a good dataset starts
+    page.get_by_label("Dataset Name").select_option("alpha")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("tab", name="Swarm").wait_for()
+    wait_until(lambda: web.state()["state"] == "running", 20, "a run")
+    page.locator(".swarm-note p").wait_for(state="hidden")
+    web.post("/stop", {})
+    web.wait_for_end(1)
+    assert watched.errors == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (400, "light"), (1280, "dark"), (2560, "light")])
+def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, scheme: str) -> None:
+    web.target.answer = lambda _body: answer_bytes(500)
+    web.start("--dataset-name", "alpha", workers=1)
+    web.wait_for_workers(1)
+    summary = web.run_once(seconds=1, slo="error_rate<1%")
+    watched = Watched(browser, width, color_scheme=scheme)
+    page = watched.page
+    page.goto(f"{web.url}/swarm/")
+    wait_until(lambda: figure(page, "Failures") not in ("", "0"), 10, "failures on the page")
+    assert number(figure(page, "Failures")) == summary["failures"] == summary["requests"]
+    assert figure(page, "Failures by kind").startswith("status ")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for selector in (
+        "swarm-panel dd",
+        "swarm-panel .verdict strong",
+        "swarm-panel td",
+        "swarm-panel .dim",
+        "swarm-panel dt",
+    ):
+        assert page.evaluate(CONTRAST, selector) >= 4.5, selector
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, select, table, [role=region]")].filter((one) =>
+        !(one.getAttribute("aria-label") || one.innerText.trim() || one.labels?.length)).map((one) => one.outerHTML)"""
+    )
+    assert unnamed == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Start, change or stop a run"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Objectives"
+    assert watched.errors == []
+    assert watched.hosts == {f"127.0.0.1:{web.port}"}
+
+
+# WCAG's contrast of a text with what lies behind it.
+CONTRAST = """(selector) => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b].map((value) => value / 255)
+    .map((value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, value, place) => sum + value * [0.2126, 0.7152, 0.0722][place], 0);
+  const element = document.querySelector(selector);
+  const isClear = (one) => channels(getComputedStyle(one).backgroundColor)[3] === 0;
+  let behind = element;
+  while (behind.parentElement && isClear(behind)) behind = behind.parentElement;
+  const [one, other] = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor]
+    .map((color) => luminance(channels(color))).sort((a, b) => b - a);
+  return (one + 0.05) / (other + 0.05);
+}"""
+
+
+def test_the_tab_follows_the_theme_of_locusts_page(web: WebSwarm, browser: Any) -> None:
+    web.start("--dataset-name", "alpha", workers=1)
+    web.wait_for_workers(1)
+    web.run_once(seconds=1)
+    watched = Watched(browser, color_scheme="light")
+    page = watched.page
+    page.goto(f"{web.url}/?tab=swarm")
+    page.locator("swarm-panel").wait_for()
+    assert page.evaluate("document.body.classList.contains('swarm-dark')") is False
+    page.locator("header button").last.click()
+    page.locator("body.swarm-dark").wait_for()
+    assert page.evaluate(CONTRAST, "swarm-panel dd") >= 4.5
+    assert watched.errors == []

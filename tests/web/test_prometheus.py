@@ -1,0 +1,103 @@
+"""Debian's Prometheus scrapes a real run; what PromQL answers agrees with summary.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from swarm_processes import free_port, wait_until
+from web_swarm import WebSwarm
+
+from inference_swarm.export.metrics import WIDEST_STEP
+
+pytestmark = pytest.mark.processes
+
+
+class Prometheus:
+    """One server that scrapes one target every second."""
+
+    def __init__(self, folder: Path, target_port: int) -> None:
+        self.port = free_port()
+        config = folder / "prometheus.yml"
+        scrape = {
+            "job_name": "swarm",
+            "scrape_interval": "1s",
+            "static_configs": [{"targets": [f"127.0.0.1:{target_port}"]}],
+        }
+        config.write_text(json.dumps({"scrape_configs": [scrape]}))
+        self._log = (folder / "prometheus.log").open("wb")
+        self.process = subprocess.Popen(
+            ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}",
+             f"--web.listen-address=127.0.0.1:{self.port}"],
+            stdout=self._log, stderr=self._log, start_new_session=True,
+        )  # fmt: skip
+
+    def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
+        url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode({"query": promql})
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            found = json.loads(answer.read())["data"]["result"]
+        return [(one["metric"], float(one["value"][1])) for one in found]
+
+    def value(self, promql: str) -> float:
+        """The only value; NaN when there is none yet."""
+        try:
+            found = self.query(promql)
+        except OSError:
+            return float("nan")
+        assert len(found) <= 1, found
+        return found[0][1] if found else float("nan")
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(20)
+        self._log.close()
+
+
+@pytest.fixture
+def prometheus(web: WebSwarm, tmp_path: Path) -> Iterator[Prometheus]:
+    if not shutil.which("prometheus") and os.environ.get("CI") != "true":
+        pytest.skip("needs prometheus (Debian: prometheus)")
+    started = Prometheus(tmp_path, web.port)
+    yield started
+    started.close()
+
+
+def test_promql_agrees_with_the_summary(web: WebSwarm, prometheus: Prometheus) -> None:
+    web.target.delay_s = 0.004
+    web.start("--dataset-name", "alpha")
+    web.wait_for_workers()
+    wait_until(lambda: prometheus.value("up") == 1, 30, "a first scrape")
+    assert prometheus.value("swarm_requests_total") != prometheus.value("swarm_requests_total")  # none before a run
+    seconds = 13
+    summary = web.run_once(seconds=seconds, arrival="constant", rate="300", slo="p99<1ms")
+    requests = summary["requests"]
+    assert requests == web.target.count
+    wait_until(lambda: prometheus.value("swarm_requests_total") == requests, 20, "the last count in Prometheus")
+    assert prometheus.value('sum(swarm_latency_seconds_bucket{le="+Inf"})') == requests
+    assert prometheus.value("swarm_verdict") == summary["exit_code"] == 3
+    assert prometheus.value("sum(swarm_shard_rows)") == 1000
+    assert prometheus.value("swarm_workers") == 2
+    assert prometheus.value("max_over_time(swarm_rate_wanted[1m])") == 300
+    assert prometheus.value("swarm_objectives_missed") == 1
+    assert prometheus.value("sum(swarm_late_total)") == summary["late"]
+    assert prometheus.value("sum(swarm_dropped_total)") == summary["dropped"]
+    # workers report every 3 s: over two whole reports the rate is that of the run, give or take a report's edge
+    rate = prometheus.value("max_over_time(sum(rate(swarm_requests_total[6s]))[20s:1s])")
+    assert rate == pytest.approx(summary["rate_rps"], rel=0.35)
+    mean_rate = prometheus.value(f"max_over_time(swarm_requests_total[1m]) / {summary['duration_s']}")
+    assert mean_rate == pytest.approx(summary["rate_rps"], rel=1e-3)
+    for quantile, name in ((0.5, "p50"), (0.99, "p99")):
+        for metric, key in (("swarm_latency_seconds", "latency_us"), ("swarm_service_seconds", "service_us")):
+            estimate_us = prometheus.value(f"histogram_quantile({quantile}, {metric}_bucket)") * 1e6
+            assert 1 / WIDEST_STEP <= estimate_us / summary[key][name] <= WIDEST_STEP, (name, metric)
+    mean_us = prometheus.value("swarm_latency_seconds_sum / swarm_latency_seconds_count") * 1e6
+    assert mean_us == pytest.approx(summary["latency_us"]["mean"], rel=1e-3)
