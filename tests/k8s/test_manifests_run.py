@@ -98,7 +98,7 @@ def test_the_default_serves_a_run_from_the_web_ui_and_drains(image_tag: str) -> 
 
 
 def job(objective: str) -> list[Item]:
-    components = ("reference-server", "secure-channel", "job", "worker-count")
+    components = ("reference-server", "secure-channel", "job", "cluster-values")
     settings = {"LOCUST_RUN_TIME": "4s", "LOCUST_USERS": "20", "SWARM_SLO": objective}
     paths = [K8S / "components" / name for name in components]
     return build_overlay(overlay([K8S / "base"], paths, namespace="inference-swarm", settings=settings))
