@@ -87,6 +87,8 @@ class MasterSide:
 
     def end_load(self) -> None:
         self._is_ending = True
+        if self._shards is not None:
+            self._shards.end()
         if self._run is not None:
             self._run.end_load()
 

@@ -56,6 +56,7 @@ class ShardMaster:
         self._told: set[str] = set()
         self._loaded: dict[str, tuple[int, int]] = {}  # rows and bytes that a worker has in memory
         self._began_s = time.monotonic()
+        self._is_ended = False
 
     @property
     def is_settled(self) -> bool:
@@ -101,6 +102,10 @@ class ShardMaster:
             f"{ready} of {len(workers)} workers ready, {rows:,} of {self._manifest.rows:,} rows, "
             f"{held_bytes / 1e6:,.1f} MB, {time.monotonic() - self._began_s:.1f} s"
         )
+
+    def end(self) -> None:
+        """The run ends: what is given back from now on is given to nobody."""
+        self._is_ended = True
 
     # workers
 
@@ -169,8 +174,9 @@ class ShardMaster:
         touched = set(change.touched)
         if self._once is not None:
             touched |= self._lease()
-        for worker in touched:
-            self._assign(worker)
+        if not self._is_ended:
+            for worker in touched:
+                self._assign(worker)
         self._on_change()
 
     def _lease_free(self) -> None:
@@ -180,7 +186,7 @@ class ShardMaster:
     def _lease(self) -> set[str]:
         """Gives the right to send to the owners of blocks that nobody may send; answers who got any."""
         got: set[str] = set()
-        if self._once is None:
+        if self._once is None or self._is_ended:
             return got
         for block in sorted(self._free):
             owner = self._ledger.owner(block)
