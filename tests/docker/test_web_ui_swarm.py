@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,9 +19,16 @@ USERS = 40
 
 
 @pytest.fixture(scope="module")
-def swarm(project: Project) -> Project:
+def running_project(project: Project) -> Project:
     project.must("up", "--detach", "--wait", "--scale", "worker=8", timeout_s=180)
     return project
+
+
+@pytest.fixture
+def swarm(running_project: Project) -> Iterator[Project]:
+    yield running_project
+    if running_project.containers("master") and running_project.stats()["state"] in ("spawning", "running"):
+        running_project.post("/stop")  # a failed test must not fail the next one
 
 
 def wait_for_workers(swarm: Project, workers: int, timeout_s: float = 60) -> None:
@@ -33,6 +41,10 @@ def wait_for_workers(swarm: Project, workers: int, timeout_s: float = 60) -> Non
 
 def wait_for_users(swarm: Project, users: int, timeout_s: float = 30) -> None:
     wait_until(lambda: swarm.stats()["user_count"] == users, timeout_s, f"{users} users")
+
+
+def serving(swarm: Project) -> list[dict[str, Any]]:
+    return [worker for worker in swarm.stats()["workers"] if worker["user_count"]]
 
 
 def stop(swarm: Project) -> dict[str, Any]:
@@ -126,9 +138,8 @@ def test_users_are_kept_when_workers_are_scaled_down_and_up_again(swarm: Project
     for workers in (3, 8):
         swarm.must("up", "--detach", "--no-recreate", "--scale", f"worker={workers}", timeout_s=120)
         wait_for_workers(swarm, workers)
+        wait_until(lambda workers=workers: len(serving(swarm)) == workers, 60, f"users on {workers} workers")
         wait_for_users(swarm, USERS)
-        serving = [worker for worker in swarm.stats()["workers"] if worker["user_count"]]
-        assert len(serving) == workers
     summary = stop(swarm)
     assert summary["failures"] == 0
     assert summary["complete"]
