@@ -29,7 +29,7 @@ def default() -> list[Item]:
 @pytest.fixture(scope="module")
 def everything() -> list[Item]:
     return build_combination(
-        ("external-target", "data-volume", "data-s3", "secure-channel", "autoscale", "ingress", "monitoring",
+        ("external-target", "data-volume", "data-s3", "secure-channel", "autoscale", "monitoring", "ingress",
          "cluster-values")
     )  # fmt: skip
 
@@ -184,6 +184,7 @@ def test_a_service_monitor_is_checked_by_its_structure(everything: list[Item]) -
         (("reference-server", "autoscale", "job", "cluster-values"), "there is no Deployment swarm-worker"),
         (("reference-server", "ingress", "job", "cluster-values"), "there is no port web of Service swarm-master"),
         (("reference-server", "monitoring", "job", "cluster-values"), "no Service that it selects has a port web"),
+        (("reference-server", "ingress", "monitoring", "cluster-values"), "name monitoring before ingress"),
         (("reference-server",), "replicas is 0, but swarm-cluster says 3 workers"),
     ],
 )

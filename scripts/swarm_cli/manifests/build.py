@@ -17,7 +17,7 @@ OVERLAYS = ("demo", "job", "production")
 
 TARGETS = ("reference-server", "external-target")
 DATA = ("data-volume", "data-s3")
-INTERACTIVE = ("autoscale", "ingress", "monitoring")
+INTERACTIVE = ("autoscale", "monitoring", "ingress")
 """Of no use to a headless run: it has no web UI, and its number of workers is agreed on before it begins."""
 
 Objects = list[dict[str, Any]]

@@ -11,6 +11,7 @@ from swarm_cli.manifests.objects import (
     config_map,
     environment,
     find,
+    needed_secrets,
     of_kind,
     policy_peers,
     selected,
@@ -23,6 +24,7 @@ PART_OF = "app.kubernetes.io/part-of"
 OWN_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/component")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 SAFE_SYSCTLS = ("net.ipv4.ip_local_port_range",)
+LOGIN = "swarm-ui-login"
 LAST_REPORTS_S = 30
 """Beyond the stop timeout, for the last report and its acknowledgement."""
 
@@ -166,6 +168,8 @@ def check_routes(items: list[Item]) -> Iterator[str]:
         for endpoint in monitor["spec"]["endpoints"]:
             if not any(has_port(service, endpoint["port"]) for service in services):
                 yield f"{title(monitor)}: no Service that it selects has a port {endpoint['port']}"
+            if LOGIN in needed_secrets(items) and LOGIN not in str(endpoint.get("basicAuth")):
+                yield f"{title(monitor)}: the web UI asks for a login; name monitoring before ingress"
     for scaler in of_kind(items, "HorizontalPodAutoscaler"):
         reference = scaler["spec"]["scaleTargetRef"]
         target = find(items, reference["kind"], reference["name"])
