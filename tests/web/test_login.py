@@ -1,4 +1,4 @@
-"""With a login: nothing is reachable without it, a wrong password gets nowhere, and the path works with the right one."""
+"""With a login: nothing is reachable without it, a wrong password gets nowhere, and the right one opens everything."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ pytestmark = pytest.mark.processes
 
 USER, PASSWORD = "ada", "pass word:ü"
 PAGES = (
-    "/", "/stats/requests", "/stats/report", "/stats/requests/csv", "/stats/failures/csv", "/exceptions", "/exceptions/csv",
-    "/tasks", "/logs", "/worker-count", "/swarm/", "/swarm/state", "/swarm/runs", "/swarm/compare?one=a&other=b",
+    "/", "/stats/requests", "/stats/report", "/stats/requests/csv", "/stats/failures/csv", "/exceptions",
+    "/exceptions/csv", "/tasks", "/logs", "/worker-count", "/swarm/", "/swarm/state",
+    "/swarm/runs", "/swarm/compare?one=a&other=b",
     "/swarm/static/panel.js", "/swarm/runs/some/summary.json",
 )  # fmt: skip
 ACTIONS = ("/swarm", "/stop", "/user", "/stats/reset")

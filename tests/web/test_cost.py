@@ -1,0 +1,24 @@
+"""What the Swarm tab costs the master with 50 workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PERIOD_MS = 2000
+
+
+def test_an_update_every_2_s_at_50_workers_takes_less_than_5_percent_of_a_core(tmp_path: Path) -> None:
+    measured = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("fifty_workers.py")), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "locust")},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert measured.returncode == 0, measured.stderr
+    figures = json.loads(measured.stdout)
+    assert figures["state_ms"] < 0.05 * PERIOD_MS, figures
+    assert figures["metrics_ms"] < 0.05 * PERIOD_MS, figures
