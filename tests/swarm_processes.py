@@ -121,6 +121,12 @@ class Swarm:
         """Folders of the runs so far, oldest first."""
         return sorted((self.results / "runs").glob("*"))
 
+    @staticmethod
+    def read_summary(folder: Path) -> dict[str, Any]:
+        """summary.json of a run."""
+        document: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return document
+
     def summary(self) -> dict[str, Any]:
         """summary.json of the only run."""
         folders = self.run_folders()

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 SERVER = Path(__file__).with_name("delay_server.py")
 Delays = npt.NDArray[np.int64]
 
@@ -33,7 +35,7 @@ class DelayServer:
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> Delays:
-        """Ends the server; when each request was whole (row 0) and when its answer was handed over (row 1), in ns."""
+        """Ends the server; when each request was whole, was to be answered, and was answered, in ns."""
         self._process.terminate()
         assert self._process.wait(10) == 0
         record: Delays = np.load(self._record)

@@ -3,7 +3,7 @@
     python delay_server.py RECORD.npy SPEC…     prints its port; writes the record when it gets SIGTERM
 SPEC: `0.5@0.002 0.5@0.010` (shares of the requests and their delays in s), or `stall EVERY_S LENGTH_S DELAY_S` (answers
 that fall into the last LENGTH_S of every EVERY_S since the first request are held until its end).
-The record: two rows of int64, monotonic ns at which each request was whole and at which its answer was handed over.
+The record: three rows of int64, monotonic ns at which each request was whole, was to be answered, and was answered.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Server:
 
     def __init__(self, delay_s: Callable[[float], float]) -> None:
         self.came: array[int] = array("q")
+        self.due: array[int] = array("q")
         self.answered: array[int] = array("q")
         self._delay_s = delay_s
         self._loop = asyncio.get_running_loop()
@@ -47,6 +48,7 @@ class Server:
             return
         transport.write(ANSWER)
         self.came.append(came_ns)
+        self.due.append(due_ns)
         self.answered.append(time.monotonic_ns())
 
 
@@ -103,7 +105,7 @@ async def main(record: str, specs: list[str]) -> None:
     loop.add_signal_handler(signal.SIGTERM, is_over.set)
     print(listening.sockets[0].getsockname()[1], flush=True)  # noqa: T201
     await is_over.wait()
-    np.save(record, np.array([server.came, server.answered], dtype=np.int64))
+    np.save(record, np.array([server.came, server.due, server.answered], dtype=np.int64))
 
 
 if __name__ == "__main__":

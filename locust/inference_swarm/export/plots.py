@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ MOST_COLOURS = 6
 WIDTH, HEIGHT = 640, 350
 # More points than pixels say nothing more.
 MOST_POINTS = 400
+# pygal's set-up for its tooltips, and its comments.
+_NOT_WANTED = re.compile(r"<script.*?</script>|<!--.*?-->", re.DOTALL)
 
 Points = Sequence[tuple[float, float | None]]
 
@@ -186,7 +189,7 @@ def _plot(
         stroke = {"width": 2, "dasharray": "6, 5"} if line.is_dashed else {"width": 2}
         points = [(x, None if y is None else to_axis(y)) for x, y in _thinned(line.points)]
         chart.add(line.label, points, stroke_style=stroke)
-    return str(chart.render(is_unicode=True))
+    return _NOT_WANTED.sub("", str(chart.render(is_unicode=True)))
 
 
 def _thinned(points: Points) -> list[tuple[float, float | None]]:

@@ -179,7 +179,7 @@ class RunBook:
         self._attendants = [gevent.spawn(self._watch_health, run), gevent.spawn(self._progress.show, run, self._users)]
         stages = stages_of(settings)
         if stages is not None and not settings.is_open:
-            self._attendants.append(gevent.spawn(self._follow_users, run, UserStages(stages)))
+            self._attendants.append(gevent.spawn(self._follow_users, UserStages(stages)))
         if run.length_s:
             logger.info("The run ends %g s after its first user", run.length_s)
             grace_s = OPEN_GRACE_S if run.schedule is not None else 0.0
@@ -266,14 +266,13 @@ class RunBook:
         finally:
             monitor.close()
 
-    def _follow_users(self, run: Run, shape: UserStages) -> None:
+    def _follow_users(self, shape: UserStages) -> None:
         """What Locust's own shape worker does, but for a run that was prepared, and without missing a step."""
         runner = self._environment.runner
         assert runner is not None
         last: tuple[int, float] | None = None
         while runner.state not in ("spawning", "running"):
             gevent.sleep(0.05)
-        shape.start_time -= max(0.0, time.monotonic() - run.began_s)
         while (wanted := shape.tick()) is not None:
             if wanted != last:
                 runner.start(*wanted)

@@ -1,0 +1,88 @@
+"""Records of made-up runs, and the folders they leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from inference_swarm.config.options import OPTIONS
+from inference_swarm.config.settings import Settings
+from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
+from inference_swarm.export.run_folder import write_json, write_whole
+from inference_swarm.export.summary import DataRecord, RunRecord, build_summary
+from inference_swarm.judge.conclusion import conclude
+from inference_swarm.judge.objectives import parse_objective
+from inference_swarm.judge.self_check import SelfCheck
+from inference_swarm.measure.hlog import hlog_lines
+from inference_swarm.measure.snapshot import RequestTally, Snapshot, WorkerHealth
+from inference_swarm.measure.totals import SwarmTotals
+
+NAME = "POST /invocation"
+
+
+def settings_with(**changes: object) -> Settings:
+    values = {option.name: option.default for option in OPTIONS}
+    return Settings(**{**values, "host": "http://127.0.0.1:8000", **changes})  # type: ignore[arg-type]
+
+
+def make_run(
+    *,
+    slo: tuple[str, ...] = (),
+    intervals: int = 10,
+    per_interval: int = 1000,
+    median_ms: float = 5.0,
+    failed: int = 0,
+    workers: int = 2,
+    health: WorkerHealth | None = None,
+    arrivals: tuple[int, float] | None = None,
+    failure_texts: dict[str, int] | None = None,
+    name: str = "a-run",
+    seed: int = 0,
+    **settings: object,
+) -> RunRecord:
+    """A run of so many 3 s intervals with log-normal latencies."""
+    draw = np.random.default_rng(seed)
+    totals, check = SwarmTotals("run"), SelfCheck()
+    for number in range(intervals):
+        for worker in range(workers):
+            tally = RequestTally(sent=per_interval, succeeded=per_interval - failed, connects=3)
+            times_ns = (draw.lognormal(0, 0.3, per_interval) * median_ms * 1e6).astype(np.int64)
+            tally.latency.record_ns(times_ns)
+            tally.service.record_ns(times_ns)
+            if failed:
+                tally.count_failure("status", failed)
+            is_final = number == intervals - 1
+            snapshot = Snapshot(
+                "run", f"worker-{worker}", number, 3.0 * number, 3.0 * number + 3, {NAME: tally},
+                health or WorkerHealth(), 0 if is_final else 10, is_final,
+            )  # fmt: skip
+            totals.apply(snapshot)
+            check.observe(snapshot.worker, snapshot.health)
+    duration_s = 3.0 * intervals
+    return RunRecord(
+        run_id="run",
+        name=name,
+        started_unix_s=1_700_000_000.0,
+        duration_s=duration_s,
+        settings=settings_with(slo="; ".join(slo), **settings),
+        sources={"host": "command line"},
+        totals=totals,
+        conclusion=conclude(totals.names, duration_s, [parse_objective(text) for text in slo]),
+        warnings=tuple(check.warnings()),
+        arrivals_wanted=arrivals,
+        failure_texts=failure_texts or {},
+        data=DataRecord("rows.parquet", 300, 5, "f00d"),
+    )
+
+
+def save_run(run: RunRecord, folder: Path) -> Path:
+    """As run_files does it, without Locust's own tables."""
+    folder.mkdir(parents=True)
+    write_json(folder / "summary.json", build_summary(run))
+    series = run.totals.series
+    for name, is_service in (("latency.hlog", False), ("service.hlog", True)):
+        lines = hlog_lines(run.started_unix_s, hlog_intervals(series, is_service=is_service))
+        write_whole(folder / name, "".join(lines))
+    write_whole(folder / "intervals.csv", interval_table(interval_rows(series)))
+    return folder

@@ -1,0 +1,83 @@
+"""report.html: verdict first, everything in one file, nothing of what others wrote becomes markup."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from sample_runs import make_run
+
+from inference_swarm.export.intervals import interval_rows
+from inference_swarm.export.report import render_report
+from inference_swarm.export.report_data import ReportData
+from inference_swarm.export.summary import RunRecord, build_summary
+from inference_swarm.measure.snapshot import WorkerHealth
+
+
+def render(run: RunRecord) -> str:
+    total = run.totals.total()
+    return render_report(ReportData(build_summary(run), interval_rows(run.totals.series), total.latency, total.service))
+
+
+class _Texts(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append(data.strip())
+
+
+def texts(page: str) -> list[str]:
+    parser = _Texts()
+    parser.feed(page[page.index("<main>") :])
+    return parser.texts
+
+
+def test_the_verdict_and_the_objectives_come_first() -> None:
+    found = texts(render(make_run(slo=("p99<1ms", "rate>=1"))))
+    verdict, objectives, figures = (found.index(word) for word in ("Objective missed", "Objectives", "Figures"))
+    assert verdict < objectives < figures
+    assert found[objectives + 1 : figures][6:8] == ["p99<1ms", "fail"]
+
+
+def test_nothing_is_loaded_from_anywhere() -> None:
+    page = render(make_run(arrivals=(20_000, 666.0), arrival="constant", rate_rps=666.0))
+    page = page.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"<script|<link|<img|@import|url\((?!#)|\bsrc=|xlink:href=\"http|href=\"http", page)
+    assert page.count("<svg") == 4
+
+
+def test_colours_are_variables_for_both_schemes() -> None:
+    page = render(make_run())
+    assert "prefers-color-scheme: dark" in page
+    assert "var(--line-1)" in page
+    for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        assert not re.search(r"(fill|stroke): *#[0-9a-f]{3}", svg)
+
+
+def test_texts_of_others_are_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    page = render(make_run(failed=1, failure_texts={evil: 3}, name=evil, dataset_name=evil))
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)") >= 3
+
+
+def test_a_bound_generator_and_failures_are_shown() -> None:
+    found = " ".join(texts(render(make_run(failed=5, health=WorkerHealth(files_exhausted=3)))))
+    assert "The load generator was a bottleneck" in found
+    assert "ran out of file descriptors 6 times" not in found  # counted by worker and report
+    assert "Errors" in found
+
+
+def test_a_run_without_a_request_has_a_report_too() -> None:
+    found = texts(render(make_run(intervals=1, per_interval=0)))
+    assert "Incomplete" in found or "Passed" in found
+
+
+def test_settings_have_their_sources_and_data_their_fingerprint() -> None:
+    found = texts(render(make_run()))
+    at = found.index("host")
+    assert found[at : at + 3] == ["host", "http://127.0.0.1:8000", "command line"]
+    assert "f00d" in found

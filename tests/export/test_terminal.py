@@ -1,0 +1,63 @@
+"""The line while a run goes on, and the table at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sample_runs import make_run
+
+from inference_swarm.export.summary import build_summary
+from inference_swarm.export.terminal import Moment, closing_table, progress_line
+from inference_swarm.measure.snapshot import WorkerHealth
+
+MOMENT = Moment(12.4, 60.0, 50, 2, 1234.5, 4230.0, 51_700.0, 15_000, 3, 0)
+
+
+def test_the_line_has_users_rate_times_errors_and_time_left() -> None:
+    assert progress_line(MOMENT) == (
+        "50 users on 2 workers  1,234/s  p50 4.23 ms  p99 51.7 ms  15,000 requests  3 failed  48 s left"
+    )
+
+
+def test_without_an_end_the_line_says_how_long_it_has_been() -> None:
+    endless = Moment(3725.0, None, 1, 1, 0.0, float("nan"), float("nan"), 0, 0, 7)
+    assert progress_line(endless) == (
+        "1 users on 1 worker  0/s  p50 –  p99 –  0 requests  0 failed  7 dropped  1:02:05 so far"
+    )
+
+
+def table(tmp_path: Path, **run: object) -> list[str]:
+    return closing_table(build_summary(make_run(**run)), tmp_path).splitlines()  # type: ignore[arg-type]
+
+
+def test_the_verdict_is_said_with_what_was_missed(tmp_path: Path) -> None:
+    lines = table(tmp_path, slo=("max<1us", "rate>=1"))
+    assert "pass       rate>=1: measured 666.7/s" in lines
+    (verdict,) = [line for line in lines if line.startswith("verdict")]
+    assert verdict.startswith("verdict    OBJECTIVE MISSED (max<1us: measured ")
+
+
+def test_a_passed_run_says_so_and_where_its_files_are(tmp_path: Path) -> None:
+    (tmp_path / "report.html").touch()
+    assert table(tmp_path)[-3:] == [
+        "verdict    passed", f"report     {tmp_path / 'report.html'}", f"files      {tmp_path}/",
+    ]  # fmt: skip
+
+
+def test_failures_have_their_kinds_and_texts(tmp_path: Path) -> None:
+    lines = table(tmp_path, failed=10, failure_texts={"status: 404 Not Found": 200})
+    assert "requests   20,000, 200 failed (1 %: status 200)" in lines
+    assert "           200 × status: 404 Not Found" in lines
+
+
+def test_a_bound_generator_is_said_loudly(tmp_path: Path) -> None:
+    lines = table(tmp_path, health=WorkerHealth(ports_exhausted=1))
+    assert any(line.startswith("WARNING    the load generator was a bottleneck") for line in lines)
+    assert any("ran out of local ports" in line for line in lines)
+
+
+def test_an_open_load_shows_service_time_and_what_became_of_its_arrivals(tmp_path: Path) -> None:
+    lines = table(tmp_path, arrivals=(20_100, 670.0), arrival="poisson", rate_rps=670.0)
+    assert "poisson arrivals, 670/s wanted" in lines[0]
+    assert any(line.startswith("service  ") for line in lines)
+    assert "rate       667/s of 670/s wanted; of 20,100 arrivals 0 late, 0 dropped, 100 lost with a worker" in lines

@@ -1,0 +1,115 @@
+"""Settings of load and objectives: what is refused at start, and what a run makes of them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recording_server import Recording
+from swarm_processes import Swarm
+
+pytestmark = pytest.mark.processes
+
+
+def refuse(swarm: Swarm, *arguments: str) -> str:
+    result = swarm.run("--headless", "-t", "1s", "--processes", "0", "--host", "http://127.0.0.1:1", *arguments)
+    assert result.returncode == 2, result.stdout + result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--slo", "p99<50"], ["--slo: objective 'p99<50'", "has no unit", "us, µs, ms or s"]),
+        (["--slo", "p99<50ms", "--slo", "p999<50ms"], ["p999 is no percentile", "did you mean p99.9?"]),
+        (["--slo", "p99<50ms; eror_rate<1%"], ["'eror_rate' is no metric", "did you mean error_rate?"]),
+        (["--arrival", "constant"], ["--arrival is constant and there is no rate", "--rate or --stages"]),
+        (["--rate", "5"], ["--rate is 5 and --arrival is closed", "--arrival constant"]),
+        (["--arrival", "poisson", "--rate", "-1"], ["argument --rate", "a number above 0"]),
+        (["--arrival", "poisson", "--rate", "5", "--stages", "1s@5"], ["--rate is 5 and --stages is given too"]),
+        (["--max-in-flight", "5"], ["--max-in-flight is 5 and --arrival is closed"]),
+        (["--stages", "fast"], ["--stages is 'fast'", "no file that can be read"]),
+        (["--stages", "1s@5,x@3"], ["stage 'x@3'", "a time above 0"]),
+        (["--stages", "1s@0"], ["every stage", "has the value 0"]),
+        (["--arrival", "open"], ["--arrival"]),
+    ],
+)
+def test_a_wrong_load_or_objective_is_refused_at_start(swarm: Swarm, arguments: list[str], words: list[str]) -> None:
+    error = refuse(swarm, *arguments)
+    for word in words:
+        assert word in error
+
+
+def test_all_problems_of_all_objectives_are_reported_at_once(swarm: Swarm) -> None:
+    assert "3 problems with the settings" in refuse(swarm, "--slo", "p99<50; mean>x", "--arrival", "constant")
+
+
+@pytest.fixture
+def run(swarm: Swarm, recording: Recording, tmp_path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"n": list(range(100))}), tmp_path / "rows.parquet")
+
+    def run_it(*arguments: str, host: str = "") -> subprocess.CompletedProcess[str]:
+        return swarm.run(
+            "--headless", "--host", host or recording.url, "--data", str(tmp_path / "rows.parquet"),
+            "--results", str(swarm.results), "--processes", "0", "-u", "2", "-r", "100", "-t", "2s",
+            *arguments,
+        )  # fmt: skip
+
+    return run_it
+
+
+@pytest.mark.parametrize(
+    ("slo", "code", "verdict"),
+    [("p50<2s", 0, "passed"), ("p50<1us", 3, "OBJECTIVE MISSED"), ("p99.99<2s", 4, "INCOMPLETE")],
+)
+def test_the_exit_code_is_the_verdict(swarm: Swarm, run: Any, slo: str, code: int, verdict: str) -> None:
+    # A pause between requests: p99.99 needs more samples than there are then.
+    result = run("--slo", slo, "--wait-min", "0.005", "--wait-max", "0.005")
+    assert result.returncode == code, result.stderr
+    assert f"verdict    {verdict}" in result.stderr
+    summary = swarm.summary()
+    assert summary["exit_code"] == code
+    assert summary["objectives"][0]["objective"] == slo
+    assert (swarm.run_folders()[0] / "report.html").exists()
+
+
+def test_failures_that_an_objective_allows_do_not_fail_the_run(swarm: Swarm, recording: Recording, run: Any) -> None:
+    recording.answer = lambda _: b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n"
+    assert run("--slo", "error_rate<=100%").returncode == 0
+    assert run("--run-name", "second").returncode == 1
+    assert run("--run-name", "third", "--exit-code-on-error", "0").returncode == 0
+
+
+def test_a_server_that_is_not_there_has_a_code_of_its_own(swarm: Swarm, run: Any) -> None:
+    from swarm_processes import free_port
+
+    result = run("--slo", "error_rate<50%", host=f"http://127.0.0.1:{free_port()}")
+    assert result.returncode == 5, result.stderr
+    assert swarm.summary()["verdict"] == "target unreachable"
+
+
+def test_users_follow_their_stages_and_the_run_ends_with_them(swarm: Swarm, recording: Recording, run: Any) -> None:
+    stages = swarm.folder / "stages.txt"
+    stages.write_text("2s@1  # warm up\n2s@6\n")
+    recording.delay_s = 0.1
+    result = run("--stages", str(stages))
+    assert result.returncode == 0, result.stderr
+    summary = swarm.summary()
+    assert summary["duration_s"] == pytest.approx(4, abs=0.4)
+    assert summary["settings"]["stages"]["value"] == "2s@1,2s@6"
+    # One user for 2 s, six for 2 s, a tenth of a second each.
+    assert summary["requests"] == recording.count == pytest.approx(20 + 120, rel=0.3)
+
+
+def test_progress_and_verdict_stand_in_for_locusts_tables_unless_asked_for(swarm: Swarm, run: Any) -> None:
+    ours = run()
+    assert "Response time percentiles" not in ours.stderr + ours.stdout
+    assert "verdict    passed" in ours.stderr
+    theirs = run("--only-summary", "--run-name", "second")
+    assert "Response time percentiles" in theirs.stderr + theirs.stdout
+    assert "verdict " not in theirs.stderr
