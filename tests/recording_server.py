@@ -98,11 +98,11 @@ def _process_with_port(port: int) -> int:
 
 
 @contextmanager
-def recording_server() -> Iterator[Recording]:
-    """A server in a thread of this process, on a free port of loopback."""
+def recording_server(host: str = "127.0.0.1") -> Iterator[Recording]:
+    """A server in a thread of this process, on a free port."""
     recording = Recording()
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(lambda: _Connection(recording), "127.0.0.1", 0, backlog=1024))
+    server = loop.run_until_complete(loop.create_server(lambda: _Connection(recording), host, 0, backlog=1024))
     recording.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
