@@ -52,9 +52,10 @@ class Rendered:
         names += re.findall(r"secret(?:Key)?Ref:\n(?: +key: .*\n)? +name: (\S+)", text)
         return cls(text, namespace[1], int(workers[1]), tuple(sorted(set(names))))
 
-    def without_namespace(self) -> str:
-        """All but the Namespace."""
-        return "---\n".join(part for part in self.text.split("---\n") if "kind: Namespace\n" not in part)
+    def removable(self) -> str:
+        """All but the Namespace and the volume with the user's data."""
+        kept = re.compile(r"^kind: Namespace$|^kind: PersistentVolumeClaim\n(?:.*\n)*?  name: swarm-data$", re.M)
+        return "---\n".join(part for part in self.text.split("---\n") if not kept.search(part))
 
 
 def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
@@ -162,12 +163,13 @@ class Job:
         """Raises CommandError when something stands in the way; changes nothing."""
         kubectl, namespace = self._kubectl, self._rendered.namespace
         self._had_namespace = kubectl.exists("namespace", namespace)
-        if self._had_namespace and kubectl.exists("job", "swarm-master"):
-            raise CommandError(
-                f"The namespace {namespace} holds a job already.\n"
-                f"  What to do: wait for it, choose another with --namespace, or delete it: kubectl -n {namespace} "
-                "delete job swarm-master swarm-worker"
-            )
+        for kind in ("job", "deployment") if self._had_namespace else ():
+            if kubectl.exists(kind, "swarm-master"):
+                raise CommandError(
+                    f"The namespace {namespace} holds a {kind} swarm-master already.\n"
+                    f"  What to do: choose another namespace with --namespace, or delete it first: kubectl -n {namespace} "
+                    f"delete {kind} swarm-master swarm-worker"
+                )
         missing = [name for name in self._rendered.secrets if not kubectl.exists("secret", name)]
         if missing:
             raise CommandError(
@@ -244,7 +246,7 @@ class Job:
         namespace = self._rendered.namespace
         try:
             if self._had_namespace:
-                text = self._rendered.without_namespace()
+                text = self._rendered.removable()
                 self._kubectl.run("delete", "-f", "-", "--ignore-not-found", "--timeout=120s", text=text, timeout_s=150)
             else:
                 self._kubectl.run(

@@ -225,15 +225,24 @@ def test_a_missing_secret_is_named_before_anything_is_applied(cluster: Cluster) 
     assert not [call for call in cluster.calls if "apply" in call or "delete" in call]
 
 
-def test_a_job_that_is_there_is_left_alone(cluster: Cluster) -> None:
+@pytest.mark.parametrize("kind", ["job", "deployment"])
+def test_a_swarm_that_is_there_is_left_alone(cluster: Cluster, kind: str) -> None:
     cluster.script(
         {"words": ["get", "namespace"], "answers": [{"out": "namespace/x"}]},
-        {"words": ["get", "job"], "answers": [{"out": "job.batch/swarm-master"}]},
+        {"words": ["get", kind], "answers": [{"out": f"{kind}/swarm-master"}]},
     )
     code, _, err = cluster.run()
     assert code == 2
-    assert "holds a job already" in err
+    assert f"holds a {kind} swarm-master already" in err
     assert not [call for call in cluster.calls if "apply" in call or "delete" in call]
+
+
+def test_the_users_data_is_never_removed() -> None:
+    text = render(parse_arguments(["--component", "data-volume"])).removable()
+    kinds = [(item["kind"], item["metadata"]["name"]) for item in parse(text)]
+    assert ("PersistentVolumeClaim", "swarm-results") in kinds
+    assert ("PersistentVolumeClaim", "swarm-data") not in kinds
+    assert "Namespace" not in [kind for kind, _ in kinds]
 
 
 def test_what_the_cluster_refuses_is_said_and_removed(cluster: Cluster) -> None:

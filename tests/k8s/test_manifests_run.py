@@ -75,21 +75,21 @@ def test_the_default_serves_a_run_from_the_web_ui_and_drains(image_tag: str) -> 
             assert pod.probe("livenessProbe") == ""
             assert_hardened(pod)
 
-        wait_until(lambda: len(ask(master, "/stats/requests")["workers"]) == 2, 20, "both workers have joined")
+        wait_until(lambda: len(ask(master, "/stats/requests")["workers"]) == 2, 60, "both workers have joined")
         started = ask(master, "/swarm", {"user_count": 20, "spawn_rate": 20, "host": "http://inference-server:8000"})
         assert started["success"], started
 
         def requests() -> int:
             return int(ask(master, "/stats/requests")["stats"][-1]["num_requests"])
 
-        wait_until(lambda: requests() > 500, 30, "requests are sent")
+        wait_until(lambda: requests() > 500, 60, "requests are sent")
         leaving, staying = workers
         grace_s = leaving.workload.pod["terminationGracePeriodSeconds"]
         assert leaving.terminate() < grace_s
         assert leaving.exit_code == 0, leaving.logs
         assert staying.probe("readinessProbe") == ""
         ask(master, "/stop", {})
-        wait_until(lambda: ask(master, "/stats/requests")["state"] == "stopped", 30, "the run has stopped")
+        wait_until(lambda: ask(master, "/stats/requests")["state"] == "stopped", 60, "the run has stopped")
         summary = json.loads(cluster.read(master, "runs/*/summary.json", "swarm-results"))
         assert summary["failures"] == 0
         assert summary["requests"] == ask(server, "/stats", port=8000)["answered"], "requests got lost"
@@ -120,8 +120,8 @@ def test_a_job_ends_with_its_verdict_and_leaves_the_results(image_tag: str, tmp_
             workers = cluster.start("Job/swarm-worker")
             assert len(workers) == 2
             master.wait_for("startupProbe")
-            assert master.wait_for_end(60) == verdict, master.logs
-            assert [worker.wait_for_end(30) for worker in workers] == [0, 0], workers[0].logs
+            assert master.wait_for_end(120) == verdict, master.logs
+            assert [worker.wait_for_end(60) for worker in workers] == [0, 0], workers[0].logs
             summary = json.loads(cluster.read(master, "runs/*/summary.json", "swarm-results"))
             answered = ask(server, "/stats", port=8000)["answered"]
             assert summary["requests"] == answered - counted > 0
