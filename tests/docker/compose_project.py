@@ -50,6 +50,7 @@ class Project:
             "COMPOSE_PROGRESS": "plain",
             "IMAGE_TAG": image_tag,
             "UI_PORT": str(self.ui_port),
+            "SWARM_CONNECT_TIMEOUT": "30",  # ten containers start on what may be two busy cores
         }
 
     def compose(
