@@ -118,19 +118,19 @@ def test_a_killed_worker_is_noticed_its_users_come_back_and_the_result_says_what
     assert summary["failures"] == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_what_a_worker_sent_before_sigterm_is_counted_to_the_last_request(
     swarm: Swarm, recording: Recording, rows: Path, seed: int
 ) -> None:
-    """Ten stops at random moments in each of two runs; forked workers, since they start quickly."""
+    """Five stops at random moments in each of four runs; forked workers, since they start quickly."""
     moment = random.Random(seed)
     recording.delay_s = 0.02
     swarm.start_master(
-        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "5", workers=11,
+        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "5", workers=6,
     )  # fmt: skip
-    parent = swarm.start_worker(1, "--processes", "11")
+    parent = swarm.start_worker(1, "--processes", "6")
     wait_for_users(recording, USERS, "the users of the start", timeout_s=40)
-    for child in psutil.Process(parent.pid).children()[:10]:
+    for child in psutil.Process(parent.pid).children()[:5]:
         time.sleep(moment.uniform(0, 1.2))
         child.terminate()
         wait_until(partial(has_ended, child), 20, "the end of the worker")
@@ -139,7 +139,7 @@ def test_what_a_worker_sent_before_sigterm_is_counted_to_the_last_request(
     assert summary["requests"] == recording.count
     assert summary["failures"] == 0
     assert summary["complete"] is True
-    assert summary["workers"] == 11
+    assert summary["workers"] == 6
     assert parent.wait(20) == 0
 
 
@@ -158,7 +158,7 @@ def test_every_row_has_an_owner_while_eight_workers_become_three_and_eight_again
         child.terminate()
     for child in leaving:
         wait_until(partial(has_ended, child), 20, "the end of the worker")
-    wait_for_users(recording, USERS, "users on three workers")
+    wait_for_users(recording, USERS, "users on three workers", timeout_s=20)
 
     def rows_since(start: int) -> set[int]:
         return {json.loads(body)["n"] for body in recording.bodies[start:]}
@@ -168,7 +168,7 @@ def test_every_row_has_an_owner_while_eight_workers_become_three_and_eight_again
     swarm.start_worker(2, "--processes", "5")
     wait_until(lambda: swarm.log("master").count("has joined") == 13, 30, "eight workers again")
     wait_until(lambda: swarm.log("worker-2").count("are ready") >= 5, 20, "their rows")
-    wait_for_users(recording, USERS, "users on eight workers")
+    wait_for_users(recording, USERS, "users on eight workers", timeout_s=20)
     at_eight = recording.count
     wait_until(lambda: rows_since(at_eight) == set(range(400)), 20, "every row from eight workers")
     assert stop_swarm(swarm) == 0, swarm.log("master")

@@ -36,8 +36,8 @@ from inference_swarm.load.spread import UserKind, UserSpread
 logger = logging.getLogger(__name__)
 
 ACTIVE_STATES = (STATE_SPAWNING, STATE_RUNNING)
-# A worker that was not heard of for so long is lost. It says something every second, and by then has stopped by itself if
-# it was cut off (--master-timeout), so that its users are never there twice.
+# A worker that was not heard of for so long is lost. It says something every second, and if it was cut off it has
+# stopped by itself by then (--master-timeout), so that its users are never there twice.
 WORKER_SILENCE_S = 5.0
 WATCH_PERIOD_S = 0.25
 FORGET_MISSING_S = 60.0
@@ -279,6 +279,13 @@ class SwarmMasterRunner(MasterRunner):
             self._on_hello(client_id, SwarmHello.from_wire(msg.data))
             return
         client = self.clients.get(client_id)
+        if client is not None and client.state == STATE_MISSING and msg.type in ("stats", "quit"):
+            # Too late to be given users, but what it did send counts: it was slow, or cut off while it was leaving.
+            if msg.type == "quit":
+                self._forget(client_id)
+            elif self.keeper.take_report(client_id, msg.data):
+                self._events.worker_report.fire(client_id=client_id, data={**msg.data, "user_classes_count": {}})
+            return
         if client is None or client.state == STATE_MISSING:
             self._on_stranger(client_id, msg)
             return
