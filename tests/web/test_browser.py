@@ -135,7 +135,12 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     by_run = {one["run"]: one for one in web.wait_for_end(2)}
     wanted = [by_run[before]["latency_us"]["p50"], summary["latency_us"]["p50"]]
     assert shown == pytest.approx(wanted, rel=0.002)  # the log keeps buckets, not the exact ends
-    assert "Too little data" in page.locator("swarm-panel section").last.inner_text()
+    said = page.locator("swarm-panel section").last.inner_text()
+    assert "Too little data" in said
+    assert "dataset_name differs: 'alpha' and 'beta'" in said
+    with page.expect_navigation():
+        page.get_by_role("link", name="The comparison with its plots").click()
+    assert before in page.locator("body").inner_text()
     assert watched.errors == []
     assert watched.hosts == {f"127.0.0.1:{web.port}"}
     assert summary["requests"] + by_run[before]["requests"] == web.target.count

@@ -1,4 +1,4 @@
-"""The runs in the results folder for the page: a list with key figures, files that may be opened, two runs compared.
+"""The runs in the results folder for the page: a list with key figures, and files to open.
 
 Reads files that `run_files` wrote; a run without a summary (under way, or interrupted) is left out.
 """
@@ -6,8 +6,6 @@ Reads files that `run_files` wrote; a run without a summary (under way, or inter
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +63,6 @@ class RunArchive:
             )
         return folder
 
-    def summary(self, name: str) -> dict[str, Any]:
-        """summary.json of a run. Raises DataError."""
-        summary = self._summary(self.folder(name))
-        if summary is None:
-            raise DataError(f"The summary of run {name!r} cannot be read.", expected="JSON that the swarm wrote")
-        return summary
-
     def _folders(self) -> list[Path]:
         try:
             folders = [folder for folder in (self.results / RUNS).iterdir() if folder.is_dir()]
@@ -92,20 +83,3 @@ class RunArchive:
         except (OSError, ValueError):
             return None
         return known[1]
-
-
-def finite(value: float) -> float | None:
-    """JSON has no NaN."""
-    return value if math.isfinite(value) else None
-
-
-def side_by_side(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Settings that two summaries do not share, for those who wonder why the figures differ."""
-    first, second = one.get("settings", {}), other.get("settings", {})
-    names = [name for name in {**first, **second} if name != "run_name"]
-    pairs = [(name, _value(first, name), _value(second, name)) for name in names]
-    return [{"setting": name, "one": left, "other": right} for name, left, right in pairs if left != right]
-
-
-def _value(settings: Mapping[str, Any], name: str) -> Any:
-    return settings.get(name, {}).get("value")

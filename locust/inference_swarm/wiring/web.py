@@ -24,8 +24,11 @@ from inference_swarm.config.options import BY_NAME, OPTIONS, Option
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import list_datasets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
-from inference_swarm.export import web_compare, web_form, web_runs
+from inference_swarm.export import web_form, web_runs
+from inference_swarm.export.comparison import ComparedRuns
+from inference_swarm.export.comparison_page import comparison_page
 from inference_swarm.export.metrics import expose
+from inference_swarm.export.web_compare import compare_in, comparison_document
 from inference_swarm.export.web_runs import RunArchive
 from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.dataset import find_source, search_roots
@@ -111,13 +114,19 @@ def _pages(parts: WebParts) -> Blueprint:
         return send_from_directory(folder, path)
 
     def compare() -> Response:
+        return compared(lambda found: _json(comparison_document(found)))
+
+    def compare_page() -> Response:
+        return compared(lambda found: Response(comparison_page(found), mimetype="text/html"))
+
+    def compared(show: Callable[[ComparedRuns], Response]) -> Response:
         one, other = request.args.get("one", ""), request.args.get("other", "")
         try:
             # Reading histograms and drawing from them takes a moment, which must not stop the master's loop.
-            document = gevent.get_hub().threadpool.apply(web_compare.comparison_document, (archive, one, other))
+            answer: Response = gevent.get_hub().threadpool.apply(lambda: show(compare_in(archive, one, other)))
         except SwarmError as error:
             return _problem(error, 404)
-        return _json(document)
+        return answer
 
     route("/", page)
     route("/static/<path:path>", static)
@@ -125,6 +134,7 @@ def _pages(parts: WebParts) -> Blueprint:
     route("/runs", runs)
     route("/runs/<name>/<path>", run_file)
     route("/compare", compare)
+    route("/compare.html", compare_page)
     return pages
 
 

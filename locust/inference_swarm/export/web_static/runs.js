@@ -16,19 +16,21 @@ export class RunsSection {
     this.one = make("select", { name: "one" });
     this.other = make("select", { name: "other" });
     this.form = make("form", { "aria-label": "Compare two runs" },
-      make("label", {}, "Compare", this.one), make("label", {}, "with", this.other), make("button", { type: "submit" }, "Compare"));
+      make("label", {}, "A", this.one), make("label", {}, "B", this.other), make("button", { type: "submit" }, "Compare"));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.compare();
     });
     this.said = make("p", { role: "status" });
     this.comparison = table("Comparison", [
-      { title: "" }, { title: "First", number: true }, { title: "Second", number: true }, { title: "Ratio", number: true }, { title: "Finding" },
+      { title: "Metric" }, { title: "A", number: true }, { title: "B", number: true }, { title: "B ÷ A", number: true }, { title: "Finding" },
     ]);
+    this.notes = make("ul", { class: "dim" });
+    this.more = make("p", { hidden: "" }, make("a", {}, "The comparison with its plots"));
     this.comparison.region.hidden = true;
     this.parts = [
       make("section", {}, make("h2", {}, "Runs"), this.none, this.table.region),
-      make("section", {}, make("h2", {}, "Compare two runs"), this.form, this.said, this.comparison.region),
+      make("section", {}, make("h2", {}, "Compare two runs"), this.form, this.said, this.comparison.region, this.notes, this.more),
     ];
   }
 
@@ -71,15 +73,18 @@ export class RunsSection {
     const query = new URLSearchParams({ one: this.one.value, other: this.other.value });
     const found = await this.read(`compare?${query}`);
     this.comparison.region.hidden = !found.metrics;
-    if (!found.metrics) return setText(this.said, found.message ?? "The runs cannot be compared.");
-    const differing = found.metrics.filter((row) => row.finding === "differs").map((row) => row.metric);
-    const unknown = found.metrics.every((row) => row.finding === "too little data");
-    setText(this.said, [
-      unknown ? "Too little data for a finding: the runs are too short."
-        : differing.length ? `What really differs: ${differing.join(", ")}.` : "No difference is shown.",
-      found.settings.length ? `Settings that differ: ${found.settings.map((s) => `${s.setting} (${s.one ?? "–"} → ${s.other ?? "–"})`).join(", ")}.` : "",
-      `Second to first, with the interval that holds it with ${found.confidence * 100} %.`,
-    ].filter(Boolean).join(" "));
+    if (!found.metrics) {
+      this.more.hidden = true;
+      this.notes.replaceChildren();
+      return setText(this.said, found.message ?? "The runs cannot be compared.");
+    }
+    setText(this.said, found.conclusion);
+    this.more.hidden = false;
+    this.more.firstChild.href = new URL(`compare.html?${query}`, this.base).href;
+    this.notes.replaceChildren(...[
+      `A is ${found.one}, B is ${found.other}; intervals hold the value with ${found.confidence * 100} %.`,
+      ...found.differences,
+    ].map((note) => make("li", {}, note)));
     this.comparison.setRows(found.metrics.map((row) => comparedCells(row)));
   }
 
@@ -93,7 +98,8 @@ export class RunsSection {
   }
 }
 
-function comparedCells({ metric, is_time: isTime, one, other, ratio, finding }) {
+function comparedCells({ metric, one, other, ratio, finding }) {
+  const isTime = metric !== "rate";
   const show = isTime ? format.us : format.rate;
   const range = ({ low, high }, number) => (low == null ? "" : ` (${number(low)} … ${number(high)})`);
   const times = (value) => (value == null ? "–" : `×${value.toFixed(3)}`);
