@@ -167,7 +167,7 @@ class Job:
             if kubectl.exists(kind, "swarm-master"):
                 raise CommandError(
                     f"The namespace {namespace} holds a {kind} swarm-master already.\n"
-                    f"  What to do: choose another namespace with --namespace, or delete it first: kubectl -n {namespace} "
+                    f"  What to do: choose another with --namespace, or delete it first: kubectl -n {namespace} "
                     f"delete {kind} swarm-master swarm-worker"
                 )
         missing = [name for name in self._rendered.secrets if not kubectl.exists("secret", name)]

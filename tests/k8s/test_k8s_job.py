@@ -214,7 +214,7 @@ def test_a_master_that_does_not_start_in_time_is_incomplete(cluster: Cluster) ->
     cluster.script(pods([unschedulable]))
     code, _, err = cluster.run("--start-timeout", "0.3")
     assert code == 4
-    assert "pending (Unschedulable: 0/1 nodes are free)" in err
+    assert "pending (Unschedulable: 0/1 nodes are available)" in err
 
 
 def test_a_missing_secret_is_named_before_anything_is_applied(cluster: Cluster) -> None:
@@ -373,3 +373,20 @@ def test_start_sh_knows_the_command() -> None:
     )
     assert done.returncode == 2
     assert "HOST needs USERS SPAWN_RATE DURATION" in done.stderr
+
+
+def test_secrets_are_made_once_and_never_replaced(cluster: Cluster) -> None:
+    cluster.script({"words": ["get", "secret", "swarm-keys"], "answers": [{"out": "secret/swarm-keys"}]})
+    done = subprocess.run(
+        [sys.executable, "-m", "swarm_cli.k8s_secrets", "--user", "me"],
+        env=cluster.environment, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Secret swarm-keys: it exists and stays as it is" in done.stdout
+    assert "Secret swarm-ui-login: made; user me, password " in done.stdout
+    password = done.stdout.split("password ")[1].strip()
+    assert len(password) >= 24
+    made = [call for call in cluster.calls if "create secret" in call]
+    assert len(made) == 1
+    assert "swarm-ui-login --from-file=user=" in made[0]
+    assert password not in made[0], "a password on the command line is seen by everybody on the machine"
