@@ -83,7 +83,7 @@ def test_a_person_logs_in_and_runs_a_test(locked: WebSwarm, browser: Any) -> Non
     page.get_by_role("button", name="Start").click()
     page.get_by_role("tab", name="Swarm").click()
     users = page.locator('swarm-panel [data-name="Users"] dd')
-    wait_until(lambda: users.count() == 1 and users.inner_text() == "5", 30, "5 users on the page")
+    wait_until(lambda: users.count() == 1 and users.inner_text() == "5", 60, "5 users on the page")
     page.get_by_role("button", name="Stop").click()
     (summary,) = locked.wait_for_end(1)
     assert summary["requests"] == locked.target.count

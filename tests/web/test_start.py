@@ -28,7 +28,7 @@ def test_what_is_sent_is_what_the_workers_use(web: WebSwarm) -> None:
     assert [one["objective"] for one in summary["objectives"]] == ["p99<10s", "rate>=1"]
     assert summary["requests"] == web.target.count
     # 10 users who wait 10 to 20 ms send at most 1,000 requests a second
-    assert 100 < summary["rate_rps"] < 1000
+    assert 50 < summary["rate_rps"] < 1000
     assert summary["duration_s"] == pytest.approx(2, abs=0.3)
 
 
