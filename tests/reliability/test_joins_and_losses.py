@@ -57,7 +57,7 @@ def wait_for_users(recording: Recording, users: int, what: str, timeout_s: float
 def start_swarm(swarm: Swarm, recording: Recording, rows: Path, workers: int, *arguments: str) -> None:
     recording.delay_s = 0.05
     swarm.start_master(
-        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "5",
+        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "30",
         *arguments, workers=workers,
     )  # fmt: skip
     for number in range(1, workers + 1):
@@ -126,7 +126,7 @@ def test_what_a_worker_sent_before_sigterm_is_counted_to_the_last_request(
     moment = random.Random(seed)
     recording.delay_s = 0.02
     swarm.start_master(
-        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "5", workers=6,
+        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "30", workers=6,
     )  # fmt: skip
     parent = swarm.start_worker(1, "--processes", "6")
     wait_for_users(recording, USERS, "the users of the start", timeout_s=40)
@@ -148,7 +148,7 @@ def test_every_row_has_an_owner_while_eight_workers_become_three_and_eight_again
 ) -> None:
     recording.delay_s = 0.05
     swarm.start_master(
-        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "5",
+        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "30",
         "--row-order", "shuffle", workers=8,
     )  # fmt: skip
     first = swarm.start_worker(1, "--processes", "8")

@@ -14,6 +14,7 @@ from uuid import uuid4
 import gevent
 from gevent.event import Event
 from gevent.pool import Group
+from locust.argument_parser import default_args_dict
 from locust.rpc import Message
 from locust.runners import (
     STATE_CLEANUP,
@@ -59,6 +60,8 @@ class SwarmWorkerRunner(WorkerRunner):
         self._session = ""
         self._is_joined = Event()
         self._is_leaving = False
+        # Of Locust's own options a worker takes these from the master, and all that are not Locust's.
+        self._locusts_options = set(default_args_dict()) - {"expect_workers", "tags", "exclude_tags"}
         self._leaving_users: Group = Group()
         self._heard_s = 0.0
         self._stopper: gevent.Greenlet | None = None
@@ -186,10 +189,31 @@ class SwarmWorkerRunner(WorkerRunner):
                 gevent.spawn(self._quit_in_order)
             case "reconnect" | "ack":
                 pass
-            case "spawn" if self._is_leaving or (self._stopper is not None and not self._stopper.ready()):
-                pass
+            case "spawn":
+                self._on_spawn(msg.data)
             case _:
                 super().handle_message(msg)
+
+    def _on_spawn(self, job: Any) -> None:
+        """As Locust's, which builds a parser for each of a hundred options: a second of work for every message."""
+        if self._is_leaving or (self._stopper is not None and not self._stopper.ready()):
+            return
+        if job["timestamp"] <= self.last_received_spawn_timestamp:
+            return
+        self.last_received_spawn_timestamp = job["timestamp"]
+        self.send_message("spawning")
+        self.environment.host = job["host"]
+        self.environment.stop_timeout = job["stop_timeout"] or 0.0
+        if self.worker_state not in ACTIVE_STATES:
+            own = {name: value for name, value in job["parsed_options"].items() if name not in self._locusts_options}
+            vars(self.environment.parsed_options).update(own)
+            self.stats.clear_all()
+            self.exceptions = {}
+            self.cpu_warning_emitted = self.worker_cpu_warning_emitted = False
+            self.environment._filter_tasks_by_tags()
+            self._events.test_start.fire(environment=self.environment)
+        self.worker_state = STATE_SPAWNING
+        self.start_worker(job["user_classes_count"])
 
     def send_message(self, msg_type: str, data: Any = None, client_id: str | None = None) -> None:
         self.client.send(Message(msg_type, data, self.client_id))  # type: ignore[no-untyped-call]

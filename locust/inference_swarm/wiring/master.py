@@ -172,7 +172,8 @@ class MasterSide:
         record = run.totals.workers[worker]
         self._reported_s[worker] = time.monotonic()
         self._peak_rps[worker] = max(self._peak_rps.get(worker, 0.0), record.rate_rps)
-        if record.is_complete and run.lost_workers.pop(worker, None):
+        if record.is_complete and worker in run.lost_workers:
+            del run.lost_workers[worker]
             logger.info("Worker %s was given up, but its last report has come: nothing of it is missing", worker)
         if self._state_file is not None:
             self._state_file.write_soon()
