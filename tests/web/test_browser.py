@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -236,4 +237,25 @@ def test_the_tab_follows_the_theme_of_locusts_page(web: WebSwarm, browser: Any) 
     page.locator("header button").last.click()
     page.locator("body.swarm-dark").wait_for()
     assert page.evaluate(CONTRAST, "swarm-panel dd") >= 4.5
+    assert watched.errors == []
+
+
+def test_the_page_stays_with_a_run_whose_rows_take_long_to_load(web: WebSwarm, browser: Any) -> None:
+    web.start("--dataset-name", "alpha")
+    web.wait_for_workers()
+    watched = Watched(browser)
+    page = watched.page
+    page.goto(f"{web.url}/?tab=swarm")
+    hanging = web.swarm.processes["worker-1"]
+    hanging.send_signal(signal.SIGSTOP)  # until the master misses it, rows are awaited from it
+    try:
+        page.get_by_role("button", name="Start").click()
+        wait_until(lambda: "loading rows" in page.locator("swarm-panel").inner_text(), 20, "loading on the page")
+        wait_until(lambda: web.state()["state"] == "running", 40, "a run without the worker")
+        # long enough for the page to read every state once more
+        wait_until(lambda: figure(page, "State") == "running", 20, "the run on the page")
+        wait_until(lambda: number(figure(page, "Requests")) > 0, 20, "requests on the page")
+        assert page.get_by_role("button", name="Stop").is_visible()
+    finally:
+        hanging.send_signal(signal.SIGCONT)
     assert watched.errors == []

@@ -278,9 +278,18 @@ def _mend(parts: WebParts, response: Response) -> Response:
     """Our script in Locust's page; and a run that loads its rows shows as one that begins, not as none."""
     if request.endpoint == "locust.index" and response.mimetype == "text/html" and response.status_code == 200:
         response.set_data(response.get_data(as_text=True).replace("</body>", f"    {SCRIPT}\n  </body>"))
-    if request.endpoint == "locust.request_stats" and parts.view.is_preparing:
-        # Locust keeps its answer for a while: a new one, not this one, is to be changed.
-        document = response.get_json(silent=True)
-        if isinstance(document, dict):
-            return _json({**document, "state": "spawning"})
+    if request.endpoint == "locust.request_stats" and response.mimetype == "application/json":
+        # Locust keeps its answer for two seconds: a new one, not this one, is to be changed.
+        document, state = response.get_json(), _state_now(parts)
+        if document["state"] != state:
+            return _json({**document, "state": state})
     return response
+
+
+def _state_now(parts: WebParts) -> str:
+    """The page goes back to the start form for good when it reads of a state in which nothing runs."""
+    start = parts.web_ui._swarm_greenlet
+    is_starting = start is not None and not start.ready()
+    runner = parts.environment.runner
+    assert runner is not None
+    return "spawning" if is_starting and not parts.view.is_running else str(runner.state)
