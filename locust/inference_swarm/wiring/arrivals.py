@@ -1,8 +1,9 @@
 """Open load over the swarm: the master says when it began and which part each worker plays, workers play it.
 
-One clock: the master's monotonic one. A worker asks for it a few times and believes the quickest answer, so that its
-error is at most half of that answer's round trip (measured on one machine: below 0.2 ms). The error shifts a worker's
-arrivals against those of the others; latencies are taken from instants of the worker's own clock and have none of it.
+One clock: the master's monotonic one. On the master's own machine it is the worker's as well (same boot, same clock).
+Elsewhere a worker asks for it a few times and believes the quickest answer, so that its error is at most half of that
+answer's round trip. The error shifts a worker's arrivals against those of the others; latencies are taken from instants
+of the worker's own clock and have none of it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -28,6 +31,15 @@ CLOCK_QUESTIONS = 10
 CLOCK_PAUSE_S = 0.05
 CLOCK_MESSAGE = "swarm_clock"
 BEGIN_MESSAGE = "swarm_begin"
+
+
+@cache
+def boot_id() -> str:
+    """Processes with the same one read the same monotonic clock (containers of one machine too); empty if unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 class ArrivalParts:
@@ -62,6 +74,7 @@ class ArrivalParts:
                 "run_id": self._run_id,
                 "began_ns": self._began_ns,
                 "now_ns": time.monotonic_ns(),
+                "boot": boot_id(),
                 "place": place,
                 "of": of,
                 "from_ns": max(0, from_ns),
@@ -70,7 +83,7 @@ class ArrivalParts:
         self._workers = tuple(workers)
 
     def _on_clock(self, msg: Any, **_: Any) -> None:
-        answer = {"sent_ns": msg.data["sent_ns"], "master_ns": time.monotonic_ns()}
+        answer = {"sent_ns": msg.data["sent_ns"], "master_ns": time.monotonic_ns(), "boot": boot_id()}
         self._runner.send_message(CLOCK_MESSAGE, answer, msg.node_id)
 
 
@@ -82,16 +95,24 @@ class MasterClock:
         self.error_ns: int | None = None
         """At most so far off; None until an answer has come."""
 
-    def note(self, sent_ns: int, master_ns: int, received_ns: int) -> None:
-        """An answer; the quickest one is believed."""
+    def note(self, sent_ns: int, master_ns: int, received_ns: int, boot: str) -> None:
+        """An answer; the quickest one is believed, unless both processes read the same clock."""
+        if self._is_same(boot):
+            return
         error_ns = (received_ns - sent_ns) // 2
         if self.error_ns is None or error_ns < self.error_ns:
             self._offset_ns, self.error_ns = (sent_ns + received_ns) // 2 - master_ns, error_ns
 
-    def note_message(self, master_ns: int, received_ns: int) -> None:
+    def note_message(self, master_ns: int, received_ns: int, boot: str) -> None:
         """A message that says when it was sent: better than nothing, since it cannot have come before."""
-        if self.error_ns is None:
+        if not self._is_same(boot) and self.error_ns is None:
             self._offset_ns = received_ns - master_ns
+
+    def _is_same(self, boot: str) -> bool:
+        if boot and boot == boot_id():
+            self._offset_ns = self.error_ns = 0
+            return True
+        return False
 
     def to_local_ns(self, master_ns: int) -> int:
         """The same instant on this process's clock."""
@@ -135,11 +156,11 @@ class ArrivalShare:
             gevent.sleep(CLOCK_PAUSE_S)
 
     def _on_clock(self, msg: Any, **_: Any) -> None:
-        self._clock.note(msg.data["sent_ns"], msg.data["master_ns"], time.monotonic_ns())
+        self._clock.note(msg.data["sent_ns"], msg.data["master_ns"], time.monotonic_ns(), msg.data["boot"])
 
     def _on_begin(self, msg: Any, **_: Any) -> None:
         data = msg.data
-        self._clock.note_message(data["now_ns"], time.monotonic_ns())
+        self._clock.note_message(data["now_ns"], time.monotonic_ns(), data["boot"])
         part = Part(data["place"], data["of"])
         if data["run_id"] == self._run_id and self._player is not None:
             really_ns = self._player.change(part, data["from_ns"])

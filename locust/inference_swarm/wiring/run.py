@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 NS_PER_S = 1_000_000_000
 # An open load begins so much after it was announced, for the message and the users to be there when it does.
 OPEN_LEAD_S = 1.0
+LEAD_FOR_EACH_USER_S = 0.004
 # Its last requests are on their way when it ends, give or take the difference of two clocks.
 OPEN_GRACE_S = 0.1
 HEALTH_PERIOD_S = 3.0
@@ -165,7 +166,9 @@ class RunBook:
     def begin(self, run: Run) -> None:
         """The measured time begins: now, or for an open load a moment ahead."""
         settings = run.settings
-        lead_s = OPEN_LEAD_S if run.schedule is not None else 0.0
+        workers = self._workers(run)
+        users_of_one = settings.users / max(1, len(workers))
+        lead_s = 0.0 if run.schedule is None else OPEN_LEAD_S + LEAD_FOR_EACH_USER_S * users_of_one
         run.began_ns = time.monotonic_ns() + round(lead_s * NS_PER_S)
         run.started_unix_s = time.time() + lead_s
         name = settings.run_name or run_folder_name(
@@ -173,7 +176,7 @@ class RunBook:
         )
         run.folder = make_run_folder(Path(settings.results_dir), name)
         if self._arrival_parts is not None:
-            self._arrival_parts.begin(run.run_id, run.began_ns, self._workers(run))
+            self._arrival_parts.begin(run.run_id, run.began_ns, workers)
         self.latest = run
         self._environment.process_exit_code = None
         self._attendants = [gevent.spawn(self._watch_health, run), gevent.spawn(self._progress.show, run, self._users)]
