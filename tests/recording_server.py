@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+LOOK_AFTER_S = 0.1
 ANSWER_BODY = b'{"predictions":[0]}'
 
 
@@ -33,6 +34,7 @@ class Recording:
     owners: dict[int, int] = field(default_factory=dict)
     answer: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
     delay_s: float = 0.0
+    _is_looking: bool = False
 
     @property
     def url(self) -> str:
@@ -44,6 +46,17 @@ class Recording:
         for body, peer in zip(self.bodies, self.peers, strict=True):
             found[self.owners[peer]].append(body)
         return found
+
+    def look_up_owners(self) -> None:
+        """Soon, in a thread and for all that are new: a look takes 0.2 s on a busy machine."""
+        if not self._is_looking:
+            self._is_looking = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(LOOK_AFTER_S, lambda: loop.run_in_executor(None, self._look))
+
+    def _look(self) -> None:
+        self._is_looking = False
+        _find_owners(self.owners)
 
     @property
     def count(self) -> int:
@@ -61,7 +74,8 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self._recording.connections += 1
         self._peer = transport.get_extra_info("peername")[1]
-        self._recording.owners[self._peer] = _process_with_port(self._peer)
+        self._recording.owners.setdefault(self._peer, 0)
+        self._recording.look_up_owners()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -89,12 +103,11 @@ class _Connection(asyncio.Protocol):
             self._transport.write(answer)
 
 
-def _process_with_port(port: int) -> int:
-    """Pid of the process on this machine whose end of a connection has the port; 0 if it is gone."""
+def _find_owners(owners: dict[int, int]) -> None:
+    """Pids of the processes on this machine whose ends of connections have the ports; one look finds all."""
     for connection in psutil.net_connections("tcp4"):
-        if connection.laddr and connection.laddr.port == port and connection.pid:
-            return connection.pid
-    return 0
+        if connection.pid and connection.laddr and not owners.get(connection.laddr.port, 1):
+            owners[connection.laddr.port] = connection.pid
 
 
 @contextmanager
