@@ -50,7 +50,10 @@ class Project:
             "COMPOSE_PROGRESS": "plain",
             "IMAGE_TAG": image_tag,
             "UI_PORT": str(self.ui_port),
-            "SWARM_CONNECT_TIMEOUT": "30",  # ten containers start on what may be two busy cores
+            # Ten containers on what may be two busy cores: what is tested is not how fast they are.
+            "SWARM_CONNECT_TIMEOUT": "30",
+            "SWARM_WAIT_MIN": "0.5",
+            "SWARM_WAIT_MAX": "0.5",
         }
 
     def compose(

@@ -39,7 +39,7 @@ def wait_for_workers(swarm: Project, workers: int, timeout_s: float = 60) -> Non
     wait_until(are_there, timeout_s, f"{workers} workers")
 
 
-def wait_for_users(swarm: Project, users: int, timeout_s: float = 30) -> None:
+def wait_for_users(swarm: Project, users: int, timeout_s: float = 60) -> None:
     wait_until(lambda: swarm.stats()["user_count"] == users, timeout_s, f"{users} users")
 
 
