@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.error
+from typing import Any
 
 import pytest
 from swarm_processes import wait_until
@@ -101,3 +102,34 @@ def test_files_of_a_run_are_served_and_nothing_else_is(web: WebSwarm) -> None:
         with pytest.raises(urllib.error.HTTPError) as refused:
             web.get(f"/swarm/{path}")
         assert refused.value.code == 404, path
+
+
+def test_a_single_process_under_a_base_path_shows_itself_as_its_only_worker(web: WebSwarm) -> None:
+    web.swarm.start(
+        "single", "--processes", "0", "--web-host", "127.0.0.1", "--web-port", str(web.port),
+        "--web-base-path", "/here",
+        "--results", str(web.swarm.results), "--host", web.target.url, "--dataset-name", "alpha",
+    )  # fmt: skip
+
+    def state() -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(web.get("/here/swarm/state"))
+        return document
+
+    def is_up() -> bool:
+        try:
+            return bool(state())
+        except OSError:
+            return False
+
+    wait_until(is_up, 30, "the web UI")
+    assert "./swarm/static/panel.js" in web.get("/here/")
+    assert "connectedCallback" in web.get("/here/swarm/static/panel.js")
+    fields = {"user_count": "4", "spawn_rate": "100", "run_time": "1s"}
+    assert web.post("/here/swarm", fields)["success"] is True
+    (summary,) = web.wait_for_end(1)
+    shown = state()
+    assert shown["run"]["requests"] == summary["requests"] == web.target.count
+    (worker,) = shown["workers"]
+    assert worker["shard"].pop("ready_bytes") > 1000
+    assert worker["shard"] == {"blocks": 63, "rows": 1000, "ready_rows": 1000, "is_ready": True}
+    assert f'swarm_requests_total{{name="/invocation"}} {summary["requests"]:.1f}' in web.get("/here/metrics")
