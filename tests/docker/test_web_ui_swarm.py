@@ -195,6 +195,6 @@ def test_down_drains_within_the_grace_period_and_leaves_the_results(swarm: Proje
     assert swarm.containers() == []
     summary = swarm.summary()
     assert summary["complete"], summary["incomplete_workers"]
-    assert summary["requests"] > USERS
+    assert summary["requests"] >= USERS
     assert summary["failures"] == 0
     assert (swarm.runs()[-1] / "locust.html").stat().st_size > 0
