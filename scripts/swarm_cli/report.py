@@ -1,4 +1,7 @@
-"""scripts/start.sh report RUN: report.html of a run made anew from the files in its folder."""
+"""scripts/start.sh report RUN: report.html of a run made anew from the files in its folder.
+
+For a run whose master was killed, all its results, from the last state that it wrote.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,25 @@ def find_run(name: str, results: Path) -> Path:
     return given if given.is_dir() else results / "runs" / name
 
 
+def _rescue(folder: Path) -> None:
+    import locust  # noqa: F401 - first: it makes the standard library cooperative
+    from inference_swarm.wiring.rescue import rescue_run
+
+    print(f"The run in {folder} was interrupted; its results are made from its last state.", file=sys.stderr)
+    rescue_run(folder)
+
+
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="scripts/start.sh report", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="folder of a run, or its name")
     parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for results")
     options = parser.parse_args(args)
+    folder = find_run(options.run, options.results)
     try:
-        run = read_run(find_run(options.run, options.results))
+        if (folder / "state.msgpack").exists() and not (folder / "summary.json").exists():
+            _rescue(folder)
+        run = read_run(folder)
     except DataError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -20,9 +20,16 @@ logger = logging.getLogger(__name__)
 
 def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> dict[str, Any]:
     """Writes all files, the summary first, and returns the summary."""
+    summary = write_number_files(run, folder)
+    append_to_run_table(Path(run.settings.results_dir), run_table_row(summary))
+    write_locust_files(environment, folder)
+    return summary
+
+
+def write_number_files(run: RunRecord, folder: Path) -> dict[str, Any]:
+    """Summary, histogram logs, intervals and report: all that does not need Locust."""
     summary = build_summary(run)
     write_json(folder / "summary.json", summary)
-    append_to_run_table(Path(run.settings.results_dir), run_table_row(summary))
     series = run.totals.series
     for name, is_service in (("latency.hlog", False), ("service.hlog", True)):
         lines = hlog_lines(run.started_unix_s, hlog_intervals(series, is_service=is_service))
@@ -30,7 +37,6 @@ def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> d
     rows, total = interval_rows(series), run.totals.total()
     write_whole(folder / "intervals.csv", interval_table(rows))
     _write_report(ReportData(summary, rows, total.latency, total.service), folder)
-    write_locust_files(environment, folder)
     return summary
 
 

@@ -1,4 +1,4 @@
-"""The clock that workers share, and who is told which part when workers change."""
+"""The clock that workers share, and who is told which part when workers change. Run by test_patched.py."""
 
 from __future__ import annotations
 
