@@ -348,6 +348,30 @@ def test_a_connection_closed_while_idle_is_opened_again_before_the_send() -> Non
         assert client.reconnect_count == 2
 
 
+@pytest.mark.parametrize("way", ["attempt", "relay"])
+def test_a_close_that_a_busy_loop_has_not_noticed_is_found_before_the_send(way: str) -> None:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(OK)
+
+    with serve(script) as (client, server):
+
+        def use(connection: Connection) -> None:
+            assert connection.attempt(request_to(client)).error is None
+            connection._watcher.stop()  # as if the loop had not come to it yet
+            gevent.sleep(0.02)
+            connection.done_ns -= 2_000_000_000
+            if way == "attempt":
+                assert connection.attempt(request_to(client)).error is None
+            else:
+                request = request_to(client)
+                outcome = connection.relay(lambda: request, [], 0)
+                assert outcome is None or outcome.error is None
+
+        run(use, client)
+        assert [len(peer.requests) for peer in server.peers] == [1, 1]
+
+
 def test_bytes_nobody_asked_for_are_never_taken_for_an_answer() -> None:
     def script(peer: Peer) -> None:
         while peer.read_request():

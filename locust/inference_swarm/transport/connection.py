@@ -50,7 +50,7 @@ class Connection(Exchange):
         self.is_starved = request is None
         if request is None:
             return None
-        if self._socket is None or self._is_stale or client.common_total_bytes < 0:
+        if self._socket is None or self._is_stale or client.common_total_bytes < 0 or self._has_idled():
             return self._note(self.exchange(request, 0, row_count))
         self._take = take
         self._listeners = listeners

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from inference_swarm.transport.client import InferenceClient
 
 
+IDLE_NS = 1_000_000_000
+
+
 class Exchange(Link):
     """A link on which its greenlet makes one attempt after the other."""
 
@@ -52,7 +55,7 @@ class Exchange(Link):
         None is a success on a connection that was open: `sent_ns`, `done_ns` and `body_bytes` are on this object, and
         it was intended at `intended_ns` or, when that is 0, at the send. Everything else comes as an Outcome.
         """
-        if self._socket is None or (self._is_stale and not self._is_still_fit()):
+        if self._socket is None or ((self._is_stale or self._has_idled()) and not self._is_still_fit()):
             return self._exchange_on_new(request, intended_ns or monotonic_ns(), row_count)
         client = self._client
         self._failing_kind = ErrorKind.SEND
@@ -74,6 +77,10 @@ class Exchange(Link):
             return self._read_on(count, intended_ns, row_count)
         except BaseException as error:
             return self._failed(error, intended_ns)
+
+    def _has_idled(self) -> bool:
+        """Servers close connections that were idle; on a busy loop the watcher may not have said so yet."""
+        return monotonic_ns() - self.done_ns > IDLE_NS
 
     def attempt(self, request: bytes, intended_ns: int = 0, row_count: int = 1) -> Outcome:
         """As `exchange`, with an Outcome in every case."""

@@ -119,12 +119,13 @@ class Link:
         self._client.sweep.remove(self)
 
     def _is_still_fit(self) -> bool:
-        """Something arrived while nobody waited: the server closed, or bytes that only TLS itself wanted."""
+        """Whether the server has neither closed nor sent anything but what TLS itself wants, while nobody waited."""
         try:
             self._recv_into(self._client.buffer)
         except BlockingIOError:
-            self._is_stale = False
-            self._watcher.start(self._on_readable)
+            if self._is_stale:
+                self._is_stale = False
+                self._watcher.start(self._on_readable)
             return True
         except OSError:
             return False
