@@ -93,6 +93,7 @@ def write_state_on_and_on(role: str, runner: Any, web_port: int | None) -> None:
             "at_s": time.monotonic(),
             "heard_master_at_s": heard_s and time.monotonic() - (time.time() - heard_s),
             "web_port": web_port,
+            "is_loading": bool(getattr(getattr(runner, "keeper", None), "is_loading", False)),
         }
         beside = path.with_suffix(".part")
         beside.write_text(json.dumps(state))

@@ -1,7 +1,7 @@
 """Is this container well? Exit code 0 or 1, and a sentence. Standard library only: it is run every few seconds.
 
 health.py live     swarm image: the event loop of every process turns
-health.py ready    swarm image: also, a worker is connected to a master, a master's web UI answers
+health.py ready    swarm image: also, a worker hears its master and has its rows, a master's web UI answers
 health.py server   server image: /health answers 200
 """
 
@@ -47,6 +47,8 @@ def check_process(state: dict[str, object], question: str) -> str:
         heard_s = state["heard_master_at_s"]
         if heard_s is None or now_s - float(str(heard_s)) > MASTER_SILENT_AFTER_S:
             return f"process {state['pid']}: no master answers"
+        if state.get("is_loading"):
+            return f"process {state['pid']}: its rows are being loaded"
     port = state["web_port"]
     return check_http(int(str(port)), "/", {200, 301, 302, 401}) if port else ""
 

@@ -71,6 +71,11 @@ class WorkerSide:
         environment.events.report_to_master._handlers.insert(0, self._on_report)
         gevent.spawn(self._tell_progress)
 
+    @property
+    def is_loading(self) -> bool:
+        """Rows that the master gave to this worker are not in memory yet; asked by the containers' health check."""
+        return self._shard is not None and self._shard.is_loading
+
     # WorkerKeeper
 
     def finish_run(self) -> None:

@@ -1,0 +1,55 @@
+"""The containers' health check, on the states that a process writes about itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+HEALTH = Path(__file__).resolve().parent.parent.parent / "docker" / "health.py"
+
+
+@pytest.fixture(scope="module")
+def health() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("container_health", HEALTH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def worker(**changes: Any) -> dict[str, Any]:
+    now_s = time.monotonic()
+    state = {
+        "role": "worker",
+        "pid": 7,
+        "at_s": now_s,
+        "heard_master_at_s": now_s,
+        "web_port": None,
+        "is_loading": False,
+    }
+    return {**state, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "live", "ready"),
+    [
+        ({}, "", ""),
+        ({"is_loading": True}, "", "process 7: its rows are being loaded"),
+        ({"heard_master_at_s": None}, "", "process 7: no master answers"),
+    ],
+)
+def test_a_worker_is_ready_when_it_hears_its_master_and_has_its_rows(
+    health: ModuleType, changes: dict[str, Any], live: str, ready: str
+) -> None:
+    assert health.check_process(worker(**changes), "live") == live
+    assert health.check_process(worker(**changes), "ready") == ready
+
+
+def test_a_process_whose_loop_stands_still_is_not_live(health: ModuleType) -> None:
+    assert "its event loop has not turned for 60 s" in health.check_process(worker(at_s=time.monotonic() - 60), "live")
