@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from quiet import run_until_quiet
 from scipy import stats
-from swarm_processes import Swarm
+from swarm_processes import Swarm, wait_until
 
 from inference_swarm.export.saved_run import merge_intervals, read_run
 
@@ -92,3 +93,28 @@ def test_the_histogram_logs_hold_every_request_of_the_summary(swarm: Swarm, dela
     merged = merge_intervals(saved.latency)
     assert merged.count == run.summary["requests"] == sum(row.requests for row in saved.rows)
     assert merged.percentile_us(99) == pytest.approx(run.summary["latency_us"]["p99"], rel=0.001)
+
+
+def test_no_arrival_is_lost_or_sent_twice_when_a_worker_joins_and_one_leaves(
+    swarm: Swarm, delay_server: Server, rows: Path
+) -> None:
+    server = delay_server("1@0.002")
+    master = swarm.start_master(
+        "--host", server.url, "--data", str(rows), "--arrival", "poisson", "--rate", "300", "--max-in-flight", "40",
+        "-t", "14s", workers=1,
+    )  # fmt: skip
+    first = swarm.start_worker(1)
+    wait_until(lambda: "All users spawned" in swarm.log("master"), 30, "the load has begun")
+    swarm.start_worker(2)
+    wait_until(lambda: "are ready after" in swarm.log("worker-2"), 30, "the second worker has its rows")
+    time.sleep(3)  # both play their parts for a while
+    first.terminate()
+    assert master.wait(60) == 0, swarm.log("master")
+    summary = swarm.summary()
+    assert summary["workers"] == 2
+    assert summary["requests"] == server.stop().shape[1]
+    assert all(worker["sent"] > 300 for worker in summary["by_worker"].values())
+    arrivals = summary["arrivals"]
+    assert arrivals["sent"] + arrivals["dropped"] + arrivals["unaccounted"] == arrivals["wanted"]
+    # What a worker leaves behind before the new parts hold: 0.4 s of its half, and more on a busy machine.
+    assert arrivals["dropped"] + arrivals["unaccounted"] <= 150

@@ -18,7 +18,7 @@ from inference_swarm.load.alarm import Alarm, make_alarm
 from inference_swarm.load.arrivals import Part, Share
 
 # So far ahead arrivals are computed; a change of shares must be announced earlier than that.
-AHEAD_NS = 250_000_000
+AHEAD_NS = 100_000_000
 
 
 class ArrivalPlayer:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 NS_PER_S = 1_000_000_000
 # From the announcement of new parts until they hold: more than any worker has looked ahead and a message takes.
-CHANGE_LEAD_NS = 1_000_000_000
+CHANGE_LEAD_NS = 400_000_000
 CLOCK_QUESTIONS = 10
 CLOCK_PAUSE_S = 0.05
 CLOCK_MESSAGE = "swarm_clock"
