@@ -1,4 +1,4 @@
-"""This process's attempts, folded once a second from the transport's log into Locust's statistics and our snapshots."""
+"""This process's attempts, folded ten times a second from the transport's log into Locust's statistics and snapshots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.wiring.health import HealthMonitor
 
-FOLD_PERIOD_S = 1.0
+FOLD_PERIOD_S = 0.1  # at 1 s a fold holds the loop up for 5 ms at 100,000 requests/s, which shows in p99.9
 NS_PER_S = 1_000_000_000
 
 
