@@ -1,4 +1,4 @@
-"""This process's attempts, folded ten times a second from the transport's log into Locust's statistics and snapshots."""
+"""This process's attempts, folded ten times a second out of the transport's log into Locust's numbers and ours."""
 
 from __future__ import annotations
 
