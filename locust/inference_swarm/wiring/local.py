@@ -10,7 +10,7 @@ from locust.env import Environment
 
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.data.row_store import StoreStatus
-from inference_swarm.errors import DataError, SwarmError
+from inference_swarm.errors import DataError, SettingProblem, SwarmError
 from inference_swarm.export.web_state import ShardState
 from inference_swarm.load.arrivals import Part
 from inference_swarm.load.runners import SwarmLocalRunner
@@ -39,6 +39,12 @@ class LocalSide:
 
     def prepare_run(self) -> None:
         run = self._book.open_run()
+        if run.settings.row_order == "once":
+            raise SettingProblem(
+                "--row-order is once, and this process has no workers",
+                expected="a master and at least one worker, which tell each other what has been sent",
+                action="leave --processes out, or give --processes 1",
+            )
         check_allowed(run.settings.host or "", self._allowed, "this process")
         is_ready: AsyncResult[StoreStatus] = AsyncResult()
         if self._shard is not None:
