@@ -25,9 +25,7 @@ CHROMIUM_ARGUMENTS = (
 
 
 @pytest.fixture
-def web(swarm: Swarm, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> WebSwarm:
-    # Which process a connection belongs to takes long to find out, and would show as latency.
-    monkeypatch.setattr("recording_server._process_with_port", lambda _port: 0)
+def web(swarm: Swarm, recording: Recording) -> WebSwarm:
     made = WebSwarm(swarm, recording)
     made.make_dataset("alpha")
     made.make_dataset("beta", rows=600)
