@@ -96,6 +96,27 @@ def test_once_sends_every_row_once_and_ends_by_itself(swarm: Swarm, recording: R
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("run_time", ["60s", "1s"])
+def test_once_in_a_single_process_counts_what_was_sent(
+    swarm: Swarm, recording: Recording, tmp_path: Path, run_time: str
+) -> None:
+    rows = write_rows(tmp_path / "rows.parquet", 5000)
+    recording.delay_s = 0.0 if run_time == "60s" else 0.05
+    began_s = time.monotonic()
+    result = swarm.run(
+        "--headless", "--host", recording.url, "--data", str(rows), "--row-order", "once", "-u", "8", "-r", "100",
+        "-t", run_time, "--stop-timeout", "5", "--processes", "0", "--results", str(swarm.results),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - began_s < 50  # it ends by itself
+    sent = sent_rows(recording)
+    assert len(sent) == len(set(sent)) == swarm.summary()["requests"]
+    assert (len(sent) == 5000) == (run_time == "60s")
+    assert swarm.summary()["once"] == {
+        "planned": 5000, "sent": len(sent), "maybe_sent": 0, "never_sent": 5000 - len(sent), "maybe_sent_twice": 0,
+    }  # fmt: skip
+
+
 def test_once_over_four_workers_of_which_one_is_killed_half_way(
     swarm: Swarm, recording: Recording, tmp_path: Path
 ) -> None:

@@ -21,7 +21,15 @@ from tests.transport.scripted_server import Peer, answer_all, relay_until, reque
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"predictions":[0]}'
 OK_HEAD, OK_BODY = OK[:39], OK[39:]
-SHORT = Deadlines(connect_s=0.1, send_s=0.1, request_s=0.1)
+# Only the deadline that a test is about is short: on a busy machine the others must not pass first.
+SHORT = Deadlines(connect_s=5, send_s=0.2, request_s=0.2)
+SHORT_CONNECT = Deadlines(connect_s=0.2)
+# A sweep every tenth of the deadline, and a machine that may have other things to do.
+AT_THE_DEADLINE_S = (0.2, 1.0)
+
+
+def is_at_the_deadline(outcome: Outcome) -> bool:
+    return AT_THE_DEADLINE_S[0] <= outcome.service_ns / 1e9 < AT_THE_DEADLINE_S[1]
 
 
 def one_attempt(script: Callable[[Peer], None], **options: Any) -> Outcome:
@@ -224,7 +232,8 @@ def test_an_unknown_name_is_a_resolve_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_many_users_share_one_lookup_and_one_that_is_killed_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     lookups = []
-    with serve(answer_all(OK)) as (client, _):
+    with serve(answer_all(OK)) as (server, _):
+        client = InferenceClient(parse_target(f"http://model.invalid:{server.target.port}"))
 
         def slow_lookup(host: str, port: int, *_: Any) -> Any:
             lookups.append(host)
@@ -245,8 +254,19 @@ def test_many_users_share_one_lookup_and_one_that_is_killed_does_not_end_it(monk
         gevent.sleep(0.001)
         users[0].kill()
         gevent.joinall(users, timeout=5)
-    assert lookups == ["127.0.0.1"]
+    assert lookups == ["model.invalid"]
     assert [outcome.error for outcome in outcomes] == [None] * 9
+    assert client.open_connections == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_an_address_needs_no_lookup(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    def fail(*_: Any) -> Any:
+        raise AssertionError("looked up")
+
+    monkeypatch.setattr("inference_swarm.transport.dial.gevent_socket.getaddrinfo", fail)
+    client = InferenceClient(parse_target(f"http://{host}:80"))
+    assert [address for _, address in client.dialer.resolve()] == [socket.getaddrinfo(host.strip("[]"), 80)[0][4]]
 
 
 def test_the_second_address_is_used_when_the_first_refuses_and_then_first() -> None:
@@ -267,11 +287,9 @@ def test_the_second_address_is_used_when_the_first_refuses_and_then_first() -> N
 
 
 def test_a_silent_server_frees_the_user_at_the_deadline() -> None:
-    begin_s = time.monotonic()
     outcome = one_attempt(answer_once(), deadlines=SHORT)
-    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.1 s")
-    assert 0.1 <= outcome.service_ns / 1e9 < 0.2
-    assert time.monotonic() - begin_s < 1
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.2 s")
+    assert is_at_the_deadline(outcome)
 
 
 def test_a_dribbling_server_does_not_move_the_deadline() -> None:
@@ -283,8 +301,8 @@ def test_a_dribbling_server_does_not_move_the_deadline() -> None:
             peer.send(b" ")
 
     outcome = one_attempt(dribble, deadlines=SHORT)
-    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.1 s")
-    assert 0.1 <= outcome.service_ns / 1e9 < 0.2
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.2 s")
+    assert is_at_the_deadline(outcome)
 
 
 def test_a_server_that_does_not_read_is_a_send_timeout() -> None:
@@ -293,7 +311,7 @@ def test_a_server_that_does_not_read_is_a_send_timeout() -> None:
 
     with serve(script, deadlines=SHORT) as (client, _):
         outcome = run(lambda connection: connection.attempt(request_to(client, b"x" * 30_000_000)), client)
-    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not sent within 0.1 s")
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not sent within 0.2 s")
 
 
 def test_a_server_that_accepts_nobody_is_a_connect_timeout() -> None:
@@ -304,11 +322,11 @@ def test_a_server_that_accepts_nobody_is_a_connect_timeout() -> None:
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
-        client = InferenceClient(parse_target(f"http://127.0.0.1:{full.getsockname()[1]}"), deadlines=SHORT)
+        client = InferenceClient(parse_target(f"http://127.0.0.1:{full.getsockname()[1]}"), deadlines=SHORT_CONNECT)
         outcome = run(lambda connection: connection.attempt(request_to(client)), client)
         for filler in fillers:
             filler.close()
-    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not connected within 0.1 s")
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not connected within 0.2 s")
     assert outcome.sent_ns == 0
 
 
@@ -550,7 +568,7 @@ def test_a_relay_is_freed_at_its_deadline() -> None:
     with serve(script, deadlines=SHORT) as (client, _):
         _, outcome = relay_until(client, 21)
         assert outcome is not None
-        assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.1 s")
+        assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.2 s")
         assert client.log.take_batch().success_count == 20
 
 

@@ -120,13 +120,6 @@ def test_a_wrong_value_is_named_with_its_source_and_what_was_expected(
         assert word in error
 
 
-def test_order_once_without_workers_is_refused_with_what_to_do(swarm: Swarm, recording: Recording, data: Path) -> None:
-    error = refuse(swarm, "--host", recording.url, "--data", str(data), "--row-order", "once")
-    assert "this process has no workers" in error
-    assert "--processes 1" in error
-    assert recording.count == 0
-
-
 def test_a_wrong_variable_is_named(swarm: Swarm, data: Path) -> None:
     error = refuse(swarm, "--host", "http://h", "--data", str(data), env={"SWARM_WAIT_MAX": "long"})
     assert "'long' is not a number of seconds" in error

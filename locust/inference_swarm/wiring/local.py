@@ -9,8 +9,10 @@ from gevent.event import AsyncResult
 from locust.env import Environment
 
 from inference_swarm.config.command_line import CommandLine
+from inference_swarm.data.progress import BlockProgress
+from inference_swarm.data.progress_master import OnceProgress
 from inference_swarm.data.row_store import StoreStatus
-from inference_swarm.errors import DataError, SettingProblem, SwarmError
+from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.export.web_state import ShardState
 from inference_swarm.load.arrivals import Part
 from inference_swarm.load.runners import SwarmLocalRunner
@@ -36,25 +38,27 @@ class LocalSide:
         self._shard: Shard | None = None
         self._recording: Recording | None = None
         self._reporter: gevent.Greenlet | None = None
+        self._once: OnceProgress | None = None
 
     def prepare_run(self) -> None:
         run = self._book.open_run()
-        if run.settings.row_order == "once":
-            raise SettingProblem(
-                "--row-order is once, and this process has no workers",
-                expected="a master and at least one worker, which tell each other what has been sent",
-                action="leave --processes out, or give --processes 1",
-            )
         check_allowed(run.settings.host or "", self._allowed, "this process")
         is_ready: AsyncResult[StoreStatus] = AsyncResult()
         if self._shard is not None:
             self._shard.close()
+        blocks = [block.id for block in run.manifest.blocks]
+        self._once = None
+        if run.settings.row_order == "once":
+            self._once = OnceProgress(block.rows for block in run.manifest.blocks)
+            self._once.lease(self._runner.client_id, blocks)
         self._shard = Shard(
             run.settings,
             run.manifest,
-            [block.id for block in run.manifest.blocks],
+            blocks,
+            () if self._once is None else self._once.leases(self._runner.client_id),
             on_ready=lambda status, _: is_ready.set(status),
             on_failed=is_ready.set_exception,
+            on_once_report=self._on_once_report,
         )
         try:
             is_ready.get(timeout=run.settings.load_timeout_s)
@@ -65,7 +69,11 @@ class LocalSide:
         self._run = run
 
     def refuse_run(self, error: SwarmError) -> None:
+        self.forget_run()
         self._book.refuse(error)
+
+    def forget_run(self) -> None:
+        self._run = None
 
     def begin_run(self) -> None:
         assert self._run is not None
@@ -93,9 +101,12 @@ class LocalSide:
 
     def finish_run(self) -> None:
         run, self._run = self._run, None
-        if run is None or self._recording is None or self._reporter is None:
+        if run is None or self._recording is None or self._reporter is None or self._shard is None:
             return
         self._reporter.kill()
+        self._shard.give_back()
+        if self._once is not None:
+            run.once = self._once.numbers()
         run.apply(self._recording.take_snapshot(is_final=True))
         self._book.close_run(run)
 
@@ -115,6 +126,16 @@ class LocalSide:
         held = self._shard.store.status()
         state = ShardState(held.blocks, held.rows, held.held_rows, held.held_bytes, held.is_ready)
         return {self._runner.client_id: state}
+
+    def _on_once_report(self, sequence: int, progress: list[BlockProgress]) -> None:
+        """Order once: this process is its own master."""
+        assert self._once is not None
+        assert self._shard is not None
+        was_complete = self._once.is_complete
+        self._once.report(self._runner.client_id, progress)
+        self._shard.once_acknowledged(sequence)
+        if self._once.is_complete and not was_complete and self._run is not None:
+            self._book.end_soon(self._run)
 
     def _report_on_and_on(self) -> None:
         while True:

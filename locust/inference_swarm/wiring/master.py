@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import gevent
 from gevent.event import Event
 from locust.env import Environment
 
 from inference_swarm.config.command_line import CommandLine
+from inference_swarm.data.messages import RunEnd
 from inference_swarm.errors import DataError, ProtocolError, SwarmError
 from inference_swarm.export.web_state import ShardState
 from inference_swarm.load.master_runner import SwarmMasterRunner
@@ -100,6 +100,8 @@ class MasterSide:
         if not is_in:
             logger.error("Not every worker has sent its last report")
         run.once = self._once_numbers()
+        for client in self._runner.clients.all:
+            self._runner.send_ours(client.id, RunEnd(run_id=run.run_id))
         self.forget_run()
         if self._state_file is not None:
             self._state_file.close()
@@ -220,10 +222,7 @@ class MasterSide:
                 tell(serving)
         if shards.is_all_sent and not self._is_ending:
             self._is_ending = True
-            logger.info("Every row has been sent: the run ends")
-            options = self._environment.parsed_options
-            is_headless = options is not None and options.headless
-            gevent.spawn(self._runner.quit if is_headless else self._runner.stop)
+            self._book.end_soon(run)
 
     def _once_numbers(self) -> Any:
         return None if self._shards is None else self._shards.once

@@ -193,6 +193,11 @@ class RunBook:
         if self._arrival_parts is not None:
             self._arrival_parts.on_workers_changed(sorted(workers))
 
+    def end_soon(self, run: Run) -> None:
+        """There is nothing left to send: the run ends by itself, and a headless process with it."""
+        logger.info("Every row has been sent: the run ends")
+        gevent.spawn(self._end, run)
+
     def close_run(self, run: Run) -> None:
         """Writes every result file, says what came out of it, and sets the exit code."""
         try:

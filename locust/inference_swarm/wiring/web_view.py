@@ -63,7 +63,7 @@ class SwarmView:
     @property
     def is_preparing(self) -> bool:
         """Rows are being loaded for a run that has not begun."""
-        return bool(getattr(self._environment.runner, "_is_preparing", False))
+        return bool(getattr(self._environment.runner, "is_preparing", False))
 
     @property
     def is_running(self) -> bool:
