@@ -26,6 +26,7 @@ import psutil
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOCUSTFILES = Path(__file__).resolve().parent / "locustfiles"
 BODY_BYTES = 713
+ROW_GROUP_ROWS = 100_000
 ANSWER = '{"predictions":[0]}'
 
 NGINX_CONF = """
@@ -147,15 +148,22 @@ def make_rows(path: Path, rows: int = 20_000, columns: int = 35) -> None:
     import pyarrow.parquet as pq
 
     random = np.random.default_rng(1)
-    table = {}
-    for number in range(columns):
+
+    def column(number: int, count: int) -> pa.Array:
         if number % 7 == 6:
-            table[f"column_{number:02d}"] = pa.array(random.choice(["Private", "Govt_job", "Urban"], rows))
-        elif number % 3 == 2:
-            table[f"column_{number:02d}"] = pa.array(random.integers(0, 1000, rows))
-        else:
-            table[f"column_{number:02d}"] = pa.array(np.round(random.random(rows) * 100, 4))
-    pq.write_table(pa.table(table), path)
+            return pa.array(random.choice(["Private", "Govt_job", "Urban"], count))
+        if number % 3 == 2:
+            return pa.array(random.integers(0, 1000, count))
+        return pa.array(np.round(random.random(count) * 100, 4))
+
+    writer: pq.ParquetWriter | None = None
+    for first in range(0, rows, ROW_GROUP_ROWS):
+        count = min(ROW_GROUP_ROWS, rows - first)
+        table = pa.table({f"column_{number:02d}": column(number, count) for number in range(columns)})
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
 
 
 def locust_command(core: str, locustfile: Path, server: Server, users: int, *more: str) -> list[str]:
@@ -197,8 +205,7 @@ class Generator:
 
     def private_bytes(self) -> int:
         """Memory that is the process's own and its children's (USS)."""
-        process = psutil.Process(self.process.pid)
-        return sum(each.memory_full_info().uss for each in (process, *process.children(recursive=True)))
+        return sum(each.memory_full_info().uss for each in family(self.process.pid))
 
     def end(self) -> None:
         self.process.terminate()
@@ -226,23 +233,40 @@ def measure_rate(
     warmup_s: float,
     window_s: float,
     environment: Mapping[str, str] | None = None,
-) -> tuple[float, float]:
-    """In a window that begins when all users are connected and warm: requests a second that nginx answered, and µs of
-    CPU that the load generator used for each. The second hardly depends on what else the machine does."""
+) -> Measured:
+    """What a load generator does in a window that begins when all users are connected and warm."""
     with running(command, environment) as generator:
-        generator.wait_until(lambda: server.count()[1] >= users, f"{users} connections", 60, 0.2)
+        generator.wait_until(lambda: server.count()[1] >= users, f"{users} connections", 600, 0.2)
         time.sleep(warmup_s)
         before, before_s, before_cpu_s = server.count()[0], time.monotonic(), cpu_s(generator.process.pid)
         time.sleep(window_s)
         after, after_s, after_cpu_s = server.count()[0], time.monotonic(), cpu_s(generator.process.pid)
+        rss_bytes = sum(each.memory_info().rss for each in family(generator.process.pid))
     count = after - before
-    return count / (after_s - before_s), (after_cpu_s - before_cpu_s) / max(count, 1) * 1e6
+    return Measured(count / (after_s - before_s), (after_cpu_s - before_cpu_s) / max(count, 1) * 1e6, rss_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Requests a second that nginx answered, µs of CPU that the load generator used for each, its memory at the end.
+
+    The CPU hardly depends on what else the machine does.
+    """
+
+    rate_rps: float
+    cpu_us: float
+    rss_bytes: int
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and its children."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
 
 
 def cpu_s(pid: int) -> float:
     """CPU seconds of a process and its children so far."""
-    process = psutil.Process(pid)
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    times = [each.cpu_times() for each in family(pid)]
     return float(sum(each.user + each.system for each in times))
 
 
