@@ -572,6 +572,22 @@ def test_a_relay_is_freed_at_its_deadline() -> None:
         assert client.log.take_batch().success_count == 20
 
 
+@pytest.mark.parametrize("script", [answer_once(after=Peer.reset), answer_once(OK_HEAD[:9], after=Peer.half_close)])
+def test_a_failure_that_is_kept_keeps_no_connection_alive(script: Callable[[Peer], None]) -> None:
+    outcome = one_attempt(script)
+    assert outcome.error is not None
+    assert (outcome.error.__traceback__, outcome.error.__context__) == (None, None)
+
+
+def test_a_failed_connect_that_is_kept_keeps_no_connection_alive() -> None:
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        client = InferenceClient(parse_target(f"http://127.0.0.1:{unused.getsockname()[1]}"))
+        outcome = run(lambda connection: connection.attempt(request_to(client)), client)
+    assert outcome.error.kind is ErrorKind.CONNECT
+    assert (outcome.error.__traceback__, outcome.error.__context__) == (None, None)
+
+
 def test_equal_failures_have_equal_texts() -> None:
     first = AttemptError(ErrorKind.STATUS, "503 Service Unavailable")
     assert repr(first) == "status: 503 Service Unavailable"

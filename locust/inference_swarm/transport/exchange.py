@@ -190,7 +190,7 @@ class Exchange(Link):
         """The record of an attempt that ended in `error`; what is no failure of an attempt is raised again."""
         self.close()
         if isinstance(error, AttemptError):
-            failure = error
+            failure = error.without_frames()
         elif isinstance(error, AnswerError):
             failure = AttemptError(ErrorKind.PROTOCOL, str(error))
         elif isinstance(error, Overdue):

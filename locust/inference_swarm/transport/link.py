@@ -86,7 +86,7 @@ class Link:
             if isinstance(error, Overdue):
                 return AttemptError(ErrorKind.TIMEOUT, f"{self._phase} within {client.deadlines.connect_s:g} s")
             if isinstance(error, AttemptError):
-                return error
+                return error.without_frames()
             raise
         finally:
             self._phase_due_ns = 0

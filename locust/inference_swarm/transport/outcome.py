@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class ErrorKind(StrEnum):
@@ -36,6 +37,11 @@ class AttemptError(Exception):
 
     def __repr__(self) -> str:
         return str(self)
+
+    def without_frames(self) -> Self:
+        """As it was before it was raised: Locust keeps failures, which must not keep connections and users alive."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
 
 @dataclass(slots=True)
