@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inference_swarm.data.manifest import Block, DataFile, Manifest, read_footer
+from inference_swarm.data.footers import DataFile, read_footer
+from inference_swarm.data.manifest import Block, Manifest
 from inference_swarm.data.sources import open_file, without_query
 from inference_swarm.errors import DataError
 

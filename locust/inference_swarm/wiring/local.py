@@ -19,7 +19,8 @@ from inference_swarm.load.runners import SwarmLocalRunner
 from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.arrivals import make_player
 from inference_swarm.wiring.recording import Recording
-from inference_swarm.wiring.run import Run, RunBook
+from inference_swarm.wiring.run import Run
+from inference_swarm.wiring.run_book import RunBook
 from inference_swarm.wiring.shard import Shard
 from inference_swarm.wiring.users import assign_users
 

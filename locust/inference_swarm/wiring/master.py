@@ -20,7 +20,8 @@ from inference_swarm.measure.snapshot import SNAPSHOT_KEY, Snapshot
 from inference_swarm.measure.totals import Applied
 from inference_swarm.wiring import shard_master
 from inference_swarm.wiring.allowed import check_allowed
-from inference_swarm.wiring.run import Run, RunBook
+from inference_swarm.wiring.run import Run
+from inference_swarm.wiring.run_book import RunBook
 from inference_swarm.wiring.shard_master import ShardMaster
 from inference_swarm.wiring.state_file import StateFile
 

@@ -1,50 +1,22 @@
-"""A run as its keeper (master or single process) sees it: identity, settings, data, totals, its folder at the end."""
+"""A run as its keeper (master or single process) sees it: identity, settings, data, totals."""
 
 from __future__ import annotations
 
-import logging
-import secrets
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import gevent
-from locust.env import Environment
-
-from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
 from inference_swarm.data.progress_master import OnceNumbers
-from inference_swarm.errors import ExitCode, SwarmError
-from inference_swarm.export.run_files import write_run_files
-from inference_swarm.export.run_folder import make_run_folder, run_folder_name
-from inference_swarm.export.summary import DataRecord, RunRecord
 from inference_swarm.judge.conclusion import Conclusion, conclude
 from inference_swarm.judge.objectives import Objective
-from inference_swarm.judge.self_check import MASTER, SelfCheck
+from inference_swarm.judge.self_check import SelfCheck
 from inference_swarm.load.arrivals import Schedule
-from inference_swarm.load.master_runner import SwarmMasterRunner
-from inference_swarm.load.shapes import UserStages
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.totals import Applied, SwarmTotals
-from inference_swarm.wiring.arrivals import ArrivalParts
-from inference_swarm.wiring.dataset import find_source, read_source
-from inference_swarm.wiring.health import HealthMonitor
-from inference_swarm.wiring.plan import length_of, objectives_of, resolve_stages, schedule_of, stages_of
-from inference_swarm.wiring.progress import Progress
-from inference_swarm.wiring.shard import target_of
-
-logger = logging.getLogger(__name__)
 
 NS_PER_S = 1_000_000_000
-# An open load begins so much after it was announced, for the message and the users to be there when it does.
-OPEN_LEAD_S = 1.0
-LEAD_FOR_EACH_USER_S = 0.004
-# Its last requests are on their way when it ends, give or take the difference of two clocks.
-OPEN_GRACE_S = 0.1
-HEALTH_PERIOD_S = 3.0
 
 
 @dataclass(slots=True)
@@ -93,6 +65,13 @@ class Run:
             if self.length_s and self.schedule is not None:
                 self.ended_s = min(self.ended_s, self.began_s + self.length_s)
 
+    def arrivals_wanted(self) -> tuple[int, float] | None:
+        """How many the schedule of an open load held, and the rate that was asked for."""
+        if self.schedule is None or not self.duration_s:
+            return None
+        rate_rps = self.schedule.rate.amount_until(self.duration_s) / self.duration_s
+        return self.schedule.count_until(round(self.duration_s * NS_PER_S)), rate_rps
+
     def conclude(self) -> Conclusion:
         """What can be said of it by now; final once every worker's final report is in."""
         owed = {**self.totals.incomplete_workers(), **self.lost_workers}
@@ -100,206 +79,3 @@ class Run:
         if not self.totals.workers:
             because = ["no worker took part"]
         return conclude(self.totals.names, self.duration_s, self.objectives, incomplete_because=because)
-
-
-class RunBook:
-    """Opens and closes runs: settings and manifest in, results out."""
-
-    def __init__(self, environment: Environment, command_line: CommandLine) -> None:
-        self._environment = environment
-        self._command_line = command_line
-        self.latest: Run | None = None
-        """The run under way, or the last one; for the web UI."""
-        self.refused = ""
-        """Why the last start came to nothing, empty when it did not."""
-        options = environment.parsed_options
-        assert options is not None
-        self._is_headless = bool(options.headless)
-        self._progress = Progress(options)
-        self._duration_s: int | None = None
-        runner = environment.runner
-        self._arrival_parts = ArrivalParts(runner) if isinstance(runner, SwarmMasterRunner) else None
-        self._attendants: list[gevent.Greenlet] = []
-        if self._is_headless and options.run_time:
-            # Locust would count from now on; the time to load rows must not be taken from the measured time.
-            self._duration_s, options.run_time = options.run_time, None
-        if self._duration_s or options.stages:
-            logging.getLogger("locust.main").addFilter(
-                lambda record: "No run time limit set" not in record.getMessage()
-            )
-
-    def open_run(self) -> Run:
-        """Raises SwarmError when settings or data cannot be used."""
-        self.refused = ""
-        options = self._environment.parsed_options
-        assert options is not None
-        if self._environment.host:
-            options.host = self._environment.host
-        settings = self._command_line.settings(options)
-        if self._duration_s:
-            settings = replace(settings, duration_s=self._duration_s)
-        settings = resolve_stages(settings)
-        target_of(settings)
-        source = find_source(settings)
-        manifest = gevent.get_hub().threadpool.apply(read_source, (source,))
-        run_id = secrets.token_hex(8)
-        return Run(
-            run_id,
-            settings,
-            source.features,
-            manifest,
-            SwarmTotals(run_id),
-            objectives_of(settings),
-            schedule_of(settings),
-            length_of(settings),
-        )
-
-    def refuse(self, error: SwarmError) -> None:
-        """Says why, and ends a headless process with the error's code."""
-        self.refused = str(error)
-        logger.error("The run was refused: %s", error)
-        if self._is_headless:
-            self._environment.process_exit_code = error.exit_code
-            assert self._environment.runner is not None
-            gevent.spawn(self._environment.runner.quit)
-
-    def begin(self, run: Run) -> None:
-        """The measured time begins: now, or for an open load a moment ahead."""
-        settings = run.settings
-        workers = self._workers(run)
-        users_of_one = settings.users / max(1, len(workers))
-        lead_s = 0.0 if run.schedule is None else OPEN_LEAD_S + LEAD_FOR_EACH_USER_S * users_of_one
-        run.began_ns = time.monotonic_ns() + round(lead_s * NS_PER_S)
-        run.started_unix_s = time.time() + lead_s
-        name = settings.run_name or run_folder_name(
-            time.strftime("%Y%m%d-%H%M%S"), settings.dataset_name, settings.model
-        )
-        run.folder = make_run_folder(Path(settings.results_dir), name)
-        if self._arrival_parts is not None:
-            self._arrival_parts.begin(run.run_id, run.began_ns, workers)
-        self.latest = run
-        self._environment.process_exit_code = None
-        self._attendants = [gevent.spawn(self._watch_health, run), gevent.spawn(self._progress.show, run, self._users)]
-        stages = stages_of(settings)
-        if stages is not None and not settings.is_open:
-            self._attendants.append(gevent.spawn(self._follow_users, UserStages(stages)))
-        if run.length_s:
-            logger.info("The run ends %g s after its first user", run.length_s)
-            grace_s = OPEN_GRACE_S if run.schedule is not None else 0.0
-            self._attendants.append(gevent.spawn_later(lead_s + run.length_s + grace_s, self._end, run))
-
-    def on_workers_changed(self, workers: Sequence[str]) -> None:
-        """While a run goes on: these workers have rows and users from now on, others have not."""
-        if self._arrival_parts is not None:
-            self._arrival_parts.on_workers_changed(sorted(workers))
-
-    def end_soon(self, run: Run) -> None:
-        """There is nothing left to send: the run ends by itself, and a headless process with it."""
-        logger.info("Every row has been sent: the run ends")
-        gevent.spawn(self._end, run)
-
-    def close_run(self, run: Run) -> None:
-        """Writes every result file, says what came out of it, and sets the exit code."""
-        try:
-            self._close_run(run)
-        except Exception:  # a full disk, say: the process must end all the same, and not as if all were well
-            logger.exception("The results of run %s could not be written", run.run_id)
-            self._environment.process_exit_code = ExitCode.INCOMPLETE
-
-    def _close_run(self, run: Run) -> None:
-        assert run.folder is not None
-        if self._arrival_parts is not None:
-            self._arrival_parts.end()
-        gevent.killall([one for one in self._attendants if one is not gevent.getcurrent()], block=False)
-        conclusion = run.conclude()
-        record = RunRecord(
-            run_id=run.run_id,
-            name=run.folder.name,
-            started_unix_s=run.started_unix_s,
-            duration_s=run.duration_s,
-            settings=run.settings,
-            sources=self._command_line.sources.to_dict(),
-            totals=run.totals,
-            conclusion=conclusion,
-            warnings=tuple(run.self_check.warnings()),
-            master_health=run.master_health,
-            arrivals_wanted=_arrivals_wanted(run),
-            failure_texts=self._failure_texts(),
-            data=DataRecord(run.source, run.manifest.rows, len(run.manifest.blocks), run.manifest.fingerprint),
-            lost_workers=run.lost_workers,
-            maybe_missing=sum(count for worker, count in run.maybe_missing.items() if worker in run.lost_workers),
-            once=run.once,
-        )
-        summary = write_run_files(record, run.folder, self._environment)
-        self._progress.close(summary, run.folder)
-        self._set_exit_code(conclusion.code)
-
-    def _set_exit_code(self, code: ExitCode) -> None:
-        options = self._environment.parsed_options
-        assert options is not None
-        if code is ExitCode.REQUESTS_FAILED:
-            self._environment.process_exit_code = options.exit_code_on_error
-        elif code is not ExitCode.PASSED:
-            self._environment.process_exit_code = code
-        elif self._has_only_allowed_failures():
-            self._environment.process_exit_code = ExitCode.PASSED
-
-    def _has_only_allowed_failures(self) -> bool:
-        """Locust would end with a failure for requests that an objective allows to fail; not so for broken users."""
-        runner = self._environment.runner
-        return runner is not None and bool(runner.errors) and not runner.exceptions
-
-    def _failure_texts(self) -> Counter[str]:
-        texts: Counter[str] = Counter()
-        for failure in self._environment.stats.errors.values():
-            text = failure.error if isinstance(failure.error, str) else repr(failure.error)
-            texts[text] += failure.occurrences
-        return texts
-
-    def _workers(self, run: Run) -> list[str]:
-        runner = self._environment.runner
-        return sorted(runner.keeper.serving_workers() if isinstance(runner, SwarmMasterRunner) else run.totals.workers)
-
-    def _users(self) -> int:
-        runner = self._environment.runner
-        return 0 if runner is None else runner.user_count
-
-    def _watch_health(self, run: Run) -> None:
-        monitor = HealthMonitor()
-        try:
-            while True:
-                gevent.sleep(HEALTH_PERIOD_S)
-                run.master_health = monitor.take()
-                run.self_check.observe(MASTER, run.master_health)
-        finally:
-            monitor.close()
-
-    def _follow_users(self, shape: UserStages) -> None:
-        """What Locust's own shape worker does, but for a run that was prepared, and without missing a step."""
-        runner = self._environment.runner
-        assert runner is not None
-        last: tuple[int, float] | None = None
-        while runner.state not in ("spawning", "running"):
-            gevent.sleep(0.05)
-        while (wanted := shape.tick()) is not None:
-            if wanted != last:
-                runner.start(*wanted)
-                last = wanted
-            gevent.sleep(1 - shape.get_run_time() % 1)  # type: ignore[no-untyped-call]
-
-    def _end(self, run: Run) -> None:
-        runner = self._environment.runner
-        assert runner is not None
-        run.end_load()
-        if self._is_headless:
-            runner.quit()
-        else:
-            runner.stop()
-
-
-def _arrivals_wanted(run: Run) -> tuple[int, float] | None:
-    """How many the schedule held, and the rate that was asked for."""
-    if run.schedule is None or not run.duration_s:
-        return None
-    rate_rps = run.schedule.rate.amount_until(run.duration_s) / run.duration_s
-    return run.schedule.count_until(round(run.duration_s * NS_PER_S)), rate_rps

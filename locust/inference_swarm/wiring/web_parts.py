@@ -1,0 +1,54 @@
+"""What the routes of the web UI share: the parts they work with, and how they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response
+from flask.json import dumps
+from flask_login import current_user  # type: ignore[import-untyped]
+from locust.env import Environment
+from locust.web import WebUI
+
+from inference_swarm.config.command_line import CommandLine
+from inference_swarm.errors import SwarmError
+from inference_swarm.export import web_form
+from inference_swarm.export.web_runs import RunArchive
+from inference_swarm.wiring.web_view import SwarmView
+
+PasswordCheck = Callable[[str, str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class WebParts:
+    """What the routes work with. `check_password` lets Prometheus in, which cannot fill in a login form."""
+
+    environment: Environment
+    web_ui: WebUI
+    command_line: CommandLine
+    view: SwarmView
+    archive: RunArchive
+    check_password: PasswordCheck | None = None
+
+
+def is_stranger(web_ui: WebUI) -> bool:
+    """Not logged in although it has to be; Locust's own view will send it away."""
+    if not web_ui.web_login:
+        return False
+    return not current_user.is_authenticated
+
+
+def json_answer(document: dict[str, Any]) -> Response:
+    """Never kept by a browser."""
+    response = Response(dumps(document), mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def problem_answer(error: SwarmError, status: int) -> Response:
+    """What is wrong, in words."""
+    response = json_answer({"message": web_form.problems_text(error)})
+    response.status_code = status
+    return response
