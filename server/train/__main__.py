@@ -15,9 +15,9 @@ from server.errors import SetupError
 from server.models import find_models
 from server.schema import Algorithm, ColumnKind
 from server.train.datasets import RECIPES
-from server.train.fit import Trained, fit
+from server.train.fit import fit
 from server.train.frames import column_kind
-from server.train.metrics import merge_metrics, table
+from server.train.metrics import Trained, merge_metrics, table
 from server.train.splits import Splits, make_splits, read_splits, write_splits
 from server.train.tables import read_table
 

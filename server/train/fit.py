@@ -18,7 +18,7 @@ from server.models import library_version, model_files, save_schema
 from server.openmp import load_openmp
 from server.schema import Algorithm, Column, ModelSchema, category_positions
 from server.train.frames import class_codes, infer_columns, model_frame
-from server.train.metrics import Scores, score
+from server.train.metrics import Trained, score
 from server.train.splits import Splits
 
 _ROUNDS = 60
@@ -27,16 +27,15 @@ _LEARNING_RATE = 0.12
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What training one model gave."""
+class Task:
+    """What a library is to learn from, what it is to predict afterwards, and where its model goes."""
 
-    dataset: str
-    algorithm: Algorithm
-    scores: Scores
-    train_s: float
-    train_rows: int
-    test_rows: int
-    columns: int
+    x_train: pd.DataFrame
+    y_train: np.ndarray[Any, Any]
+    x_test: pd.DataFrame
+    columns: tuple[Column, ...]
+    class_count: int
+    seed: int
     path: Path
 
 
@@ -52,7 +51,7 @@ def fit(splits: Splits, algorithm: Algorithm, folder: Path, seed: int) -> Traine
     folder.mkdir(parents=True, exist_ok=True)
     _import_library(algorithm)  # seconds that are not training
     started = time.perf_counter()
-    probabilities = _FITTERS[algorithm](x_train, y_train, x_test, columns, len(splits.classes), seed, files.model)
+    probabilities = _FITTERS[algorithm](Task(x_train, y_train, x_test, columns, len(splits.classes), seed, files.model))
     train_s = time.perf_counter() - started
     save_schema(
         files.schema,
@@ -106,89 +105,65 @@ def _threads() -> int:
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
 
 
-def _fit_catboost(
-    x_train: pd.DataFrame,
-    y_train: np.ndarray[Any, Any],
-    x_test: pd.DataFrame,
-    columns: tuple[Column, ...],
-    classes: int,
-    seed: int,
-    path: Path,
-) -> np.ndarray[Any, Any]:
+def _fit_catboost(task: Task) -> np.ndarray[Any, Any]:
     import catboost
 
     model = catboost.CatBoostClassifier(
         iterations=_ROUNDS,
         depth=_DEPTH,
         learning_rate=_LEARNING_RATE,
-        loss_function="Logloss" if classes == 2 else "MultiClass",
+        loss_function="Logloss" if task.class_count == 2 else "MultiClass",
         max_ctr_complexity=1,
-        random_seed=seed,
+        random_seed=task.seed,
         thread_count=_threads(),
         allow_writing_files=False,
         verbose=False,
     )
-    model.fit(x_train, y_train, cat_features=category_positions(columns))
-    model.save_model(str(path), format="cbm")
-    probabilities: np.ndarray[Any, Any] = model.predict_proba(x_test)
+    model.fit(task.x_train, task.y_train, cat_features=category_positions(task.columns))
+    model.save_model(str(task.path), format="cbm")
+    probabilities: np.ndarray[Any, Any] = model.predict_proba(task.x_test)
     return probabilities
 
 
-def _fit_lightgbm(
-    x_train: pd.DataFrame,
-    y_train: np.ndarray[Any, Any],
-    x_test: pd.DataFrame,
-    columns: tuple[Column, ...],
-    classes: int,
-    seed: int,
-    path: Path,
-) -> np.ndarray[Any, Any]:
+def _fit_lightgbm(task: Task) -> np.ndarray[Any, Any]:
     import lightgbm
 
     parameters: dict[str, Any] = {
-        "objective": "binary" if classes == 2 else "multiclass",
+        "objective": "binary" if task.class_count == 2 else "multiclass",
         "num_leaves": 15,
         "learning_rate": _LEARNING_RATE,
-        "seed": seed,
+        "seed": task.seed,
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": _threads(),
         "verbose": -1,
     }
-    if classes > 2:
-        parameters["num_class"] = classes
-    booster = lightgbm.train(parameters, lightgbm.Dataset(x_train, y_train), num_boost_round=_ROUNDS)
-    booster.save_model(path)
-    return _two_columns(booster.predict(x_test))
+    if task.class_count > 2:
+        parameters["num_class"] = task.class_count
+    booster = lightgbm.train(parameters, lightgbm.Dataset(task.x_train, task.y_train), num_boost_round=_ROUNDS)
+    booster.save_model(task.path)
+    return _two_columns(booster.predict(task.x_test))
 
 
-def _fit_xgboost(
-    x_train: pd.DataFrame,
-    y_train: np.ndarray[Any, Any],
-    x_test: pd.DataFrame,
-    columns: tuple[Column, ...],
-    classes: int,
-    seed: int,
-    path: Path,
-) -> np.ndarray[Any, Any]:
+def _fit_xgboost(task: Task) -> np.ndarray[Any, Any]:
     import xgboost
 
     parameters: dict[str, Any] = {
-        "objective": "binary:logistic" if classes == 2 else "multi:softprob",
+        "objective": "binary:logistic" if task.class_count == 2 else "multi:softprob",
         "max_depth": _DEPTH,
         "learning_rate": _LEARNING_RATE,
         "tree_method": "hist",
-        "seed": seed,
+        "seed": task.seed,
         "nthread": _threads(),
         "verbosity": 1,
     }
-    if classes > 2:
-        parameters["num_class"] = classes
+    if task.class_count > 2:
+        parameters["num_class"] = task.class_count
     booster = xgboost.train(
-        parameters, xgboost.DMatrix(x_train, y_train, enable_categorical=True), num_boost_round=_ROUNDS
+        parameters, xgboost.DMatrix(task.x_train, task.y_train, enable_categorical=True), num_boost_round=_ROUNDS
     )
-    booster.save_model(path)
-    return _two_columns(booster.predict(xgboost.DMatrix(x_test, enable_categorical=True)))
+    booster.save_model(task.path)
+    return _two_columns(booster.predict(xgboost.DMatrix(task.x_test, enable_categorical=True)))
 
 
 def _two_columns(probabilities: Any) -> np.ndarray[Any, Any]:

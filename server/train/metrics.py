@@ -6,12 +6,11 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from server.train.fit import Trained
+from server.schema import Algorithm
 
 COLUMNS = ("dataset", "model", "roc_auc", "accuracy", "train_s", "train_rows", "test_rows", "columns", "model_file")
 
@@ -22,6 +21,20 @@ class Scores:
 
     roc_auc: float
     accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training one model gave."""
+
+    dataset: str
+    algorithm: Algorithm
+    scores: Scores
+    train_s: float
+    train_rows: int
+    test_rows: int
+    columns: int
+    path: Path
 
 
 def score(codes: np.ndarray[Any, Any], probabilities: np.ndarray[Any, Any]) -> Scores:

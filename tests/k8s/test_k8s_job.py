@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from swarm_cli.k8s_job import parse_arguments, render, way_to_target
+from swarm_cli.k8s_manifests import parse_arguments, render, way_to_target
 from swarm_cli.manifests.agreement import Code, check_agreement
 from swarm_cli.manifests.build import parse
 from swarm_cli.manifests.objects import config_map, find
@@ -25,8 +25,9 @@ ROOT = HERE.parents[1]
 KUBECTL = shutil.which("kubectl")
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="needs kubectl for kustomize; scripts/render installs one")
 
+# A shell that runs the tests in the background makes its children deaf to Ctrl-C.
 QUICK = (
-    "import sys; import swarm_cli.k8s_job as job; "
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import swarm_cli.k8s_job as job; "
     "job.LOOK_PERIOD_S, job.HOPELESS_FOR_S = 0.02, 0.1; sys.exit(job.main(sys.argv[1:]))"
 )
 TABLE = "run,dataset\nearlier,a\nnew-run,a\n"
