@@ -29,6 +29,7 @@ class Recording:
     targets: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
+    last_head: bytes = b""
     connections: int = 0
     peers: list[int] = field(default_factory=list)
     owners: dict[int, int] = field(default_factory=dict)
@@ -88,6 +89,7 @@ class _Connection(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._buffer = rest[length:]
+            self._recording.last_head = head
             self._record(lines[0].split(b" ")[1].decode(), rest[:length])
 
     def _record(self, target: str, body: bytes) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from recording_server import Recording
 from swarm_processes import Swarm
 
 from inference_swarm.config.options import OPTIONS, Option
@@ -35,7 +39,7 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
     "run_name": ("file-run", "environment-run", "line-run"),
     "expect_status": ("201", "202", "203"),
 }
-SKIPPED = {"stages"}  # stand for the rate; below by themselves
+SKIPPED = {"stages", "headers"}  # stages stand for the rate, headers show no values; below by themselves
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:
@@ -117,3 +121,25 @@ def test_objectives_add_up_on_the_command_line_and_replace_those_of_lower_places
     swarm.write_config({"slo": ["p99<1ms", "mean<2ms"]})
     assert printed(swarm)["slo"][0] == "p99<1ms; mean<2ms"
     assert printed(swarm, "--slo", "p50<3ms", "--slo", "rate>=4")["slo"] == ("p50<3ms; rate>=4", "command line")
+
+
+def test_headers_are_sent_and_their_values_are_in_no_output(swarm: Swarm, recording: Recording, tmp_path: Path) -> None:
+    swarm.write_config({"headers": {"X-Team": "fraud"}})
+    assert printed(swarm)["headers"] == ("X-Team: …", str(swarm.config))
+    assert printed(swarm, env={"SWARM_HEADERS": "X-Env: a"})["headers"] == ("X-Env: …", "environment SWARM_HEADERS")
+    typed = printed(swarm, "--header", "Authorization: Bearer s3cret", "--header", "X-Two: s3cret")
+    assert typed["headers"] == ("Authorization: …; X-Two: …", "command line")
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"n": [1, 2, 3]}), rows)
+    result = swarm.run(
+        "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results), "-u", "1",
+        "-t", "1s", "--processes", "1", "--master-bind-port", str(swarm.master_port), "--master-port",
+        str(swarm.master_port), "-L", "DEBUG", env={"SWARM_HEADERS": "Authorization: Bearer s3cret\nX-Two: s3cret"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert b"\r\nAuthorization: Bearer s3cret\r\nX-Two: s3cret\r\n" in recording.last_head
+    (folder,) = swarm.run_folders()
+    assert swarm.summary()["settings"]["headers"]["value"] == "Authorization: …\nX-Two: …"
+    written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"s3cret" not in written
+    assert "s3cret" not in result.stdout + result.stderr

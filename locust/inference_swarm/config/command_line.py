@@ -127,12 +127,9 @@ class CommandLine:
 
     def table(self, settings: Settings) -> str:
         """Every setting, its value and its source, in columns."""
-        values = settings.to_dict()
+        values = settings.to_record()
         rows = [("setting", "value", "from", "flag", "environment")]
-        rows += [
-            (o.name, "" if values[o.name] is None else str(values[o.name]), self.sources.describe(o), o.flag, o.env)
-            for o in OPTIONS
-        ]
+        rows += [(o.name, _in_a_line(values[o.name]), self.sources.describe(o), o.flag, o.env) for o in OPTIONS]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
@@ -146,8 +143,8 @@ class CommandLine:
                 raise argparse.ArgumentTypeError(f"{text!r} is not {option.kind.expected}") from None
 
         kwargs: dict[str, Any] = {"nargs": "?", "const": True} if option.kind is FLAG else {}
-        if option.is_repeatable:
-            kwargs["action"] = _JoinTexts
+        if option.joined_with:
+            kwargs |= {"action": _JoinTexts, "separator": option.joined_with}
         action = group.add_argument(
             option.flag,
             dest=option.name,
@@ -179,12 +176,20 @@ class CommandLine:
             self.sources.mark(option.name, source)
 
 
+def _in_a_line(value: Any) -> str:
+    return "" if value is None else "; ".join(str(value).splitlines())
+
+
 class _JoinTexts(argparse.Action):
     """The first text replaces the default, those after it are added."""
 
+    def __init__(self, *args: Any, separator: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._separator = separator
+
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         given = getattr(namespace, f"_given_{self.dest}", "")
-        joined = "; ".join(filter(None, (given, values)))
+        joined = self._separator.join(filter(None, (given, values)))
         setattr(namespace, f"_given_{self.dest}", joined)
         setattr(namespace, self.dest, joined)
 

@@ -44,6 +44,13 @@ def _texts(value: Any) -> str:
     return "; ".join(text for text in map(_text, parts) if text)
 
 
+def _lines(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [f"{name}: {_text(text)}" for name, text in value.items()]
+    parts = value if isinstance(value, list | tuple) else [value]
+    return "\n".join(line.strip() for text in map(_text, parts) for line in text.splitlines() if line.strip())
+
+
 def _url(value: Any) -> str:
     text = _text(value).rstrip("/")
     parts = urlsplit(text)
@@ -123,6 +130,7 @@ def _flag(value: Any) -> bool:
 
 TEXT = Kind("text", "text", _text)
 TEXTS = Kind("texts", "text, or a list of texts", _texts)
+HEADERS = Kind("header", "Name: value, or several of them in lines, a list or an object", _lines)
 URL = Kind("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
 COUNT = Kind("count", "a whole number of at least 1", _integer_from(1))
 INTEGER = Kind("integer", "a whole number of at least 0", _integer_from(0))

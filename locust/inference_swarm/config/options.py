@@ -26,8 +26,10 @@ class Option:
     locust_dest: str | None = None
     choices: tuple[str, ...] | None = None
     in_start_form: bool = True
-    is_repeatable: bool = False
-    """The flag may be given several times; its texts are joined."""
+    joined_with: str | None = None
+    """The flag may be given several times; this stands between its texts then."""
+    is_secret: bool = False
+    """What stands behind the first colon of each line is in no record and no output."""
 
     @property
     def dest(self) -> str:
@@ -112,7 +114,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "slo", "--slo", "SWARM_SLO", "slo", kinds.TEXTS, "",
         "objectives that the run must meet, such as p99<50ms; error_rate<0.1%; rate>=1000; may be given several times. "
-        "docs/measuring.md has the grammar", is_repeatable=True,
+        "docs/measuring.md has the grammar", joined_with="; ",
     ),
     Option(
         "data", "--data", "SWARM_DATA", "data", kinds.TEXT, "",
@@ -146,6 +148,12 @@ OPTIONS: tuple[Option, ...] = (
         "count an answer as failed unless it is JSON with as many predictions as rows were sent",
     ),
     Option(
+        "headers", "--header", "SWARM_HEADERS", "headers", kinds.HEADERS, "",
+        "header of every request, such as 'Authorization: Bearer …'; may be given several times (one a line in "
+        "SWARM_HEADERS). Values are in no record; they reach the workers over the control channel (--swarm-keys)",
+        joined_with="\n", is_secret=True, in_start_form=False,
+    ),
+    Option(
         "connect_timeout_s", "--connect-timeout", "SWARM_CONNECT_TIMEOUT", "connect_timeout", kinds.TIMEOUT, 5.0,
         "longest time to connect, in seconds", in_start_form=False,
     ),
@@ -177,7 +185,7 @@ OPTIONS: tuple[Option, ...] = (
         "allow_host", "--allow-host", "SWARM_ALLOW_HOST", "allow_host", kinds.TEXTS, "",
         "only servers whose name (or name:port) is like this may be tested, such as *.test.example or 127.0.0.1:8000; "
         "may be given several times; master and workers each hold to their own; empty: any server",
-        is_repeatable=True, in_start_form=False,
+        joined_with="; ", in_start_form=False,
     ),
     Option(
         "swarm_keys", "--swarm-keys", "SWARM_KEYS", "swarm_keys", kinds.TEXT, "",

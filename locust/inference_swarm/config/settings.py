@@ -40,6 +40,7 @@ class Settings:
     body_format: str
     expect_status: str
     check_answer: bool
+    headers: str
     connect_timeout_s: float
     request_timeout_s: float
     ca_file: str
@@ -57,8 +58,17 @@ class Settings:
         return self.arrival != "closed"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for results and messages."""
+        """Plain values, for messages."""
         return asdict(self)
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain values without secrets, for results and output."""
+        values = self.to_dict()
+        for option in OPTIONS:
+            if option.is_secret:
+                lines = values[option.name].splitlines()
+                values[option.name] = "\n".join(f"{line.partition(':')[0]}: …" for line in lines)
+        return values
 
 
 def resolve_settings(

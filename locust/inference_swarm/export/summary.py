@@ -135,7 +135,7 @@ def arrival_figures(run: RunRecord) -> dict[str, Any] | None:
 
 def build_summary(run: RunRecord) -> dict[str, Any]:
     """The document."""
-    values = run.settings.to_dict()
+    values = run.settings.to_record()
     return {
         "version": SUMMARY_VERSION,
         "run_id": run.run_id,

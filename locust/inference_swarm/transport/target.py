@@ -19,6 +19,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _OURS = {"content-length", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer"}
+_REMOVE = "Correct or remove it (--header, SWARM_HEADERS)."
 _EXAMPLE = "an address such as http://model-server:8080 or https://models.example.org"
 
 
@@ -82,7 +83,7 @@ def parse_target(
         raise SettingProblem(
             "The host holds credentials.",
             expected=_EXAMPLE,
-            action="Send them as a header, for instance Authorization.",
+            action="Take them out of it and send them with --header, such as --header 'Authorization: Basic …'.",
         )
     if parts.query or parts.fragment:
         raise problem("has a query or fragment")
@@ -117,8 +118,27 @@ def _ascii_host(host: str) -> str:
     return ascii_host if _HOST_NAME.fullmatch(ascii_host) else ""
 
 
+def parse_headers(text: str) -> dict[str, str]:
+    """Headers of a setting with one `Name: value` a line. Raises SettingProblem, which never holds a value."""
+    headers: dict[str, str] = {}
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise SettingProblem(
+                "A header of --header has no colon.",
+                expected="Name: value",
+                action="Correct --header or SWARM_HEADERS.",
+            )
+        name, value = name.strip(), value.strip()
+        _check_header(name, value)
+        if name.lower() in {known.lower() for known in headers}:
+            raise SettingProblem(f"The header {name} is given twice.", expected="each header once", action=_REMOVE)
+        headers[name] = value
+    return headers
+
+
 def request_heads(target: Target, headers: Mapping[str, str] | None = None) -> Callable[[int], bytes]:
-    """Makes the head of a request whose body has so many bytes. Raises SettingProblem for a bad header."""
+    """Makes the head of a request whose body has so many bytes; `headers` as `parse_headers` gives them."""
     fields = {
         "Host": target.authority,
         "User-Agent": "inference-swarm",
@@ -127,8 +147,7 @@ def request_heads(target: Target, headers: Mapping[str, str] | None = None) -> C
     }
     names = {name.lower(): name for name in fields}
     for name, value in (headers or {}).items():
-        _check_header(name, value)
-        fields[names.get(name.lower(), name)] = value.strip()
+        fields[names.get(name.lower(), name)] = value
     lines = [
         f"POST {target.path} HTTP/1.1",
         *(f"{name}: {value}" for name, value in fields.items()),
@@ -139,12 +158,13 @@ def request_heads(target: Target, headers: Mapping[str, str] | None = None) -> C
 
 
 def _check_header(name: str, value: str) -> None:
-    action = "Correct or remove the header."
     if not _TOKEN.fullmatch(name):
-        raise SettingProblem(f"The header name {name!r} is not valid.", expected="letters, digits and -", action=action)
+        raise SettingProblem(
+            f"The header name {name!r} is not valid.", expected="letters, digits and -", action=_REMOVE
+        )
     if name.lower() in _OURS:
         raise SettingProblem(
-            f"The header {name} cannot be set.", expected="a header that does not frame the message", action=action
+            f"The header {name} cannot be set.", expected="a header that does not frame the message", action=_REMOVE
         )
     try:
         value.encode("latin-1")
@@ -156,5 +176,5 @@ def _check_header(name: str, value: str) -> None:
         raise SettingProblem(
             f"The value of header {name} holds characters that HTTP does not allow.",
             expected="printable Latin-1 text on one line",
-            action=action,
+            action=_REMOVE,
         )

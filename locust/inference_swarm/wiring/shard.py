@@ -28,7 +28,7 @@ from inference_swarm.load.user import Assignment
 from inference_swarm.transport.check import check_predictions, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
-from inference_swarm.transport.target import Target, parse_target, request_heads
+from inference_swarm.transport.target import Target, parse_headers, parse_target, request_heads
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Shard:
             order=cast("Order", settings.row_order),
             seed=settings.seed,
             row_memory_bytes=settings.row_memory_bytes,
-            head_of=request_heads(self.client.target),
+            head_of=request_heads(self.client.target, parse_headers(settings.headers)),
             on_want=self._wanted.set,
         )
         self._began_s = time.monotonic()

@@ -77,7 +77,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "run": run.folder.name,
         "started_unix_s": run.started_unix_s,
-        "settings": run.settings.to_dict(),
+        "settings": run.settings.to_record(),
         "data": {
             "source": run.source,
             "rows": run.manifest.rows,
