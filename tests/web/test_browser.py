@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ import pytest
 from recording_server import answer_bytes
 from swarm_processes import wait_until
 from web_swarm import WebSwarm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "export"))
+
+from sample_runs import make_run, save_run
 
 pytestmark = pytest.mark.processes
 
@@ -145,6 +150,30 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     assert watched.errors == []
     assert watched.hosts == {f"127.0.0.1:{web.port}"}
     assert summary["requests"] + by_run[before]["requests"] == web.target.count
+
+
+def test_two_runs_with_enough_data_are_said_to_differ_or_not(web: WebSwarm, browser: Any) -> None:
+    for name, median_ms, seed in (("slow", 6.0, 1), ("quick", 5.0, 2), ("quick-too", 5.0, 3)):
+        save_run(make_run(name=name, median_ms=median_ms, seed=seed), web.swarm.results / "runs" / name)
+    web.start(workers=0)
+    wait_until(web.is_up, 30, "the page")
+    watched = Watched(browser)
+    page = watched.page
+    page.goto(f"{web.url}/swarm/")
+    compare = page.get_by_role("form", name="Compare two runs")
+    medians = page.get_by_role("table", name="Comparison").locator("tr", has_text="p50 µs").locator("td")
+    found = {}
+    for other in ("slow", "quick-too"):
+        compare.get_by_label("A").select_option("quick")
+        compare.get_by_label("B").select_option(other)
+        compare.get_by_role("button", name="Compare").click()
+        page.get_by_text(f"A is quick, B is {other}").wait_for()
+        found[other] = medians.all_inner_texts()
+    assert found["slow"][3] == "differs"
+    assert found["quick-too"][3] == "no difference shown"
+    value, low, high = (float(text) for text in re.findall(r"×([\d.]+)", found["slow"][2]))
+    assert 1.17 < low < value < high < 1.23
+    assert watched.errors == []
 
 
 def test_a_fresh_page_has_our_fields_open_and_says_why_a_start_came_to_nothing(web: WebSwarm, browser: Any) -> None:
