@@ -16,8 +16,9 @@ from inference_swarm.export.metrics import expose
 from inference_swarm.export.web_state import RunState, ShardState, SwarmState, WorkerState
 from inference_swarm.judge.conclusion import Conclusion
 from inference_swarm.measure.snapshot import RequestTally
+from swarm_cli.manifests.agreement import check_dashboard
 
-DASHBOARD = Path(__file__).resolve().parent.parent.parent / "docker" / "monitoring" / "dashboard.json"
+DASHBOARD = Path(__file__).resolve().parent.parent.parent / "docker" / "grafana" / "dashboard.json"
 
 
 def panels() -> list[dict[str, Any]]:
@@ -54,6 +55,16 @@ def test_every_code_of_the_verdict_has_its_word() -> None:
     words = {code: one["text"] for code, one in verdict["fieldConfig"]["defaults"]["mappings"][0]["options"].items()}
     shown = [code for code in ExitCode if code is not ExitCode.BAD_CONFIGURATION]  # such a run never begins
     assert words == {str(int(code)): Conclusion(code).word for code in shown}
+
+
+def test_the_copy_for_kubernetes_is_the_same_and_another_is_noticed(tmp_path: Path) -> None:
+    assert check_dashboard() == []
+    for folder in ("docker/grafana", "k8s/components/monitoring"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "dashboard.json").write_text(folder, encoding="utf-8")
+    assert check_dashboard(tmp_path) == [
+        "k8s/components/monitoring/dashboard.json is not docker/grafana/dashboard.json: copy it"
+    ]
 
 
 def test_panels_do_not_overlap() -> None:

@@ -7,18 +7,24 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import dashboard_preview
 import pytest
+from recording_server import answer_bytes
 from swarm_processes import free_port, wait_until
 from web_swarm import WebSwarm
 
 from inference_swarm.export.metrics import WIDEST_STEP
 
 pytestmark = pytest.mark.processes
+
+DASHBOARD = Path(__file__).resolve().parents[2] / "docker" / "grafana" / "dashboard.json"
 
 
 class Prometheus:
@@ -45,6 +51,15 @@ class Prometheus:
         with urllib.request.urlopen(url, timeout=10) as answer:
             found = json.loads(answer.read())["data"]["result"]
         return [(one["metric"], float(one["value"][1])) for one in found]
+
+    def query_range(self, promql: str, seconds: int) -> list[dict[str, Any]]:
+        """The last so many seconds, a point each."""
+        now_s = time.time()
+        query = {"query": promql, "start": now_s - seconds, "end": now_s, "step": 1}
+        url = f"http://127.0.0.1:{self.port}/api/v1/query_range?" + urllib.parse.urlencode(query)
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            found: list[dict[str, Any]] = json.loads(answer.read())["data"]["result"]
+        return found
 
     def value(self, promql: str) -> float:
         """The only value; NaN when there is none yet."""
@@ -101,3 +116,34 @@ def test_promql_agrees_with_the_summary(web: WebSwarm, prometheus: Prometheus) -
             assert 1 / WIDEST_STEP <= estimate_us / summary[key][name] <= WIDEST_STEP, (name, metric)
     mean_us = prometheus.value("swarm_latency_seconds_sum / swarm_latency_seconds_count") * 1e6
     assert mean_us == pytest.approx(summary["latency_us"]["mean"], rel=1e-3)
+
+
+def test_every_panel_of_the_dashboard_has_data(
+    web: WebSwarm, prometheus: Prometheus, browser: Any, tmp_path: Path
+) -> None:
+    web.target.delay_s = 0.004
+    web.target.answer = lambda body: answer_bytes(503 if b"7" in body else 200)
+    web.start("--dataset-name", "alpha")
+    web.wait_for_workers()
+    wait_until(lambda: prometheus.value("up") == 1, 30, "a first scrape")
+    summary = web.run_once(seconds=15, arrival="poisson", rate="400", slo="p99<1ms; error_rate<50%")
+    wait_until(
+        lambda: prometheus.value("sum(swarm_requests_total)") == summary["requests"], 20, "the last count in Prometheus"
+    )
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    shown = []
+    for panel in dashboard["panels"]:
+        series = []
+        for target in panel["targets"]:
+            found = dashboard_preview.read_series(prometheus.query_range(target["expr"], 30), target.get("legendFormat", ""))
+            assert any(one.points for one in found), f"{panel['title']}: {target['expr']}"
+            series += [one for one in found if one.points]
+        shown.append((panel, series))
+    written = tmp_path / "dashboard.html"
+    written.write_text(dashboard_preview.page(dashboard["title"], shown), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1400, "height": 1960})
+    page.goto(written.as_uri())
+    assert page.locator("section").count() == len(dashboard["panels"])
+    assert page.locator("section", has_text="Verdict").locator(".stat").inner_text() == "objective missed"
+    if images := os.environ.get("SWARM_TEST_IMAGES"):
+        page.screenshot(path=Path(images) / "dashboard.png", full_page=True)

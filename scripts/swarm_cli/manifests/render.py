@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from swarm_cli.manifests.agreement import Code, check_agreement
+from swarm_cli.manifests.agreement import Code, check_agreement, check_dashboard
 from swarm_cli.manifests.build import K8S, OVERLAYS, BuildError, Objects, build, build_combination, combinations
 from swarm_cli.manifests.policy import check_policy
 from swarm_cli.manifests.schemas import NEWEST, OLDEST, Schemas
@@ -32,7 +32,10 @@ def main(args: list[str] | None = None) -> int:
     if not jobs:
         jobs = [(str(path), build, path) for path in (K8S, *(K8S / "overlays" / name for name in OVERLAYS))]
     sets = [] if options.folders else list(combinations())
-    bad = objects = 0
+    unlike = check_dashboard()
+    for problem in unlike:
+        print(problem, file=sys.stderr)
+    bad, objects = len(unlike), 0
 
     def attempt(job: tuple[object, ...]) -> Objects | BuildError:
         builder, argument = job
