@@ -118,20 +118,22 @@ def test_a_killed_worker_is_noticed_its_users_come_back_and_the_result_says_what
     assert summary["failures"] == 0
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize(("seed", "stops"), [*((seed, 1) for seed in range(20)), (20, 5)])
 def test_what_a_worker_sent_before_sigterm_is_counted_to_the_last_request(
-    swarm: Swarm, recording: Recording, rows: Path, seed: int
+    swarm: Swarm, recording: Recording, rows: Path, seed: int, stops: int
 ) -> None:
-    """Five stops at random moments in each of four runs; forked workers, since they start quickly."""
+    """Twenty runs with a stop at a random moment of a report's interval, and one with five of them."""
     moment = random.Random(seed)
+    workers = stops + 1
     recording.delay_s = 0.02
     swarm.start_master(
-        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "40", "--stop-timeout", "30", workers=6,
+        "--host", recording.url, "--data", str(rows), "-u", str(USERS), "-r", "200", "--stop-timeout", "30",
+        workers=workers,
     )  # fmt: skip
-    parent = swarm.start_worker(1, "--processes", "6")
+    parent = swarm.start_worker(1, "--processes", str(workers))  # forked, since they start quickly
     wait_for_users(recording, USERS, "the users of the start", timeout_s=40)
-    for child in psutil.Process(parent.pid).children()[:5]:
-        time.sleep(moment.uniform(0, 1.2))
+    for child in psutil.Process(parent.pid).children()[:stops]:
+        time.sleep(moment.uniform(0, 3 / stops))
         child.terminate()
         wait_until(partial(has_ended, child), 20, "the end of the worker")
     assert stop_swarm(swarm) == 0, swarm.log("master")
@@ -139,7 +141,7 @@ def test_what_a_worker_sent_before_sigterm_is_counted_to_the_last_request(
     assert summary["requests"] == recording.count
     assert summary["failures"] == 0
     assert summary["complete"] is True
-    assert summary["workers"] == 6
+    assert summary["workers"] == workers
     assert parent.wait(20) == 0
 
 

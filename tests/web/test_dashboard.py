@@ -88,3 +88,10 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
     rules.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": records}]}))
     checked = subprocess.run(["promtool", "check", "rules", str(rules)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
+def test_the_configuration_of_the_profile_monitoring_is_valid() -> None:
+    file = DASHBOARD.parent.parent / "prometheus.yml"
+    checked = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

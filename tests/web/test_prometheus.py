@@ -135,7 +135,9 @@ def test_every_panel_of_the_dashboard_has_data(
     for panel in dashboard["panels"]:
         series = []
         for target in panel["targets"]:
-            found = dashboard_preview.read_series(prometheus.query_range(target["expr"], 30), target.get("legendFormat", ""))
+            found = dashboard_preview.read_series(
+                prometheus.query_range(target["expr"], 30), target.get("legendFormat", "")
+            )
             assert any(one.points for one in found), f"{panel['title']}: {target['expr']}"
             series += [one for one in found if one.points]
         shown.append((panel, series))
