@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import pygal
-from pygal.style import LightSolarizedStyle
+from pygal.style import Style
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title><style>
 body {{ margin: 8px; background: #f4f5f5; font: 13px sans-serif; color: #24292e; }}
 main {{ display: grid; grid-template-columns: repeat(24, 1fr); grid-auto-rows: 34px; gap: 8px; }}
 section {{ background: #fff; border: 1px solid #d8d9da; padding: 6px; overflow: hidden; box-sizing: border-box; }}
 h2 {{ font-size: 13px; margin: 0 0 4px; font-weight: 600; }} .stat {{ font-size: 28px; text-align: center; }}
-svg {{ width: 100%; height: calc(100% - 20px); }}
+svg {{ width: 100%; height: calc(100% - 36px); }} svg .guides path {{ stroke: #e4e5e6 !important; }}
 </style><main>{panels}</main>"""
+STYLE = Style(
+    background="transparent", plot_background="transparent", foreground_subtle="#d8d9da", guide_stroke_dasharray="1,0",
+    major_guide_stroke_dasharray="1,0", opacity="1", colors=("#73bf69", "#f2a900", "#5794f2", "#e02f44"),
+    label_font_size=11, legend_font_size=11, font_family="sans-serif", stroke_width=2,
+)  # fmt: skip
 UNITS = {"s": (1000.0, "ms"), "reqps": (1.0, "/s"), "percentunit": (100.0, "%"), "short": (1.0, "")}
 
 
@@ -74,8 +79,9 @@ def _stat(panel: Mapping[str, Any], series: Sequence[Series]) -> str:
 def _lines(panel: Mapping[str, Any], series: Sequence[Series]) -> str:
     factor, unit = _unit(panel)
     chart = pygal.XY(
-        width=760, height=260, show_dots=False, js=[], legend_at_bottom=True, style=LightSolarizedStyle,
-        include_x_axis=True, value_formatter=lambda value: f"{value:,.4g} {unit}".strip(), show_x_labels=False,
+        width=690, height=290, show_dots=False, js=[], legend_at_bottom=True, style=STYLE, margin=4,
+        include_x_axis=True, y_labels_major_every=2, show_minor_y_labels=False,
+        value_formatter=lambda value: f"{value:,.4g} {unit}".strip(), show_x_labels=False,
         disable_xml_declaration=True, truncate_legend=-1,
     )  # fmt: skip
     began = min(at for one in series for at, _ in one.points)
