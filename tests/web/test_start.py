@@ -30,7 +30,7 @@ def test_what_is_sent_is_what_the_workers_use(web: WebSwarm) -> None:
     assert summary["requests"] == web.target.count
     # 10 users who wait 10 to 20 ms send at most 1,000 requests a second
     assert 50 < summary["rate_rps"] < 1000
-    assert summary["duration_s"] == pytest.approx(2, abs=0.3)
+    assert summary["duration_s"] == pytest.approx(2, abs=1)
 
 
 def test_an_open_load_from_the_form_has_its_rate(web: WebSwarm) -> None:
@@ -39,6 +39,8 @@ def test_an_open_load_from_the_form_has_its_rate(web: WebSwarm) -> None:
     summary = web.run_once(seconds=3, dataset_name="alpha", arrival="constant", rate="200")
     assert summary["load"] == "constant"
     assert summary["requests"] == web.target.count == pytest.approx(600, abs=6)
+    for worker in ("worker-1", "worker-2"):
+        wait_until(lambda log=worker: "its rows are let go" in web.swarm.log(log), 10, f"memory of {worker}")
     # a closed load afterwards, with the rate taken out again
     again = web.run_once(
         seconds=1, runs=2, dataset_name="alpha", arrival="closed", rate="", wait_min="0.1", wait_max="0.1"

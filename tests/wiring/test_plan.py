@@ -100,7 +100,7 @@ def test_users_follow_their_stages_and_the_run_ends_with_them(swarm: Swarm, reco
     result = run("--stages", str(stages))
     assert result.returncode == 0, result.stderr
     summary = swarm.summary()
-    assert summary["duration_s"] == pytest.approx(4, abs=0.4)
+    assert summary["duration_s"] == pytest.approx(4, abs=1)
     assert summary["settings"]["stages"]["value"] == "2s@1,2s@6"
     assert summary["requests"] == recording.count
     # One user and then six, each a tenth of a second a request at the quickest.

@@ -68,7 +68,7 @@ def test_the_result_files_agree_with_each_other(swarm: Swarm, recording: Recordi
     folder = swarm.results / "runs" / "mine"
     assert summary["run"] == "mine"
     assert summary["requests"] == recording.count > 0
-    assert summary["duration_s"] == pytest.approx(1, abs=0.3)
+    assert summary["duration_s"] == pytest.approx(1, abs=1)
     assert summary["rate_rps"] == pytest.approx(recording.count / summary["duration_s"], rel=1e-3)
     latency = summary["latency_us"]
     assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["p99_99"] <= latency["max"]

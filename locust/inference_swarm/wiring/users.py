@@ -15,3 +15,8 @@ def assign_users(settings: Settings, assignment: Assignment) -> None:
     is_waiting = settings.wait_max_s > 0
     wait_time: Any = between(settings.wait_min_s, settings.wait_max_s) if is_waiting else no_wait
     InferenceUser.wait_time = wait_time
+
+
+def release_users() -> None:
+    """The run is over: its rows need not be kept in memory."""
+    InferenceUser.assignment = None

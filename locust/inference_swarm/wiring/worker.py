@@ -32,7 +32,7 @@ from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.arrivals import ArrivalShare
 from inference_swarm.wiring.recording import Recording
 from inference_swarm.wiring.shard import Shard
-from inference_swarm.wiring.users import assign_users
+from inference_swarm.wiring.users import assign_users, release_users
 
 logger = logging.getLogger(__name__)
 
@@ -161,6 +161,8 @@ class WorkerSide:
         if end.run_id == self._run_id and self._shard is not None:
             self._shard.close()
             self._shard, self._run_id = None, ""
+            release_users()
+            logger.info("Run %s is over; its rows are let go", end.run_id)
 
     def _say_ready(self, status: StoreStatus, seconds: float) -> None:
         logger.info("%d rows of %d blocks are ready after %.1f s", status.rows, status.blocks, seconds)
