@@ -35,7 +35,7 @@ class DelayServer:
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> Delays:
-        """Ends the server; when each request was whole, was to be answered, and was answered, in ns."""
+        """Ends the server; when each request was whole and was answered, in ns."""
         self._process.terminate()
         assert self._process.wait(10) == 0
         record: Delays = np.load(self._record)

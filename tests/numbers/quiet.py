@@ -27,7 +27,7 @@ PROBE_S = 0.002
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the run says of itself, and what the server noted: when requests came, were due and were answered, in ns."""
+    """What the run says of itself, and what the server noted: when requests came and were answered, in ns."""
 
     result: subprocess.CompletedProcess[str]
     summary: dict[str, Any]
