@@ -39,7 +39,12 @@ class Watched:
             "console", lambda said: self.errors.append(said.text) if said.type in ("error", "warning") else None
         )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("response", self._note_refusal)
         self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+
+    def _note_refusal(self, response: Any) -> None:
+        if response.status >= 400:
+            self.errors.append(f"{response.status} {response.url}")
 
     def shoot(self, name: str, **options: Any) -> None:
         if IMAGES:
