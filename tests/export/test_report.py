@@ -45,6 +45,9 @@ def test_the_verdict_and_the_objectives_come_first() -> None:
 def test_nothing_is_loaded_from_anywhere() -> None:
     page = render(make_run(arrivals=(20_000, 666.0), arrival="constant", rate_rps=666.0))
     page = page.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    # without it a browser asks the server for /favicon.ico
+    assert page.count('<link rel="icon" href="data:,">') == 1
+    page = page.replace('<link rel="icon" href="data:,">', "")
     assert not re.search(r"<script|<link|<img|@import|url\((?!#)|\bsrc=|xlink:href=\"http|href=\"http", page)
     assert page.count("<svg") == 4
 

@@ -48,6 +48,7 @@ class Watched:
 
     def shoot(self, name: str, **options: Any) -> None:
         if IMAGES:
+            self.page.wait_for_timeout(1_000)  # what unfolds has unfolded
             self.page.screenshot(path=Path(IMAGES) / name, **options)
 
 
