@@ -87,3 +87,11 @@ def test_all_problems_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     values, problems = read(tmp_path, '{"users": 0, "nope": 1, "model": "lgbm"}')
     assert values == {"model": "lgbm"}
     assert len(problems) == 2
+
+
+def test_what_is_secret_is_not_repeated_when_it_is_wrong(tmp_path: Path) -> None:
+    _, (problem,) = read(tmp_path, json.dumps({"headers": {"Authorization": "Bearer s3cret", "X-Count": 5}}))
+    assert "headers is something else" in problem
+    assert "Name: value" in problem
+    assert "s3cret" not in problem
+    assert read(tmp_path, json.dumps({"headers": ["A: 1", "B: 2"]}))[0] == {"headers": "A: 1\nB: 2"}

@@ -70,9 +70,8 @@ def _take(path: Path, key: str, value: Any, values: dict[str, Any], problems: li
     try:
         values[option.name] = option.kind.parse(value)
     except (ValueError, TypeError, OverflowError):
-        problems.append(
-            SettingProblem(f"{path}: {key} is {json.dumps(value)} ({_type_name(value)})", expected=option.kind.expected)
-        )
+        shown = "something else" if option.is_secret else f"{json.dumps(value)} ({_type_name(value)})"
+        problems.append(SettingProblem(f"{path}: {key} is {shown}", expected=option.kind.expected))
 
 
 def _type_name(value: Any) -> str:
