@@ -45,8 +45,7 @@ class LocalSide:
         run = self._book.open_run()
         check_allowed(run.settings.host or "", self._allowed, "this process")
         is_ready: AsyncResult[StoreStatus] = AsyncResult()
-        if self._shard is not None:
-            self._shard.close()
+        self.forget_run()
         blocks = [block.id for block in run.manifest.blocks]
         self._once = None
         if run.settings.row_order == "once":
@@ -75,6 +74,9 @@ class LocalSide:
 
     def forget_run(self) -> None:
         self._run = None
+        if self._shard is not None:
+            self._shard.close()
+            self._shard = None
 
     def begin_run(self) -> None:
         assert self._run is not None
