@@ -56,7 +56,7 @@ def missing_keys(folder: str) -> str:
     try:
         if not secret.exists():
             sys.path.insert(0, str(APP / "locust"))
-            from inference_swarm.load.control_keys import make_keys
+            from inference_swarm.cluster.keys import make_keys
 
             make_keys(Path(folder))
         secret.read_bytes()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "locust" / "inference_swarm"
-STAGES = ("config", "data", "transport", "load", "measure", "judge", "export")
+STAGES = ("config", "data", "apis", "transport", "load", "measure", "judge", "run", "cluster", "export", "web")
 
 
 def imported_modules(source: Path) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from inference_swarm.load.control_keys import make_keys
+from inference_swarm.cluster.keys import make_keys
 from swarm_cli.kubectl import Kubectl
 from swarm_cli.processes import CommandError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "locust"))
 
+from inference_swarm.cluster.keys import make_keys
 from inference_swarm.errors import SwarmError
-from inference_swarm.load.control_keys import make_keys
 
 
 def main(args: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from inference_swarm.data.ledger import Change, Ledger, Move
+from inference_swarm.cluster.ledger import Change, Ledger, Move
 
 
 def destinations(ledger: Ledger) -> list[str | None]:

@@ -7,7 +7,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
 
-from inference_swarm.data.messages import (
+from inference_swarm.cluster.data_messages import (
     MESSAGES,
     BlockReport,
     Lease,

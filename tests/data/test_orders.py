@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from inference_swarm.data.ledger import Change, Ledger
+from inference_swarm.cluster.ledger import Change, Ledger
+from inference_swarm.cluster.once import OnceProgress
 from inference_swarm.data.orders import DRAW, Chunk, ChunkFeed, RandomFeed, permutation
 from inference_swarm.data.packed import Heads, PackedBodies, Requests
-from inference_swarm.data.progress import BlockLease, BlockProgress, set_ranges, to_ranges
-from inference_swarm.data.progress_master import OnceNumbers, OnceProgress
+from inference_swarm.data.progress import BlockLease, BlockProgress, OnceNumbers, set_ranges, to_ranges
 from inference_swarm.data.progress_worker import LEAST_AHEAD, OnceShare
 from inference_swarm.data.row_store import RowStore
 

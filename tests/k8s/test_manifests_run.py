@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from docker_kubelet import DockerKubelet, RunningPod
 
+from inference_swarm.cluster.keys import make_keys
 from inference_swarm.errors import ExitCode
-from inference_swarm.load.control_keys import make_keys
 from swarm_cli.manifests.build import K8S, build, build_overlay, overlay
 from swarm_cli.manifests.objects import Item
 

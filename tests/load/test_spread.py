@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from inference_swarm.load.spread import UserKind, UserSpread, share_out
+from inference_swarm.cluster.distribution import UserKind, UserSpread, share_out
 
 ONE = [UserKind("A")]
 EVENTS = st.lists(

@@ -25,7 +25,7 @@ import zmq
 from recording_server import Recording
 from swarm_processes import ROOT, Swarm, free_port, wait_until
 
-from inference_swarm.load.control_keys import make_keys
+from inference_swarm.cluster.keys import make_keys
 
 pytestmark = pytest.mark.processes
 

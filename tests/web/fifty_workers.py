@@ -21,13 +21,13 @@ from locust.runners import MasterRunner, WorkerNode
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import read_manifest
-from inference_swarm.export.metrics import expose
-from inference_swarm.export.web_state import ShardState
 from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.measure.snapshot import RequestTally, Snapshot, WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
-from inference_swarm.wiring.run import Run
-from inference_swarm.wiring.web_view import SwarmView
+from inference_swarm.run.run import Run
+from inference_swarm.web.metrics import expose
+from inference_swarm.web.state import ShardState
+from inference_swarm.web.view import SwarmView
 
 WORKERS = 50
 ROUNDS = 40

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from inference_swarm.errors import ExitCode
-from inference_swarm.export.metrics import expose
-from inference_swarm.export.web_state import RunState, ShardState, SwarmState, WorkerState
 from inference_swarm.judge.conclusion import Conclusion
 from inference_swarm.measure.snapshot import RequestTally
+from inference_swarm.web.metrics import expose
+from inference_swarm.web.state import RunState, ShardState, SwarmState, WorkerState
 from swarm_cli.manifests.agreement import check_dashboard
 
 DASHBOARD = Path(__file__).resolve().parent.parent.parent / "docker" / "grafana" / "dashboard.json"

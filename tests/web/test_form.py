@@ -8,7 +8,7 @@ import pytest
 
 from inference_swarm.config.options import BY_NAME, OPTIONS
 from inference_swarm.errors import ConfigError, DataError, SettingProblem
-from inference_swarm.export.web_form import field_name, form_fields, problems_text, read_form
+from inference_swarm.web.form import field_name, form_fields, problems_text, read_form
 
 DEFAULTS = {option.name: option.default for option in OPTIONS}
 

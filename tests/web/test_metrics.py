@@ -16,10 +16,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from inference_swarm.errors import ExitCode
-from inference_swarm.export.metrics import BUCKETS_US, WIDEST_STEP, expose
-from inference_swarm.export.web_state import RunState, ShardState, SwarmState, WorkerState
 from inference_swarm.judge.conclusion import Conclusion
 from inference_swarm.measure.snapshot import RequestTally, WorkerHealth
+from inference_swarm.web.metrics import BUCKETS_US, WIDEST_STEP, expose
+from inference_swarm.web.state import RunState, ShardState, SwarmState, WorkerState
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 

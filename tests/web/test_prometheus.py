@@ -20,7 +20,7 @@ from recording_server import answer_bytes
 from swarm_processes import free_port, wait_until
 from web_swarm import WebSwarm
 
-from inference_swarm.export.metrics import WIDEST_STEP
+from inference_swarm.web.metrics import WIDEST_STEP
 
 pytestmark = pytest.mark.processes
 

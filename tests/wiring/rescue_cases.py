@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "export"))
 from sample_runs import make_run
 
 from inference_swarm.errors import DataError
+from inference_swarm.export.recovery import rescue_run
 from inference_swarm.export.saved_run import read_run
-from inference_swarm.wiring.rescue import rescue_run
 
 
 def interrupted(folder: Path) -> Path:

@@ -46,3 +46,18 @@ class BlockProgress:
     announced: int
     completed: tuple[Range, ...]
     is_released: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnceNumbers:
+    """`planned` = `sent` + `maybe_sent` + `never_sent`. Sent means that the request was made, whatever the answer.
+
+    maybe_sent: announced by a worker that has not reported them as done (in flight, or it was lost).
+    maybe_sent_twice: rows that lost workers may have sent without a report, which others are told to send.
+    """
+
+    planned: int
+    sent: int
+    maybe_sent: int
+    never_sent: int
+    maybe_sent_twice: int

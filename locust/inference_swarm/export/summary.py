@@ -12,7 +12,7 @@ from typing import Any
 
 from inference_swarm import __version__
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.progress_master import OnceNumbers
+from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.judge.conclusion import Conclusion
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import ObjectiveResult

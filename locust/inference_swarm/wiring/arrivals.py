@@ -20,7 +20,7 @@ import gevent
 from inference_swarm.config.settings import Settings
 from inference_swarm.load.arrivals import Part, Share
 from inference_swarm.load.player import ArrivalPlayer
-from inference_swarm.wiring.plan import schedule_of
+from inference_swarm.run.plan import schedule_of
 
 logger = logging.getLogger(__name__)
 

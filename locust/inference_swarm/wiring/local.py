@@ -8,20 +8,20 @@ import gevent
 from gevent.event import AsyncResult
 from locust.env import Environment
 
+from inference_swarm.cluster.once import OnceProgress
+from inference_swarm.cluster.runners import SwarmLocalRunner
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.data.progress import BlockProgress
-from inference_swarm.data.progress_master import OnceProgress
 from inference_swarm.data.row_store import StoreStatus
 from inference_swarm.errors import DataError, SwarmError
-from inference_swarm.export.web_state import ShardState
 from inference_swarm.load.arrivals import Part
-from inference_swarm.load.runners import SwarmLocalRunner
+from inference_swarm.load.shard import Shard
+from inference_swarm.run.run import Run
+from inference_swarm.web.state import ShardState
 from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.arrivals import make_player
 from inference_swarm.wiring.recording import Recording
-from inference_swarm.wiring.run import Run
 from inference_swarm.wiring.run_book import RunBook
-from inference_swarm.wiring.shard import Shard
 from inference_swarm.wiring.users import assign_users
 
 REPORT_PERIOD_S = 3.0

@@ -11,19 +11,19 @@ from typing import Any
 from gevent.event import Event
 from locust.env import Environment
 
+from inference_swarm.cluster.data_messages import RunEnd
+from inference_swarm.cluster.master_runner import SwarmMasterRunner
 from inference_swarm.config.command_line import CommandLine
-from inference_swarm.data.messages import RunEnd
 from inference_swarm.errors import DataError, ProtocolError, SwarmError
-from inference_swarm.export.web_state import ShardState
-from inference_swarm.load.master_runner import SwarmMasterRunner
+from inference_swarm.export.checkpoint import StateFile
 from inference_swarm.measure.snapshot import SNAPSHOT_KEY, Snapshot
 from inference_swarm.measure.totals import Applied
+from inference_swarm.run.run import Run
+from inference_swarm.web.state import ShardState
 from inference_swarm.wiring import shard_master
 from inference_swarm.wiring.allowed import check_allowed
-from inference_swarm.wiring.run import Run
 from inference_swarm.wiring.run_book import RunBook
 from inference_swarm.wiring.shard_master import ShardMaster
-from inference_swarm.wiring.state_file import StateFile
 
 logger = logging.getLogger(__name__)
 

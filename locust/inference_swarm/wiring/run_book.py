@@ -12,21 +12,21 @@ from pathlib import Path
 import gevent
 from locust.env import Environment
 
+from inference_swarm.cluster.master_runner import SwarmMasterRunner
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.errors import ExitCode, SwarmError
+from inference_swarm.export.progress import Progress
+from inference_swarm.export.results import write_results
 from inference_swarm.export.run_folder import make_run_folder, run_folder_name
 from inference_swarm.judge.self_check import MASTER
-from inference_swarm.load.master_runner import SwarmMasterRunner
 from inference_swarm.load.shapes import UserStages
+from inference_swarm.load.shard import target_of
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.plan import length_of, objectives_of, resolve_stages, schedule_of, stages_of
+from inference_swarm.run.run import NS_PER_S, Run
 from inference_swarm.wiring.arrivals import ArrivalParts
 from inference_swarm.wiring.dataset import find_source, read_source
 from inference_swarm.wiring.health import HealthMonitor
-from inference_swarm.wiring.plan import length_of, objectives_of, resolve_stages, schedule_of, stages_of
-from inference_swarm.wiring.progress import Progress
-from inference_swarm.wiring.results import write_results
-from inference_swarm.wiring.run import NS_PER_S, Run
-from inference_swarm.wiring.shard import target_of
 
 logger = logging.getLogger(__name__)
 

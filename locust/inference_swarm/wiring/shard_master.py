@@ -1,7 +1,7 @@
 """The master's side of one run's rows: which worker holds which blocks, who may send which rows, how far loading is.
 
-Events about workers go in, assignments go out through the runner. The bookkeeping is data/ledger.py and
-data/progress_master.py.
+Events about workers go in, assignments go out through the runner. The bookkeeping is cluster/ledger.py and
+cluster/once.py.
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from inference_swarm.config.settings import Settings
-from inference_swarm.data.ledger import Change, Ledger
-from inference_swarm.data.manifest import Manifest
-from inference_swarm.data.messages import (
+from inference_swarm.cluster.data_messages import (
     Message,
     OnceAck,
     OnceReport,
@@ -25,9 +22,13 @@ from inference_swarm.data.messages import (
     ShardSettings,
     ranges_of,
 )
-from inference_swarm.data.progress_master import OnceNumbers, OnceProgress
-from inference_swarm.export.web_state import ShardState
-from inference_swarm.load.master_runner import SwarmMasterRunner
+from inference_swarm.cluster.ledger import Change, Ledger
+from inference_swarm.cluster.master_runner import SwarmMasterRunner
+from inference_swarm.cluster.once import OnceProgress
+from inference_swarm.config.settings import Settings
+from inference_swarm.data.manifest import Manifest
+from inference_swarm.data.progress import OnceNumbers
+from inference_swarm.web.state import ShardState
 
 logger = logging.getLogger(__name__)
 M = TypeVar("M", ShardReady, ShardFailed, ShardProgress, OnceReport)

@@ -11,9 +11,7 @@ import gevent
 from gevent.event import Event
 from locust.env import Environment
 
-from inference_swarm.config.settings import Settings
-from inference_swarm.data.manifest import Manifest
-from inference_swarm.data.messages import (
+from inference_swarm.cluster.data_messages import (
     OnceAck,
     OnceReport,
     RunEnd,
@@ -22,16 +20,18 @@ from inference_swarm.data.messages import (
     ShardProgress,
     ShardReady,
 )
+from inference_swarm.cluster.join_messages import ReportAck
+from inference_swarm.cluster.worker_runner import SwarmWorkerRunner
+from inference_swarm.config.settings import Settings
+from inference_swarm.data.manifest import Manifest
 from inference_swarm.data.progress import BlockProgress
 from inference_swarm.data.row_store import StoreStatus
 from inference_swarm.errors import ProtocolError, SwarmError
-from inference_swarm.load.join_messages import ReportAck
-from inference_swarm.load.worker_runner import SwarmWorkerRunner
+from inference_swarm.load.shard import Shard
 from inference_swarm.measure.snapshot import SNAPSHOT_KEY
 from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.arrivals import ArrivalShare
 from inference_swarm.wiring.recording import Recording
-from inference_swarm.wiring.shard import Shard
 from inference_swarm.wiring.users import assign_users, release_users
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from locust.web import WebUI
 
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.errors import SwarmError
-from inference_swarm.export import web_form
-from inference_swarm.export.web_runs import RunArchive
-from inference_swarm.wiring.web_view import SwarmView
+from inference_swarm.web import form as web_form
+from inference_swarm.web.runs import RunArchive
+from inference_swarm.web.view import SwarmView
 
 PasswordCheck = Callable[[str, str], bool]
 

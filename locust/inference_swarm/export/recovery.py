@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.progress_master import OnceNumbers
+from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.errors import DataError, SwarmError
+from inference_swarm.export.checkpoint import RUN_FILE, read_state
 from inference_swarm.export.run_files import write_number_files
 from inference_swarm.export.summary import DataRecord, RunRecord
 from inference_swarm.judge.conclusion import conclude
-from inference_swarm.wiring.plan import objectives_of
-from inference_swarm.wiring.state_file import RUN_FILE, read_state
+from inference_swarm.run.plan import objectives_of
 
 
 def rescue_run(folder: Path) -> None:

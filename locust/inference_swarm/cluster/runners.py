@@ -7,10 +7,10 @@ from typing import Any
 import locust.env
 from locust.runners import STATE_RUNNING, STATE_SPAWNING, LocalRunner
 
-from inference_swarm.load.keepers import RunKeeper
-from inference_swarm.load.master_runner import SwarmMasterRunner
-from inference_swarm.load.preparation import PreparesRuns
-from inference_swarm.load.worker_runner import SwarmWorkerRunner
+from inference_swarm.cluster.keepers import RunKeeper
+from inference_swarm.cluster.master_runner import SwarmMasterRunner
+from inference_swarm.cluster.preparation import PreparesRuns
+from inference_swarm.cluster.worker_runner import SwarmWorkerRunner
 
 ACTIVE_STATES = (STATE_SPAWNING, STATE_RUNNING)
 

@@ -20,9 +20,9 @@ from locust.exception import RPCError
 from locust.rpc import Message
 from zmq.utils import z85
 
+from inference_swarm.cluster.control_messages import LARGEST_MESSAGE_BYTES, decode_message
+from inference_swarm.cluster.keys import ControlKeys, read_keys
 from inference_swarm.errors import ProtocolError
-from inference_swarm.load.control_keys import ControlKeys, read_keys
-from inference_swarm.load.control_messages import LARGEST_MESSAGE_BYTES, decode_message
 
 logger = logging.getLogger(__name__)
 

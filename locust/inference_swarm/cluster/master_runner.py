@@ -14,10 +14,10 @@ from gevent.event import Event
 from locust.rpc import Message
 from locust.runners import STATE_SPAWNING, STATE_STOPPED, STATE_STOPPING
 
-from inference_swarm.load.keepers import MasterKeeper
-from inference_swarm.load.preparation import PreparesRuns
-from inference_swarm.load.spread import UserKind, UserSpread
-from inference_swarm.load.worker_listener import ACTIVE_STATES, WorkerListener
+from inference_swarm.cluster.distribution import UserKind, UserSpread
+from inference_swarm.cluster.keepers import MasterKeeper
+from inference_swarm.cluster.preparation import PreparesRuns
+from inference_swarm.cluster.worker_listener import ACTIVE_STATES, WorkerListener
 
 logger = logging.getLogger(__name__)
 

@@ -11,22 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference_swarm.data.progress import BlockLease, BlockProgress, Rows, set_ranges, to_ranges
-
-
-@dataclass(frozen=True, slots=True)
-class OnceNumbers:
-    """`planned` = `sent` + `maybe_sent` + `never_sent`. Sent means that the request was made, whatever the answer.
-
-    maybe_sent: announced by a worker that has not reported them as done (in flight, or it was lost).
-    maybe_sent_twice: rows that lost workers may have sent without a report, which others are told to send.
-    """
-
-    planned: int
-    sent: int
-    maybe_sent: int
-    never_sent: int
-    maybe_sent_twice: int
+from inference_swarm.data.progress import BlockLease, BlockProgress, OnceNumbers, Rows, set_ranges, to_ranges
 
 
 @dataclass(slots=True)

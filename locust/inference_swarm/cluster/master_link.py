@@ -18,13 +18,13 @@ from locust.rpc import Message
 from locust.runners import STATE_INIT, WORKER_REPORT_INTERVAL, WorkerRunner
 
 import inference_swarm
-from inference_swarm.data.messages import PROTOCOL_VERSION, SwarmHello, SwarmRefused
-from inference_swarm.data.messages import Message as OurMessage
+from inference_swarm.cluster.channel import use_channel
+from inference_swarm.cluster.data_messages import PROTOCOL_VERSION, SwarmHello, SwarmRefused
+from inference_swarm.cluster.data_messages import Message as OurMessage
+from inference_swarm.cluster.join_messages import Rejoin, Welcome
+from inference_swarm.cluster.keepers import WorkerKeeper
+from inference_swarm.cluster.keys import WORKER
 from inference_swarm.errors import ExitCode, ProtocolError
-from inference_swarm.load.control_channel import use_channel
-from inference_swarm.load.control_keys import WORKER
-from inference_swarm.load.join_messages import Rejoin, Welcome
-from inference_swarm.load.keepers import WorkerKeeper
 
 logger = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
-from inference_swarm.export.web_state import RunState, SwarmState, WorkerState
 from inference_swarm.judge.self_check import is_generator_bottleneck
 from inference_swarm.judge.verdict import Outcome
 from inference_swarm.measure.histogram import Histogram, bucket_of_ns
 from inference_swarm.measure.snapshot import RequestTally
+from inference_swarm.web.state import RunState, SwarmState, WorkerState
 
 # Twelve a decade from 100 µs to 10 s: a quantile that Prometheus interpolates is never off by more than one such step.
 _STEPS = (10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82)

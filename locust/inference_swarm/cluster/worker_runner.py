@@ -12,9 +12,9 @@ from gevent.pool import Group
 from locust.argument_parser import default_args_dict
 from locust.runners import STATE_CLEANUP, STATE_INIT, STATE_RUNNING, STATE_SPAWNING
 
+from inference_swarm.cluster.join_messages import Leaving
+from inference_swarm.cluster.master_link import MasterLink
 from inference_swarm.errors import ExitCode
-from inference_swarm.load.join_messages import Leaving
-from inference_swarm.load.master_link import MasterLink
 
 logger = logging.getLogger(__name__)
 

@@ -15,17 +15,17 @@ from locust.web import WebUI
 
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.errors import SettingProblem, SwarmError
-from inference_swarm.export import web_runs
 from inference_swarm.export.comparison import ComparedRuns
 from inference_swarm.export.comparison_page import comparison_page
-from inference_swarm.export.metrics import expose
-from inference_swarm.export.web_compare import compare_in, comparison_document
-from inference_swarm.export.web_runs import RunArchive
-from inference_swarm.wiring.web_parts import PasswordCheck, WebParts, is_stranger, json_answer, problem_answer
-from inference_swarm.wiring.web_start import check_start, extend_form
-from inference_swarm.wiring.web_view import KeptRuns, SwarmView
+from inference_swarm.web import runs as web_runs
+from inference_swarm.web.compare import compare_in, comparison_document
+from inference_swarm.web.metrics import expose
+from inference_swarm.web.parts import PasswordCheck, WebParts, is_stranger, json_answer, problem_answer
+from inference_swarm.web.runs import RunArchive
+from inference_swarm.web.start import check_start, extend_form
+from inference_swarm.web.view import KeptRuns, SwarmView
 
-STATIC = Path(web_runs.__file__).parent / "web_static"
+STATIC = Path(web_runs.__file__).parent / "static"
 SCRIPT = '<script type="module" src="./swarm/static/panel.js"></script>'
 
 

@@ -14,12 +14,12 @@ import gevent
 import msgpack  # type: ignore[import-untyped]
 from gevent.event import Event
 
-from inference_swarm.data.progress_master import OnceNumbers
+from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.errors import ProtocolError
 from inference_swarm.export.run_folder import write_json
 from inference_swarm.export.summary import versions
 from inference_swarm.measure.totals import SwarmTotals
-from inference_swarm.wiring.run import Run
+from inference_swarm.run.run import Run
 
 RUN_FILE = "run.json"
 STATE_FILE = "state.msgpack"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
-from inference_swarm.data.progress_master import OnceNumbers
+from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.judge.conclusion import Conclusion, conclude
 from inference_swarm.judge.objectives import Objective
 from inference_swarm.judge.self_check import SelfCheck

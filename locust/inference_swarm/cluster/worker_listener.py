@@ -13,14 +13,14 @@ import gevent
 from locust.rpc import Message
 from locust.runners import STATE_INIT, STATE_MISSING, STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerNode
 
-from inference_swarm.data.messages import MESSAGES, PROTOCOL_VERSION, SwarmHello, SwarmRefused
-from inference_swarm.data.messages import Message as OurMessage
+from inference_swarm.cluster.channel import use_channel
+from inference_swarm.cluster.control_messages import check_payload
+from inference_swarm.cluster.data_messages import MESSAGES, PROTOCOL_VERSION, SwarmHello, SwarmRefused
+from inference_swarm.cluster.data_messages import Message as OurMessage
+from inference_swarm.cluster.join_messages import Leaving, Rejoin, ReportAck, Welcome
+from inference_swarm.cluster.keepers import MasterKeeper
+from inference_swarm.cluster.keys import MASTER
 from inference_swarm.errors import ProtocolError
-from inference_swarm.load.control_channel import use_channel
-from inference_swarm.load.control_keys import MASTER
-from inference_swarm.load.control_messages import check_payload
-from inference_swarm.load.join_messages import Leaving, Rejoin, ReportAck, Welcome
-from inference_swarm.load.keepers import MasterKeeper
 
 logger = logging.getLogger(__name__)
 

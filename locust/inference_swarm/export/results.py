@@ -11,7 +11,7 @@ from inference_swarm.config.command_line import SettingSources
 from inference_swarm.errors import ExitCode
 from inference_swarm.export.run_files import write_run_files
 from inference_swarm.export.summary import DataRecord, RunRecord
-from inference_swarm.wiring.run import Run
+from inference_swarm.run.run import Run
 
 
 def write_results(run: Run, environment: Environment, sources: SettingSources) -> dict[str, Any]:

@@ -5,7 +5,7 @@ They are checked like those about data, beside which they stand. Locust's own: c
 
 from __future__ import annotations
 
-from inference_swarm.data.messages import Count, Message, Name, Text
+from inference_swarm.cluster.data_messages import Count, Message, Name, Text
 
 
 class Welcome(Message):

@@ -10,12 +10,12 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from inference_swarm.errors import ExitCode
-from inference_swarm.export.web_runs import SUMMARY, open_files
-from inference_swarm.export.web_state import RunState, ShardState, SwarmState, WorkerState, state_document
 from inference_swarm.judge.conclusion import Conclusion, conclude
 from inference_swarm.measure.snapshot import merge_tallies
 from inference_swarm.measure.totals import WorkerRecord
-from inference_swarm.wiring.run import Run
+from inference_swarm.run.run import Run
+from inference_swarm.web.runs import SUMMARY, open_files
+from inference_swarm.web.state import RunState, ShardState, SwarmState, WorkerState, state_document
 
 KEPT_S = 1.0
 

@@ -1,4 +1,4 @@
-"""Locust's own messages from workers, checked before Locust's code sees them. Ours are in data/messages.py.
+"""Locust's own messages from workers, checked before Locust's code sees them. Ours are in cluster/data_messages.py.
 
 Bytes in, a Message or ProtocolError out. Knows no socket.
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Generic, TypeVar
 
+from inference_swarm.cluster.keepers import RunKeeper
 from inference_swarm.errors import SwarmError
-from inference_swarm.load.keepers import RunKeeper
 
 logger = logging.getLogger(__name__)
 Keeper = TypeVar("Keeper", bound=RunKeeper)

@@ -8,8 +8,8 @@ from typing import Any
 
 from inference_swarm.export.comparison import ComparedRuns, compare_saved, conclusion
 from inference_swarm.export.saved_run import read_run
-from inference_swarm.export.web_runs import RunArchive
 from inference_swarm.judge.compare import CONFIDENCE, Estimate
+from inference_swarm.web.runs import RunArchive
 
 
 def compare_in(archive: RunArchive, one: str, other: str) -> ComparedRuns:

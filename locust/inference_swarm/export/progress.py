@@ -20,7 +20,7 @@ from inference_swarm.export.terminal import Moment, closing_table, progress_line
 from inference_swarm.measure.snapshot import RequestTally
 
 if TYPE_CHECKING:
-    from inference_swarm.wiring.run import Run
+    from inference_swarm.run.run import Run
 
 PLAIN_PERIOD_S = 5.0
 LIVE_PERIOD_S = 1.0
