@@ -1,7 +1,7 @@
 """Which worker runs how many users of which class: the wanted number and the workers go in, steps of a ramp come out.
 
-Pure: no clock, no messages. A step starts at most so many users, so workers that come or go are followed at the spawn
-rate as well, and nothing moves that need not.
+Pure: no clock, no messages. A step starts at most a given number of users, so workers that come or go are followed at
+the spawn rate as well, and nothing moves that need not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class UserKind:
     fixed_count: int = 0
 
 
-def share_out(count: int, kinds: Sequence[UserKind]) -> dict[str, int]:
+def divide_users(count: int, kinds: Sequence[UserKind]) -> dict[str, int]:
     """Users of each kind when there are `count` in all."""
     wanted = {kind.name: 0 for kind in kinds}
     left = count
@@ -39,7 +39,7 @@ def share_out(count: int, kinds: Sequence[UserKind]) -> dict[str, int]:
     return wanted
 
 
-class UserSpread:
+class UserDistribution:
     """The users of a run. Workers that are added or removed any number of times keep the wanted total right."""
 
     def __init__(self, kinds: Iterable[UserKind]) -> None:
@@ -47,7 +47,7 @@ class UserSpread:
         self._wanted: dict[str, int] = {kind.name: 0 for kind in self._kinds}
         self._names = list(self._wanted)  # of every kind there ever was
         self._placed: dict[str, dict[str, int]] = {}
-        self._untold: set[str] = set()
+        self._pending: set[str] = set()
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -64,10 +64,10 @@ class UserSpread:
         return dict(self._placed[worker])
 
     def want(self, count: int, kinds: Iterable[UserKind] | None = None) -> None:
-        """So many users from now on, of other classes if `kinds` says so."""
+        """The given number of users from now on, of other classes if `kinds` says so."""
         if kinds is not None:
             self._kinds = sorted(kinds, key=lambda kind: kind.name)
-        wanted = share_out(count, self._kinds)
+        wanted = divide_users(count, self._kinds)
         self._names = list(dict.fromkeys([*self._names, *wanted]))
         self._wanted = {name: wanted.get(name, 0) for name in self._names}
         for users in self._placed.values():
@@ -78,24 +78,24 @@ class UserSpread:
         """The worker can run users. It is told its number in the next step, even when it is 0."""
         if worker not in self._placed:
             self._placed[worker] = dict.fromkeys(self._names, 0)
-            self._untold.add(worker)
+            self._pending.add(worker)
 
     def remove_worker(self, worker: str) -> None:
         """The worker runs no users any more."""
         self._placed.pop(worker, None)
-        self._untold.discard(worker)
+        self._pending.discard(worker)
 
     @property
     def is_settled(self) -> bool:
-        """As many users as wanted, evenly spread; or no worker to run them."""
+        """As many users as wanted, evenly distributed; or no worker to run them."""
         if not self._placed:
             return True
         sizes = [sum(users.values()) for users in self._placed.values()]
-        return not self._untold and self._have() == self._wanted and max(sizes) - min(sizes) <= 1
+        return not self._pending and self._have() == self._wanted and max(sizes) - min(sizes) <= 1
 
     def step(self, limit: int) -> set[str]:
-        """Starts or stops at most `limit` users; answers the workers whose numbers are new to them."""
-        changed, self._untold = self._untold, set()
+        """Starts or stops at most `limit` users; returns the workers whose numbers are new to them."""
+        changed, self._pending = self._pending, set()
         if not self._placed:
             return changed
         sizes = {worker: sum(users.values()) for worker, users in self._placed.items()}

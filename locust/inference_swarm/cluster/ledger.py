@@ -59,6 +59,9 @@ class Ledger:
         self._unowned = set(range(self.block_count))
         self._pending = 0  # blocks with an heir
 
+    def __contains__(self, worker: str) -> bool:
+        return worker in self._destined
+
     @property
     def workers(self) -> tuple[str, ...]:
         """Live workers in order of joining."""

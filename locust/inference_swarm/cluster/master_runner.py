@@ -14,7 +14,7 @@ from gevent.event import Event
 from locust.rpc import Message
 from locust.runners import STATE_SPAWNING, STATE_STOPPED, STATE_STOPPING
 
-from inference_swarm.cluster.distribution import UserKind, UserSpread
+from inference_swarm.cluster.distribution import UserDistribution, UserKind
 from inference_swarm.cluster.keepers import MasterKeeper
 from inference_swarm.cluster.preparation import PreparesRuns
 from inference_swarm.cluster.worker_listener import ACTIVE_STATES, WorkerListener
@@ -28,7 +28,7 @@ class SwarmMasterRunner(WorkerListener, PreparesRuns[MasterKeeper]):
     """Begins and ends runs, and spreads their users over the workers that have rows."""
 
     def __init__(self, environment: Any, master_bind_host: str, master_bind_port: int) -> None:
-        self._spread: UserSpread | None = None
+        self._spread: UserDistribution | None = None
         self._ramp_wanted = Event()
         self._ramp_settled = Event()
         self._is_stopped = Event()
@@ -116,7 +116,7 @@ class SwarmMasterRunner(WorkerListener, PreparesRuns[MasterKeeper]):
         self._events.test_start.fire(environment=self.environment)
         if self.environment.shape_class:
             self.environment.shape_class.reset_time()  # type: ignore[no-untyped-call]
-        self._spread = UserSpread(_kinds(self.user_classes))
+        self._spread = UserDistribution(_kinds(self.user_classes))
         self.serving_changed()
         return True
 
@@ -151,7 +151,7 @@ class SwarmMasterRunner(WorkerListener, PreparesRuns[MasterKeeper]):
                     gevent.sleep(at_once / self.spawn_rate)
             self._ramp_settled.set()
 
-    def _send_spawn(self, spread: UserSpread, worker: str) -> None:
+    def _send_spawn(self, spread: UserDistribution, worker: str) -> None:
         self.keeper.spawned(worker)
         options = self.environment.parsed_options
         data = {

@@ -1,8 +1,8 @@
 """When an open load wants its requests: a pure function of seed, arrival process and rate over time.
 
 The schedule is cut into cells of 4,096 expected arrivals, each made from (seed, cell) alone, so that anyone can start
-in the middle. Worker i of n plays the arrivals whose number is i modulo n: when workers come and go the shares change
-from an agreed instant on and the schedule stays as it was.
+in the middle. Each worker sends the arrivals of its part, chosen by their number: when workers come and go the parts
+change from an agreed instant on and the schedule stays as it was.
 """
 
 from __future__ import annotations
@@ -121,39 +121,55 @@ def _arrivals_of_cells(seed: int, block: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Share `place` (from 0) of `of`: the arrivals with number % of == place. `of` 0 means no arrivals at all."""
+    """Of every `count` arrivals those whose number modulo `count` is among `indexes`. None at all without indexes."""
 
-    place: int
-    of: int
+    indexes: tuple[int, ...] = ()
+    count: int = 0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.place < self.of or self.of == self.place == 0):
-            raise ValueError(f"there is no part {self.place} of {self.of}")
+        if any(not 0 <= index < self.count for index in self.indexes):
+            raise ValueError(f"there is no part {self.indexes} of {self.count}")
 
     def pick(self, arrivals: Arrivals) -> Offsets:
         """The intended instants that belong to this part."""
-        return arrivals.offsets_ns[arrivals.numbers % self.of == self.place] if self.of else arrivals.offsets_ns[:0]
+        if not self.indexes:
+            return arrivals.offsets_ns[:0]
+        if len(self.indexes) == self.count:
+            return arrivals.offsets_ns
+        indexes = arrivals.numbers % self.count
+        if len(self.indexes) == 1:
+            return arrivals.offsets_ns[indexes == self.indexes[0]]
+        is_mine = np.zeros(self.count, np.bool_)
+        is_mine[list(self.indexes)] = True
+        return arrivals.offsets_ns[is_mine[indexes]]
+
+
+NO_PART = Part()
 
 
 class Share:
-    """One worker's part of a schedule, played from front to back; `change` gives it another part from an instant on."""
+    """One worker's part of a schedule, taken from front to back; `change` gives it another part from an instant on."""
 
     def __init__(self, schedule: Schedule, part: Part, from_ns: int = 0) -> None:
         self.schedule = schedule
         self.position_ns = from_ns
+        self.possible_duplicates = 0
+        """Arrivals that were taken by a part that had passed to others by then: a change that came too late."""
         self._part = part
         self._changes: list[tuple[int, Part]] = []
 
-    def change(self, part: Part, from_ns: int) -> int:
-        """Play this part from an instant on, and return the instant at which that really happens.
+    def change(self, part: Part, from_ns: int) -> None:
+        """Take this part from an instant on, or from now on if that has been passed already.
 
-        All workers must be told the same instant, ahead of what any has taken: a later return value means that this
-        worker took arrivals by its old part that now belong to another.
+        All workers must be told the same instant, ahead of what any has taken; what came of it otherwise is counted.
         """
+        if from_ns < self.position_ns:
+            taken = self._part.pick(self.schedule.between(from_ns, self.position_ns))
+            mine = part.pick(self.schedule.between(from_ns, self.position_ns))
+            self.possible_duplicates += int(np.count_nonzero(~np.isin(taken, mine)))
         from_ns = max(from_ns, self.position_ns)
         self._changes = [change for change in self._changes if change[0] < from_ns]
         self._changes.append((from_ns, part))
-        return from_ns
 
     def take(self, until_ns: int) -> Offsets:
         """My intended instants from where the last call ended up to `until_ns`, in ns since the start of the run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from inference_swarm.cluster.distribution import UserKind, UserSpread, share_out
+from inference_swarm.cluster.distribution import UserKind, UserDistribution, divide_users
 
 ONE = [UserKind("A")]
 EVENTS = st.lists(
@@ -19,11 +19,11 @@ EVENTS = st.lists(
 )
 
 
-def counts(spread: UserSpread) -> dict[str, int]:
+def counts(spread: UserDistribution) -> dict[str, int]:
     return {worker: sum(spread.users_of(worker).values()) for worker in spread.workers}
 
 
-def settle(spread: UserSpread, limit: int = 1000) -> int:
+def settle(spread: UserDistribution, limit: int = 1000) -> int:
     steps = 0
     while not spread.is_settled:
         spread.step(limit)
@@ -33,7 +33,7 @@ def settle(spread: UserSpread, limit: int = 1000) -> int:
 
 
 def test_users_are_kept_when_workers_go_one_after_the_other_and_come_back() -> None:
-    spread = UserSpread(ONE)
+    spread = UserDistribution(ONE)
     for number in range(4):
         spread.add_worker(f"w{number}")
     spread.want(12)
@@ -52,7 +52,7 @@ def test_users_are_kept_when_workers_go_one_after_the_other_and_come_back() -> N
 
 
 def test_a_ramp_starts_no_more_users_at_once_than_allowed() -> None:
-    spread = UserSpread(ONE)
+    spread = UserDistribution(ONE)
     spread.add_worker("w0")
     spread.add_worker("w1")
     spread.want(25)
@@ -64,7 +64,7 @@ def test_a_ramp_starts_no_more_users_at_once_than_allowed() -> None:
 
 
 def test_a_joiner_takes_users_from_others_at_the_rate_and_no_more_than_its_part() -> None:
-    spread = UserSpread(ONE)
+    spread = UserDistribution(ONE)
     spread.add_worker("w0")
     spread.want(20)
     settle(spread)
@@ -77,7 +77,7 @@ def test_a_joiner_takes_users_from_others_at_the_rate_and_no_more_than_its_part(
 
 
 def test_a_worker_is_told_its_number_even_when_that_is_none() -> None:
-    spread = UserSpread(ONE)
+    spread = UserDistribution(ONE)
     spread.add_worker("w0")
     spread.add_worker("w1")
     spread.want(1)
@@ -88,9 +88,9 @@ def test_a_worker_is_told_its_number_even_when_that_is_none() -> None:
 
 def test_classes_share_by_weight_after_those_of_a_fixed_count() -> None:
     kinds = [UserKind("A", 1), UserKind("B", 3), UserKind("C", 1, fixed_count=2)]
-    assert share_out(10, kinds) == {"A": 2, "B": 6, "C": 2}
-    assert share_out(1, kinds) == {"A": 0, "B": 0, "C": 1}
-    spread = UserSpread(kinds)
+    assert divide_users(10, kinds) == {"A": 2, "B": 6, "C": 2}
+    assert divide_users(1, kinds) == {"A": 0, "B": 0, "C": 1}
+    spread = UserDistribution(kinds)
     spread.add_worker("w0")
     spread.want(10)
     spread.step(2)
@@ -98,7 +98,7 @@ def test_classes_share_by_weight_after_those_of_a_fixed_count() -> None:
 
 
 def test_other_classes_take_the_place_of_the_former() -> None:
-    spread = UserSpread([UserKind("A")])
+    spread = UserDistribution([UserKind("A")])
     spread.add_worker("w0")
     spread.want(4)
     settle(spread)
@@ -110,7 +110,7 @@ def test_other_classes_take_the_place_of_the_former() -> None:
 @settings(max_examples=200, deadline=None)
 @given(EVENTS, st.integers(1, 7))
 def test_any_history_ends_with_the_wanted_users_spread_evenly(events: list[tuple[str, int]], limit: int) -> None:
-    spread = UserSpread([UserKind("A", 2), UserKind("B", 1)])
+    spread = UserDistribution([UserKind("A", 2), UserKind("B", 1)])
     told: dict[str, dict[str, int]] = {}
     wanted = 0
     for event, number in events:

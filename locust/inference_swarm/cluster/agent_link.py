@@ -1,0 +1,272 @@
+"""The worker's link to its master: hello, lease, loss, leaving. Handlers of agent.TABLE."""
+
+from __future__ import annotations
+
+from inference_swarm.cluster.agent_run import abandon_run, advance_run, pause, repeat_failure, stop_for_good
+from inference_swarm.cluster.agent_state import (
+    Agent,
+    AgentTick,
+    DropLeases,
+    EndAsked,
+    EndWorkerProcess,
+    ExtendLease,
+    OpenChannel,
+    RunStage,
+    Say,
+)
+from inference_swarm.cluster.protocol import (
+    PROTOCOL_VERSION,
+    ClockAnswer,
+    ClockQuestion,
+    EndWorker,
+    Envelope,
+    Goodbye,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    Leaving,
+    Refused,
+    Rejoin,
+    Welcome,
+    cut,
+)
+from inference_swarm.errors import ExitCode
+
+MIN_WAKE_S = 0.001
+HEARTBEAT_S = 1.0
+HELLO_S = 1.0
+FIRST_HELLO_S = 0.1  # between the first hellos, while master and workers start together
+FAST_HELLOS_FOR_S = 2.0
+RESEND_S = 3.0
+DELIVERY_TIMEOUT_S = 10.0
+# A leaving worker of an open load sends its arrivals until others have taken them over, or for this time.
+HANDOVER_TIMEOUT_S = 2.0
+CLOCK_QUESTIONS = 10
+CLOCK_PAUSE_S = 0.05
+NS_PER_S = 1_000_000_000
+
+
+def is_heard(state: Agent, envelope: Envelope) -> bool:
+    """Whether the message is for this stay of this worker."""
+    if state.is_ended or envelope.session != state.session:
+        return False
+    return isinstance(envelope.message, Welcome | Refused) != state.is_joined
+
+
+# joining
+
+
+def welcome(state: Agent, message: Welcome, now_s: float) -> None:
+    """It takes part. What the last master had not confirmed is delivered, if this is still the same run."""
+    if state.config.swarm and message.swarm != state.config.swarm:
+        state.note("Another master has the port of the one that started this worker", "error")
+        return
+    state.is_joined = True
+    state.index = message.index
+    state.lease_until_s = state.session_since_s + state.config.lease_s
+    state.beats = {}
+    state.beat_due_s = now_s
+    state.clock.forget()
+    state.questions_left, state.question_due_s = CLOCK_QUESTIONS, now_s
+    state.note(f"Joined the swarm as worker {message.index}", "debug")
+    if state.run_id and message.run_id != state.run_id:
+        abandon_run(state, "it belongs to a former master, or was closed meanwhile", now_s)
+    elif state.run_id:
+        state.do(DropLeases())
+        for kept in state.undelivered.values():
+            kept.said_s = None
+    if state.is_leaving:
+        state.say(Leaving("its process was told to end"))
+
+
+def refused(state: Agent, message: Refused, now_s: float) -> None:
+    state.note(f"The master refuses this worker: {message.reason}", "error")
+    _end(state, ExitCode.BAD_CONFIGURATION)
+
+
+def rejoin(state: Agent, message: Rejoin, now_s: float) -> None:
+    lose_master(state, message.reason, now_s)
+
+
+def lose_master(state: Agent, reason: str, now_s: float) -> None:
+    """Users stop at once; a master is looked for. What is not delivered is kept meanwhile."""
+    state.is_joined = False
+    state.note(f"The master is gone ({reason}). Users are stopped; waiting for it or for another one.", "error")
+    state.do(OpenChannel())
+    state.hello_s = None
+    state.apart_since_s = now_s
+    if state.stage is RunStage.SENDING:
+        pause(state)
+
+
+def _say_hello(state: Agent, now_s: float) -> None:
+    is_new = state.hello_s is None or now_s - state.session_since_s > state.config.lease_s / 2
+    if is_new:
+        state.session += 1
+        state.session_since_s = now_s
+    state.hello_s = now_s
+    config = state.config
+    hello = Hello(
+        PROTOCOL_VERSION, config.release, state.session, config.swarm, config.host_name, config.pid, config.cpu_count
+    )
+    state.do(Say(state.session, hello))
+
+
+# while joined
+
+
+def heartbeat_ack(state: Agent, message: HeartbeatAck, now_s: float) -> None:
+    """The master has heard this worker when it sent that heartbeat, or later."""
+    sent_s = state.beats.pop(message.beat, None)
+    if sent_s is not None and sent_s + state.config.lease_s > state.lease_until_s:
+        state.lease_until_s = sent_s + state.config.lease_s
+        if now_s <= state.lease_until_s:
+            state.do(ExtendLease(state.lease_until_s))
+    check_lease(state, now_s)
+
+
+def clock_answer(state: Agent, message: ClockAnswer, now_s: float) -> None:
+    state.clock.note(message.sent_ns, message.master_ns, round(now_s * NS_PER_S), message.boot)
+
+
+def say_heartbeat(state: Agent, now_s: float) -> None:
+    """Says where this worker is."""
+    state.beat += 1
+    state.beats[state.beat] = now_s
+    if len(state.beats) > 16:
+        del state.beats[min(state.beats)]
+    state.beat_due_s = now_s + HEARTBEAT_S
+    is_sending = state.stage is RunStage.SENDING
+    name = "stopping" if state.stage is RunStage.STOPPING else "running" if is_sending and state.users else "ready"
+    state.say(
+        Heartbeat(
+            state.beat,
+            name,
+            state.cpu_percent,
+            state.memory_bytes,
+            dict(state.users) if is_sending else {},
+            state.run_id,
+            state.rows_generation,
+            state.ready_generation,
+            state.users_generation,
+        )
+    )
+
+
+def tick(state: Agent, event: AgentTick, now_s: float) -> None:
+    """Hellos without a master; heartbeats, questions and what is to be said again with one."""
+    if state.is_ended:
+        return
+    if not state.is_joined:
+        if state.is_leaving:
+            return
+        if state.hello_s is None or now_s - state.hello_s >= _hello_pause_s(state, now_s):
+            _say_hello(state, now_s)
+        return
+    if now_s >= state.beat_due_s:
+        say_heartbeat(state, now_s)
+    if state.questions_left and now_s >= state.question_due_s:
+        state.questions_left -= 1
+        state.question_due_s = now_s + CLOCK_PAUSE_S
+        state.say(ClockQuestion(round(now_s * NS_PER_S)))
+
+
+def wake_s(state: Agent, now_s: float) -> float:
+    """When something is due next that no message brings."""
+    due = [now_s + HEARTBEAT_S]
+    if not state.is_joined:
+        due.append(now_s if state.hello_s is None else state.hello_s + _hello_pause_s(state, now_s))
+    else:
+        due += [state.beat_due_s, state.lease_until_s + MIN_WAKE_S]
+        if state.questions_left:
+            due.append(state.question_due_s)
+        if state.stage is RunStage.SENDING:
+            due.append(state.report_due_s)
+    if state.lower_at_s is not None:
+        due.append(state.lower_at_s)
+    return max(now_s + MIN_WAKE_S, min(due))
+
+
+def _hello_pause_s(state: Agent, now_s: float) -> float:
+    return FIRST_HELLO_S if now_s - state.apart_since_s < FAST_HELLOS_FOR_S else HELLO_S
+
+
+def tick_holding(state: Agent, event: AgentTick, now_s: float) -> None:
+    tick(state, event, now_s)
+    repeat_failure(state, now_s)
+
+
+def tick_sending(state: Agent, event: AgentTick, now_s: float) -> None:
+    advance_run(state, now_s)
+    tick(state, event, now_s)
+    repeat_failure(state, now_s)
+
+
+def check_lease(state: Agent, now_s: float) -> None:
+    """Before anything else that happens: who has no lease sends no more."""
+    if state.is_joined and now_s > state.lease_until_s:
+        silence_s = now_s - (state.lease_until_s - state.config.lease_s)
+        lose_master(state, f"nothing heard of it for {silence_s:.1f} s", now_s)
+
+
+def deliver(state: Agent, now_s: float) -> None:
+    """Says every report that is new, and again what was not confirmed in time."""
+    if not state.is_joined:
+        return
+    for kept in state.undelivered.values():
+        if kept.said_s is None or now_s - kept.said_s > RESEND_S:
+            kept.said_s = now_s
+            state.say(kept.report)
+
+
+# leaving
+
+
+def end_asked(state: Agent, event: EndAsked, now_s: float) -> None:
+    """SIGTERM, or the person at the keyboard: stop in good order, deliver everything, then end."""
+    if not state.is_leaving:
+        state.say(Leaving(cut(event.reason)))
+        _leave(state, now_s)
+
+
+def end_worker(state: Agent, message: EndWorker, now_s: float) -> None:
+    """The master ends this worker."""
+    if not state.is_leaving:
+        state.note("The master ends this worker", "debug")
+        _leave(state, now_s)
+
+
+def _leave(state: Agent, now_s: float) -> None:
+    state.is_leaving = True
+    if state.stage is not RunStage.SENDING:
+        return
+    if state.partition is not None and state.is_joined and state.users:
+        state.lower_at_s, state.lower_to = now_s + HANDOVER_TIMEOUT_S, {}
+    else:
+        stop_for_good(state, now_s)
+
+
+def _is_done(state: Agent) -> bool:
+    return state.stage in (RunStage.NONE, RunStage.HOLDING) or (
+        state.stage is RunStage.FINAL and (not state.undelivered or not state.is_joined)
+    )
+
+
+def follow_up(state: Agent, now_s: float) -> None:
+    """What may follow from any event: reports to deliver, and the end."""
+    deliver(state, now_s)
+    if not state.is_leaving or state.is_ended:
+        return
+    if state.stage is RunStage.FINAL and state.leave_by_s is None:
+        state.leave_by_s = now_s + DELIVERY_TIMEOUT_S
+    is_late = state.leave_by_s is not None and now_s > state.leave_by_s
+    if _is_done(state) or is_late:
+        if state.undelivered:
+            state.note("Not all reports of this worker were delivered to the master", "error")
+        _end(state, ExitCode.INCOMPLETE if state.undelivered else ExitCode.PASSED)
+
+
+def _end(state: Agent, code: ExitCode) -> None:
+    state.say(Goodbye())
+    state.is_ended = True
+    state.do(EndWorkerProcess(code))

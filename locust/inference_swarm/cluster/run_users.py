@@ -1,0 +1,154 @@
+"""The users of one run over its workers, and which part of an open load's arrivals each of them sends.
+
+Pure: wanted numbers, workers and the time go in, `SetUsers` messages come out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from inference_swarm.cluster.distribution import UserDistribution, UserKind
+from inference_swarm.cluster.protocol import Partition, SetUsers
+
+NS_PER_S = 1_000_000_000
+# From the announcement of new partitions until they hold: more than any worker has looked ahead and a message takes.
+CHANGE_LEAD_S = 0.4
+# With more users than this the workers' shares of the arrivals are equal, which is then as good as by users.
+MAX_PARTITION_COUNT = 256
+
+
+class RunUsers:
+    """Users follow the workers at the spawn rate; arrivals follow the users."""
+
+    def __init__(
+        self, run_id: str, kinds: Iterable[UserKind], spawn_rate: float, began_s: float, boot: str, *, is_open: bool
+    ) -> None:
+        self._run_id = run_id
+        self._distribution = UserDistribution(kinds)
+        self._spawn_rate = spawn_rate
+        self._began_s = began_s
+        self._boot = boot
+        self._is_open = is_open
+        self._generation = 0
+        self._due_s: float | None = None
+        self._touched: set[str] = set()
+        self._partitions: dict[str, Partition] = {}
+        self._is_divided = False
+        self.wanted = 0
+
+    @property
+    def due_s(self) -> float | None:
+        """When the next step of the ramp is due; None while there is none."""
+        return self._due_s
+
+    @property
+    def is_settled(self) -> bool:
+        """As many users as wanted, evenly distributed; or no worker to run them."""
+        return self._distribution.is_settled
+
+    @property
+    def user_count(self) -> int:
+        """Users that workers were told to run."""
+        return self._distribution.user_count
+
+    def users_of(self, worker: str) -> int:
+        """Users that the worker was told to run."""
+        return sum(self._distribution.users_of(worker).values()) if worker in self._distribution.workers else 0
+
+    def partition_of(self, worker: str) -> Partition:
+        """The worker's part of the arrivals as it was last announced."""
+        return self._partitions.get(worker, Partition())
+
+    def want(self, count: int, spawn_rate: float, now_s: float, kinds: Iterable[UserKind] | None = None) -> None:
+        """This number of users from now on, of other classes if `kinds` says so."""
+        self.wanted, self._spawn_rate = count, spawn_rate
+        self._distribution.want(count, kinds)
+        self._due_s = now_s
+
+    def set_hosts(self, workers: Iterable[str], now_s: float) -> None:
+        """These workers, and no others, can run users."""
+        hosts = list(workers)
+        for worker in set(self._distribution.workers) - set(hosts):
+            self._distribution.remove_worker(worker)
+            self._touched.add(worker)
+        for worker in hosts:
+            self._distribution.add_worker(worker)
+        if not self._distribution.is_settled or self._touched:
+            self._due_s = now_s if self._due_s is None else min(self._due_s, now_s)
+
+    def forget(self, worker: str) -> None:
+        """It is gone: nothing more is said to it."""
+        self._distribution.remove_worker(worker)
+        self._touched.discard(worker)
+        self._partitions.pop(worker, None)
+
+    def repeat(self, worker: str) -> None:
+        """What the worker was told last seems to be lost: say it again."""
+        self._touched.add(worker)
+
+    def advance(self, now_s: float) -> None:
+        """The next step of the ramp, if it is due."""
+        if self._due_s is None or now_s < self._due_s:
+            return
+        at_once = max(1, math.floor(self._spawn_rate))
+        self._touched |= self._distribution.step(at_once)
+        self._due_s = None if self._distribution.is_settled else now_s + at_once / self._spawn_rate
+
+    def take_messages(self, now_s: float) -> list[tuple[str, SetUsers]]:
+        """What is to be said now, to whom."""
+        if not self._touched:
+            return []
+        if self._is_open:
+            self._divide_arrivals(now_s)
+        self._generation += 1
+        touched, self._touched = self._touched, set()
+        return [(worker, self._message(worker, now_s)) for worker in sorted(touched)]
+
+    def _divide_arrivals(self, now_s: float) -> None:
+        """Arrivals go where users are. Everybody whose part changes is told, with one instant for all."""
+        users = {worker: count for worker in self._distribution.workers if (count := self.users_of(worker))}
+        from_s = max(0.0, now_s + CHANGE_LEAD_S - self._began_s) if self._is_divided else 0.0
+        self._is_divided = True
+        former, parts = self._partitions, divide(users)
+        self._partitions = {}
+        for worker in {*former, *parts, *self._touched}:
+            indexes, count = parts.get(worker, ((), 0))
+            known = former.get(worker)
+            if known is not None and (known.indexes, known.count) == (indexes, count):
+                self._partitions[worker] = known
+                continue
+            self._partitions[worker] = Partition(indexes, count, round(from_s * NS_PER_S))
+            self._touched.add(worker)
+
+    def _message(self, worker: str, now_s: float) -> SetUsers:
+        known = worker in self._distribution.workers
+        return SetUsers(
+            self._run_id,
+            self._generation,
+            dict(self._distribution.users_of(worker)) if known else {},
+            round(self._began_s * NS_PER_S),
+            round(now_s * NS_PER_S),
+            self._boot,
+            self._partitions.get(worker, Partition()) if self._is_open else None,
+        )
+
+
+def divide(users: Mapping[str, int]) -> dict[str, tuple[tuple[int, ...], int]]:
+    """For each worker with users its (indexes, count): of every `count` arrivals those with these indexes are its own.
+
+    In proportion to users where there are few, evenly interleaved; else equal: workers differ by one user at most.
+    """
+    workers = [worker for worker, count in users.items() if count]
+    total = sum(users[worker] for worker in workers)
+    if total > MAX_PARTITION_COUNT or len({users[worker] for worker in workers}) == 1:
+        return {worker: ((rank,), len(workers)) for rank, worker in enumerate(workers)}
+    slots = sorted(
+        ((turn + 0.5) / users[worker], rank, worker)
+        for rank, worker in enumerate(workers)
+        for turn in range(users[worker])
+    )
+    parts: dict[str, list[int]] = {worker: [] for worker in workers}
+    for index, (_, _, worker) in enumerate(slots):
+        parts[worker].append(index)
+    return {worker: (tuple(indexes), total) for worker, indexes in parts.items()}

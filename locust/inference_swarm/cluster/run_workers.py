@@ -1,0 +1,341 @@
+"""What workers do to the coordinator: they come, say things, fall silent and go. Handlers of coordinator.TABLE.
+
+Nothing that arrives from a worker is believed before it is checked: unknown workers and earlier sessions are not heard,
+but for reports, which count whenever they come.
+"""
+
+from __future__ import annotations
+
+from inference_swarm.cluster.events import CountReport, Received, Reported, Tick, WorkerGone, WorkerJoined
+from inference_swarm.cluster.protocol import (
+    PROTOCOL_VERSION,
+    ClockAnswer,
+    ClockQuestion,
+    Goodbye,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    Leaving,
+    OnceAck,
+    OnceReport,
+    Refused,
+    Rejoin,
+    ReleaseRun,
+    ReportAck,
+    RowsFailed,
+    RowsLoading,
+    RowsReady,
+    StopRun,
+    Welcome,
+)
+from inference_swarm.cluster.state import LEASE_S, SILENCE_S, Coordinator, Job, Member, Phase
+from inference_swarm.measure.totals import Applied
+from inference_swarm.run.course import Loss
+
+WATCH_PERIOD_S = 0.25
+FORGET_LOST_S = 60.0
+# What was said to a worker and is not confirmed by its heartbeats after this time is said again.
+REPEAT_S = 2.5
+NS_PER_S = 1_000_000_000
+
+
+# who is heard
+
+
+def is_heard(state: Coordinator, event: Received, now_s: float) -> bool:
+    """Whether the message is from a worker's present session, or is one that counts without."""
+    message = event.message
+    if isinstance(message, Hello):
+        return True
+    member = state.members.get(event.worker)
+    if member is None or member.lost_s is not None or member.session != event.session:
+        if isinstance(message, OnceReport | Goodbye):
+            return member is not None
+        if isinstance(message, Heartbeat) and (member is None or event.session >= member.session):
+            _answer_unknown(state, event)
+        return False
+    member.heard_s = now_s
+    return True
+
+
+def _answer_unknown(state: Coordinator, event: Received) -> None:
+    """Its users must stop; then it may join again."""
+    stranger = Member(event.worker, event.session, 0, 0.0)
+    state.send(stranger, Rejoin("the master does not know this worker, or had marked it lost"))
+
+
+def ignore_message(state: Coordinator, event: Received, now_s: float) -> None:
+    """It comes too late to matter."""
+
+
+# coming
+
+
+def hello(state: Coordinator, event: Received, now_s: float) -> None:
+    """Answered each time; a new session of a known worker is a loss and a join."""
+    message = event.message
+    assert isinstance(message, Hello)
+    known = state.members.get(event.worker)
+    if known is not None and message.session < known.session:
+        return
+    answer_to = Member(event.worker, message.session, 0, now_s)
+    refusal = _refusal(state, message)
+    if refusal:
+        state.send(answer_to, Refused(PROTOCOL_VERSION, refusal))
+        state.note(f"Worker {event.worker[:80]!a} cannot take part: {refusal}", "error")
+        return
+    is_same = known is not None and known.session == message.session and known.is_here
+    if known is not None and not is_same and known.is_here:
+        lose(state, known, "it lost the connection and came back", now_s)
+    if not is_same:
+        index = state.next_index if known is None else known.index
+        state.next_index = max(state.next_index, index + 1)
+        state.members.pop(event.worker, None)
+        known = state.members[event.worker] = Member(event.worker, message.session, index, now_s)
+    assert known is not None
+    known.heard_s = now_s
+    job = state.job
+    state.send(known, Welcome(known.index, "" if job is None else job.run_id, state.config.swarm))
+    if is_same:
+        return
+    state.do(WorkerJoined(known.worker, known.index))
+    if job is None or state.phase is Phase.CLOSING:
+        return
+    job.is_placement_due = True
+    if job.course.losses.pop(known.worker, None) is not None:
+        state.note(f"Worker {known.worker} is back; what it had not delivered comes now")
+    if state.phase is Phase.STOPPING and known.worker in job.waited_for:
+        state.send(known, StopRun(job.run_id))
+
+
+def _refusal(state: Coordinator, message: Hello) -> str:
+    if message.protocol_version != PROTOCOL_VERSION:
+        return f"it speaks version {message.protocol_version} of the protocol, the master {PROTOCOL_VERSION}"
+    if message.swarm and message.swarm != state.config.swarm:
+        return "it was started by another master, whose port this one has"
+    return ""
+
+
+# presence
+
+
+def tick(state: Coordinator, event: Tick, now_s: float) -> None:
+    """Who was not heard of for too long is lost. When this process did not run, nobody is blamed for silence."""
+    gap_s = 0.0 if state.ticked_s is None else now_s - state.ticked_s
+    state.ticked_s = now_s
+    if gap_s > 4 * WATCH_PERIOD_S:
+        for member in state.here():
+            member.heard_s = max(member.heard_s, min(now_s, member.heard_s + gap_s))
+        if state.job is not None:
+            state.job.since_s += gap_s
+        return
+    for member in list(state.members.values()):
+        silence_s = now_s - member.heard_s
+        if member.lost_s is None and silence_s > SILENCE_S:
+            lose(state, member, f"not heard of for {silence_s:.1f} s", now_s)
+        elif member.lost_s is not None and now_s - member.lost_s > FORGET_LOST_S:
+            del state.members[member.worker]
+
+
+def lose(state: Coordinator, member: Member, reason: str, now_s: float) -> None:
+    """It is gone without a word; it may come back."""
+    member.lost_s = now_s
+    member.users = {}
+    _take_out(state, member, now_s)
+    _note_loss(state, member, reason, now_s)
+    state.do(WorkerGone(member.worker, reason))
+
+
+def _take_out(state: Coordinator, member: Member, now_s: float) -> None:
+    job = state.job
+    if job is None:
+        return
+    job.is_placement_due = True
+    job.unapplied.discard(member.worker)
+    if job.rows is not None:
+        job.rows.lose(member.worker)
+    if job.users is not None:
+        job.users.forget(member.worker)
+    member.rows_sent = member.users_sent = (-1, 0.0)
+    member.users_applied = -1
+
+
+def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float) -> None:
+    job = state.job
+    if job is None or job.course.began_s is None or state.phase is Phase.CLOSING:
+        return
+    if member.worker in job.waited_for:
+        until_s = min(now_s, member.heard_s + LEASE_S)
+        bound = job.uncounted.bound(member.worker, until_s, job.course.began_s)
+        loss = job.course.losses[member.worker] = Loss(reason, bound)
+        state.note(f"Worker {member.worker} is lost: {loss.sentence}", "error")
+
+
+def note_missing_finals(state: Coordinator, job: Job, now_s: float) -> None:
+    """The run closes: who has not delivered its last report is named."""
+    if job.course.began_s is None:
+        return
+    for worker in sorted(job.waited_for):
+        if worker not in job.course.losses:
+            bound = job.uncounted.bound(worker, now_s, job.course.began_s)
+            job.course.losses[worker] = Loss("its last report did not come", bound)
+            state.note(f"Worker {worker}: its last report did not come", "error")
+
+
+def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
+    """Extends the worker's lease, and shows whether it has heard what it was told."""
+    message = event.message
+    assert isinstance(message, Heartbeat)
+    member = state.members[event.worker]
+    member.state, member.users = message.state, dict(message.users)
+    member.cpu_percent, member.memory_bytes = message.cpu_percent, message.memory_bytes
+    state.send(member, HeartbeatAck(message.beat))
+    job = state.job
+    run_id = "" if job is None or state.phase is Phase.CLOSING else job.run_id
+    if message.run_id and message.run_id != run_id:
+        state.send(member, ReleaseRun(message.run_id))
+    if job is None or state.phase not in (Phase.PREPARING, Phase.STARTING, Phase.RUNNING) or job.rows is None:
+        return
+    is_mine = message.run_id == job.run_id
+    if is_mine:
+        job.rows.confirm(member.worker, message.ready_generation)
+        member.users_applied = max(member.users_applied, message.users_generation)
+        job.uncounted.applied(member.worker, message.users_generation)
+        if member.users_applied >= member.users_sent[0]:
+            job.unapplied.discard(member.worker)
+    generation, sent_s = member.rows_sent
+    if generation > (message.rows_generation if is_mine else -1) and now_s - sent_s > REPEAT_S:
+        job.rows.repeat(member.worker)
+    generation, sent_s = member.users_sent
+    is_behind = generation > (message.users_generation if is_mine else -1)
+    if job.users is not None and is_behind and now_s - sent_s > REPEAT_S:
+        job.users.repeat(member.worker)
+
+
+def clock_question(state: Coordinator, event: Received, now_s: float) -> None:
+    message = event.message
+    assert isinstance(message, ClockQuestion)
+    answer = ClockAnswer(message.sent_ns, round(now_s * NS_PER_S), state.config.boot)
+    state.send(state.members[event.worker], answer)
+
+
+# going
+
+
+def leaving(state: Coordinator, event: Received, now_s: float) -> None:
+    """It goes in good order: its rows and users go to others, its last report is still to come."""
+    message = event.message
+    assert isinstance(message, Leaving)
+    member = state.members[event.worker]
+    if not member.is_leaving:
+        member.is_leaving = True
+        if state.job is not None:
+            state.job.is_placement_due = True
+        state.note(f"Worker {event.worker} leaves: {message.reason}", "debug")
+
+
+def goodbye(state: Coordinator, event: Received, now_s: float) -> None:
+    """It has left. That is a loss only if something of it is missing."""
+    member = state.members[event.worker]
+    if event.session != member.session:
+        return
+    was_here = member.is_here
+    member.lost_s = now_s if was_here else member.lost_s
+    if was_here:
+        _take_out(state, member, now_s)
+        _note_loss(state, member, "it left before its last report was in", now_s)
+    job = state.job
+    if job is None or member.worker not in job.course.losses:
+        del state.members[event.worker]
+    if was_here:
+        state.do(WorkerGone(event.worker, ""))
+
+
+# rows
+
+
+def rows_ready(state: Coordinator, event: Received, now_s: float) -> None:
+    message, job = event.message, state.job
+    assert isinstance(message, RowsReady)
+    if job is None or job.rows is None or message.run_id != job.run_id:
+        return
+    if job.rows.ready(event.worker, message):
+        window = ", through a window" if message.is_windowed else ""
+        text = f"Worker {event.worker} has its {message.rows:,} rows ready after {message.seconds:.1f} s{window}"
+        state.note(text, "debug")
+
+
+def rows_loading(state: Coordinator, event: Received, now_s: float) -> None:
+    message, job = event.message, state.job
+    assert isinstance(message, RowsLoading)
+    if job is not None and job.rows is not None and message.run_id == job.run_id:
+        job.rows.loading(event.worker, message)
+
+
+def rows_failed_during(state: Coordinator, event: Received, now_s: float) -> None:
+    """During a run: its rows and users go to others, and the result says so."""
+    message, job = event.message, state.job
+    assert isinstance(message, RowsFailed)
+    if job is None or message.run_id != job.run_id or event.worker in job.course.failures:
+        return
+    job.course.failures[event.worker] = message.reason
+    job.is_placement_due = True
+    state.note(f"Worker {event.worker} could not load its rows: {message.reason}", "error")
+
+
+def once_report(state: Coordinator, event: Received, now_s: float) -> None:
+    message, job = event.message, state.job
+    assert isinstance(message, OnceReport)
+    if job is None or job.rows is None or message.run_id != job.run_id:
+        return
+    job.rows.once_report(event.worker, message)
+    member = state.members[event.worker]
+    if member.is_here and member.session == event.session:
+        state.send(member, OnceAck(message.run_id, message.sequence))
+
+
+def once_stale(state: Coordinator, event: Received, now_s: float) -> None:
+    """The account is closed: the worker need not say it again, and may send nothing."""
+
+
+# reports
+
+
+def _acknowledge(state: Coordinator, event: Reported) -> None:
+    member = state.members.get(event.worker)
+    session = event.session if member is None else member.session
+    to = Member(event.worker, session, 0, 0.0)
+    state.send(to, ReportAck(event.report.run_id, event.report.sequence))
+
+
+def report_stale(state: Coordinator, event: Reported, now_s: float) -> None:
+    """Of a run that is over or has not begun: confirmed, so that it does not come again, and not counted."""
+    _acknowledge(state, event)
+
+
+def report(state: Coordinator, event: Reported, now_s: float) -> None:
+    """Counted once, whenever it comes, whoever its worker is by now."""
+    job = state.job
+    _acknowledge(state, event)
+    if job is None or event.report.run_id != job.run_id or job.course.began_s is None:
+        return
+    if job.course.totals.apply(event.snapshot) is not Applied.COUNTED:
+        return
+    if event.report.once is not None and job.rows is not None:
+        job.rows.once_report(event.worker, event.report.once)
+    member = state.members.get(event.worker)
+    if member is not None and member.session == event.session and member.is_here:
+        member.heard_s = now_s
+    snapshot = event.snapshot
+    until_s = job.course.began_s + snapshot.end_s
+    job.uncounted.reported(event.worker, snapshot.ended, snapshot.user_seconds, until_s)
+    if job.course.totals.is_complete_for(event.worker):
+        job.waited_for.discard(event.worker)
+        if job.course.losses.pop(event.worker, None) is not None:
+            state.note(f"Worker {event.worker} was marked lost, but its last report has come: nothing is missing")
+    state.do(CountReport(event.worker, event.report, snapshot))
+
+
+def report_last(state: Coordinator, event: Reported, now_s: float) -> None:
+    """While the run stops: as before; the run closes when all are in."""
+    report(state, event, now_s)

@@ -1,0 +1,97 @@
+"""How many requests a worker may have sent since its last report, at most: what a loss leaves unknown.
+
+A worker may send until its lease ends, which is a fixed time after the last heartbeat that was answered. Until then it
+sent no faster than users were seen to send (closed load), or no more than the schedule held (open load). Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from inference_swarm.load.arrivals import Schedule
+
+NS_PER_S = 1_000_000_000
+# A rate is taken from reports in which users ran for so long on average.
+MIN_USER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker was told: users to run, and its part of the arrivals as a share."""
+
+    generation: int
+    users: int
+    share: float
+
+
+@dataclass(slots=True)
+class Exposure:
+    """What one worker may have sent since `reported_s`, an instant of the master's clock."""
+
+    reported_s: float
+    orders: list[Order] = field(default_factory=list)  # the one that it follows, and those that it may follow by now
+    max_users: int = 0  # since then
+    max_share: float = 0.0
+
+    def begin_anew(self) -> None:
+        """From now on only what may be in force counts."""
+        self.max_users = max((order.users for order in self.orders), default=0)
+        self.max_share = max((order.share for order in self.orders), default=0.0)
+
+
+@dataclass(slots=True)
+class Uncounted:
+    """Follows all workers of a run."""
+
+    schedule: Schedule | None = None
+    drop_after_s: float = 0.0
+    peak_per_user_rps: float | None = None
+    _exposures: dict[str, Exposure] = field(default_factory=dict)
+
+    def told(self, worker: str, order: Order, now_s: float) -> None:
+        """The worker was sent an order."""
+        exposure = self._exposures.setdefault(worker, Exposure(now_s))
+        exposure.orders.append(order)
+        exposure.max_users = max(exposure.max_users, order.users)
+        exposure.max_share = max(exposure.max_share, order.share)
+
+    def applied(self, worker: str, generation: int) -> None:
+        """The worker follows the order of this generation; what it was told before is past."""
+        exposure = self._exposures.get(worker)
+        if exposure is not None and len(exposure.orders) > 1:
+            exposure.orders = [order for order in exposure.orders if order.generation >= generation]
+
+    def reported(self, worker: str, ended: int, user_seconds: float, until_s: float) -> None:
+        """All that the worker sent before `until_s` and that has ended is counted."""
+        exposure = self._exposures.get(worker)
+        if exposure is None:
+            return
+        if user_seconds >= MIN_USER_S * exposure.max_users > 0:
+            # Each user may have begun one request more than have ended.
+            peak_rps = (ended + exposure.max_users) / user_seconds
+            self.peak_per_user_rps = max(self.peak_per_user_rps or 0.0, peak_rps)
+        if until_s >= exposure.reported_s:
+            exposure.reported_s = until_s
+            exposure.begin_anew()
+
+    def bound(self, worker: str, until_s: float, began_s: float) -> int | None:
+        """At most so many requests are not counted if the worker sent until `until_s`; None: no bound is known."""
+        exposure = self._exposures.get(worker)
+        if exposure is None:
+            return 0
+        since_s = max(0.0, until_s - exposure.reported_s)
+        in_flight = exposure.max_users
+        if self.schedule is not None:
+            first = max(0.0, exposure.reported_s - self.drop_after_s - began_s)
+            wanted = self._count(until_s - began_s) - self._count(first)
+            return math.ceil(wanted * exposure.max_share) + 1 + in_flight
+        if not in_flight:
+            return 0
+        if self.peak_per_user_rps is None:
+            return None
+        return math.ceil(since_s * self.peak_per_user_rps * exposure.max_users) + in_flight
+
+    def _count(self, until_s: float) -> int:
+        assert self.schedule is not None
+        return self.schedule.count_until(round(max(0.0, until_s) * NS_PER_S))

@@ -1,0 +1,213 @@
+"""What happens in a run: when it began and why it ended, who was lost, what cannot be known. Kept by the coordinator.
+
+Values only: no clock, no files, no Locust. Results, pages and recovery are made from it (see run.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from inference_swarm.data.progress import OnceNumbers
+from inference_swarm.load.arrivals import Schedule
+from inference_swarm.load.stages import Stages
+from inference_swarm.measure.totals import Applied
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """How much load, for how long: what the coordinator decides by. `stages` are those of users in a closed load."""
+
+    users: int
+    spawn_rate: float
+    length_s: float | None = None
+    stages: Stages | None = None
+    schedule: Schedule | None = None
+    is_once: bool = False
+    load_timeout_s: float = 600.0
+    stop_timeout_s: float = 0.0
+    drop_after_s: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Requests come at a rate, not from users who wait for responses."""
+        return self.schedule is not None
+
+    @property
+    def has_end(self) -> bool:
+        """The run ends by itself."""
+        return self.length_s is not None or self.is_once
+
+
+class StopCause(StrEnum):
+    """Why the load of a run ended."""
+
+    FINISHED = "finished"
+    ALL_SENT = "all rows were sent"
+    ASKED = "stopped by a person"
+    SIGNAL = "the master was told to end"
+    NO_WORKERS = "no worker was left"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """`text` says more where there is more to say."""
+
+    cause: StopCause
+    at_s: float = 0.0  # since the run began
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A worker that was lost, or did not deliver its last report.
+
+    `possibly_uncounted`: requests that it may have sent and nobody counted, at most; None when no bound is known.
+    """
+
+    reason: str
+    possibly_uncounted: int | None
+
+    @property
+    def sentence(self) -> str:
+        if self.possibly_uncounted is None:
+            return f"{self.reason}; how much it sent since then is not known"
+        return f"{self.reason}; up to {self.possibly_uncounted:,} of its requests may not be counted"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that was changed during the run; `at_s` since it began."""
+
+    at_s: float
+    what: str
+
+
+class CountedReport(Protocol):
+    """What the coordinator reads of a worker's snapshot."""
+
+    @property
+    def ended(self) -> int:
+        """Requests with an outcome since the last report."""
+
+    @property
+    def user_seconds(self) -> float:
+        """Users times the seconds they ran, since the last report."""
+
+    @property
+    def end_s(self) -> float:
+        """Until when it counts, in seconds since the run began."""
+
+
+class Totals(Protocol):
+    """What the coordinator asks of the sum of all reports."""
+
+    def apply(self, snapshot: CountedReport) -> Applied:
+        """Counts a snapshot unless it was counted before or belongs to another run."""
+
+    def expect(self, worker: str) -> None:
+        """The worker takes part: nothing is complete without its final report."""
+
+    def is_complete_for(self, worker: str) -> bool:
+        """The worker's final report and every one before it are in."""
+
+    def incomplete_workers(self) -> Mapping[str, str]:
+        """What is missing of each worker that is not complete, in words."""
+
+    def has_workers(self) -> bool:
+        """Somebody was expected."""
+
+    def arrivals_accounted(self) -> int:
+        """Arrivals of an open load that were sent or dropped, each once, by the reports that are in."""
+
+    def arrivals_possibly_twice(self) -> int:
+        """Arrivals that two workers may have sent, since one heard too late that they were no longer its own."""
+
+
+@dataclass(slots=True)
+class RunCourse:
+    """The course of one run. Instants are seconds of the master's monotonic clock."""
+
+    run_id: str
+    load: LoadPlan
+    totals: Totals
+    began_s: float | None = None
+    ended_s: float | None = None
+    stop: Stop | None = None
+    losses: dict[str, Loss] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Workers that could not load rows in mid-run, and why."""
+    once: OnceNumbers | None = None
+    changes: list[Change] = field(default_factory=list)
+
+    def measured_s(self, now_s: float) -> float:
+        """The measured time, so far or in all."""
+        if self.began_s is None:
+            return 0.0
+        end_s = now_s if self.ended_s is None else self.ended_s
+        if self.load.length_s is not None:
+            end_s = min(end_s, self.began_s + self.load.length_s)
+        return max(0.0, end_s - self.began_s)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """It ended before its own end, by whatever cause."""
+        if self.stop is None:
+            return False
+        if self.stop.cause in (StopCause.FINISHED, StopCause.ALL_SENT):
+            return False
+        if self.stop.cause in (StopCause.NO_WORKERS, StopCause.ABORTED):
+            return True
+        return self.load.has_end
+
+    def possibly_uncounted(self) -> int | None:
+        """Requests that lost workers may have sent and nobody counted, at most; None when no bound is known."""
+        total = 0
+        for loss in self.losses.values():
+            if loss.possibly_uncounted is None:
+                return None
+            total += loss.possibly_uncounted
+        return total
+
+    def arrivals_wanted(self, measured_s: float) -> int:
+        """How many arrivals the schedule of an open load held; 0 for a closed one."""
+        schedule = self.load.schedule
+        return 0 if schedule is None else schedule.count_until(round(measured_s * NS_PER_S))
+
+    def arrivals_unaccounted(self, measured_s: float) -> int:
+        """Arrivals that nobody reported as sent or dropped."""
+        return max(0, self.arrivals_wanted(measured_s) - self.totals.arrivals_accounted())
+
+    def problems(self, measured_s: float) -> list[str]:
+        """Why the run is not complete, one sentence each; a run with any of them is never passed."""
+        found: list[str] = []
+        if self.is_interrupted and self.stop is not None:
+            found.append(_interrupted(self.stop, self.load.length_s))
+        missing = self.totals.incomplete_workers()
+        for worker, what in missing.items():
+            if worker not in self.losses:
+                found.append(f"worker {worker}: {what}")
+        found += [f"worker {worker}: {loss.sentence}" for worker, loss in self.losses.items()]
+        found += [f"worker {worker} could not load its rows: {reason}" for worker, reason in self.failures.items()]
+        if not self.totals.has_workers():
+            found.append("no worker took part")
+        if self.once is not None and self.once.sent < self.once.planned:
+            never, maybe = self.once.never_sent, self.once.maybe_sent
+            also = f", and of {maybe:,} it is not known" if maybe else ""
+            found.append(f"{never:,} of {self.once.planned:,} rows were never sent{also}")
+        if unaccounted := self.arrivals_unaccounted(measured_s):
+            found.append(f"of {unaccounted:,} arrivals nobody knows whether they were sent")
+        if twice := self.totals.arrivals_possibly_twice():
+            found.append(f"{twice:,} arrivals may have been sent twice: a worker heard too late that they were not its own")
+        return found
+
+
+def _interrupted(stop: Stop, length_s: float | None) -> str:
+    planned = f" of {length_s:g} s" if length_s is not None else ""
+    more = f": {stop.text}" if stop.text else ""
+    return f"interrupted after {stop.at_s:.1f} s{planned} ({stop.cause}{more})"

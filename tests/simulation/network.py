@@ -1,0 +1,65 @@
+"""The simulated network between one master and its workers: delays, drops, duplicates, cuts in either direction.
+
+Messages of one direction of one link keep their order, as on a TCP connection; what is cut or dropped never comes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from inference_swarm.cluster.protocol import Envelope
+from tests.simulation.clock import Clock
+
+Deliver = Callable[[str, Envelope], None]
+
+
+@dataclass(slots=True)
+class Direction:
+    """One direction of one link."""
+
+    is_cut: bool = False
+    last_s: float = 0.0
+
+
+class Network:
+    """`up` is from a worker to the master."""
+
+    def __init__(self, clock: Clock, rng: random.Random, delay_s: float, drop: float, duplicate: float) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._delay_s = delay_s
+        self._drop = drop
+        self._duplicate = duplicate
+        self.is_faulty = True
+        self._links: dict[tuple[str, bool], Direction] = {}
+
+    def direction(self, worker: str, is_up: bool) -> Direction:
+        """To be cut and healed."""
+        key = (worker, is_up)
+        found = self._links.get(key)
+        if found is None:
+            found = self._links[key] = Direction()
+        return found
+
+    def send(self, worker: str, is_up: bool, envelope: Envelope, deliver: Deliver) -> None:
+        """Delivers later, once, twice or never."""
+        line, rng, now_s = self.direction(worker, is_up), self._rng, self._clock.now_s
+        if line.is_cut:
+            return
+        copies = 1
+        if self.is_faulty:
+            chance = rng.random()
+            if chance < self._drop:
+                return
+            if chance > 1 - self._duplicate:
+                copies = 2
+        for _ in range(copies):
+            line.last_s = max(line.last_s, now_s + self._delay_s * rng.random())
+            self._clock.at(line.last_s, lambda: self._arrive(line, worker, envelope, deliver))
+
+    @staticmethod
+    def _arrive(line: Direction, worker: str, envelope: Envelope, deliver: Deliver) -> None:
+        if not line.is_cut:
+            deliver(worker, envelope)

@@ -1,0 +1,232 @@
+"""A master process of the simulation: a real Coordinator whose data, disk, listeners and totals are models."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from inference_swarm.cluster import coordinator as c
+from inference_swarm.cluster import events as e
+from inference_swarm.cluster.protocol import Envelope, Report, RunOffer
+from inference_swarm.cluster.state import Coordinator, CoordinatorConfig, Phase
+from inference_swarm.measure.totals import Applied
+from inference_swarm.run.course import CountedReport, RunCourse
+from tests.simulation.clock import Clock
+from tests.simulation.load_model import Counted
+
+OFFER = RunOffer({}, {})
+
+
+@dataclass(slots=True)
+class SimTotals:
+    """Sums of one run, each report once."""
+
+    run_id: str
+    counted: int = 0
+    arrivals: int = 0
+    possible_duplicates: int = 0
+    sequences: dict[str, set[int]] = field(default_factory=dict)
+    finals: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, snapshot: CountedReport) -> Applied:
+        assert isinstance(snapshot, Counted)
+        if snapshot.run_id != self.run_id:
+            return Applied.STRAY
+        seen = self.sequences.setdefault(snapshot.worker, set())
+        if snapshot.sequence in seen:
+            return Applied.DUPLICATE
+        seen.add(snapshot.sequence)
+        if snapshot.is_final:
+            self.finals[snapshot.worker] = snapshot.sequence
+        attempts = snapshot.ended + snapshot.abandoned
+        self.counted += attempts
+        self.arrivals += attempts + snapshot.dropped
+        self.possible_duplicates += snapshot.possible_duplicates
+        return Applied.COUNTED
+
+    def expect(self, worker: str) -> None:
+        self.sequences.setdefault(worker, set())
+
+    def is_complete_for(self, worker: str) -> bool:
+        final = self.finals.get(worker)
+        return final is not None and len(self.sequences[worker]) == final + 1
+
+    def incomplete_workers(self) -> Mapping[str, str]:
+        return {worker: "no final report" for worker in self.sequences if not self.is_complete_for(worker)}
+
+    def has_workers(self) -> bool:
+        return bool(self.sequences)
+
+    def arrivals_accounted(self) -> int:
+        return self.arrivals - self.possible_duplicates
+
+    def arrivals_possibly_twice(self) -> int:
+        return self.possible_duplicates
+
+
+@dataclass(slots=True)
+class RunLog:
+    """What became of one wish for a run."""
+
+    asked_s: float
+    began_s: float | None = None
+    ended_s: float | None = None
+    writing_s: float | None = None
+    outcome: str = ""
+    times_written: int = 0
+    course: RunCourse | None = None
+    problems: tuple[str, ...] = ()
+    measured_s: float = 0.0
+    counted: int = 0
+
+
+class SimMaster:
+    """Dies; everything else the coordinator decides."""
+
+    def __init__(
+        self, clock: Clock, rng: random.Random, world: Any, send: Callable[[str, Envelope], None], *, is_finite: bool
+    ) -> None:
+        self.clock = clock
+        self.rng = rng
+        self.world = world
+        self.send = send
+        self.state = Coordinator(CoordinatorConfig(ends_after_run=is_finite, boot="boot"))
+        self.is_dead = False
+        self.is_frozen = False
+        self.is_ended = False
+        self.exit_code: int | None = None
+        self.runs: dict[str, RunLog] = {}
+        self.refused_edits = 0
+        self._inbox: deque[Any] = deque()
+        self._is_stepping = False
+        self._wake_s = -1.0
+        clock.after(0.0, self._tick)
+
+    def receive(self, worker: str, envelope: Envelope) -> None:
+        """A message of a worker."""
+        message = envelope.message
+        if isinstance(message, Report):
+            self.feed(e.Reported(worker, envelope.session, message, message.snapshot["counted"]))
+        else:
+            self.feed(e.Received(worker, envelope.session, message))
+
+    def feed(self, event: e.Event) -> None:
+        """An event; while frozen it waits."""
+        if self.is_dead or self.is_ended:
+            return
+        self._inbox.append(event)
+        if not self.is_frozen:
+            self._work()
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        self.is_frozen = True
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.is_frozen = False
+        self._wake_s = -1.0
+        if self.rng.random() < 0.5:
+            self._tick()
+        self._work()
+        self._tick()
+
+    def start(self, run_id: str) -> None:
+        """Somebody presses Start."""
+        if self.is_dead or self.is_ended:
+            return
+        self.runs[run_id] = RunLog(self.clock.now_s)
+        self.feed(e.Start(run_id, self.world.load_of(run_id), self.world.kinds, SimTotals(run_id)))
+
+    def _work(self) -> None:
+        if self._is_stepping:
+            return
+        self._is_stepping = True
+        try:
+            while self._inbox and not self.is_dead and not self.is_ended:
+                event = self._inbox.popleft()
+                actions = c.step(self.state, event, self.clock.now_s)
+                for action in actions:
+                    self._do(action)
+        finally:
+            self._is_stepping = False
+        wake_s = c.wake_s(self.state, self.clock.now_s)
+        if self._wake_s < 0 or wake_s < self._wake_s:
+            self._wake_s = wake_s
+            self.clock.at(wake_s, self._tick)
+
+    def _tick(self) -> None:
+        if self.is_dead or self.is_frozen or self.clock.now_s < self._wake_s:
+            return
+        self._wake_s = -1.0
+        self.feed(e.Tick())
+
+    def _later(self, longest_s: float, event: e.Event) -> None:
+        self.clock.after(self.rng.random() * longest_s, lambda: self.feed(event))
+
+    def _do(self, action: e.Action) -> None:
+        world, rng = self.world, self.rng
+        match action:
+            case e.Send(worker, session, message):
+                self.send(worker, Envelope(session, message))
+            case e.ReadData(run_id):
+                if rng.random() < world.refusals:
+                    self._later(2.0, e.DataRefused(run_id, "no such file"))
+                else:
+                    self._later(2.0, e.DataRead(run_id, world.block_rows, OFFER))
+            case e.OpenResults(run_id):
+                if rng.random() < world.refusals:
+                    self._later(1.0, e.ResultsRefused(run_id, "read-only"))
+                else:
+                    self._later(world.disk_s, e.ResultsOpened(run_id))
+            case e.TellTestStart(run_id):
+                if rng.random() >= world.stuck_listeners:
+                    self._later(world.listener_s, e.TestStarted(run_id))
+            case e.BeginLoad(run_id, began_s):
+                world.began(self, run_id)
+                self.runs[run_id].began_s = began_s
+            case e.EndLoad(run_id):
+                self.runs[run_id].ended_s = self.clock.now_s
+            case e.WriteResults(run_id):
+                self._write(run_id)
+            case e.Closed(run_id, failure):
+                self._settle(run_id, "failed" if failure else "written")
+            case e.Refuse(run_id, reason, _):
+                assert reason, "a refusal says why"
+                if run_id:
+                    self._settle(run_id, "refused")
+                else:
+                    self.refused_edits += 1
+            case e.Cancelled(run_id):
+                self._settle(run_id, "cancelled")
+            case e.WorkerGone(worker, reason):
+                if reason.startswith("not heard"):
+                    world.check_silent(worker)
+            case e.EndProcess(code):
+                self.is_ended = True
+                self.exit_code = None if code is None else int(code)
+            case _:
+                pass
+
+    def _write(self, run_id: str) -> None:
+        log, job = self.runs[run_id], self.state.job
+        assert job is not None and self.state.phase is Phase.CLOSING
+        log.times_written += 1
+        log.writing_s = self.clock.now_s
+        log.course = job.course
+        log.measured_s = job.course.measured_s(self.clock.now_s)
+        log.problems = tuple(job.course.problems(log.measured_s))
+        assert isinstance(job.course.totals, SimTotals)
+        log.counted = job.course.totals.counted
+        if self.rng.random() < self.world.write_failures:
+            self._later(self.world.disk_s, e.ResultsFailed(run_id, "disk full"))
+        else:
+            self._later(self.world.disk_s, e.ResultsWritten(run_id))
+
+    def _settle(self, run_id: str, outcome: str) -> None:
+        log = self.runs[run_id]
+        self.world.require(not log.outcome, f"run {run_id} was {log.outcome} and then {outcome}")
+        log.outcome = outcome

@@ -1,0 +1,391 @@
+"""One schedule: a swarm, what people do to it, what goes wrong, all drawn from one seed; and what must hold in it.
+
+The eight invariants stand beside the code that checks them, in `check_*` and `Judgement`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inference_swarm.cluster import events as e
+from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.protocol import Envelope
+from inference_swarm.cluster.state import Phase
+from inference_swarm.load.arrivals import ArrivalProcess, Schedule
+from inference_swarm.load.stages import Stage, Stages
+from inference_swarm.run.course import LoadPlan, StopCause
+from tests.simulation.clock import Clock
+from tests.simulation.load_model import Truth
+from tests.simulation.network import Network
+from tests.simulation.sim_master import RunLog, SimMaster
+from tests.simulation.sim_worker import SimWorker
+
+QUIET_S = 8.0
+# How long after a fault or a wish of a person a swarm may need, at most, to be still.
+CLOSE_WITHIN_S = 75.0
+# A process that was frozen may send for a moment before it sees what time it is.
+LEASE_SLACK_S = 0.05
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What happens in a schedule, for the trace."""
+
+    lines: list[tuple[float, str]] = field(default_factory=list)
+
+
+class World:
+    """Build it with a seed, then `run`."""
+
+    def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
+        self.seed = seed
+        self.rng = rng = random.Random(seed)
+        self.trace = trace
+        self.clock = Clock()
+        # how bad a world it is
+        calm = rng.random() < 0.3
+        self.refusals = 0.0 if calm else rng.choice((0.0, 0.0, 0.1))
+        self.write_failures = 0.0 if calm else rng.choice((0.0, 0.0, 0.2))
+        self.stuck_listeners = 0.0 if calm else rng.choice((0.0, 0.0, 0.0, 0.2))
+        self.disk_s = rng.choice((0.05, 0.05, 4.0))
+        self.listener_s = rng.choice((0.01, 0.01, 3.0))
+        self.load_s = rng.choice((0.1, 0.5, 2.0))
+        self.service_s = rng.choice((0.3, 0.7, 1.5, 6.0))
+        self.block_rows = [rng.randint(1, 6) for _ in range(rng.randint(1, 12))]
+        self.kinds = (UserKind("A"),) if rng.random() < 0.8 else (UserKind("A", 2), UserKind("B", 1))
+        delay_s = rng.choice((0.002, 0.02, 0.15))
+        self.network = Network(
+            self.clock, rng, delay_s, 0.0 if calm else rng.choice((0.0, 0.0, 0.03)), 0.0 if calm else rng.choice((0.0, 0.03))
+        )
+        self._loads: dict[str, LoadPlan] = {}
+        self.any_load = LoadPlan(1, 1.0)
+        self._truths: dict[str, Truth] = {}
+        self.workers: dict[str, SimWorker] = {}
+        self.masters: list[SimMaster] = []
+        self.faults = 0
+        self.last_fault_s = 0.0
+        self.disturbed_until_s = 0.0
+        self.is_finite = rng.random() < 0.25
+        self._new_master()
+        for _ in range(rng.randint(1, 4)):
+            self._new_worker()
+        self._plan(calm)
+
+    # the parts
+
+    @property
+    def master(self) -> SimMaster:
+        return self.masters[-1]
+
+    def truth(self, run_id: str) -> Truth:
+        """What really happened in a run."""
+        if run_id not in self._truths:
+            self._truths[run_id] = Truth()
+        return self._truths[run_id]
+
+    def load_of(self, run_id: str) -> LoadPlan:
+        """The load of a run."""
+        return self._loads[run_id]
+
+    def _new_master(self) -> None:
+        master = SimMaster(self.clock, self.rng, self, self._send_down, is_finite=self.is_finite)
+        self.masters.append(master)
+
+    def _new_worker(self) -> None:
+        name = f"w{len(self.workers)}"
+        worker = SimWorker(name, self.clock, self.rng, self, self._send_up)
+        worker.fails_to_load = self.faults > 0 and self.rng.random() < 0.03
+        self.workers[name] = worker
+
+    def _send_up(self, worker: str, envelope: Envelope) -> None:
+        self.say(lambda: f"{worker} -> {envelope.session} {envelope.message}")
+        self.network.send(worker, True, envelope, lambda name, env: self.master.receive(name, env))
+
+    def _send_down(self, worker: str, envelope: Envelope) -> None:
+        self.say(lambda: f"   -> {worker} {envelope.session} {envelope.message}")
+        self.network.send(worker, False, envelope, lambda name, env: self.workers[name].receive(name, env))
+
+    def say(self, line: Callable[[], str]) -> None:
+        """For the trace of a replayed seed."""
+        if self.trace is not None:
+            self.trace(f"{self.clock.now_s:9.3f} {line()}")
+
+    # what happens
+
+    def _plan(self, calm: bool) -> None:
+        rng = self.rng
+        time_s = 1.5 + rng.random()
+        for number in range(1 if self.is_finite else rng.randint(1, 3)):
+            run_id = f"r{number}"
+            self._loads[run_id] = load = self._draw_load()
+            self._do_at(time_s, f"start {run_id} {load}", lambda run_id=run_id: self.master.start(run_id))
+            length_s = load.length_s or rng.uniform(1.0, 8.0)
+            if load.length_s is None or rng.random() < 0.3:
+                stop_s = time_s + rng.uniform(0.0, length_s + 4.0)
+                cause = rng.choice((StopCause.ASKED, StopCause.ASKED, StopCause.ABORTED))
+                self._do_at(stop_s, f"stop ({cause})", lambda cause=cause: self.master.feed(e.StopAsked(cause)))
+                time_s = stop_s + rng.choice((0.0, 0.1, rng.uniform(0, 10.0)))
+            else:
+                time_s += length_s + rng.uniform(-1.0, 10.0)
+            if load.stages is None and not load.is_open and rng.random() < 0.3:
+                users, edit_s = rng.randint(1, 8), time_s - rng.uniform(0.0, length_s + 1.0)
+                edit = e.Edit(users, rng.choice((1.0, 5.0, 50.0)))
+                self._do_at(edit_s, f"edit {users}", lambda edit=edit: self._disturb(lambda: self.master.feed(edit)))
+        if not calm:
+            for _ in range(rng.randint(1, 5)):
+                self._plan_fault(rng.uniform(0.2, time_s + 2.0))
+        self.end_s = time_s + 3.0
+
+    def _draw_load(self) -> LoadPlan:
+        rng = self.rng
+        kind = rng.choice(("closed", "closed", "once", "open", "stages"))
+        length_s = rng.choice((None, rng.uniform(2.0, 12.0), rng.uniform(2.0, 12.0)))
+        stop_timeout_s = rng.choice((0.0, 1.0, 8.0))
+        users, rate = rng.randint(1, 6), rng.choice((1.0, 3.0, 100.0))
+        common = {"load_timeout_s": rng.choice((1.0, 20.0, 20.0)), "stop_timeout_s": stop_timeout_s}
+        if kind == "open":
+            rps = rng.choice((5.0, 20.0))
+            shape = Stages.constant(rps) if length_s is None else Stages.constant(rps, length_s)
+            schedule = Schedule(ArrivalProcess.CONSTANT, shape, 1)
+            return LoadPlan(users, float(users), length_s, None, schedule, drop_after_s=rng.choice((0.5, 2.0)), **common)
+        if kind == "stages":
+            steps = [Stage(rng.uniform(1.0, 4.0), rng.randint(0, 5), rng.randint(1, 6)) for _ in range(rng.randint(1, 3))]
+            stages = Stages(tuple(steps))
+            return LoadPlan(users, 50.0, stages.duration_s, stages, None, **common)
+        return LoadPlan(users, rate, length_s, None, None, kind == "once", **common)
+
+    def _plan_fault(self, time_s: float) -> None:
+        rng = self.rng
+        kind = rng.choice(
+            ("crash", "freeze", "cut", "cut", "one-way", "join", "join", "leave", "master-freeze", "master-crash", "quit")
+        )
+        pause_s = rng.choice((rng.uniform(0.1, 3.0), rng.uniform(3.0, 9.0)))
+        if kind == "quit" and rng.random() < 0.5:
+            kind = "join"
+        self._do_at(time_s, f"{kind} {pause_s:.2f}", lambda: self._disturb(lambda: self._fault(kind, pause_s)))
+
+    def _fault(self, kind: str, pause_s: float) -> None:
+        rng = self.rng
+        alive = [worker for worker in self.workers.values() if not worker.is_dead]
+        if kind == "join":
+            self.faults += 1
+            self._new_worker()
+        elif kind == "quit":
+            self.master.feed(e.Quit(ends_workers=rng.random() < 0.5))
+        elif kind == "master-freeze":
+            master = self.master
+            master.freeze()
+            self.clock.after(pause_s, lambda: self._disturb(master.thaw))
+        elif kind == "master-crash":
+            if self.is_finite or self.master.is_ended:
+                return
+            self.master.is_dead = True
+            for run_id, log in self.master.runs.items():
+                self.say(lambda run_id=run_id, log=log: f"{run_id} was {log.outcome or 'under way'} when its master died")
+            self._new_master()
+        elif alive:
+            worker = rng.choice(alive)
+            if kind == "crash":
+                worker.die()
+            elif kind == "leave":
+                worker.end()
+            elif kind == "freeze":
+                worker.freeze()
+                self.clock.after(pause_s, lambda: self._disturb(worker.thaw))
+            else:
+                ways = [True, False] if kind == "cut" else [rng.random() < 0.5]
+                for is_up in ways:
+                    self.network.direction(worker.name, is_up).is_cut = True
+                self.clock.after(pause_s, lambda: self._disturb(lambda: self._heal(worker.name)))
+
+    def _heal(self, worker: str) -> None:
+        for is_up in (True, False):
+            self.network.direction(worker, is_up).is_cut = False
+
+    def _disturb(self, deed: Callable[[], None]) -> None:
+        self.last_fault_s = self.clock.now_s
+        deed()
+
+    def _do_at(self, time_s: float, what: str, deed: Callable[[], None]) -> None:
+        def act() -> None:
+            self.say(lambda: f"---- {what}")
+            deed()
+
+        self.clock.at(max(0.0, time_s), act)
+
+    def run(self) -> None:
+        """Everything up to the end, and what must hold in it. Raises Broken."""
+        self.clock.run_until(self.end_s)
+        self.network.is_faulty = False
+        self._heal_all()
+        self.clock.run_until(self.end_s + CLOSE_WITHIN_S / 3)
+        for worker in self.workers.values():
+            worker.thaw()
+        if self.master.is_frozen:
+            self.master.thaw()
+        self._sample_users(self.end_s)
+        self.say(lambda: "---- everybody is told to end")
+        self.master.feed(e.Quit(ends_workers=True))
+        self.clock.run_until(self.clock.now_s + CLOSE_WITHIN_S)
+        Judgement(self).check()
+
+    def _heal_all(self) -> None:
+        for worker in self.workers:
+            self._heal(worker)
+
+    # invariants that are checked while it happens
+
+    def require(self, holds: bool, otherwise: str) -> None:
+        """Raises Broken unless it holds."""
+        if not holds:
+            raise Broken(f"seed {self.seed}, at {self.clock.now_s:.3f} s: {otherwise}")
+
+    def began(self, master: SimMaster, run_id: str) -> None:
+        """1. No two runs overlap."""
+        under_way = [other for other, log in master.runs.items() if log.began_s is not None and not log.outcome]
+        self.require(not under_way, f"{run_id} begins while {under_way} is under way")
+        self.require(not master.runs[run_id].outcome, f"{run_id} begins though it was {master.runs[run_id].outcome}")
+
+    def check_lease(self, worker: SimWorker, now_s: float) -> None:
+        """3. A worker without a master sends no more when its lease is over."""
+        state = worker.state
+        self.require(
+            now_s <= state.lease_until_s + LEASE_SLACK_S or not state.users,
+            f"{worker.name} sends without a lease since {state.lease_until_s:.3f} s",
+        )
+
+    def check_silent(self, name: str) -> None:
+        """5. A worker whose users are given to others sends no more: at most the wanted users run."""
+        worker = self.workers[name]
+        self.require(
+            worker.is_frozen or not worker.users, f"{name} was marked lost and runs {worker.users} users all the same"
+        )
+
+    def _sample_users(self, since_s: float) -> None:
+        """5. Exactly the wanted number of users run from 8 s after the last fault; rows follow users."""
+        state, job = self.master.state, self.master.state.job
+        if state.phase is not Phase.RUNNING or job is None or job.load.stages is not None or job.load.is_open:
+            return
+        assert job.course.began_s is not None and job.users is not None and job.rows is not None
+        users, rate = job.wanted
+        calm_since_s = max(since_s, self.last_fault_s, job.course.began_s) + users / rate
+        if self.clock.now_s - calm_since_s < QUIET_S or not job.rows.hosts() or job.course.failures:
+            return
+        running = sum(worker.users for worker in self.workers.values() if worker.state.run_id == job.run_id)
+        self.require(running == users, f"{running} users run, {users} are wanted")
+        holders = set(job.rows.workers)
+        idle = [name for name in holders if not self.workers[name].users]
+        self.require(not idle or len(job.rows.hosts()) < len(holders), f"{idle} hold rows and run no users")
+
+
+class Judgement:
+    """What must hold of every run when everything is over."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._require = world.require
+
+    def check(self) -> None:
+        world = self._world
+        for master in world.masters:
+            if not master.is_dead:
+                self._require(master.is_ended, f"the master does not end: it is {master.state.phase}")
+        for worker in world.workers.values():
+            self._require(worker.is_dead or not worker.users, f"{worker.name} still runs {worker.users} users")
+        for master in world.masters:
+            for run_id, log in master.runs.items():
+                if not master.is_dead:
+                    self._check_run(run_id, log)
+
+    def _check_run(self, run_id: str, log: RunLog) -> None:
+        """1. A run that began ends, its results are written once (or the failure to write them is its outcome).
+
+        2. A wish for a run is refused in words, cancelled or begins; it is never lost.
+        """
+        require = self._require
+        require(bool(log.outcome), f"nobody knows what became of {run_id}")
+        if log.began_s is not None:
+            require(log.outcome in ("written", "failed"), f"{run_id} began and was {log.outcome}")
+        if log.outcome in ("written", "failed"):
+            require(log.times_written == 1, f"the results of {run_id} were written {log.times_written} times")
+        else:
+            require(not log.times_written, f"{run_id} was {log.outcome} and has results")
+            require(not self._world.truth(run_id).served, f"{run_id} was {log.outcome} and has sent requests")
+        if log.began_s is not None:
+            self._check_numbers(run_id, log)
+
+    def _check_numbers(self, run_id: str, log: RunLog) -> None:
+        """3. Nothing that was stopped sends again.
+
+        4. Served = counted when nobody died; otherwise counted <= served <= counted + what the result says.
+        7. A run in which something is not known, or a worker could not do its part, is never passed.
+        """
+        world, truth, course, require = self._world, self._world.truth(run_id), log.course, self._require
+        assert course is not None and log.writing_s is not None
+        served = sum(truth.served.values())
+        require(
+            truth.last_begun_s <= log.writing_s, f"{run_id} sent at {truth.last_begun_s:.3f} s, closed at {log.writing_s:.3f} s"
+        )
+        require(log.counted <= served, f"{run_id}: {log.counted} counted, {served} served")
+        missing = course.possibly_uncounted()
+        if missing is not None:
+            require(served <= log.counted + missing, f"{run_id}: {served} served, {log.counted} counted, {missing} perhaps")
+        if not log.problems:
+            require(served == log.counted, f"{run_id} has no problem, {served} served, {log.counted} counted")
+            require(bool(served) or log.measured_s < world.service_s + 5, f"{run_id} has no problem and sent nothing")
+        if course.load.is_open:
+            self._check_arrivals(run_id, log)
+        if course.load.is_once:
+            self._check_rows(run_id, log)
+        self._check_verdict(run_id, log)
+
+    def _check_arrivals(self, run_id: str, log: RunLog) -> None:
+        """6. Every arrival of an open load is sent, dropped or unaccounted; every attempt has an outcome."""
+        truth, course = self._world.truth(run_id), log.course
+        assert course is not None
+        twice = sum(times - 1 for times in truth.arrivals.values())
+        totals = course.totals
+        duplicates = totals.arrivals_possibly_twice()
+        wanted, known = course.arrivals_wanted(log.measured_s), totals.arrivals_accounted()
+        if not log.problems:
+            # Those of the last moment may be on either side of the end.
+            self._require(known >= wanted, f"{run_id}: {wanted} arrivals wanted, {known} known, and no problem")
+            self._require(not twice, f"{run_id}: {twice} arrivals were sent twice, and no problem")
+        elif not course.losses:
+            self._require(twice <= duplicates, f"{run_id}: {twice} arrivals sent twice, {duplicates} admitted")
+
+    def _check_rows(self, run_id: str, log: RunLog) -> None:
+        """8. Order once sends each row at least once, twice at most where it says so, and is incomplete otherwise."""
+        truth, course = self._world.truth(run_id), log.course
+        assert course is not None and course.once is not None
+        twice = sum(times - 1 for times in truth.rows.values())
+        once = course.once
+        self._require(once.planned == sum(self._world.block_rows), f"{run_id}: {once.planned} rows planned")
+        self._require(
+            once.planned == once.sent + once.maybe_sent + once.never_sent, f"{run_id}: {once} does not add up"
+        )
+        self._require(once.sent <= len(truth.rows), f"{run_id}: {once} and {len(truth.rows)} rows were sent")
+        self._require(
+            len(truth.rows) <= once.sent + once.maybe_sent, f"{run_id}: {once} and {len(truth.rows)} rows were sent"
+        )
+        self._require(twice <= once.maybe_sent_twice, f"{run_id}: {twice} rows sent again, {once}")
+        if not log.problems:
+            self._require(len(truth.rows) == once.planned, f"{run_id}: {len(truth.rows)} of {once.planned} rows sent")
+
+    def _check_verdict(self, run_id: str, log: RunLog) -> None:
+        """7. What a person must know is said; and nothing is said where nothing happened."""
+        course = log.course
+        assert course is not None
+        stop = course.stop
+        assert stop is not None
+        if stop.cause in (StopCause.ASKED, StopCause.SIGNAL, StopCause.ABORTED, StopCause.NO_WORKERS):
+            is_short = course.load.has_end or stop.cause in (StopCause.ABORTED, StopCause.NO_WORKERS)
+            self._require(not is_short or bool(log.problems), f"{run_id} was stopped early, and no word of it")
+        if course.failures:
+            self._require(bool(log.problems), f"{run_id}: {course.failures}, and no word of it")
