@@ -351,13 +351,13 @@ class Judgement:
         assert course is not None
         twice = sum(times - 1 for times in truth.arrivals.values())
         totals = course.totals
-        duplicates = totals.arrivals_possibly_twice()
+        duplicates = course.possibly_twice + totals.arrivals_possibly_twice()
         wanted, known = course.arrivals_wanted(log.measured_s), totals.arrivals_accounted()
         if not log.problems:
             # Those of the last moment may be on either side of the end.
             self._require(known >= wanted, f"{run_id}: {wanted} arrivals wanted, {known} known, and no problem")
             self._require(not twice, f"{run_id}: {twice} arrivals were sent twice, and no problem")
-        elif not course.losses:
+        else:
             self._require(twice <= duplicates, f"{run_id}: {twice} arrivals sent twice, {duplicates} admitted")
 
     def _check_rows(self, run_id: str, log: RunLog) -> None:

@@ -10,6 +10,8 @@ from inference_swarm.cluster.run_users import RunUsers
 from inference_swarm.cluster.state import Coordinator, Job
 from inference_swarm.cluster.uncounted import Order
 
+NS_PER_S = 1_000_000_000
+
 
 def first_hosts(state: Coordinator, job: Job) -> list[str]:
     """Workers that a run begins with."""
@@ -86,4 +88,4 @@ def exposed(job: Job, worker: str, generation: int, now_s: float) -> None:
     if users and not job.course.totals.is_complete_for(worker):
         job.course.totals.expect(worker)
         job.waited_for.add(worker)
-    job.uncounted.told(worker, Order(generation, users, share), now_s)
+    job.uncounted.told(worker, Order(generation, users, share, partition.from_ns / NS_PER_S), now_s)

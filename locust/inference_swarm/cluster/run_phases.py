@@ -32,7 +32,7 @@ from inference_swarm.cluster.events import (
 from inference_swarm.cluster.placement import able_workers, begin_users, choose_hosts, exposed, first_hosts, want_users
 from inference_swarm.cluster.protocol import EndWorker, ReleaseRun, RowsFailed, StopRun
 from inference_swarm.cluster.run_rows import RunRows
-from inference_swarm.cluster.run_workers import note_missing_finals, tick
+from inference_swarm.cluster.run_workers import note_missing_finals, note_possibly_twice, tick
 from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
 from inference_swarm.cluster.uncounted import Uncounted
 from inference_swarm.errors import ExitCode
@@ -282,6 +282,8 @@ def _end_load(state: Coordinator, cause: StopCause, text: str, now_s: float) -> 
     """The measured time ends here; users stop, every last report comes in."""
     job = _job(state)
     course = job.course
+    for member in state.here():
+        note_possibly_twice(job, member, now_s)
     course.ended_s = now_s
     at_s = course.measured_s(now_s)
     course.stop = Stop(cause, at_s, text)

@@ -152,12 +152,20 @@ def _take_out(state: Coordinator, member: Member, now_s: float) -> None:
         return
     job.is_placement_due = True
     job.unapplied.discard(member.worker)
+    note_possibly_twice(job, member, now_s)
     if job.rows is not None:
         job.rows.lose(member.worker)
     if job.users is not None:
         job.users.forget(member.worker)
     member.rows_sent = member.users_sent = (-1, 0.0)
     member.users_applied = -1
+
+
+def note_possibly_twice(job: Job, member: Member, now_s: float) -> None:
+    """It stops: it may not have heard of the last change of its arrivals."""
+    if job.course.began_s is not None and job.course.ended_s is None:
+        until_s = min(now_s, member.heard_s + LEASE_S)
+        job.course.possibly_twice += job.uncounted.possibly_twice(member.worker, until_s, job.course.began_s)
 
 
 def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float) -> None:

@@ -23,6 +23,7 @@ class Order:
     generation: int
     users: int
     share: float
+    from_s: float = 0.0  # open load: when the share holds, since the run began
 
 
 @dataclass(slots=True)
@@ -74,6 +75,22 @@ class Uncounted:
         if until_s >= exposure.reported_s:
             exposure.reported_s = until_s
             exposure.begin_anew()
+
+    def possibly_twice(self, worker: str, until_s: float, began_s: float) -> int:
+        """Open load: arrivals that the worker may have sent by an order that it did not know to be past, at most.
+
+        To be asked once, when the worker stops or is lost: from then on it follows no order.
+        """
+        exposure = self._exposures.get(worker)
+        if exposure is None or self.schedule is None:
+            return 0
+        former, *later = exposure.orders or [Order(-1, 0, 0.0)]
+        exposure.orders = []
+        changed = [order for order in later if order.share != former.share or order.from_s != former.from_s]
+        if not changed or not former.share:
+            return 0
+        wanted = self._count(until_s - began_s) - self._count(changed[0].from_s)
+        return math.ceil(wanted * former.share) + 1 if wanted > 0 else 0
 
     def bound(self, worker: str, until_s: float, began_s: float) -> int | None:
         """At most so many requests are not counted if the worker sent until `until_s`; None: no bound is known."""

@@ -142,6 +142,8 @@ class RunCourse:
     losses: dict[str, Loss] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     """Workers that could not load rows in mid-run, and why."""
+    possibly_twice: int = 0
+    """Arrivals of an open load that a worker may have sent though they had passed to others, without knowing it."""
     once: OnceNumbers | None = None
     changes: list[Change] = field(default_factory=list)
 
@@ -202,7 +204,7 @@ class RunCourse:
             found.append(f"{never:,} of {self.once.planned:,} rows were never sent{also}")
         if unaccounted := self.arrivals_unaccounted(measured_s):
             found.append(f"of {unaccounted:,} arrivals nobody knows whether they were sent")
-        if twice := self.totals.arrivals_possibly_twice():
+        if twice := self.possibly_twice + self.totals.arrivals_possibly_twice():
             found.append(f"{twice:,} arrivals may have been sent twice: a worker heard too late that they were not its own")
         return found
 
