@@ -154,6 +154,11 @@ def test_with_nothing_but_failures_enough_of_them_miss_a_percentile() -> None:
     assert result("p99>1us", counters(0, failed=1000)).outcome == "fail"
 
 
+@pytest.mark.parametrize("text", ["error_rate<=100%", "rate<=100", "goodput<=100", "goodput>=0", "max>0us", "mean>0us"])
+def test_nothing_passes_without_a_success(text: str) -> None:
+    assert result(text, counters(0, failed=50, abandoned=3)).outcome != "pass"
+
+
 def test_a_lower_bound_takes_what_did_not_succeed_for_the_fastest() -> None:
     assert result("p50>1.4ms", counters(1000)).measured == pytest.approx(1500)
     assert result("p50>1.4ms", counters(1000, failed=500)).measured == pytest.approx(1250)

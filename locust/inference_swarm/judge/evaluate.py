@@ -1,6 +1,7 @@
 """One objective against counters: what is measured, and whether the bound is met.
 
-Adding failures, drops or abandoned requests never improves a result, whatever the objective:
+Adding failures, drops or abandoned requests never improves a result, whatever the objective; none passes without a
+success:
 - a percentile is taken over everything that was asked for; what did not succeed is slower than any upper bound and
   faster than any lower one; it passes only with enough successes (`judge.sample_size`)
 - `max` is no response if anything did not succeed; `mean` is of successes
@@ -121,7 +122,8 @@ def _evaluate(objective: Objective, counters: RequestCounters, evidence: Evidenc
         return ObjectiveResult(objective, ObjectiveOutcome.INCOMPLETE, math.nan, 0, note="no request ended")
     if objective.quantity is Quantity.SHARE:
         measured = (counters.unserved + evidence.unserved) / asked
-        return ObjectiveResult(objective, _outcome(objective.is_met_by(measured)), measured, asked)
+        outcome, note = _outcome(objective, measured, counters)
+        return ObjectiveResult(objective, outcome, measured, asked, note=note)
     return _evaluate_rate(objective, counters, evidence)
 
 
@@ -145,10 +147,11 @@ def _evaluate_rate(objective: Objective, counters: RequestCounters, evidence: Ev
     if objective.within_us is not None and counters.succeeded:
         count *= counters.latency.count_at_or_below_us(objective.within_us) / counters.succeeded
     measured = count / evidence.measured_s
+    outcome, lack = _outcome(objective, measured, counters)
+    note = note or lack
     if objective.metric == "rate" and not objective.is_upper_bound and counters.failures:
         note = f"{counters.failures:,} failed requests are not in it"
     is_at_least = evidence.is_generator_bound and not objective.is_upper_bound
-    outcome = _outcome(objective.is_met_by(measured))
     return ObjectiveResult(objective, outcome, measured, counters.ended, note=note, is_at_least=is_at_least)
 
 
@@ -200,5 +203,10 @@ def _time_us(objective: Objective, histogram: Histogram, unserved: int) -> float
     return histogram.percentile_us(min(100.0, 100 * rank / histogram.count))
 
 
-def _outcome(is_met: bool) -> ObjectiveOutcome:
-    return ObjectiveOutcome.PASSED if is_met else ObjectiveOutcome.FAILED
+def _outcome(objective: Objective, measured: float, counters: RequestCounters) -> tuple[ObjectiveOutcome, str]:
+    """Without a success nothing passes: an upper bound on a rate would, were it of failures alone."""
+    if not objective.is_met_by(measured):
+        return ObjectiveOutcome.FAILED, ""
+    if not counters.succeeded:
+        return ObjectiveOutcome.INCOMPLETE, "no request succeeded"
+    return ObjectiveOutcome.PASSED, ""
