@@ -55,6 +55,11 @@ class Phases:
         """The run has only one phase."""
         return not self.epoch_starts_ns and not self.stage_ends_ns
 
+    @property
+    def count(self) -> int:
+        """How many phases there may be; `codes_of` gives numbers below it."""
+        return (len(self.epoch_starts_ns) + 1) * (len(self.stage_ends_ns) + 1)
+
     def at(self, instant_ns: int) -> Phase:
         """The phase of an instant."""
         return Phase(bisect_right(self.epoch_starts_ns, instant_ns), bisect_right(self.stage_ends_ns, instant_ns))
