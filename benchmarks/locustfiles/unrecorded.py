@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "locust"))
 
 from locustfile import ModelUser
 
-from inference_swarm.wiring.recording import Recording
+from inference_swarm.measure.recording import Recording
 
 __all__ = ["ModelUser", "locust"]
 

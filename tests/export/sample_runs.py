@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from inference_swarm.config.settings import Settings
 from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
 from inference_swarm.export.run_folder import write_json, write_whole
 from inference_swarm.export.summary import DataRecord, RunRecord, build_summary
-from inference_swarm.judge.conclusion import conclude
 from inference_swarm.judge.objectives import parse_objective
-from inference_swarm.judge.self_check import SelfCheck
+from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
+from inference_swarm.judge.verdict import RunFacts, judge_totals
+from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.hlog import hlog_lines
-from inference_swarm.measure.snapshot import RequestTally, Snapshot, WorkerHealth
+from inference_swarm.measure.snapshot import WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
 
 NAME = "POST /invocation"
@@ -36,7 +38,11 @@ def make_run(
     workers: int = 2,
     health: WorkerHealth | None = None,
     arrivals: tuple[int, float] | None = None,
-    failure_texts: dict[str, int] | None = None,
+    failure_text: str = "status: 500 Oops",
+    explanation: str = "",
+    abandoned: int = 0,
+    warm_up_s: float = 0.0,
+    interrupted_because: str = "",
     name: str = "a-run",
     seed: int = 0,
     **settings: object,
@@ -44,34 +50,52 @@ def make_run(
     """A run of so many 3 s intervals with log-normal latencies."""
     draw = np.random.default_rng(seed)
     totals, check = SwarmTotals("run"), SelfCheck()
+    if warm_up_s:
+        totals.start_epoch(warm_up_s)
+        totals.left_out[NAME] = RequestCounters(123)
     for number in range(intervals):
         for worker in range(workers):
-            tally = RequestTally(sent=per_interval, succeeded=per_interval - failed, connects=3)
+            counters = RequestCounters(per_interval - failed, connects=3)
             times_ns = (draw.lognormal(0, 0.3, per_interval) * median_ms * 1e6).astype(np.int64)
-            tally.latency.record_ns(times_ns)
-            tally.service.record_ns(times_ns)
+            counters.latency.record_ns(times_ns[failed:])
+            counters.service.record_ns(times_ns[failed:])
             if failed:
-                tally.count_failure("status", failed)
+                at_s = 3.0 * number
+                record = FailureRecord("status", failed, at_s, at_s + 2.9, 500, explanation, 17)
+                counters.count_failure(failure_text, record)
+                counters.failed_latency.record_ns(times_ns[:failed])
+                counters.failed_service.record_ns(times_ns[:failed])
             is_final = number == intervals - 1
-            snapshot = Snapshot(
-                "run", f"worker-{worker}", number, 3.0 * number, 3.0 * number + 3, {NAME: tally},
+            if is_final:
+                counters.abandoned = abandoned
+            snapshot = whole_snapshot(
+                "run", f"worker-{worker}", number, 3.0 * number, 3.0 * number + 3, {NAME: counters},
                 health or WorkerHealth(), 0 if is_final else 10, is_final,
             )  # fmt: skip
+            part = snapshot.slices[0]
+            snapshot.slices[0] = replace(part, epoch=totals.epoch)
             totals.apply(snapshot)
             check.observe(snapshot.worker, snapshot.health)
     duration_s = 3.0 * intervals
+    facts = RunFacts(
+        duration_s,
+        unaccounted=0 if arrivals is None else totals.unaccounted(arrivals[0]),
+        is_open=arrivals is not None,
+        is_generator_bound=is_generator_bottleneck(check.warnings()),
+        interrupted_because=interrupted_because,
+    )
     return RunRecord(
         run_id="run",
         name=name,
         started_unix_s=1_700_000_000.0,
-        duration_s=duration_s,
+        duration_s=duration_s + warm_up_s,
+        measured_s=duration_s,
         settings=settings_with(slo="; ".join(slo), **settings),
         sources={"host": "command line"},
         totals=totals,
-        conclusion=conclude(totals.names, duration_s, [parse_objective(text) for text in slo]),
+        verdict=judge_totals(totals, [parse_objective(text) for text in slo], facts),
         warnings=tuple(check.warnings()),
         arrivals_wanted=arrivals,
-        failure_texts=failure_texts or {},
         data=DataRecord("rows.parquet", 300, 5, "f00d"),
     )
 

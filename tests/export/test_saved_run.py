@@ -47,9 +47,9 @@ def test_an_empty_cell_is_nothing_measured() -> None:
 def test_intervals_after_the_end_of_the_load_are_left_out() -> None:
     run = make_run(intervals=2)
     series = run.totals.series
-    from inference_swarm.measure.snapshot import Snapshot
+    from inference_swarm.measure.snapshot import Slice
 
-    series.add(Snapshot("run", "worker-0", 9, 9.0, 9.0))
+    series.add("worker-0", 0, Slice(9.0, 9.0))
     assert len(series) == 3
     assert len(interval_rows(series)) == 2
 
@@ -60,6 +60,9 @@ def test_a_folder_that_holds_no_run_is_named(tmp_path: Path) -> None:
     folder = save_run(make_run(intervals=1), tmp_path / "run")
     (folder / "latency.hlog").write_text("Tag=x,1,2,3,AAAA\n")
     with pytest.raises(DataError, match="line 1 of the histogram log"):
+        read_run(folder)
+    (folder / "summary.json").write_text('{"version": 1}')
+    with pytest.raises(DataError, match=r"summary\.json is of version 1"):
         read_run(folder)
     (folder / "summary.json").write_text("{")
     with pytest.raises(DataError, match="cannot be read"):

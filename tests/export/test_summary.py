@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from pathlib import Path
 
+import pytest
 from sample_runs import make_run
 
-from inference_swarm.export.summary import build_summary, run_table_row
+from inference_swarm.export.run_folder import append_to_run_table
+from inference_swarm.export.summary import RUN_TABLE_COLUMNS, build_summary, run_table_row
 from inference_swarm.measure.snapshot import WorkerHealth
 
 
@@ -29,29 +33,85 @@ def test_what_was_not_measured_is_null_and_the_document_is_json() -> None:
 def test_an_open_loads_arrivals_are_accounted_for() -> None:
     summary = build_summary(make_run(arrivals=(20_100, 670.0), arrival="constant", rate_rps=670.0))
     assert summary["arrivals"] == {
-        "wanted": 20_100, "wanted_rps": 670.0, "sent": 20_000, "late": 0, "dropped": 0, "unaccounted": 100,
+        "wanted": 20_100, "wanted_rps": 670.0, "sent": 20_000, "late": 0, "dropped": 0, "abandoned": 0,
+        "unaccounted": 100,
     }  # fmt: skip
+    assert summary["error_rate"] == round(100 / 20_100, 9)
+    assert (summary["verdict"], summary["exit_code"]) == ("incomplete", 4)
     assert build_summary(make_run())["arrivals"] is None
 
 
 def test_a_run_that_the_generator_bound_is_marked() -> None:
     summary = build_summary(make_run(health=WorkerHealth(cpu_percent=99.0)))
     assert summary["generator_bound"] is True
+    assert (summary["verdict"], summary["tone"], summary["exit_code"]) == ("generator-bound", "warn", 0)
     assert "used 99 % of a core" in summary["self_check"][0]["sentence"]
     assert summary["by_worker"]["worker-0"]["worst"]["cpu_percent"] == 99.0
 
 
-def test_failures_are_listed_by_kind_and_by_text_most_frequent_first() -> None:
-    texts = {"status: 500 Oops": 3, "status: 404 Not Found": 17}
-    summary = build_summary(make_run(failed=1, failure_texts=texts))
+def test_failures_are_listed_by_kind_and_by_text_with_when_they_came_and_an_example() -> None:
+    summary = build_summary(make_run(failed=1, failure_text="status: 404 Not Found", explanation="no such model"))
     assert summary["errors"] == {"status": 20}
-    assert [entry["count"] for entry in summary["failure_texts"]] == [17, 3]
+    assert summary["failed"] == [
+        {
+            "error": "status: 404 Not Found", "kind": "status", "status": 500, "count": 20, "first_s": 0.0,
+            "last_s": 29.9, "explanation": "no such model", "row": 17,
+        }
+    ]  # fmt: skip
+    assert (summary["verdict"], summary["exit_code"]) == ("requests failed", 1)
+    assert summary["reasons"] == ["20 of 20,000 requests failed"]
+
+
+def test_failures_are_in_no_time_of_successes() -> None:
+    summary = build_summary(make_run(failed=400))
+    assert (summary["requests"], summary["succeeded"], summary["failures"]) == (20_000, 12_000, 8000)
+    assert summary["error_rate"] == 0.4
+    assert summary["rate_rps"] == pytest.approx(20_000 / 30, abs=0.001)
+    assert summary["goodput_rps"] == pytest.approx(12_000 / 30, abs=0.001)
+    assert summary["failed_latency_us"]["p50"] is not None
+
+
+def test_abandoned_requests_are_said_and_fail_the_run() -> None:
+    summary = build_summary(make_run(abandoned=2))
+    assert summary["abandoned"] == 4
+    assert summary["error_rate"] == round(4 / 20_004, 9)
+    assert summary["by_worker"]["worker-0"]["abandoned"] == 2
     assert (summary["verdict"], summary["exit_code"]) == ("requests failed", 1)
 
 
-def test_the_run_table_keeps_its_columns() -> None:
-    row = run_table_row(build_summary(make_run(dataset_name="d", model="m", pred_method="predict")))
-    assert list(row) == [
-        "run", "dataset", "model", "method", "users", "requests", "failures", "workers", "rate_rps", "p50_us",
-        "p95_us", "p99_us",
+def test_a_warm_up_is_shown_and_left_out() -> None:
+    summary = build_summary(make_run(warm_up_s=10.0))
+    assert (summary["requests"], summary["duration_s"], summary["measured_s"]) == (20_000, 40.0, 30.0)
+    assert summary["left_out"] == {
+        "until_s": 10.0, "requests": 123, "failures": 0, "abandoned": 0, "dropped": 0,
+        "latency_us": dict.fromkeys(summary["latency_us"]),
+    }  # fmt: skip
+    assert build_summary(make_run())["left_out"] is None
+
+
+def test_a_missed_objective_is_a_reason() -> None:
+    summary = build_summary(make_run(slo=("max<1us",)))
+    assert summary["reasons"][0].startswith("max<1us: fail, measured ")
+
+
+def test_the_run_table_has_verdict_time_and_wanted_rate() -> None:
+    run = make_run(
+        dataset_name="d", model="m", pred_method="predict", arrivals=(20_100, 670.0), arrival="constant", rate_rps=670.0
+    )
+    row = run_table_row(build_summary(run))
+    assert tuple(row) == RUN_TABLE_COLUMNS
+    assert (row["verdict"], row["exit_code"], row["wanted_rps"], row["duration_s"], row["unaccounted"]) == (
+        "incomplete", 4, 670.0, 30.0, 100,
+    )  # fmt: skip
+
+
+def test_a_run_table_of_an_older_release_keeps_its_rows(tmp_path: Path) -> None:
+    table = tmp_path / "run_table.csv"
+    table.write_text("run,requests,gone\nold,5,x\n")
+    for name in ("one", "two"):
+        append_to_run_table(tmp_path, run_table_row(build_summary(make_run(name=name, intervals=1))))
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], row["requests"], row["verdict"]) for row in rows] == [
+        ("old", "5", ""), ("one", "2000", "passed"), ("two", "2000", "passed"),
     ]  # fmt: skip

@@ -34,7 +34,7 @@ def test_the_verdict_is_said_with_what_was_missed(tmp_path: Path) -> None:
     lines = table(tmp_path, slo=("max<1us", "rate>=1"))
     assert "pass       rate>=1: measured 666.7/s" in lines
     (verdict,) = [line for line in lines if line.startswith("verdict")]
-    assert verdict.startswith("verdict    OBJECTIVE MISSED (max<1us: measured ")
+    assert verdict.startswith("verdict    OBJECTIVE MISSED (max<1us: fail, measured ")
 
 
 def test_a_passed_run_says_so_and_where_its_files_are(tmp_path: Path) -> None:
@@ -45,14 +45,15 @@ def test_a_passed_run_says_so_and_where_its_files_are(tmp_path: Path) -> None:
 
 
 def test_failures_have_their_kinds_and_texts(tmp_path: Path) -> None:
-    lines = table(tmp_path, failed=10, failure_texts={"status: 404 Not Found": 200})
+    lines = table(tmp_path, failed=10, failure_text="status: 404 Not Found", explanation="no such model")
     assert "requests   20,000, 200 failed (1 %: status 200)" in lines
-    assert "           200 × status: 404 Not Found" in lines
+    assert "           200 × status: 404 Not Found, from 0.0 s to 29.9 s: no such model (row 17)" in lines
+    assert any(line.startswith("failed   ") for line in lines)
 
 
 def test_a_bound_generator_is_said_loudly(tmp_path: Path) -> None:
     lines = table(tmp_path, health=WorkerHealth(ports_exhausted=1))
-    assert any(line.startswith("WARNING    the load generator was a bottleneck") for line in lines)
+    assert any(line.startswith("verdict    GENERATOR-BOUND (the load generator was the bottleneck") for line in lines)
     assert any("ran out of local ports" in line for line in lines)
 
 
@@ -60,4 +61,14 @@ def test_an_open_load_shows_service_time_and_what_became_of_its_arrivals(tmp_pat
     lines = table(tmp_path, arrivals=(20_100, 670.0), arrival="poisson", rate_rps=670.0)
     assert "poisson arrivals, 670/s wanted" in lines[0]
     assert any(line.startswith("service  ") for line in lines)
-    assert "rate       667/s of 670/s wanted; of 20,100 arrivals 0 late, 0 dropped, 100 lost with a worker" in lines
+    assert "rate       667/s of 670/s wanted; of 20,100 arrivals 0 late, 0 dropped, 100 unaccounted for" in lines
+
+
+def test_what_has_no_outcome_and_what_was_left_out_are_said(tmp_path: Path) -> None:
+    lines = table(tmp_path, abandoned=3, warm_up_s=10.0, interrupted_because="SIGTERM after 8 s of 60")
+    assert "requests   20,000, 0 failed (0 %), 6 abandoned" in lines
+    assert "left out   the first 10 s: 123 requests, 0 failed; they are in no other metric" in lines
+    assert (
+        "verdict    INTERRUPTED (SIGTERM after 8 s of 60; "
+        "6 requests were abandoned: sent, and without a response when the run ended)"
+    ) in lines

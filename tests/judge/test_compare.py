@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from inference_swarm.judge.compare import Batch, Finding, RunSample, compare_runs
+from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.intervals import IntervalSeries
-from inference_swarm.measure.snapshot import RequestTally, Snapshot
+from inference_swarm.measure.snapshot import Slice
 
 
 def run(seed: int, *, median_us: float = 1000, intervals: int = 20, per_interval: int = 500) -> RunSample:
@@ -72,8 +73,8 @@ def test_a_series_of_intervals_becomes_a_sample() -> None:
     for sequence in range(10):
         histogram = Histogram()
         histogram.record_ns([1_000_000] * 30)
-        tallies = {name: RequestTally(30, 30, latency=histogram) for name in ("a", "b")}
-        series.add(Snapshot("run", "w", sequence, sequence * 3.0, sequence * 3.0 + 3, tallies))
+        names = {name: RequestCounters(30, latency=histogram) for name in ("a", "b")}
+        series.add("w", 1, Slice(sequence * 3.0, sequence * 3.0 + 3, names))
     sample = RunSample.from_series("x", series)
     (rate,) = compare_runs(sample, sample, ("rate",))
     assert (rate.one.value, rate.finding) == (20, Finding.NO_DIFFERENCE)

@@ -1,152 +1,240 @@
+"""The table of docs/measuring.md: which of several reasons is the verdict, and that no data is no success."""
+
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inference_swarm.errors import ExitCode
-from inference_swarm.judge.objectives import parse_objective
-from inference_swarm.judge.verdict import Outcome, Verdict, judge, judge_totals
-from inference_swarm.measure.histogram import Histogram
-from inference_swarm.measure.snapshot import RequestTally, Snapshot
+from inference_swarm.judge.evaluate import ObjectiveOutcome
+from inference_swarm.judge.objectives import Objective, parse_objective
+from inference_swarm.judge.verdict import GENERATOR_BOUND_WORDS, RunFacts, Status, Tone, Verdict, judge, judge_totals
+from inference_swarm.measure.counters import FailureRecord, RequestCounters
+from inference_swarm.measure.snapshot import whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
 
-
-def times(count: int, offset_us: int = 0) -> Histogram:
-    """1, 2, 3 … µs, so that p50 of 1,000 is 500 µs."""
-    histogram = Histogram()
-    histogram.record_ns((np.arange(1, count + 1) + offset_us) * 1000)
-    return histogram
+MS = 1_000_000
+FACTS = RunFacts(10.0)
+LOST = replace(FACTS, incomplete_because=("worker a: never reported",))
+INTERRUPTED = replace(FACTS, interrupted_because="the master was told to end after 8 s of 60")
 
 
-def tally(count: int, *, failed: int = 0, dropped: int = 0) -> RequestTally:
-    failures = {"status": failed} if failed else {}
-    return RequestTally(
-        count, count - failed, failures, dropped=dropped, latency=times(count, 1000), service=times(count)
-    )
+def counters(
+    succeeded: int = 10_000, failed: int = 0, connects: int = 10, kind: str = "status", **counted: int
+) -> RequestCounters:
+    made = RequestCounters(succeeded, connects=connects, **counted)
+    made.latency.record_ns(np.full(succeeded, 5 * MS))
+    made.service.record_ns(np.full(succeeded, 5 * MS))
+    if failed:
+        made.count_failure(f"{kind}: x", FailureRecord(kind, failed))
+    return made
 
 
-def verdict(text: str, names: dict[str, RequestTally], duration_s: float = 10) -> Verdict:
-    return judge(names, duration_s, [parse_objective(text)])
-
-
-@pytest.mark.parametrize(
-    ("text", "outcome", "measured"),
-    [
-        ("p99<1.99ms", "fail", 1990),
-        ("p99<=1.99ms", "pass", 1990),
-        ("p99>1ms", "pass", 1990),
-        ("service.p99<1ms", "pass", 990),
-        ("p50<1.6ms", "pass", 1500),
-        ("mean<1.6ms", "pass", 1500.5),
-        ("service.max<=1ms", "pass", 1000),
-        ("max<2ms", "fail", 2000),
-        ("p99{a}<2ms", "pass", 1990),
-        ("error_rate<1%", "fail", 0.01),
-        ("error_rate<=1%", "pass", 0.01),
-        ("rate>=100", "pass", 100),
-        ("goodput>=100", "fail", 99),
-    ],
-)
-def test_an_objective_is_judged_on_its_metric(text: str, outcome: str, measured: float) -> None:
-    found = verdict(text, {"a": tally(1000, failed=10)})
-    assert (found.outcome, found.results[0].outcome) == (outcome, outcome)
-    assert found.results[0].measured == pytest.approx(measured)
-
-
-def test_all_names_are_merged_unless_one_is_asked_for() -> None:
-    names = {"a": tally(1000), "b": tally(1000, failed=1000)}
-    assert verdict("error_rate<50%", names).results[0].measured == 0.5
-    assert verdict("error_rate{a}<50%", names).results[0].measured == 0
-
-
-@pytest.mark.parametrize("text", ["p99<1s", "mean<1s", "max>0us", "error_rate<=100%", "rate>=0", "goodput>=0"])
-def test_a_metric_without_samples_never_passes(text: str) -> None:
-    for names in ({}, {"a": RequestTally()}):
-        found = verdict(text, names)
-        assert found.outcome is Outcome.INCOMPLETE
-        assert math.isnan(found.results[0].measured)
-        assert found.results[0].note in ("no samples", "no request ended")
-
-
-def test_a_name_that_was_never_requested_is_incomplete_and_names_the_others() -> None:
-    (result,) = verdict("p99{c}<1s", {"b": tally(1000), "a": tally(5)}).results
-    assert result.outcome is Outcome.INCOMPLETE
-    assert result.note == "no request has the name 'c'; names of this run: a, b"
-
-
-@pytest.mark.parametrize(("count", "outcome"), [(661, "incomplete"), (662, "pass")])
-def test_a_percentile_with_too_few_samples_says_how_many_it_needs(count: int, outcome: str) -> None:
-    (result,) = verdict("p99<1s", {"a": tally(count)}).results
-    assert (result.outcome, result.samples, result.samples_needed) == (outcome, count, 662)
-    assert result.note == ("" if outcome == "pass" else "661 samples; p99 needs 662 to mean something")
-
-
-def test_fast_failures_alone_are_no_pass() -> None:
-    (result,) = verdict("p99<1s", {"a": tally(1000, failed=1000)}).results
-    assert result.outcome is Outcome.INCOMPLETE
-    assert "no request succeeded" in result.note
-
-
-def test_failures_that_reach_into_the_percentile_are_mentioned() -> None:
-    assert verdict("p99<1s", {"a": tally(1000, failed=20)}).results[0].note == (
-        "2 % of the requests failed; their times are in it"
-    )
-    assert verdict("p99<1s", {"a": tally(1000, failed=10)}).results[0].note == ""
+def verdict(given_counters: RequestCounters, slo: str = "", facts: RunFacts = FACTS) -> Verdict:
+    return judge({"/x": given_counters}, [parse_objective(text) for text in slo.split(";") if text], facts)
 
 
 @pytest.mark.parametrize(
-    ("text", "dropped", "outcome", "measured"),
+    ("given_counters", "slo", "facts", "status"),
     [
-        ("p99<1s", 0, "pass", 1990),
-        ("p99<1s", 5, "pass", 1995),  # rank 995 of 1,005 wanted
-        ("p99<1s", 11, "fail", math.inf),  # rank 1,001 of 1,011 wanted never got an answer
-        ("max<1s", 1, "fail", math.inf),
-        ("service.p99<1s", 500, "pass", 990),
-        ("mean<1s", 500, "pass", 1500.5),
-        ("p99>1us", 500, "pass", 1990),
+        (counters(), "", FACTS, Status.PASSED),
+        (counters(), "p99<6ms;rate>1", FACTS, Status.PASSED),
+        (counters(failed=1), "", FACTS, Status.REQUESTS_FAILED),
+        (counters(failed=1), "p99<6ms", FACTS, Status.REQUESTS_FAILED),
+        (counters(failed=1), "error_rate<1%", FACTS, Status.PASSED),
+        (counters(failed=1), "error_rate{/x}<1%", FACTS, Status.REQUESTS_FAILED),
+        (counters(failed=5000), "error_rate<1%", FACTS, Status.OBJECTIVE_MISSED),
+        (counters(), "p99<4ms", FACTS, Status.OBJECTIVE_MISSED),
+        (counters(), "p99<4ms", LOST, Status.OBJECTIVE_MISSED),
+        (counters(), "p99<6ms;rate>10000", FACTS, Status.OBJECTIVE_MISSED),
+        (counters(), "p99<6ms", LOST, Status.INCOMPLETE),
+        (counters(failed=1), "", LOST, Status.INCOMPLETE),
+        (counters(50), "p99<6ms", FACTS, Status.INCOMPLETE),
+        (counters(50), "p99<6ms;rate>10000", FACTS, Status.OBJECTIVE_MISSED),
+        # unreachable
+        (counters(0, 50, 0, "connect"), "p99<6ms", LOST, Status.UNREACHABLE),
+        (counters(0, 50, 0, "connect"), "error_rate<50%", FACTS, Status.UNREACHABLE),
+        (counters(0, 0, 0, abandoned=4), "", FACTS, Status.UNREACHABLE),
+        (counters(0, 50, 0, "connect"), "", replace(FACTS, has_connected=True), Status.REQUESTS_FAILED),
+        (counters(0, 50, 3), "", FACTS, Status.REQUESTS_FAILED),
+        # no data is no success
+        (RequestCounters(), "", FACTS, Status.NOTHING_SENT),
+        (RequestCounters(), "p99<1s", FACTS, Status.INCOMPLETE),
+        (counters(0, 50, 3), "error_rate<=100%", FACTS, Status.INCOMPLETE),
+        (counters(0, abandoned=10), "", FACTS, Status.REQUESTS_FAILED),
+        (counters(0, abandoned=10), "error_rate<=100%", FACTS, Status.INCOMPLETE),
+        (counters(0, 0, 0, dropped=10), "", FACTS, Status.REQUESTS_FAILED),
+        # what has no outcome
+        (counters(abandoned=1), "", FACTS, Status.REQUESTS_FAILED),
+        (counters(abandoned=1), "p99<6ms", FACTS, Status.REQUESTS_FAILED),
+        (counters(abandoned=1), "error_rate<1%", FACTS, Status.PASSED),
+        (counters(abandoned=500), "error_rate<1%", FACTS, Status.OBJECTIVE_MISSED),
+        (counters(dropped=1), "", FACTS, Status.REQUESTS_FAILED),
+        (counters(dropped=1), "error_rate<50%", FACTS, Status.REQUESTS_FAILED),
+        (counters(), "", replace(FACTS, unaccounted=1), Status.INCOMPLETE),
+        (counters(), "error_rate<50%", replace(FACTS, unaccounted=1), Status.INCOMPLETE),
+        (counters(), "error_rate<1%", replace(FACTS, unaccounted=5000), Status.OBJECTIVE_MISSED),
+        (counters(), "", replace(FACTS, never_sent=1), Status.INCOMPLETE),
+        (counters(), "error_rate<50%", replace(FACTS, never_sent=1), Status.INCOMPLETE),
+        # cut short
+        (counters(), "", INTERRUPTED, Status.INTERRUPTED),
+        (counters(failed=1), "", INTERRUPTED, Status.INTERRUPTED),
+        (counters(), "p99<6ms", replace(INTERRUPTED, incomplete_because=("x",)), Status.INTERRUPTED),
+        (counters(), "p99<4ms", INTERRUPTED, Status.OBJECTIVE_MISSED),
+        (counters(failed=9), "", replace(FACTS, aborted_because="error_rate"), Status.ABORTED),
+        (counters(), "", replace(FACTS, refused_because="no such file"), Status.REFUSED),
+        # the load generator
+        (counters(), "", replace(FACTS, is_generator_bound=True), Status.GENERATOR_BOUND),
+        (counters(), "rate>1", replace(FACTS, is_generator_bound=True), Status.GENERATOR_BOUND),
+        (counters(failed=1), "", replace(FACTS, is_generator_bound=True), Status.REQUESTS_FAILED),
+        (counters(), "rate>10000", replace(FACTS, is_generator_bound=True), Status.OBJECTIVE_MISSED),
     ],
 )
-def test_dropped_arrivals_count_as_slower_than_any_bound(
-    text: str, dropped: int, outcome: str, measured: float
+def test_the_first_status_that_holds_is_the_verdicts(
+    given_counters: RequestCounters, slo: str, facts: RunFacts, status: Status
 ) -> None:
-    (result,) = verdict(text, {"a": tally(1000, dropped=dropped)}).results
-    assert result.outcome == Outcome(outcome)
-    assert result.measured == pytest.approx(measured)
+    found = verdict(given_counters, slo, facts)
+    assert found.status is status
+    assert bool(found.reasons) is (status is not Status.PASSED)
 
 
 @pytest.mark.parametrize(
-    ("texts", "owed", "outcome", "exit_code"),
+    ("status", "label", "code", "tone"),
     [
-        ([], [], "pass", ExitCode.PASSED),
-        (["p99<1s", "rate>1"], [], "pass", ExitCode.PASSED),
-        (["p99<1s", "rate>1000"], [], "fail", ExitCode.OBJECTIVE_MISSED),
-        (["p99<1s", "p99.99<1s"], [], "incomplete", ExitCode.INCOMPLETE),
-        (["rate>1000", "p99.99<1s"], [], "fail", ExitCode.OBJECTIVE_MISSED),
-        (["p99<1s"], ["worker w1: never reported"], "incomplete", ExitCode.INCOMPLETE),
-        (["rate>1000"], ["worker w1: never reported"], "fail", ExitCode.OBJECTIVE_MISSED),
-        ([], ["worker w1: never reported"], "incomplete", ExitCode.INCOMPLETE),
+        (Status.PASSED, "passed", 0, Tone.GOOD),
+        (Status.GENERATOR_BOUND, "generator-bound", 0, Tone.WARN),
+        (Status.REQUESTS_FAILED, "requests failed", 1, Tone.BAD),
+        (Status.REFUSED, "refused", 2, Tone.BAD),
+        (Status.OBJECTIVE_MISSED, "objective missed", 3, Tone.BAD),
+        (Status.ABORTED, "aborted", 3, Tone.BAD),
+        (Status.INCOMPLETE, "incomplete", 4, Tone.WARN),
+        (Status.INTERRUPTED, "interrupted", 4, Tone.WARN),
+        (Status.NOTHING_SENT, "nothing sent", 4, Tone.WARN),
+        (Status.UNREACHABLE, "target unreachable", 5, Tone.BAD),
     ],
 )
-def test_the_verdict_and_exit_code_of_a_run(
-    texts: list[str], owed: list[str], outcome: str, exit_code: ExitCode
-) -> None:
-    found = judge({"a": tally(1000)}, 10, [parse_objective(text) for text in texts], incomplete_because=owed)
-    assert (found.outcome, found.exit_code, found.reasons) == (outcome, exit_code, tuple(owed))
+def test_each_status_has_its_label_exit_code_and_colour(status: Status, label: str, code: int, tone: Tone) -> None:
+    assert (status.label, status.exit_code, status.tone) == (label, ExitCode(code), tone)
 
 
-def test_totals_are_judged_with_what_their_workers_owe() -> None:
+def test_the_reasons_are_sentences_and_the_verdicts_own_comes_first() -> None:
+    def reasons(given_counters: RequestCounters, slo: str = "", facts: RunFacts = FACTS) -> tuple[str, ...]:
+        return verdict(given_counters, slo, facts).reasons
+
+    assert reasons(counters(failed=25)) == ("25 of 10,025 requests failed",)
+    assert reasons(counters(0, 7, 0, "connect", abandoned=2))[0] == (
+        "none of 9 requests got a connection (connect 7, abandoned 2)"
+    )
+    assert reasons(counters(50), "p99<6ms") == (
+        "p99<6ms: incomplete, measured 5 ms (50 samples; p99 needs 662 to mean something)",
+    )
+    assert reasons(counters(abandoned=1, dropped=2), "p99<4ms", replace(LOST, never_sent=3)) == (
+        "p99<4ms: fail, measured 5 ms (6 requests that did not succeed count as slowest)",
+        "worker a: never reported",
+        "3 rows were never sent",
+        "1 request was abandoned: sent, and without a response when the run ended",
+        "2 arrivals were dropped: no user was free to send them in time",
+    )
+    assert reasons(RequestCounters()) == ("no request was sent",)
+    assert reasons(counters(), "", replace(FACTS, is_generator_bound=True)) == (GENERATOR_BOUND_WORDS,)
+
+
+def test_totals_are_judged_with_the_reports_that_are_missing() -> None:
     totals = SwarmTotals("run")
-    assert judge_totals(totals, []).reasons == ("no worker reported",)
-    totals.apply(Snapshot("run", "w1", 0, 0.0, 10.0, {"a": tally(1000)}))
+    assert judge_totals(totals, [], FACTS).reasons == ("no worker took part", "no request was sent")
+    totals.apply(whole_snapshot("run", "w1", 0, 0.0, 10.0, {"a": counters(1000)}))
     objectives = [parse_objective("rate>=100")]
-    assert judge_totals(totals, objectives).outcome is Outcome.INCOMPLETE
-    assert judge_totals(totals, objectives).reasons == ("worker w1: no final report (last one ends at 10.0 s)",)
-    totals.apply(Snapshot("run", "w1", 1, 10.0, 10.0, is_final=True))
-    assert judge_totals(totals, objectives).outcome is Outcome.PASSED
+    assert judge_totals(totals, objectives, FACTS).status is Status.INCOMPLETE
+    assert judge_totals(totals, objectives, FACTS).reasons == ("worker w1: no final report (last one ends at 10.0 s)",)
+    totals.apply(whole_snapshot("run", "w1", 1, 10.0, 10.0, {}, is_final=True))
+    assert judge_totals(totals, objectives, FACTS).status is Status.PASSED
 
 
-def test_a_result_is_one_sentence() -> None:
-    assert verdict("p99<1s", {"a": tally(1000)}).results[0].sentence == "p99<1s: pass, measured 1.99 ms"
-    assert verdict("p99<1s", {}).results[0].sentence == "p99<1s: incomplete, measured nothing (no samples)"
+def test_a_server_that_died_after_the_warm_up_was_reachable() -> None:
+    totals = SwarmTotals("run")
+    totals.apply(whole_snapshot("run", "w1", 0, 0.0, 10.0, {"a": counters(1000)}))
+    totals.start_epoch(10.0)
+    totals.names["a"] = counters(0, 50, 0, "connect")
+    assert judge_totals(totals, [], FACTS).status is not Status.UNREACHABLE
+
+
+# what holds for any mix
+
+OBJECTIVES = (
+    "p50<4ms", "p50<6ms", "p99<6ms", "service.p90<6ms", "p50>1ms", "max<6ms", "max>1ms", "mean<6ms", "mean>1ms",
+    "error_rate<1%", "error_rate<60%", "error_rate<=100%", "error_rate{/x}<60%", "rate>=10", "rate<=100", "rate<=2",
+    "goodput>=10", "goodput<=100", "goodput[p50<6ms]>=10", "goodput[<6ms]>=10", "p50{/none}<1s",
+)  # fmt: skip
+counts = st.sampled_from([0, 0, 1, 2, 30, 70, 700, 2000])
+mixes = st.builds(
+    counters,
+    succeeded=counts,
+    failed=counts,
+    connects=st.sampled_from([0, 5]),
+    abandoned=counts,
+    dropped=counts,
+)
+facts_of_runs = st.builds(
+    RunFacts,
+    measured_s=st.sampled_from([0.0, 10.0]),
+    unaccounted=st.sampled_from([0, 0, 3]),
+    never_sent=st.sampled_from([0, 0, 3]),
+    is_open=st.booleans(),
+    is_generator_bound=st.booleans(),
+    interrupted_because=st.sampled_from(["", "", "SIGTERM"]),
+    incomplete_because=st.sampled_from([(), (), ("worker a: never reported",)]),
+)
+objectives_of_runs = st.lists(st.sampled_from(OBJECTIVES).map(parse_objective), max_size=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(mixes, objectives_of_runs, facts_of_runs)
+def test_for_any_mix_a_run_that_passed_has_nothing_against_it(
+    mix: RequestCounters, objectives: list[Objective], facts: RunFacts
+) -> None:
+    found = judge({"/x": mix}, objectives, facts)
+    are_failures_judged = any(objective.is_on_all_failures for objective in objectives)
+    is_flawless = (
+        mix.succeeded > 0
+        and not (mix.dropped or facts.unaccounted or facts.never_sent)
+        and (are_failures_judged or not (mix.failures or mix.abandoned))
+        and all(result.outcome is ObjectiveOutcome.PASSED for result in found.results)
+        and not (facts.interrupted_because or facts.incomplete_because)
+    )
+    assert (found.exit_code is ExitCode.PASSED) is is_flawless
+    assert found.is_passed is (is_flawless and not facts.is_generator_bound)
+    assert bool(found.reasons) is not found.is_passed
+    missed = any(result.outcome is ObjectiveOutcome.FAILED for result in found.results)
+    is_unreachable = bool(mix.sent) and not mix.succeeded and not mix.connects
+    assert (found.status is Status.UNREACHABLE) is is_unreachable
+    assert (found.status is Status.OBJECTIVE_MISSED) is (missed and not is_unreachable)
+
+
+@settings(max_examples=500, deadline=None)
+@given(mixes, objectives_of_runs, facts_of_runs, counts, counts, counts, st.sampled_from([0, 2]))
+def test_failures_drops_and_abandoned_requests_improve_nothing(
+    mix: RequestCounters,
+    objectives: list[Objective],
+    facts: RunFacts,
+    failed: int,
+    abandoned: int,
+    dropped: int,
+    unaccounted: int,
+) -> None:
+    order = [ObjectiveOutcome.FAILED, ObjectiveOutcome.INCOMPLETE, ObjectiveOutcome.PASSED]
+    before = judge({"/x": mix}, objectives, facts)
+    worse = counters(0, failed, 0, abandoned=abandoned, dropped=dropped)
+    worse.add(mix)
+    more = replace(facts, unaccounted=facts.unaccounted + unaccounted)
+    after = judge({"/x": worse}, objectives, more)
+    for result, later in zip(before.results, after.results, strict=True):
+        assert order.index(later.outcome) <= order.index(result.outcome)
+        if later.measured == later.measured and result.measured == result.measured:
+            is_better = later.measured < result.measured
+            is_wanted = later.objective.is_upper_bound
+            assert not is_better if is_wanted else later.measured <= result.measured
+    assert after.status.rank <= before.status.rank

@@ -8,22 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference_swarm.errors import ProtocolError
-from inference_swarm.measure.histogram import Histogram
+from inference_swarm.measure.counters import FailureRecord, RequestCounters, merge_counters
 from inference_swarm.measure.intervals import IntervalSeries
-from inference_swarm.measure.snapshot import RequestTally, Snapshot, WorkerHealth
+from inference_swarm.measure.seconds import SecondCounts
+from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import Applied, SwarmTotals
 
 
-def tally(*latencies_us: float, failed: int = 0) -> RequestTally:
-    histogram = Histogram()
-    histogram.record_ns([round(value * 1000) for value in latencies_us])
-    failures = {"timeout": failed} if failed else {}
-    return RequestTally(len(latencies_us), len(latencies_us) - failed, failures, latency=histogram)
+def counters(*latencies_us: float, failed: int = 0) -> RequestCounters:
+    made = RequestCounters(succeeded=len(latencies_us))
+    made.latency.record_ns([round(value * 1000) for value in latencies_us])
+    if failed:
+        made.count_failure("timeout", FailureRecord("timeout", failed))
+    return made
 
 
 def report(worker: str, sequence: int, *latencies_us: float, final: bool = False, name: str = "a") -> Snapshot:
-    names = {name: tally(*latencies_us)} if latencies_us else {}
-    return Snapshot("run", worker, sequence, sequence * 3.0, sequence * 3.0 + 3, names, users=5, is_final=final)
+    names = {name: counters(*latencies_us)} if latencies_us else {}
+    return whole_snapshot("run", worker, sequence, sequence * 3.0, sequence * 3.0 + 3, names, users=5, is_final=final)
+
+
+def interval(
+    worker: str, start_s: float, end_s: float, users: int = 0, **names: RequestCounters
+) -> tuple[str, int, Slice]:
+    return worker, users, Slice(start_s, end_s, names)
 
 
 def test_snapshots_of_all_workers_add_up() -> None:
@@ -35,7 +43,7 @@ def test_snapshots_of_all_workers_add_up() -> None:
         report("w2", 1, final=True),
     ):
         assert totals.apply(snapshot) is Applied.COUNTED
-    assert {name: tally.sent for name, tally in totals.names.items()} == {"a": 3, "b": 1}
+    assert {name: one.sent for name, one in totals.names.items()} == {"a": 3, "b": 1}
     assert totals.total().latency.percentiles_us([0, 50, 100]) == [400, 500, 700]
     assert totals.is_complete
     assert totals.duration_s == 6
@@ -51,8 +59,8 @@ def test_a_snapshot_that_comes_twice_is_counted_once() -> None:
 
 def test_a_snapshot_of_another_run_is_refused_and_counted() -> None:
     totals = SwarmTotals("other")
-    assert totals.apply(report("w1", 0, 400)) is Applied.STRAY
-    assert (totals.total().sent, totals.strays, totals.workers) == (0, 1, {})
+    assert totals.apply(report("w1", 0, 400)) is Applied.STALE
+    assert (totals.total().sent, totals.stale_reports, totals.workers) == (0, 1, {})
 
 
 def test_a_lost_report_keeps_the_totals_incomplete_until_it_arrives() -> None:
@@ -67,7 +75,7 @@ def test_a_lost_report_keeps_the_totals_incomplete_until_it_arrives() -> None:
     assert totals.total().sent == 4
 
 
-def test_what_a_worker_owes_is_said_in_words() -> None:
+def test_which_reports_of_a_worker_are_missing_is_said_in_words() -> None:
     totals = SwarmTotals("run")
     assert not totals.is_complete
     totals.expect("w1")
@@ -100,7 +108,7 @@ def test_the_worst_health_of_a_worker_is_kept_and_exhaustion_is_added() -> None:
         WorkerHealth(loop_lag_max_ms=1, open_files=30, ports_exhausted=1),
     ]
     for sequence, health in enumerate(healths):
-        totals.apply(Snapshot("run", "w1", sequence, 0.0, 3.0, health=health))
+        totals.apply(whole_snapshot("run", "w1", sequence, 0.0, 3.0, {}, health))
     record = totals.workers["w1"]
     assert record.health == healths[1]
     assert record.worst_health == WorkerHealth(loop_lag_max_ms=9, cpu_percent=50, open_files=30, ports_exhausted=3)
@@ -141,7 +149,7 @@ def test_order_duplicates_and_a_restart_of_the_master_change_nothing(
 def test_saved_totals_of_another_kind_are_refused() -> None:
     state = SwarmTotals("run").to_state()
     for change, message in (
-        ({"version": 9}, "version: Input should be less than or equal to 1"),
+        ({"version": 9}, "version: Input should be less than or equal to 2"),
         ({"extra": 1}, "extra: Unexpected keyword argument"),
         ({"series": {}}, "series: Value error"),
         ({"series": {"width_s": 3.0, "intervals": [{"first": 0}]}}, "series: Value error"),
@@ -152,9 +160,9 @@ def test_saved_totals_of_another_kind_are_refused() -> None:
 
 def test_intervals_hold_the_reports_whose_middle_they_contain() -> None:
     series = IntervalSeries(width_s=3.0)
-    series.add(Snapshot("run", "w1", 0, 0.0, 3.1, {"a": tally(400, 500)}, users=2))
-    series.add(Snapshot("run", "w2", 0, 0.0, 1.6, {"a": tally(600)}, users=3))
-    series.add(Snapshot("run", "w1", 1, 3.1, 6.1, {"b": tally(700)}))
+    series.add(*interval("w1", 0.0, 3.1, 2, a=counters(400, 500)))
+    series.add(*interval("w2", 0.0, 1.6, 3, a=counters(600)))
+    series.add(*interval("w1", 3.1, 6.1, b=counters(700)))
     first, second = series.intervals()
     assert (first.total().sent, sum(first.users.values()), second.start_s) == (3, 5, 3.0)
     assert first.rate_rps(3) == pytest.approx(3 * 2 / (3.1 + 1.6))
@@ -162,9 +170,9 @@ def test_intervals_hold_the_reports_whose_middle_they_contain() -> None:
 
 
 def test_the_oldest_intervals_of_a_long_run_are_joined_and_nothing_is_lost() -> None:
-    series = IntervalSeries(width_s=3.0, most_intervals=10)
+    series = IntervalSeries(width_s=3.0, max_intervals=10)
     for sequence in range(101):
-        series.add(report("w1", sequence, 100 + sequence))
+        series.add("w1", 5, report("w1", sequence, 100 + sequence).slices[0])
     intervals = series.intervals()
     assert len(intervals) == 10
     assert intervals[0].length_s > intervals[-1].length_s
@@ -173,14 +181,64 @@ def test_the_oldest_intervals_of_a_long_run_are_joined_and_nothing_is_lost() -> 
         intervals[-1].total().sent
     ]
     assert sum(one.total().sent for one in intervals) == 101
-    series.add(report("w2", 0, 50))
+    series.add("w2", 5, report("w2", 0, 50).slices[0])
     assert series.intervals()[0].total().latency.min_us == 50
     assert intervals[-1].total().latency.max_us == 200
 
 
 def test_a_gap_in_a_long_run_does_not_stop_the_joining() -> None:
-    series = IntervalSeries(width_s=3.0, most_intervals=4)
+    series = IntervalSeries(width_s=3.0, max_intervals=4)
     for sequence in (0, 5, 6, 20, 21, 40, 41, 90):
-        series.add(report("w1", sequence, 100))
+        series.add("w1", 5, report("w1", sequence, 100).slices[0])
     assert len(series) == 4
-    assert sum(interval.total().sent for interval in series.intervals()) == 8
+    assert sum(one.total().sent for one in series.intervals()) == 8
+
+
+def epoch_report(sequence: int, *epochs: int, final: bool = False) -> Snapshot:
+    """One success of each epoch, at the second of its number."""
+    slices = [Slice(epoch, epoch + 1.0, {"a": counters(100 * epoch + 100)}, epoch) for epoch in epochs]
+    return Snapshot("run", "w1", sequence, 0.0, 3.0, slices, [SecondCounts(0, len(epochs))], is_final=final)
+
+
+def test_what_was_before_the_newest_epoch_is_left_out_of_everything_and_shown() -> None:
+    totals = SwarmTotals("run", is_staged=True)
+    totals.apply(epoch_report(0, 0))
+    totals.start_epoch(1.0)
+    totals.apply(epoch_report(1, 0, 1, 1, final=True))
+    assert totals.names["a"].latency.percentiles_us([0, 100]) == [200, 200]
+    assert totals.total().sent == totals.workers["w1"].sent == 2
+    assert merge_counters(totals.left_out.values()).sent == 2
+    assert sum(one.total().sent for one in totals.series.intervals()) == 2
+    assert totals.stages[0]["a"].sent == 2
+    assert totals.duration_s == 2.0
+    assert sum(row.ended for row in totals.seconds.rows()) == 4
+
+
+def test_a_reset_leaves_everything_before_it_out() -> None:
+    totals = SwarmTotals("run")
+    totals.start_epoch(1.0)
+    totals.apply(epoch_report(0, 0, 1))
+    totals.start_epoch(2.0)
+    assert (totals.total().sent, merge_counters(totals.left_out.values()).sent) == (0, 2)
+    totals.apply(epoch_report(1, 1, 2))
+    assert totals.names["a"].latency.max_us == 300
+    assert (totals.total().sent, merge_counters(totals.left_out.values()).sent) == (1, 3)
+
+
+def test_a_report_of_an_epoch_that_nobody_began_is_refused_and_changes_nothing() -> None:
+    totals = SwarmTotals("run")
+    with pytest.raises(ProtocolError, match="reported of epoch 1"):
+        totals.apply(epoch_report(0, 0, 1))
+    assert (totals.names, totals.workers) == ({}, {})
+
+
+def test_arrivals_that_nobody_reported_are_unaccounted_for() -> None:
+    totals = SwarmTotals("run", names={"a": RequestCounters(succeeded=5, abandoned=2, dropped=1)})
+    assert (totals.unaccounted(10), totals.unaccounted(7)) == (2, 0)
+
+
+def test_a_connection_of_the_warm_up_was_a_connection() -> None:
+    totals = SwarmTotals("run", names={"a": RequestCounters(succeeded=1, connects=1)})
+    totals.start_epoch(1.0)
+    assert totals.has_connected
+    assert not SwarmTotals("run", names={"a": RequestCounters(succeeded=1)}).has_connected

@@ -22,7 +22,8 @@ from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import read_manifest
 from inference_swarm.judge.objectives import parse_objective
-from inference_swarm.measure.snapshot import RequestTally, Snapshot, WorkerHealth
+from inference_swarm.measure.counters import RequestCounters
+from inference_swarm.measure.snapshot import WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.run import Run
 from inference_swarm.web.metrics import expose
@@ -50,11 +51,11 @@ def make_run(folder: Path, workers: list[str]) -> Run:
     totals = SwarmTotals("run")
     generator = np.random.default_rng(0)
     for name in workers:
-        tally = RequestTally(sent=10_000, succeeded=10_000)
-        tally.latency.record_ns((generator.lognormal(0, 1, 10_000) * 2e6).astype(np.int64))
-        tally.service.add(tally.latency)
+        counters = RequestCounters(10_000)
+        counters.latency.record_ns((generator.lognormal(0, 1, 10_000) * 2e6).astype(np.int64))
+        counters.service.add(counters.latency)
         health = WorkerHealth(loop_lag_p99_ms=12.0, cpu_percent=95.0)  # each worker has its warnings
-        totals.apply(Snapshot("run", name, 0, 0.0, 3.0, {"POST /invocation": tally}, health, users=10))
+        totals.apply(whole_snapshot("run", name, 0, 0.0, 3.0, {"POST /invocation": counters}, health, users=10))
     objectives = [parse_objective(text) for text in ("p99<5ms", "service.p99.9<20ms", "error_rate<1%", "rate>=1000")]
     run = Run("run", settings, str(path), read_manifest(str(path)), totals, objectives)
     for name, record in totals.workers.items():

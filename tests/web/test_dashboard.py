@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from inference_swarm.errors import ExitCode
-from inference_swarm.judge.conclusion import Conclusion
-from inference_swarm.measure.snapshot import RequestTally
+from inference_swarm.judge.verdict import Status, Verdict
+from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.web.metrics import expose
 from inference_swarm.web.state import RunState, ShardState, SwarmState, WorkerState
 from swarm_cli.manifests.agreement import check_dashboard
@@ -32,11 +32,11 @@ def expressions() -> list[str]:
 
 
 def exposed() -> set[str]:
-    tally = RequestTally(sent=1, failed={"timeout": 1})
+    counters = RequestCounters(failed={"timeout": FailureRecord("timeout", 1)})
     run = RunState(
-        run_id="r", name="n", started_unix_s=0, duration_s=1, is_over=False, dataset="", model="", method="",
-        load="constant", source="", rows=1, blocks=1, fingerprint="", names={"a": tally},
-        conclusion=Conclusion(ExitCode.PASSED), rate_wanted_rps=1,
+        run_id="r", name="n", started_unix_s=0, duration_s=1, measured_s=1, is_over=False, dataset="", model="",
+        method="", load="constant", source="", rows=1, blocks=1, fingerprint="", names={"a": counters},
+        verdict=Verdict(Status.PASSED), rate_wanted_rps=1,
     )  # fmt: skip
     worker = WorkerState("w", "running", 1, 1, 1, 1, shard=ShardState())
     text = expose(SwarmState("running", 1, 1, [worker], run), "")[0].decode()
@@ -55,7 +55,7 @@ def test_every_code_of_the_verdict_has_its_word() -> None:
     (verdict,) = [panel for panel in panels() if panel["title"] == "Verdict"]
     words = {code: one["text"] for code, one in verdict["fieldConfig"]["defaults"]["mappings"][0]["options"].items()}
     shown = [code for code in ExitCode if code is not ExitCode.BAD_CONFIGURATION]  # such a run never begins
-    assert words == {str(int(code)): Conclusion(code).word for code in shown}
+    assert words == {str(int(code)): code.name.lower().replace("_", " ") for code in shown}
 
 
 def test_the_copy_for_kubernetes_is_the_same_and_another_is_noticed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The exposition text: valid in both formats, and the values those of the tallies."""
+"""The exposition text: valid in both formats, and the values those of the counters."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from inference_swarm.errors import ExitCode
-from inference_swarm.judge.conclusion import Conclusion
-from inference_swarm.measure.snapshot import RequestTally, WorkerHealth
+from inference_swarm.judge.verdict import Status, Verdict
+from inference_swarm.measure.counters import FailureRecord, RequestCounters
+from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.web.metrics import BUCKETS_US, WIDEST_STEP, expose
 from inference_swarm.web.state import RunState, ShardState, SwarmState, WorkerState
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
-def tally(latencies_us: list[int]) -> RequestTally:
-    made = RequestTally(sent=len(latencies_us) + 1, succeeded=len(latencies_us), late=3, dropped=2, connects=4)
+def counters(latencies_us: list[int]) -> RequestCounters:
+    made = RequestCounters(len(latencies_us), abandoned=1, late=3, dropped=2, connects=4, stale_connections=5)
     made.latency.record_ns(np.array(latencies_us, dtype=np.int64) * 1000)
     made.service.record_ns(np.array(latencies_us, dtype=np.int64) * 500)
     return made
 
 
-def swarm(names: dict[str, RequestTally]) -> SwarmState:
+def swarm(names: dict[str, RequestCounters]) -> SwarmState:
     run = RunState(
-        run_id="r", name="n", started_unix_s=1000.5, duration_s=10.0, is_over=False, dataset="d", model="m", method="",
-        load="constant", source="s", rows=7, blocks=2, fingerprint="f", names=names,
-        conclusion=Conclusion(ExitCode.OBJECTIVE_MISSED), rate_wanted_rps=500.0,
+        run_id="r", name="n", started_unix_s=1000.5, duration_s=10.0, measured_s=10.0, is_over=False, dataset="d",
+        model="m", method="", load="constant", source="s", rows=7, blocks=2, fingerprint="f", names=names,
+        verdict=Verdict(Status.OBJECTIVE_MISSED), rate_wanted_rps=500.0,
     )  # fmt: skip
     health = WorkerHealth(loop_lag_p99_ms=2.5)
     shard = ShardState(blocks=2, rows=7, ready_rows=7, ready_bytes=900, is_ready=True)
@@ -56,7 +56,7 @@ def text_of(state: SwarmState, accept: str = "") -> str:
 
 
 def test_both_formats_are_read_by_the_parsers_of_the_library_and_say_the_same() -> None:
-    state = swarm({"POST /invocation": tally([150, 900, 20_000])})
+    state = swarm({"POST /invocation": counters([150, 900, 20_000])})
     body, content_type = expose(state, OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
@@ -64,8 +64,9 @@ def test_both_formats_are_read_by_the_parsers_of_the_library_and_say_the_same() 
 
 
 def test_values_are_those_of_the_state_in_base_units() -> None:
-    made = tally([150, 900, 20_000])
-    made.count_failure("timeout", 5)
+    made = counters([150, 900, 20_000])
+    made.count_failure("timeout: x", FailureRecord("timeout", 5))
+    made.failed_latency.record_us(70_000)
     found = samples(parse_text(text_of(swarm({"a": made}))))
     worker = (("worker", 'w "1"\n'),)
     name = (("name", "a"),)
@@ -74,9 +75,11 @@ def test_values_are_those_of_the_state_in_base_units() -> None:
         ("swarm_rate_wanted", ()): 500, ("swarm_workers", ()): 1, ("swarm_verdict", ()): 3,
         ("swarm_worker_loop_lag_seconds", worker): 0.0025, ("swarm_worker_cpu_ratio", worker): 0.8,
         ("swarm_shard_rows", worker): 7, ("swarm_shard_blocks", worker): 2, ("swarm_shard_ready", worker): 1,
-        ("swarm_requests_total", name): 8, ("swarm_requests_sent_total", name): 4, ("swarm_late_total", name): 3,
+        ("swarm_requests_total", name): 8, ("swarm_requests_sent_total", name): 9, ("swarm_succeeded_total", name): 3,
+        ("swarm_abandoned_total", name): 1, ("swarm_stale_connections_total", name): 5, ("swarm_late_total", name): 3,
         ("swarm_dropped_total", name): 2, ("swarm_failures_total", (("kind", "timeout"), ("name", "a"))): 5,
-        ("swarm_latency_seconds_count", name): 3, ("swarm_run_start_timestamp_seconds", ()): 1000.5,
+        ("swarm_latency_seconds_count", name): 3, ("swarm_failed_latency_seconds_count", name): 1,
+        ("swarm_run_start_timestamp_seconds", ()): 1000.5,
     }  # fmt: skip
     assert {key: found[key] for key in expected} == expected
     assert found["swarm_latency_seconds_sum", name] == pytest.approx(0.02105)
@@ -84,7 +87,7 @@ def test_values_are_those_of_the_state_in_base_units() -> None:
 
 
 def test_only_the_labels_that_are_promised_occur() -> None:
-    labels = {label for _, pairs in samples(parse_text(text_of(swarm({"a": tally([1])})))) for label, _ in pairs}
+    labels = {label for _, pairs in samples(parse_text(text_of(swarm({"a": counters([1])})))) for label, _ in pairs}
     assert labels <= {"name", "kind", "worker", "le"}
 
 
@@ -97,7 +100,7 @@ def test_buckets_go_from_100_us_to_10_s_and_none_is_wider_than_a_quarter() -> No
 @given(st.lists(st.integers(0, 20_000_000), min_size=1, max_size=200))
 @settings(deadline=None, max_examples=50)
 def test_buckets_count_what_they_should_within_the_resolution_of_the_histogram(latencies_us: list[int]) -> None:
-    found = samples(parse_text(text_of(swarm({"a": tally(latencies_us)}))))
+    found = samples(parse_text(text_of(swarm({"a": counters(latencies_us)}))))
     counts = {
         float(dict(labels)["le"]): value
         for (name, labels), value in found.items()
@@ -120,6 +123,6 @@ def test_without_a_run_there_is_still_something_to_scrape() -> None:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
 def test_promtool_has_nothing_to_say() -> None:
-    text = text_of(swarm({"a": tally([150, 900])}))
+    text = text_of(swarm({"a": counters([150, 900])}))
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")

@@ -60,7 +60,7 @@ def test_what_cannot_be_used_is_refused_in_words_and_changes_nothing(web: WebSwa
 
     several = refusal(wait_min="abc", dataset_name="gamma", slo="p999<5ms", host="")
     assert "--wait-min is 'abc' (start form). Expected: a number of seconds, 0 or more." in several
-    assert "p999 is no percentile" in several
+    assert "p999 is not a percentile" in several
     assert "There is no server to test" in several
     assert "There is no data for the dataset 'gamma'." in refusal(dataset_name="gamma")
     assert "--arrival is poisson and there is no rate." in refusal(arrival="poisson")

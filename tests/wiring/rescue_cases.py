@@ -42,7 +42,7 @@ def test_all_numbers_up_to_the_last_report_are_there_and_the_run_is_not_complete
     assert saved.summary["requests"] == 6000
     assert saved.summary["complete"] is False
     assert saved.summary["verdict"] == "objective missed"
-    assert any("interrupted" in reason for reason in saved.summary["reasons"])
+    assert any("the master was killed" in reason for reason in saved.summary["reasons"])
     assert "fell over" in saved.summary["incomplete_workers"]["worker-9"]
     assert len(saved.rows) == 3
     assert "Objective missed" in (folder / "report.html").read_text(encoding="utf-8")

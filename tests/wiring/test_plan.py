@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from recording_server import Recording
+from recording_server import Recording, answer_bytes
 from swarm_processes import Swarm
 
 pytestmark = pytest.mark.processes
@@ -23,8 +25,8 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
     ("arguments", "words"),
     [
         (["--slo", "p99<50"], ["--slo: objective 'p99<50'", "has no unit", "us, µs, ms or s"]),
-        (["--slo", "p99<50ms", "--slo", "p999<50ms"], ["p999 is no percentile", "did you mean p99.9?"]),
-        (["--slo", "p99<50ms; eror_rate<1%"], ["'eror_rate' is no metric", "did you mean error_rate?"]),
+        (["--slo", "p99<50ms", "--slo", "p999<50ms"], ["p999 is not a percentile", "did you mean p99.9?"]),
+        (["--slo", "p99<50ms; eror_rate<1%"], ["'eror_rate' is not a metric", "did you mean error_rate?"]),
         (["--arrival", "constant"], ["--arrival is constant and there is no rate", "--rate or --stages"]),
         (["--rate", "5"], ["--rate is 5 and --arrival is closed", "--arrival constant"]),
         (["--arrival", "poisson", "--rate", "-1"], ["argument --rate", "a number above 0"]),
@@ -34,6 +36,8 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--stages", "1s@5,x@3"], ["stage 'x@3'", "a time above 0"]),
         (["--stages", "1s@0"], ["every stage", "has the value 0"]),
         (["--arrival", "open"], ["--arrival"]),
+        (["--warm-up", "a while"], ["--warm-up is 'a while'", "a time like 10s"]),
+        (["--warm-up", "1s"], ["--warm-up is 1s and --run-time 1 s", "a warm-up shorter than the run"]),
     ],
 )
 def test_a_wrong_load_or_objective_is_refused_at_start(swarm: Swarm, arguments: list[str], words: list[str]) -> None:
@@ -65,13 +69,14 @@ def run(swarm: Swarm, recording: Recording, tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize(
     ("slo", "code", "verdict"),
-    [("p50<2s", 0, "passed"), ("p50<1us", 3, "OBJECTIVE MISSED"), ("p99.99<2s", 4, "INCOMPLETE")],
+    # On a busy machine it is the load generator that bounds a run, which is said and is no failure.
+    [("p50<2s", 0, "passed|GENERATOR-BOUND"), ("p50<1us", 3, "OBJECTIVE MISSED"), ("p99.99<2s", 4, "INCOMPLETE")],
 )
 def test_the_exit_code_is_the_verdict(swarm: Swarm, run: Any, slo: str, code: int, verdict: str) -> None:
     # A pause between requests: p99.99 needs more samples than there are then.
     result = run("--slo", slo, "--wait-min", "0.005", "--wait-max", "0.005")
     assert result.returncode == code, result.stderr
-    assert f"verdict    {verdict}" in result.stderr
+    assert re.search(f"^verdict    ({verdict})", result.stderr, re.MULTILINE)
     summary = swarm.summary()
     assert summary["exit_code"] == code
     assert summary["objectives"][0]["objective"] == slo
@@ -79,10 +84,18 @@ def test_the_exit_code_is_the_verdict(swarm: Swarm, run: Any, slo: str, code: in
 
 
 def test_failures_that_an_objective_allows_do_not_fail_the_run(swarm: Swarm, recording: Recording, run: Any) -> None:
-    recording.answer = lambda _: b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n"
-    assert run("--slo", "error_rate<=100%").returncode == 0
+    recording.answer = lambda body: answer_bytes(500 if b"7" in body else 200)
+    assert run("--slo", "error_rate<100%").returncode == 0
     assert run("--run-name", "second").returncode == 1
     assert run("--run-name", "third", "--exit-code-on-error", "0").returncode == 0
+
+
+def test_a_run_without_a_success_is_not_passed_whatever_its_objectives_allow(
+    swarm: Swarm, recording: Recording, run: Any
+) -> None:
+    recording.answer = lambda _: answer_bytes(500)
+    assert run("--slo", "error_rate<=100%").returncode == 4
+    assert "no request succeeded" in swarm.summary()["reasons"]
 
 
 def test_a_server_that_is_not_there_has_a_code_of_its_own(swarm: Swarm, run: Any) -> None:
@@ -114,7 +127,62 @@ def test_users_follow_their_stages_and_the_run_ends_with_them(swarm: Swarm, reco
 def test_progress_and_verdict_stand_in_for_locusts_tables_unless_asked_for(swarm: Swarm, run: Any) -> None:
     ours = run()
     assert "Response time percentiles" not in ours.stderr + ours.stdout
-    assert "verdict    passed" in ours.stderr
+    assert "\nverdict    " in ours.stderr
     theirs = run("--only-summary", "--run-name", "second")
     assert "Response time percentiles" in theirs.stderr + theirs.stdout
     assert "verdict " not in theirs.stderr
+
+
+def test_a_server_that_never_answers_is_not_passed_and_its_requests_are_abandoned(
+    swarm: Swarm, recording: Recording, run: Any
+) -> None:
+    recording.delay_s = 60.0
+    result = run("--stop-timeout", "1")
+    assert result.returncode == 1, result.stderr
+    summary = swarm.summary()
+    assert (summary["requests"], summary["abandoned"], summary["succeeded"]) == (0, recording.count, 0)
+    assert summary["abandoned"] > 0
+    assert summary["error_rate"] == 1.0
+    assert "no request succeeded" in summary["reasons"]
+    assert f"0 failed (0 %), {summary['abandoned']} abandoned" in result.stderr
+
+
+def test_an_objective_on_one_request_may_name_it_as_reports_do(swarm: Swarm, run: Any) -> None:
+    assert run("--slo", "p50{POST /invocation}<2s").returncode == 0
+    assert run("--run-name", "second", "--slo", "p50{POST /predict}<2s").returncode == 4
+    (reason,) = swarm.read_summary(swarm.run_folders()[-1])["reasons"]
+    assert reason.endswith("(no request has the name 'POST /predict'; names of this run: /invocation)")
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_warm_up_is_sent_and_left_out_of_every_file(
+    swarm: Swarm, recording: Recording, run: Any, processes: str
+) -> None:
+    """Locust's own table, charts and the intervals hold what the summary holds."""
+    result = run("--warm-up", "1s", "-t", "3s", "--wait-min", "0.02", "--wait-max", "0.02", "--processes", processes)
+    assert result.returncode == 0, result.stderr
+    summary = swarm.summary()
+    assert summary["requests"] + summary["left_out"]["requests"] == recording.count
+    assert summary["measured_s"] == pytest.approx(2.0, abs=0.4)
+    assert summary["duration_s"] == pytest.approx(3.0, abs=0.4)
+    began_s = recording.times_s[0]
+    in_warm_up = sum(time_s < began_s + 1.0 for time_s in recording.times_s)
+    assert summary["left_out"]["requests"] == pytest.approx(in_warm_up, abs=0.35 * in_warm_up)
+    assert summary["rate_rps"] == pytest.approx(summary["requests"] / 2.0, rel=0.2)
+    folder = swarm.run_folders()[0]
+    with (folder / "locust_stats.csv").open(newline="") as file:
+        (total,) = [row for row in csv.DictReader(file) if row["Name"] == "Aggregated"]
+    assert int(total["Request Count"]) == summary["requests"]
+    with (folder / "intervals.csv").open(newline="") as file:
+        assert sum(int(row["requests"]) for row in csv.DictReader(file)) == summary["requests"]
+    assert "left out   the first 1 s: " in result.stderr
+
+
+def test_requests_that_end_after_the_load_are_counted_and_in_no_rate(
+    swarm: Swarm, recording: Recording, run: Any
+) -> None:
+    recording.delay_s = 1.5
+    assert run("-t", "1s").returncode == 0
+    summary = swarm.summary()
+    assert summary["requests"] == summary["ended_after_load"] == recording.count
+    assert summary["rate_rps"] == 0.0

@@ -117,6 +117,10 @@ OPTIONS: tuple[Option, ...] = (
         "docs/measuring.md has the grammar", joined_with="; ",
     ),
     Option(
+        "warm_up", "--warm-up", "SWARM_WARM_UP", "warm_up", kinds.TEXT, "",
+        "the beginning of the run that is sent and left out of every metric, such as 10s; part of --run-time",
+    ),
+    Option(
         "data", "--data", "SWARM_DATA", "data", kinds.TEXT, "",
         "parquet file, folder, glob or URL (s3://, gs://) to send instead of the dataset's X_test.parquet",
     ),

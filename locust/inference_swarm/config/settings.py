@@ -32,6 +32,7 @@ class Settings:
     late_after_s: float
     drop_after_s: float
     slo: str
+    warm_up: str
     data: str
     labels: str
     row_order: str

@@ -43,14 +43,14 @@ def interval_rows(series: IntervalSeries) -> list[IntervalRow]:
         total = interval.total()
         if not (total.ended or total.dropped or any(seconds > 0 for seconds in interval.covered_s.values())):
             continue  # last reports from after the end of the load
-        rate_rps = interval.rate_rps(total.ended)
+        rate_rps = interval.rate_rps(total.ended_in_time)
         p50, p90, p99, p99_9 = total.latency.percentiles_us([50, 90, 99, 99.9])
         service_p50, service_p99 = total.service.percentiles_us([50, 99])
         rows.append(
             IntervalRow(
                 start_s=interval.start_s,
                 length_s=interval.length_s,
-                seconds=total.ended / rate_rps if rate_rps else interval.length_s,
+                seconds=total.ended_in_time / rate_rps if rate_rps else interval.length_s,
                 users=sum(interval.users.values()),
                 requests=total.ended,
                 failures=total.failures,
@@ -97,8 +97,8 @@ def read_interval_table(text: str) -> list[IntervalRow]:
 def hlog_intervals(series: IntervalSeries, *, is_service: bool) -> Iterator[HlogInterval]:
     """Each interval and request name as a line of a histogram log, tagged with the name."""
     for interval in series.intervals():
-        for name, tally in sorted(interval.names().items()):
-            histogram = tally.service if is_service else tally.latency
+        for name, counters in sorted(interval.names().items()):
+            histogram = counters.service if is_service else counters.latency
             if histogram.count:
                 yield HlogInterval(name, interval.start_s, interval.length_s, histogram)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from inference_swarm.export.terminal import Moment, closing_table, progress_line
-from inference_swarm.measure.snapshot import RequestTally
+from inference_swarm.measure.counters import RequestCounters
 
 if TYPE_CHECKING:
     from inference_swarm.run.run import Run
@@ -84,12 +84,12 @@ class Progress:
 def _moment(run: Run, users: int) -> Moment:
     """Totals of the run; rate and times of the newest interval that has any requests."""
     totals = run.totals
-    newest, rate_rps = RequestTally(), 0.0
+    newest, rate_rps = RequestCounters(), 0.0
     for interval in reversed(totals.series.intervals()[-2:]):
-        tally = interval.total()
+        total = interval.total()
         # Not every worker may have reported for the very last one.
-        if tally.ended and len(interval.covered_s) >= sum(not worker.is_complete for worker in totals.workers.values()):
-            newest, rate_rps = tally, interval.rate_rps(tally.ended)
+        if total.ended and len(interval.covered_s) >= sum(not worker.is_complete for worker in totals.workers.values()):
+            newest, rate_rps = total, interval.rate_rps(total.ended_in_time)
             break
     p50_us, p99_us = newest.latency.percentiles_us([50, 99]) if newest.latency.count else (math.nan, math.nan)
     return Moment(
@@ -100,7 +100,7 @@ def _moment(run: Run, users: int) -> Moment:
         rate_rps=rate_rps,
         p50_us=p50_us,
         p99_us=p99_us,
-        requests=sum(tally.ended for tally in totals.names.values()),
-        failures=sum(tally.failures for tally in totals.names.values()),
-        dropped=sum(tally.dropped for tally in totals.names.values()),
+        requests=sum(counters.ended for counters in totals.names.values()),
+        failures=sum(counters.failures for counters in totals.names.values()),
+        dropped=sum(counters.dropped for counters in totals.names.values()),
     )

@@ -11,7 +11,7 @@ from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.export.checkpoint import RUN_FILE, read_state
 from inference_swarm.export.run_files import write_number_files
 from inference_swarm.export.summary import DataRecord, RunRecord
-from inference_swarm.judge.conclusion import conclude
+from inference_swarm.judge.verdict import RunFacts, judge_totals
 from inference_swarm.run.plan import objectives_of
 
 
@@ -25,21 +25,25 @@ def rescue_run(folder: Path) -> None:
         run_id, name, started_unix_s = known["run_id"], known["run"], float(known["started_unix_s"])
     except (OSError, ValueError, KeyError, TypeError, SwarmError) as error:
         raise DataError(f"the state of the run in {folder} cannot be used: {error}") from error
-    owed = {**state.totals.incomplete_workers(), **state.lost_workers}
-    because = ["the run was interrupted: these are the numbers up to its last report"]
-    because += [f"worker {worker}: {what}" for worker, what in owed.items()]
-    names = state.totals.names
-    conclusion = conclude(names, state.duration_s, objectives_of(settings), incomplete_because=because)
+    measured_s = max(0.0, state.duration_s - state.totals.epoch_start_s)
+    facts = RunFacts(
+        measured_s=measured_s,
+        is_open=settings.is_open,
+        interrupted_because="the master was killed: these are the numbers up to its last report",
+        incomplete_because=tuple(f"worker {worker}: {what}" for worker, what in state.lost_workers.items()),
+    )
+    verdict = judge_totals(state.totals, objectives_of(settings), facts)
     write_number_files(
         RunRecord(
             run_id=run_id,
             name=name,
             started_unix_s=started_unix_s,
             duration_s=state.duration_s,
+            measured_s=measured_s,
             settings=settings,
             sources={},
             totals=state.totals,
-            conclusion=conclusion,
+            verdict=verdict,
             data=data,
             lost_workers={**state.lost_workers, "master": "the run was interrupted"},
             once=None if state.once is None else OnceNumbers(**state.once),

@@ -15,7 +15,7 @@ from inference_swarm.errors import SettingProblem
 from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
 from inference_swarm.export.plots import plot_latency_by_percentile, plot_latency_over_time, plot_rate, plot_users
 from inference_swarm.export.report_data import ReportData
-from inference_swarm.export.terminal import load_words, verdict_reasons
+from inference_swarm.export.terminal import left_out_words, load_words
 from inference_swarm.load.stages import Stages, parse_stages
 
 PERCENTILE_WORDS = (
@@ -30,14 +30,19 @@ def render_report(data: ReportData) -> str:
     summary = data.summary
     is_open = bool(summary["arrivals"])
     times_rows = [("latency", summary["latency_us"]), ("service time", summary["service_us"])]
+    if summary["failures"]:
+        times_rows += [
+            ("latency of failures", summary["failed_latency_us"]),
+            ("service time of failures", summary["failed_service_us"]),
+        ]
     return (
         page_environment()
         .get_template("report.html.j2")
         .render(
             summary=summary,
             load_words=load_words(summary),
-            reasons=verdict_reasons(summary),
-            figures=_figures(summary),
+            left_out=left_out_words(summary),
+            metrics=_metrics(summary),
             plots=_plots(data, is_open),
             percentiles=PERCENTILE_WORDS,
             times_rows=times_rows,
@@ -64,21 +69,29 @@ def page_environment() -> Environment:
     return environment
 
 
-def _figures(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    latency, arrivals = summary["latency_us"], summary["arrivals"]
-    figures = [
+def _metrics(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    latency, arrivals, once = summary["latency_us"], summary["arrivals"], summary["once"] or {}
+    metrics = [
         ("requests", format_count(summary["requests"])),
         ("failed", f"{format_count(summary['failures'])} ({format_share(summary['failures'], summary['requests'])})"),
         ("requests/s", format_rate(summary["rate_rps"])),
     ]
     if arrivals:
-        figures += [
+        metrics += [
             ("wanted/s", format_rate(arrivals["wanted_rps"])),
             ("late", format_count(arrivals["late"])),
             ("dropped", format_count(arrivals["dropped"])),
         ]
-    figures += [(f"{word} latency", format_us(latency[word])) for word in ("p50", "p99")]
-    return [*figures, ("p99.9 latency", format_us(latency["p99_9"]))]
+    others = {
+        "abandoned": summary["abandoned"],
+        "unaccounted for": arrivals["unaccounted"] if arrivals else 0,
+        "never sent": once.get("never_sent", 0),
+        "possibly uncounted": summary["possibly_uncounted"],
+        "stale connections": summary["stale_connections"],
+    }
+    metrics += [(label, format_count(count)) for label, count in others.items() if count]
+    metrics += [(f"{word} latency", format_us(latency[word])) for word in ("p50", "p99")]
+    return [*metrics, ("p99.9 latency", format_us(latency["p99_9"]))]
 
 
 def _plots(data: ReportData, is_open: bool) -> list[tuple[str, str, Markup]]:

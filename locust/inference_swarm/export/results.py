@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from locust.env import Environment
@@ -17,27 +16,27 @@ from inference_swarm.run.run import Run
 def write_results(run: Run, environment: Environment, sources: SettingSources) -> dict[str, Any]:
     """Answers the summary."""
     assert run.folder is not None
-    conclusion = run.conclude()
+    verdict = run.verdict()
     record = RunRecord(
         run_id=run.run_id,
         name=run.folder.name,
         started_unix_s=run.started_unix_s,
         duration_s=run.duration_s,
+        measured_s=run.measured_s,
         settings=run.settings,
         sources=sources.to_dict(),
         totals=run.totals,
-        conclusion=conclusion,
+        verdict=verdict,
         warnings=tuple(run.self_check.warnings()),
         master_health=run.master_health,
         arrivals_wanted=run.arrivals_wanted(),
-        failure_texts=_failure_texts(environment),
         data=DataRecord(run.source, run.manifest.rows, len(run.manifest.blocks), run.manifest.fingerprint),
         lost_workers=run.lost_workers,
-        maybe_missing=sum(count for worker, count in run.maybe_missing.items() if worker in run.lost_workers),
+        possibly_uncounted=sum(count for worker, count in run.possibly_uncounted.items() if worker in run.lost_workers),
         once=run.once,
     )
     summary = write_run_files(record, run.folder, environment)
-    _set_exit_code(environment, conclusion.code)
+    _set_exit_code(environment, verdict.exit_code)
     return summary
 
 
@@ -56,11 +55,3 @@ def _has_only_allowed_failures(environment: Environment) -> bool:
     """Locust would end with a failure for requests that an objective allows to fail; not so for broken users."""
     runner = environment.runner
     return runner is not None and bool(runner.errors) and not runner.exceptions
-
-
-def _failure_texts(environment: Environment) -> Counter[str]:
-    texts: Counter[str] = Counter()
-    for failure in environment.stats.errors.values():
-        text = failure.error if isinstance(failure.error, str) else repr(failure.error)
-        texts[text] += failure.occurrences
-    return texts

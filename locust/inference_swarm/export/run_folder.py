@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +59,26 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 RUN_TABLE = "run_table.csv"
-RUN_TABLE_COLUMNS: Sequence[str] = (
-    "run", "dataset", "model", "method", "users", "requests", "failures", "rate_rps", "p50_us", "p95_us", "p99_us",
-    "workers",
-)  # fmt: skip
 
 
 def append_to_run_table(results: Path, row: Mapping[str, Any]) -> None:
-    """One line for a run, below the heads that the first run writes."""
-    path = results / RUN_TABLE
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, RUN_TABLE_COLUMNS)
-        if file.tell() == 0:
-            writer.writeheader()
-        writer.writerow({column: row[column] for column in RUN_TABLE_COLUMNS})
+    """One line for a run, below the headers that the first run writes; a table of other columns gets these first."""
+    path, columns = results / RUN_TABLE, list(row)
+    if path.exists() and path.stat().st_size:
+        with path.open(encoding="utf-8", newline="") as file:
+            known = csv.DictReader(file)
+            if known.fieldnames != columns:
+                write_whole(path, _table(columns, [*known, row]))
+                return
+        with path.open("a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, columns).writerow(row)
+    else:
+        write_whole(path, _table(columns, [row]))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

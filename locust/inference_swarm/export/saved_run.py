@@ -9,6 +9,7 @@ from typing import Any
 
 from inference_swarm.errors import DataError
 from inference_swarm.export.intervals import IntervalRow, read_interval_table
+from inference_swarm.export.summary import SUMMARY_VERSION
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.hlog import HlogInterval, read_hlog
 
@@ -28,6 +29,11 @@ def read_run(folder: Path) -> SavedRun:
     """Raises DataError that names the file."""
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if summary.get("version") != SUMMARY_VERSION:
+            raise DataError(
+                f"its summary.json is of version {summary.get('version')!r}",
+                expected=f"version {SUMMARY_VERSION}, which this release writes",
+            )
         rows = read_interval_table((folder / "intervals.csv").read_text(encoding="utf-8"))
         logs = [(folder / name).read_text(encoding="utf-8") for name in ("latency.hlog", "service.hlog")]
         latency, service = (read_hlog(text.splitlines())[1] for text in logs)

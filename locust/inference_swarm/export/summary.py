@@ -13,14 +13,15 @@ from typing import Any
 from inference_swarm import __version__
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.progress import OnceNumbers
-from inference_swarm.judge.conclusion import Conclusion
+from inference_swarm.judge.evaluate import ObjectiveResult
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
-from inference_swarm.judge.verdict import ObjectiveResult
+from inference_swarm.judge.verdict import Verdict
+from inference_swarm.measure.counters import RequestCounters, merge_counters
 from inference_swarm.measure.histogram import Histogram
-from inference_swarm.measure.snapshot import RequestTally, WorkerHealth
+from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 
-SUMMARY_VERSION = 1
+SUMMARY_VERSION = 2
 PERCENTILES: Sequence[tuple[str, float]] = (
     ("p50", 50.0),
     ("p75", 75.0),
@@ -30,7 +31,7 @@ PERCENTILES: Sequence[tuple[str, float]] = (
     ("p99_9", 99.9),
     ("p99_99", 99.99),
 )
-MOST_FAILURE_TEXTS = 50
+MAX_FAILURES = 50
 LIBRARIES = ("locust", "gevent", "pyarrow", "pyzmq", "pandas")
 
 
@@ -52,19 +53,20 @@ class RunRecord:
     name: str
     started_unix_s: float
     duration_s: float
+    """The time of the load, with its warm-up."""
+    measured_s: float
+    """The time in which requests count for a rate."""
     settings: Settings
     sources: Mapping[str, str]
     totals: SwarmTotals
-    conclusion: Conclusion
+    verdict: Verdict
     warnings: Sequence[SelfCheckWarning] = ()
     master_health: WorkerHealth = field(default_factory=WorkerHealth)
     arrivals_wanted: tuple[int, float] | None = None
     """How many an open load's schedule held, and the rate asked for; None for a closed load."""
-    failure_texts: Mapping[str, int] = field(default_factory=dict)
-    """How often each error text occurred, as Locust groups failures."""
     data: DataRecord | None = None
     lost_workers: Mapping[str, str] = field(default_factory=dict)
-    maybe_missing: int = 0
+    possibly_uncounted: int = 0
     """Requests that lost workers may have sent and nobody counted, at most."""
     once: OnceNumbers | None = None
 
@@ -73,8 +75,14 @@ class RunRecord:
         """Every worker's final snapshot is in."""
         return self.totals.is_complete and not self.lost_workers
 
+    @property
+    def unserved(self) -> int:
+        """Requests that were asked for and are in no counter: unaccounted for, or never sent."""
+        unaccounted = 0 if self.arrivals_wanted is None else self.totals.unaccounted(self.arrivals_wanted[0])
+        return unaccounted + (0 if self.once is None else self.once.never_sent)
 
-def latency_figures(histogram: Histogram) -> dict[str, float | None]:
+
+def latency_metrics(histogram: Histogram) -> dict[str, float | None]:
     """Percentiles, mean, min and max in microseconds; None for all without a sample."""
     names = [*(name for name, _ in PERCENTILES), "mean", "min", "max"]
     if not histogram.count:
@@ -84,24 +92,69 @@ def latency_figures(histogram: Histogram) -> dict[str, float | None]:
     return {name: round(float(value), 3) for name, value in zip(names, values, strict=True)}
 
 
-def tally_figures(tally: RequestTally, duration_s: float) -> dict[str, Any]:
-    """Counts, rate and times of one request name, or of all."""
+def counter_metrics(counters: RequestCounters, measured_s: float, unserved: int = 0) -> dict[str, Any]:
+    """Counts, rates and times of one request name, or of all; `unserved` was asked for and is in no counter."""
+    asked = counters.succeeded + counters.unserved + unserved
     return {
-        "requests": tally.ended,
-        "failures": tally.failures,
-        "rate_rps": round(tally.ended / duration_s, 3) if duration_s > 0 else 0.0,
-        "errors": dict(sorted(tally.failed.items())),
-        "late": tally.late,
-        "dropped": tally.dropped,
-        "request_bytes": tally.request_bytes,
-        "answer_bytes": tally.answer_bytes,
-        "connects": tally.connects,
-        "latency_us": latency_figures(tally.latency),
-        "service_us": latency_figures(tally.service),
+        "requests": counters.ended,
+        "succeeded": counters.succeeded,
+        "failures": counters.failures,
+        "abandoned": counters.abandoned,
+        "dropped": counters.dropped,
+        "late": counters.late,
+        "error_rate": round((counters.unserved + unserved) / asked, 9) if asked else None,
+        "rate_rps": _rate(counters.ended_in_time, measured_s),
+        "goodput_rps": _rate(counters.succeeded_in_time, measured_s),
+        "ended_after_load": counters.succeeded_after + counters.failed_after,
+        "errors": dict(sorted(counters.failed_by_kind.items())),
+        "response_bytes": counters.response_bytes,
+        "connects": counters.connects,
+        "stale_connections": counters.stale_connections,
+        "latency_us": latency_metrics(counters.latency),
+        "service_us": latency_metrics(counters.service),
+        "failed_latency_us": latency_metrics(counters.failed_latency),
+        "failed_service_us": latency_metrics(counters.failed_service),
     }
 
 
-def objective_figures(result: ObjectiveResult) -> dict[str, Any]:
+def failure_records(counters: RequestCounters) -> list[dict[str, Any]]:
+    """What failed, the most frequent first, with when and an example."""
+    ordered = sorted(counters.failed.items(), key=lambda pair: (-pair[1].count, pair[0]))
+    return [
+        {
+            "error": text,
+            "kind": record.kind,
+            "status": record.status or None,
+            "count": record.count,
+            "first_s": round(record.first_s, 3),
+            "last_s": round(record.last_s, 3),
+            "explanation": record.explanation,
+            "row": record.row,
+        }
+        for text, record in ordered[:MAX_FAILURES]
+    ]
+
+
+def left_out_metrics(totals: SwarmTotals) -> dict[str, Any] | None:
+    """What was sent before what counts: a warm-up, or what a reset of the statistics left behind."""
+    if not totals.epoch:
+        return None
+    left_out = merge_counters(totals.left_out.values())
+    return {
+        "until_s": round(totals.epoch_start_s, 3),
+        "requests": left_out.ended,
+        "failures": left_out.failures,
+        "abandoned": left_out.abandoned,
+        "dropped": left_out.dropped,
+        "latency_us": latency_metrics(left_out.latency),
+    }
+
+
+def _rate(count: int, measured_s: float) -> float:
+    return round(count / measured_s, 3) if measured_s > 0 else 0.0
+
+
+def objective_metrics(result: ObjectiveResult) -> dict[str, Any]:
     """One objective, measured value beside its bound: µs for times, fractions for shares, per second for rates."""
     objective = result.objective
     return {
@@ -109,7 +162,7 @@ def objective_figures(result: ObjectiveResult) -> dict[str, Any]:
         "outcome": str(result.outcome),
         "bound": objective.bound,
         "measured": round(result.measured, 9) if math.isfinite(result.measured) else None,
-        "measured_text": objective.format(result.measured),
+        "measured_text": result.measured_text,
         "bound_text": objective.format(objective.bound),
         "samples": result.samples,
         "samples_needed": result.samples_needed,
@@ -117,7 +170,30 @@ def objective_figures(result: ObjectiveResult) -> dict[str, Any]:
     }
 
 
-def arrival_figures(run: RunRecord) -> dict[str, Any] | None:
+def verdict_metrics(verdict: Verdict) -> dict[str, Any]:
+    """Label, colour, exit code, reasons and objectives."""
+    return {
+        "verdict": verdict.label,
+        "tone": str(verdict.tone),
+        "exit_code": int(verdict.exit_code),
+        "reasons": list(verdict.reasons),
+        "objectives": [objective_metrics(result) for result in verdict.results],
+    }
+
+
+def address_metrics(counters: RequestCounters) -> dict[str, dict[str, Any]]:
+    """Requests and latency of each address of the server."""
+    return {
+        address: {
+            "requests": one.requests,
+            "failures": one.failures,
+            "latency_us": latency_metrics(one.latency),
+        }
+        for address, one in sorted(counters.addresses.items())
+    }
+
+
+def arrival_metrics(run: RunRecord) -> dict[str, Any] | None:
     """What became of an open load's schedule; `unaccounted` went down with a worker that never reported it."""
     if run.arrivals_wanted is None:
         return None
@@ -129,13 +205,14 @@ def arrival_figures(run: RunRecord) -> dict[str, Any] | None:
         "sent": total.sent,
         "late": total.late,
         "dropped": total.dropped,
-        "unaccounted": max(0, wanted - total.sent - total.dropped),
+        "abandoned": total.abandoned,
+        "unaccounted": run.totals.unaccounted(wanted),
     }
 
 
 def build_summary(run: RunRecord) -> dict[str, Any]:
     """The document."""
-    values = run.settings.to_record()
+    values, total = run.settings.to_record(), run.totals.total()
     return {
         "version": SUMMARY_VERSION,
         "run_id": run.run_id,
@@ -143,15 +220,14 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(run.started_unix_s)),
         "started_unix_s": round(run.started_unix_s, 3),
         "duration_s": round(run.duration_s, 3),
-        "verdict": run.conclusion.word,
-        "exit_code": int(run.conclusion.code),
-        "reasons": list(run.conclusion.reasons),
-        "objectives": [objective_figures(result) for result in run.conclusion.results],
+        "measured_s": round(run.measured_s, 3),
+        "left_out": left_out_metrics(run.totals),
+        **verdict_metrics(run.verdict),
         "generator_bound": is_generator_bottleneck(run.warnings),
         "self_check": [asdict(warning) for warning in run.warnings],
         "complete": run.is_complete,
         "incomplete_workers": {**run.totals.incomplete_workers(), **run.lost_workers},
-        "requests_maybe_missing": run.maybe_missing,
+        "possibly_uncounted": run.possibly_uncounted,
         "once": None if run.once is None else asdict(run.once),
         "dataset": run.settings.dataset_name,
         "model": run.settings.model,
@@ -159,18 +235,17 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "users": run.settings.users,
         "workers": len(run.totals.workers),
         "load": run.settings.arrival,
-        "arrivals": arrival_figures(run),
-        **tally_figures(run.totals.total(), run.duration_s),
-        "failure_texts": [
-            {"error": text, "count": count}
-            for text, count in sorted(run.failure_texts.items(), key=lambda pair: -pair[1])[:MOST_FAILURE_TEXTS]
-        ],
-        "names": {name: tally_figures(tally, run.duration_s) for name, tally in sorted(run.totals.names.items())},
+        "arrivals": arrival_metrics(run),
+        **counter_metrics(total, run.measured_s, run.unserved),
+        "failed": failure_records(total),
+        "addresses": address_metrics(total),
+        "names": {name: counter_metrics(one, run.measured_s) for name, one in sorted(run.totals.names.items())},
         "by_worker": {
             worker: {
                 "sent": record.sent,
                 "succeeded": record.succeeded,
                 "failed": record.failed,
+                "abandoned": record.abandoned,
                 "worst": asdict(record.worst_health),
             }
             for worker, record in sorted(run.totals.workers.items())
@@ -200,10 +275,21 @@ def versions() -> dict[str, str]:
     return found
 
 
+RUN_TABLE_COLUMNS: Sequence[str] = (
+    "run", "started_at", "duration_s", "measured_s", "dataset", "model", "method", "load", "wanted_rps", "users",
+    "workers", "verdict", "exit_code", "requests", "succeeded", "failures", "abandoned", "dropped", "unaccounted",
+    "never_sent", "rate_rps", "goodput_rps", "p50_us", "p95_us", "p99_us",
+)  # fmt: skip
+
+
 def run_table_row(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The row of run_table.csv."""
-    latency = summary["latency_us"]
-    row = {
-        key: summary[key] for key in ("run", "dataset", "model", "method", "users", "requests", "failures", "workers")
+    arrivals, once = summary["arrivals"] or {}, summary["once"] or {}
+    known = {
+        **summary,
+        "wanted_rps": arrivals.get("wanted_rps"),
+        "unaccounted": arrivals.get("unaccounted"),
+        "never_sent": once.get("never_sent"),
+        **{f"{name}_us": summary["latency_us"][name] for name in ("p50", "p95", "p99")},
     }
-    return {**row, "rate_rps": summary["rate_rps"], **{f"{p}_us": latency[p] for p in ("p50", "p95", "p99")}}
+    return {column: known[column] for column in RUN_TABLE_COLUMNS}

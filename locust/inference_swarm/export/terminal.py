@@ -53,19 +53,13 @@ def closing_table(summary: Mapping[str, Any], folder: Path) -> str:
     lines = [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
     lines += _latency_table(summary)
     lines.append("")
-    failures = summary["failures"]
-    kinds = ", ".join(f"{kind} {format_count(count)}" for kind, count in summary["errors"].items())
-    failed = (
-        f"{format_count(failures)} failed ({format_share(failures, summary['requests'])}{': ' * bool(kinds)}{kinds})"
-    )
-    lines.append(_labelled("requests", f"{format_count(summary['requests'])}, {failed}"))
-    lines += [_labelled("", f"{format_count(f['count'])} × {f['error']}") for f in summary["failure_texts"][:5]]
+    lines.append(_labelled("requests", request_words(summary)))
+    lines += [_labelled("", failure_words(failure)) for failure in summary["failed"][:5]]
     lines.append(_labelled("rate", _rate_words(summary)))
+    if left_out := left_out_words(summary):
+        lines.append(_labelled("left out", left_out))
     for warning in summary["self_check"]:
         lines.append(_labelled("warning", warning["sentence"]))
-    if summary["generator_bound"]:
-        words = "the load generator was a bottleneck: these numbers say more about it than about the server"
-        lines.append(_labelled("WARNING", words))
     lines += [_labelled(result["outcome"], _objective_words(result)) for result in summary["objectives"]]
     lines.append(_labelled("verdict", verdict_words(summary)))
     if (folder / "report.html").exists():
@@ -75,20 +69,45 @@ def closing_table(summary: Mapping[str, Any], folder: Path) -> str:
 
 
 def verdict_words(summary: Mapping[str, Any]) -> str:
-    """The conclusion and why."""
-    reasons = verdict_reasons(summary)
-    word = summary["verdict"].upper() if summary["exit_code"] else "passed"
-    return word + (f" ({'; '.join(reasons)})" if reasons else "")
+    """The label and why."""
+    label = summary["verdict"] if summary["tone"] == "good" else summary["verdict"].upper()
+    reasons = "; ".join(summary["reasons"])
+    return f"{label} ({reasons})" if reasons else str(label)
 
 
-def verdict_reasons(summary: Mapping[str, Any]) -> list[str]:
-    """Missed objectives with what was measured, then what else there is to say."""
-    missed = [
-        f"{result['objective']}: measured {result['measured_text']}"
-        for result in summary["objectives"]
-        if result["outcome"] == "fail"
-    ]
-    return [*missed, *summary["reasons"]]
+def request_words(summary: Mapping[str, Any]) -> str:
+    """How many requests ended, how many of them failed, and what has no outcome."""
+    failures, requests = summary["failures"], summary["requests"]
+    kinds = ", ".join(f"{kind} {format_count(count)}" for kind, count in summary["errors"].items())
+    share = format_share(failures, requests)
+    words = [format_count(requests), f"{format_count(failures)} failed ({share}{': ' * bool(kinds)}{kinds})"]
+    once, arrivals = summary["once"] or {}, summary["arrivals"] or {}
+    others = {
+        "abandoned": summary["abandoned"],
+        "dropped": summary["dropped"] if not arrivals else 0,  # said with the rate
+        "never sent": once.get("never_sent", 0),
+        "sent again on a new connection": summary["stale_connections"],
+        "possibly uncounted": summary["possibly_uncounted"],
+    }
+    return ", ".join([*words, *(f"{format_count(count)} {label}" for label, count in others.items() if count)])
+
+
+def failure_words(failure: Mapping[str, Any]) -> str:
+    """One kind of failure: how often, when, and an example."""
+    first_s, last_s = failure["first_s"], failure["last_s"]
+    when = f"at {first_s:.1f} s" if failure["count"] == 1 else f"from {first_s:.1f} s to {last_s:.1f} s"
+    row = "" if failure["row"] is None else f" (row {format_count(failure['row'])})"
+    example = f": {failure['explanation']}" if failure["explanation"] else ""
+    return f"{format_count(failure['count'])} × {failure['error']}, {when}{example}{row}"
+
+
+def left_out_words(summary: Mapping[str, Any]) -> str:
+    """What was sent before what counts; empty if everything counts."""
+    left_out = summary["left_out"]
+    if left_out is None:
+        return ""
+    words = f"the first {format_seconds(left_out['until_s'])}: {format_count(left_out['requests'])} requests, "
+    return words + f"{format_count(left_out['failures'])} failed; they are in no other metric"
 
 
 def _labelled(label: str, text: str) -> str:
@@ -112,7 +131,7 @@ def _rate_words(summary: Mapping[str, Any]) -> str:
     words += f" of {format_rate(arrivals['wanted_rps'])}/s wanted; of {format_count(arrivals['wanted'])} arrivals "
     words += f"{format_count(arrivals['late'])} late, {format_count(arrivals['dropped'])} dropped"
     if arrivals["unaccounted"]:
-        words += f", {format_count(arrivals['unaccounted'])} lost with a worker"
+        words += f", {format_count(arrivals['unaccounted'])} unaccounted for"
     return words
 
 
@@ -122,13 +141,14 @@ def _objective_words(result: Mapping[str, Any]) -> str:
 
 
 def _latency_table(summary: Mapping[str, Any]) -> list[str]:
-    heads = ["", *PERCENTILE_WORDS.values()]
-    rows: list[Sequence[str]] = [heads]
+    headers = ["", *PERCENTILE_WORDS.values()]
+    rows: list[Sequence[str]] = [headers]
     # From the send only where that differs from the intended instant.
     kinds = [("latency", "latency_us")] + ([("service", "service_us")] if summary["arrivals"] else [])
+    kinds += [("failed", "failed_latency_us")] if summary["failures"] else []
     for label, key in kinds:
         rows.append([label, *(format_us(summary[key][name]) for name in PERCENTILE_WORDS)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headers))]
     widths[0] = LABEL_WIDTH - 2
     return [
         "  ".join(

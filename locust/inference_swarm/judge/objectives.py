@@ -1,12 +1,15 @@
 """Objectives of a run (`--slo`): text in, what to measure and its bound out.
 
-Grammar, blanks are free:  [latency.|service.] METRIC [{REQUEST NAME}] COMPARATOR NUMBER UNIT
+Grammar, blanks are free:  [latency.|service.] METRIC [[CONDITION]] [{REQUEST NAME}] COMPARATOR NUMBER UNIT
   METRIC      p50 … p99.99 (any percentile above 0 and below 100), mean, max, error_rate, rate, goodput
-  COMPARATOR  < <= > >=
+  CONDITION   for goodput with > or >= only: an objective on a time, or <TIME for each request by itself
+  COMPARATOR  < <= > >= (for error_rate < and <= only)
   UNIT        us, µs, ms or s for times; % or nothing (a fraction) for error_rate; /s or nothing for rates
   p99<50ms   service.p99.9<20ms   p99{POST /invocation}<50ms   error_rate<0.1%   rate>=1000
-Times are latency (from the intended instant) unless `service.` asks for the time from the send. `rate` counts all
-requests that ended, `goodput` those that succeeded. Without a name all requests are meant.
+  goodput[p99<50ms]>=1000    a thousand successes a second, and none of them counts if p99 is not below 50 ms
+  goodput[<50ms]>=1000       a thousand successes a second that each took less than 50 ms
+Times are latency (from the intended instant) unless `service.` asks for the time from the send. Without a name all
+requests are meant. `judge.evaluate` says what each metric counts.
 """
 
 from __future__ import annotations
@@ -15,13 +18,13 @@ import difflib
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
 from inference_swarm.errors import SettingProblem
 
-EXAMPLES = "p99<50ms, service.p99.9<20ms, p99{POST /invocation}<50ms, error_rate<0.1%, rate>=1000"
+EXAMPLES = "p99<50ms, service.p99.9<20ms, p99{POST /invocation}<50ms, error_rate<0.1%, goodput[p99<50ms]>=1000"
 
 
 class Quantity(StrEnum):
@@ -58,7 +61,12 @@ _UNIT_WORDS = {
     Quantity.RATE: "requests per second like 1000 or 1000/s",
 }
 _COMPARATOR = re.compile(r"<=|>=|<|>")
-_LEFT = re.compile(r"(?:(?P<origin>\w+)\s*\.\s*)?(?P<metric>[A-Za-z_]\w*(?:\.\d+)?)\s*(?:\{(?P<name>.*)\})?", re.DOTALL)
+_CONDITION = re.compile(r"[^\[{<>]*\[(?P<condition>[^\]]*)\]")
+_LEFT = re.compile(
+    r"(?:(?P<origin>\w+)\s*\.\s*)?(?P<metric>[A-Za-z_]\w*(?:\.\d+)?)\s*(?:\[(?P<condition>[^\]]*)\])?\s*"
+    r"(?:\{(?P<name>.*)\})?",
+    re.DOTALL,
+)
 _RIGHT = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?P<unit>\D*)")
 
 
@@ -73,15 +81,24 @@ class Objective:
     bound: float
     origin: TimeOrigin = TimeOrigin.LATENCY
     name: str | None = None
+    condition: Objective | None = None
+    """For goodput: nothing counts unless this is met."""
+    within_us: float | None = None
+    """For goodput: only successes whose latency is below this count."""
 
     @property
     def percentile(self) -> float | None:
-        """99.9 for p99.9, None for what is no percentile."""
+        """99.9 for p99.9, None for what is not a percentile."""
         return float(self.metric[1:]) if self.metric not in _METRICS else None
 
     @property
     def is_upper_bound(self) -> bool:
         return self.comparator.startswith("<")
+
+    @property
+    def is_on_all_failures(self) -> bool:
+        """It says how many failures of all requests are too many."""
+        return self.metric == "error_rate" and self.name is None
 
     def is_met_by(self, measured: float) -> bool:
         """False for NaN, whatever the comparator: what was not measured meets nothing."""
@@ -96,11 +113,11 @@ class Objective:
                 return measured >= self.bound
 
     def format(self, value: float) -> str:
-        """A measured value or the bound with its unit; NaN is `nothing`, infinity `no answer`."""
+        """A measured value or the bound with its unit; NaN is `nothing`, infinity `no response`."""
         if math.isnan(value):
             return "nothing"
         if math.isinf(value):
-            return "no answer"
+            return "no response"
         if self.quantity is Quantity.TIME:
             return format_time_us(value)
         return f"{value * 100:.4g} %" if self.quantity is Quantity.SHARE else f"{value:,.1f}/s"
@@ -130,7 +147,7 @@ def parse_objective(text: str, *, source: str = "--slo") -> Objective:
     found = _LEFT.fullmatch(left.strip())
     if found is None:
         raise problem(
-            f"{left.strip()!r} is no metric", f"one of {_known_metrics()}, with {{NAME}} behind it for one name"
+            f"{left.strip()!r} is not a metric", f"one of {_known_metrics()}, with {{NAME}} behind it for one name"
         )
     metric, quantity = _read_metric(found["metric"], problem)
     if found["name"] is not None and not found["name"].strip():
@@ -143,8 +160,25 @@ def parse_objective(text: str, *, source: str = "--slo") -> Objective:
     bound = _read_bound(right.strip(), metric, quantity, problem)
     if comparator == "<" and bound == 0:
         raise problem("nothing is below 0", "a bound above 0, or <= 0", f"{metric}<={right.strip()}")
+    if metric == "error_rate" and comparator.startswith(">"):
+        raise problem("it asks for failures", "an upper bound", f"error_rate<{right.strip()}")
     name = found["name"].strip() if found["name"] else None
-    return Objective(text.strip(), metric, quantity, comparator, bound, origin, name)
+    objective = Objective(text.strip(), metric, quantity, comparator, bound, origin, name)
+    return objective if found["condition"] is None else _with_condition(objective, found["condition"].strip(), problem)
+
+
+def _with_condition(objective: Objective, text: str, problem: _Problem) -> Objective:
+    """Goodput that counts only while a bound on times is kept."""
+    example = "goodput[p99<50ms]>=1000 or goodput[<50ms]>=1000"
+    if objective.metric != "goodput" or objective.is_upper_bound:
+        raise problem("only a lower bound on goodput has a condition in brackets", "goodput[…]>=NUMBER", example)
+    if each := re.fullmatch(r"<=?(?P<bound>.*)", text):
+        return replace(objective, within_us=_read_bound(each["bound"].strip(), "latency", Quantity.TIME, problem))
+    condition = parse_objective(text, source=f"the condition of {objective.text!r}")
+    is_usable = condition.quantity is Quantity.TIME and condition.is_upper_bound and condition.name is None
+    if not is_usable:
+        raise problem(f"[{text}] is not an upper bound on a time", "such a bound, without a request name", example)
+    return replace(objective, condition=condition)
 
 
 def parse_objectives(texts: Iterable[str], *, source: str = "--slo") -> tuple[list[Objective], list[SettingProblem]]:
@@ -170,9 +204,11 @@ class _Problem(Protocol):
 
 
 def _split_at_comparator(text: str) -> tuple[str, str, str]:
-    """Metric, comparator, bound; what stands in braces is a name and may hold any sign."""
-    opening, closing = text.find("{"), text.rfind("}")
-    found = _COMPARATOR.search(text)
+    """Metric, comparator, bound; what stands in braces is a name and may hold any sign, a condition has its own."""
+    condition = _CONDITION.match(text)
+    start = condition.end() if condition else 0
+    opening, closing = text.find("{", start), text.rfind("}")
+    found = _COMPARATOR.search(text, start)
     if 0 <= opening < closing and found and opening < found.start():
         found = _COMPARATOR.search(text, closing)
     if not found:
@@ -193,11 +229,11 @@ def _read_metric(word: str, problem: _Problem) -> tuple[str, Quantity]:
             return word, Quantity.TIME
         hint = f"p{percentile[1][:2]}.{percentile[1][2:]}" if re.fullmatch(r"9\d{2,}", percentile[1]) else "max"
         raise problem(
-            f"{word} is no percentile", f"a percentile above 0 and below 100; did you mean {hint}?", f"{hint}<50ms"
+            f"{word} is not a percentile", f"a percentile above 0 and below 100; did you mean {hint}?", f"{hint}<50ms"
         )
     near = difflib.get_close_matches(word.lower(), [*_METRICS, "p99"], n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise problem(f"{word!r} is no metric", f"one of {_known_metrics()}{hint}")
+    raise problem(f"{word!r} is not a metric", f"one of {_known_metrics()}{hint}")
 
 
 def _read_origin(word: str | None, metric: str, quantity: Quantity, problem: _Problem) -> TimeOrigin:
@@ -205,7 +241,7 @@ def _read_origin(word: str | None, metric: str, quantity: Quantity, problem: _Pr
         return TimeOrigin.LATENCY
     if word not in set(TimeOrigin):
         raise problem(
-            f"{word!r} is no kind of time", "latency. or service. before the metric", f"service.{metric}<50ms"
+            f"{word!r} is not a kind of time", "latency. or service. before the metric", f"service.{metric}<50ms"
         )
     if quantity is not Quantity.TIME:
         raise problem(f"{metric} is the same for {word} and all else", f"{metric} without {word}.")

@@ -1,143 +1,206 @@
-"""Merged results and objectives in; pass, fail or incomplete out, with the measured value beside each bound.
+"""What is to be said of a run: one status with its label and exit code, and the reasons for it.
 
-A metric without samples never passes, a percentile needs `samples_needed`, and what never got an answer (dropped
-arrivals) counts as slower than any bound.
+`judge` is the one function: counters, objectives and facts in, a verdict out. docs/measuring.md has its rules as a
+table. The first status in the order of `Status` that holds is the verdict's. No data is no success: a run passes only
+if requests were sent and succeeded, nothing was dropped, unaccounted for or never sent, and what failed or was
+abandoned is allowed by an objective on `error_rate` of all requests.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
 
 from inference_swarm.errors import ExitCode
-from inference_swarm.judge.objectives import Objective, Quantity, TimeOrigin
-from inference_swarm.judge.sample_size import samples_needed
-from inference_swarm.measure.snapshot import RequestTally, merge_tallies
+from inference_swarm.judge.evaluate import Evidence, InTime, ObjectiveOutcome, ObjectiveResult, evaluate
+from inference_swarm.judge.objectives import Objective
+from inference_swarm.measure.counters import RequestCounters, merge_counters
 from inference_swarm.measure.totals import SwarmTotals
 
+GENERATOR_BOUND_WORDS = (
+    "the load generator was the bottleneck: the server may do more than these rates, and times include the generator's"
+)
 
-class Outcome(StrEnum):
-    """Of one objective and of the run. INCOMPLETE: the data does not allow an answer."""
 
-    PASSED = "pass"
-    FAILED = "fail"
-    INCOMPLETE = "incomplete"
+class Tone(StrEnum):
+    """How a label is coloured: the names of CSS classes."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+class Status(Enum):
+    """From the worst to the best: of several that hold the first is the verdict's. (label, exit code, tone)"""
+
+    REFUSED = ("refused", ExitCode.BAD_CONFIGURATION, Tone.BAD)
+    UNREACHABLE = ("target unreachable", ExitCode.TARGET_UNREACHABLE, Tone.BAD)
+    ABORTED = ("aborted", ExitCode.OBJECTIVE_MISSED, Tone.BAD)
+    OBJECTIVE_MISSED = ("objective missed", ExitCode.OBJECTIVE_MISSED, Tone.BAD)
+    INTERRUPTED = ("interrupted", ExitCode.INCOMPLETE, Tone.WARN)
+    INCOMPLETE = ("incomplete", ExitCode.INCOMPLETE, Tone.WARN)
+    REQUESTS_FAILED = ("requests failed", ExitCode.REQUESTS_FAILED, Tone.BAD)
+    NOTHING_SENT = ("nothing sent", ExitCode.INCOMPLETE, Tone.WARN)
+    GENERATOR_BOUND = ("generator-bound", ExitCode.PASSED, Tone.WARN)
+    PASSED = ("passed", ExitCode.PASSED, Tone.GOOD)
+
+    @property
+    def label(self) -> str:
+        """The one word or two that stand for it in every output."""
+        return self.value[0]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return self.value[1]
+
+    @property
+    def tone(self) -> Tone:
+        return self.value[2]
+
+    @property
+    def rank(self) -> int:
+        """0 is the worst."""
+        return list(Status).index(self)
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectiveResult:
-    """`measured` is in the unit of the objective's bound, NaN when there was nothing to measure."""
+class RunFacts:
+    """What a verdict rests on besides counters."""
 
-    objective: Objective
-    outcome: Outcome
-    measured: float
-    samples: int
-    samples_needed: int = 1
-    note: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """For terminal and report: `p99<50ms: pass, measured 12.3 ms`."""
-        measured = f"measured {self.objective.format(self.measured)}"
-        return f"{self.objective.text}: {self.outcome}, {measured}" + (f" ({self.note})" if self.note else "")
+    measured_s: float
+    """The time in which requests are counted for a rate."""
+    unaccounted: int = 0
+    """Arrivals of the schedule that nobody reported as sent or dropped."""
+    never_sent: int = 0
+    """Rows that were to be sent once and were not."""
+    is_open: bool = False
+    is_generator_bound: bool = False
+    has_connected: bool = False
+    """Connections were opened, if not by the requests that are counted then before."""
+    refused_because: str = ""
+    aborted_because: str = ""
+    interrupted_because: str = ""
+    incomplete_because: tuple[str, ...] = ()
+    in_time: InTime | None = None
+    """For a stage: what ended within it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer for the run. A missed objective outweighs incompleteness; `reasons` say what makes it incomplete."""
+    """`reasons` are sentences, the most important first; there is one at least unless the run passed."""
 
-    outcome: Outcome
-    results: tuple[ObjectiveResult, ...]
+    status: Status
+    results: tuple[ObjectiveResult, ...] = ()
     reasons: tuple[str, ...] = ()
 
     @property
+    def label(self) -> str:
+        return self.status.label
+
+    @property
     def exit_code(self) -> ExitCode:
-        match self.outcome:
-            case Outcome.PASSED:
-                return ExitCode.PASSED
-            case Outcome.FAILED:
-                return ExitCode.OBJECTIVE_MISSED
-            case Outcome.INCOMPLETE:
-                return ExitCode.INCOMPLETE
+        return self.status.exit_code
+
+    @property
+    def tone(self) -> Tone:
+        return self.status.tone
+
+    @property
+    def is_passed(self) -> bool:
+        """Passed, and not only as far as a busy load generator can tell."""
+        return self.status is Status.PASSED
 
 
-def judge_totals(totals: SwarmTotals, objectives: Sequence[Objective]) -> Verdict:
-    """The verdict on all that the master has; final once every worker's final snapshot is in."""
-    owed = [f"worker {worker}: {what}" for worker, what in totals.incomplete_workers().items()]
+def judge_totals(totals: SwarmTotals, objectives: Sequence[Objective], facts: RunFacts) -> Verdict:
+    """The verdict on all that the master has at a run's end: reports that are missing make it incomplete."""
+    missing = [f"worker {worker}: {what}" for worker, what in totals.incomplete_workers().items()]
     if not totals.workers:
-        owed = ["no worker reported"]
-    return judge(totals.names, totals.duration_s, objectives, incomplete_because=owed)
+        missing = ["no worker took part"]
+    because = tuple(dict.fromkeys([*facts.incomplete_because, *missing]))
+    facts = replace(facts, incomplete_because=because, has_connected=facts.has_connected or totals.has_connected)
+    return judge(totals.names, objectives, facts)
 
 
-def judge(
-    names: Mapping[str, RequestTally],
-    duration_s: float,
-    objectives: Sequence[Objective],
-    *,
-    incomplete_because: Sequence[str] = (),
-) -> Verdict:
-    """Judge tallies by request name over a duration."""
-    total = merge_tallies(names.values())
-    results = []
-    for objective in objectives:
-        if objective.name is None:
-            results.append(_judge_one(objective, total, duration_s))
-        elif objective.name in names:
-            results.append(_judge_one(objective, names[objective.name], duration_s))
-        else:
-            known = ", ".join(sorted(names)[:10]) or "none"
-            note = f"no request has the name {objective.name!r}; names of this run: {known}"
-            results.append(ObjectiveResult(objective, Outcome.INCOMPLETE, math.nan, 0, note=note))
-    outcomes = {result.outcome for result in results}
-    if Outcome.FAILED in outcomes:
-        outcome = Outcome.FAILED
-    elif Outcome.INCOMPLETE in outcomes or incomplete_because:
-        outcome = Outcome.INCOMPLETE
-    else:
-        outcome = Outcome.PASSED
-    return Verdict(outcome, tuple(results), tuple(incomplete_because))
+def judge(names: Mapping[str, RequestCounters], objectives: Sequence[Objective], facts: RunFacts) -> Verdict:
+    """The verdict on counters by request name."""
+    evidence = Evidence(
+        facts.measured_s,
+        facts.unaccounted + facts.never_sent,
+        facts.is_open,
+        facts.is_generator_bound,
+        facts.in_time,
+    )
+    results = tuple(evaluate(objective, names, evidence) for objective in objectives)
+    total = merge_counters(names.values())
+    found = [
+        *_cut_short(facts),
+        *_unreachable(total, facts),
+        *_by_objectives(results),
+        *_incomplete(facts),
+        *_unserved(total, facts, any(objective.is_on_all_failures for objective in objectives)),
+    ]
+    if facts.is_generator_bound:
+        found.append((Status.GENERATOR_BOUND, GENERATOR_BOUND_WORDS))
+    found.sort(key=lambda pair: pair[0].rank)
+    status = found[0][0] if found else Status.PASSED
+    return Verdict(status, results, tuple(reason for _, reason in found))
 
 
-def _judge_one(objective: Objective, tally: RequestTally, duration_s: float) -> ObjectiveResult:
-    if objective.quantity is Quantity.TIME:
-        return _judge_time(objective, tally)
-    if objective.quantity is Quantity.SHARE:
-        measured = tally.failures / tally.ended if tally.ended else math.nan
-    else:
-        count = tally.succeeded if objective.metric == "goodput" else tally.ended
-        measured = count / duration_s if duration_s > 0 and tally.ended else math.nan
-    if math.isnan(measured):
-        return ObjectiveResult(objective, Outcome.INCOMPLETE, measured, tally.ended, note="no request ended")
-    outcome = Outcome.PASSED if objective.is_met_by(measured) else Outcome.FAILED
-    return ObjectiveResult(objective, outcome, measured, tally.ended)
+_Reasons = list[tuple[Status, str]]
 
 
-def _judge_time(objective: Objective, tally: RequestTally) -> ObjectiveResult:
-    histogram = tally.latency if objective.origin is TimeOrigin.LATENCY else tally.service
-    rank = 100.0 if objective.metric == "max" else objective.percentile
-    needed = 1 if objective.percentile is None else samples_needed(objective.percentile)
-    notes = []
-    unanswered = 0
-    if tally.dropped and objective.is_upper_bound and objective.origin is TimeOrigin.LATENCY:
-        unanswered = tally.dropped
-        notes.append(f"{tally.dropped:,} dropped arrivals {'are not in it' if rank is None else 'count as slowest'}")
-    if rank is None:
-        measured = histogram.mean_us
-    elif histogram.count and rank * (histogram.count + unanswered) > 100 * histogram.count:
-        measured = math.inf  # the request of this rank never got an answer
-    else:
-        measured = histogram.percentile_us(rank * (histogram.count + unanswered) / max(1, histogram.count))
+def _cut_short(facts: RunFacts) -> _Reasons:
+    reasons = (
+        (Status.REFUSED, facts.refused_because),
+        (Status.ABORTED, facts.aborted_because),
+        (Status.INTERRUPTED, facts.interrupted_because),
+    )
+    return [(status, because) for status, because in reasons if because]
 
-    outcome = Outcome.PASSED if objective.is_met_by(measured) else Outcome.FAILED
-    if not histogram.count:
-        outcome, notes = Outcome.INCOMPLETE, ["no samples"]
-    elif not tally.succeeded:
-        outcome, notes = Outcome.INCOMPLETE, ["no request succeeded, and the times of failures alone say nothing"]
-    elif histogram.count < needed:
-        outcome = Outcome.INCOMPLETE
-        notes.append(f"{histogram.count:,} samples; {objective.metric} needs {needed:,} to mean something")
-    elif tally.failures * 100 > (100 - (rank or 100)) * tally.ended:
-        notes.append(f"{tally.failures / tally.ended * 100:.3g} % of the requests failed; their times are in it")
-    return ObjectiveResult(objective, outcome, measured, histogram.count, needed, "; ".join(notes))
+
+def _unreachable(total: RequestCounters, facts: RunFacts) -> _Reasons:
+    if not total.sent or total.succeeded or total.connects or facts.has_connected:
+        return []
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(total.failed_by_kind.items()))
+    kinds = ", ".join(filter(None, [kinds, f"abandoned {total.abandoned:,}" if total.abandoned else ""]))
+    return [(Status.UNREACHABLE, f"none of {total.sent:,} requests got a connection ({kinds})")]
+
+
+def _by_objectives(results: Sequence[ObjectiveResult]) -> _Reasons:
+    statuses = {
+        ObjectiveOutcome.FAILED: Status.OBJECTIVE_MISSED,
+        ObjectiveOutcome.INCOMPLETE: Status.INCOMPLETE,
+    }
+    return [(statuses[one.outcome], one.sentence) for one in results if one.outcome in statuses]
+
+
+def _incomplete(facts: RunFacts) -> _Reasons:
+    reasons = [(Status.INCOMPLETE, because) for because in facts.incomplete_because]
+    if facts.never_sent:
+        reasons.append((Status.INCOMPLETE, f"{_count(facts.never_sent, 'row')} never sent"))
+    if facts.unaccounted:
+        reasons.append((Status.INCOMPLETE, f"{_count(facts.unaccounted, 'arrival')} unaccounted for"))
+    return reasons
+
+
+def _unserved(total: RequestCounters, facts: RunFacts, are_failures_judged: bool) -> _Reasons:
+    """What did not succeed; an objective on `error_rate` says by itself how many failed and abandoned are allowed."""
+    reasons: _Reasons = []
+    if not (total.sent or total.dropped or facts.unaccounted or facts.never_sent):
+        return [(Status.NOTHING_SENT, "no request was sent")]
+    if not total.succeeded:
+        reasons.append((Status.REQUESTS_FAILED, "no request succeeded"))
+    if total.failures and not are_failures_judged:
+        reasons.append((Status.REQUESTS_FAILED, f"{total.failures:,} of {total.ended:,} requests failed"))
+    if total.abandoned and not are_failures_judged:
+        words = f"{_count(total.abandoned, 'request')} abandoned: sent, and without a response when the run ended"
+        reasons.append((Status.REQUESTS_FAILED, words))
+    if total.dropped:
+        words = f"{_count(total.dropped, 'arrival')} dropped: no user was free to send them in time"
+        reasons.append((Status.REQUESTS_FAILED, words))
+    return reasons
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{' was' if count == 1 else 's were'}"

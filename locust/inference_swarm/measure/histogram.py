@@ -42,6 +42,7 @@ def bucket_of_ns(values_ns: Counts) -> Counts:
     return np.where(us < _HALF, us.astype(np.int64), (us.view(np.int64) >> _MANTISSA_SHIFT) - _EXPONENT_OFFSET)
 
 
+_NO_COUNTS = zlib.compress(b"", 1)
 TOP_BUCKET = int(bucket_of_ns(np.array([HIGHEST_US * 1000]))[0])
 
 
@@ -192,13 +193,15 @@ class Histogram:
             "sum_ns": str(self._sum_ns),  # may outgrow the 64 bits that msgpack has
             "min_ns": self._min_ns,
             "max_ns": self._max_ns,
-            "counts": zlib.compress(encode_counts(self.counts), 1),
+            "counts": zlib.compress(encode_counts(self.counts), 1) if self.count else _NO_COUNTS,
         }
 
     @classmethod
     def from_wire(cls, wire: object) -> Self:
         """Read what `to_wire` wrote; raises ProtocolError for anything that does not add up."""
         count, saturated, sum_ns, min_ns, max_ns, payload = _read_fields(wire)
+        if payload == _NO_COUNTS and not (count or saturated or sum_ns or min_ns or max_ns):
+            return cls()
         unpacker = zlib.decompressobj()
         try:
             words = unpacker.decompress(payload, BUCKET_COUNT * 8)

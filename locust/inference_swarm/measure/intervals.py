@@ -1,6 +1,6 @@
-"""The run over time: snapshots of all workers put into common intervals, for plots, `latency.hlog` and comparing.
+"""The run over time: slices of all workers put into common intervals, for plots, `latency.hlog` and comparing.
 
-A snapshot goes whole to the interval that holds its middle, so nothing is counted twice or split. Only the newest
+A slice goes whole to the interval that holds its middle, so nothing is counted twice or split. Only the newest
 intervals keep open histograms (172 KB each); older ones are packed to a few KB. In a long run the oldest are joined in
 pairs, one pair for each new interval, so that neither memory nor a report ever takes long.
 """
@@ -11,10 +11,17 @@ from bisect import bisect_left, bisect_right
 from typing import Any, Self
 
 from inference_swarm.errors import ProtocolError
-from inference_swarm.measure.snapshot import RequestTally, Snapshot, merge_tallies, read_tallies, write_tallies
+from inference_swarm.measure.counters import (
+    RequestCounters,
+    add_counters,
+    merge_counters,
+    read_counters,
+    write_counters,
+)
+from inference_swarm.measure.snapshot import Slice
 
 DEFAULT_WIDTH_S = 3.0
-MOST_INTERVALS = 1200
+MAX_INTERVALS = 1200
 OPEN_INTERVALS = 4
 
 
@@ -29,7 +36,7 @@ class Interval:
         self.width_s = width_s
         self.covered_s: dict[str, float] = {}
         self.users: dict[str, int] = {}
-        self._open: dict[str, RequestTally] | None = {}
+        self._open: dict[str, RequestCounters] | None = {}
         self._packed: dict[str, Any] = {}
 
     @property
@@ -41,24 +48,23 @@ class Interval:
     def length_s(self) -> float:
         return self.span * self.width_s
 
-    def names(self) -> dict[str, RequestTally]:
-        """Tallies by request name; to be read, not changed."""
-        return read_tallies(self._packed) if self._open is None else self._open
+    def names(self) -> dict[str, RequestCounters]:
+        """Counters by request name; to be read, not changed."""
+        return read_counters(self._packed) if self._open is None else self._open
 
-    def total(self) -> RequestTally:
+    def total(self) -> RequestCounters:
         """All request names together."""
-        return merge_tallies(self.names().values())
+        return merge_counters(self.names().values())
 
     def rate_rps(self, count: int) -> float:
         """`count` requests of this interval as a rate; right too where a worker's reports drift across its edges."""
         worker_seconds = sum(self.covered_s.values())
         return count * len(self.covered_s) / worker_seconds if worker_seconds else 0.0
 
-    def add(self, tallies: dict[str, RequestTally], covered_s: dict[str, float], users: dict[str, int]) -> None:
-        """Merge tallies, the seconds each worker spent on them, and the users each had."""
+    def add(self, names: dict[str, RequestCounters], covered_s: dict[str, float], users: dict[str, int]) -> None:
+        """Merge counters, the seconds each worker spent on them, and the users each had."""
         self._open = self.names()
-        for name, tally in tallies.items():
-            self._open.setdefault(name, RequestTally()).add(tally)
+        add_counters(self._open, names)
         for worker, seconds in covered_s.items():
             self.covered_s[worker] = self.covered_s.get(worker, 0.0) + seconds
         self.users.update(users)
@@ -66,10 +72,10 @@ class Interval:
     def pack(self) -> None:
         """Trade open histograms for packed ones."""
         if self._open is not None:
-            self._packed, self._open = write_tallies(self._open), None
+            self._packed, self._open = write_counters(self._open), None
 
     def to_wire(self) -> dict[str, Any]:
-        names = self._packed if self._open is None else write_tallies(self._open)
+        names = self._packed if self._open is None else write_counters(self._open)
         return {
             "first": self.first,
             "span": self.span,
@@ -88,7 +94,7 @@ class Interval:
             packed = dict(wire["names"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"interval that cannot be read: {error!r}", expected="what to_wire wrote") from error
-        read_tallies(packed)
+        read_counters(packed)
         interval._packed, interval._open = packed, None
         return interval
 
@@ -96,11 +102,11 @@ class Interval:
 class IntervalSeries:
     """All intervals of a run in order of time; those of which no worker reported anything are left out."""
 
-    def __init__(self, width_s: float = DEFAULT_WIDTH_S, most_intervals: int = MOST_INTERVALS) -> None:
+    def __init__(self, width_s: float = DEFAULT_WIDTH_S, max_intervals: int = MAX_INTERVALS) -> None:
         if not width_s > 0:
             raise ValueError(f"an interval has a width above 0 s, got {width_s}")
         self.width_s = width_s
-        self._most = most_intervals
+        self._max = max_intervals
         self._intervals: list[Interval] = []
 
     def __len__(self) -> int:
@@ -110,20 +116,19 @@ class IntervalSeries:
         """Oldest first."""
         return list(self._intervals)
 
-    def add(self, snapshot: Snapshot) -> None:
-        """Put a snapshot into its interval."""
-        slot = int((snapshot.start_s + snapshot.end_s) / 2 // self.width_s)
+    def add(self, worker: str, users: int, part: Slice) -> None:
+        """Put what a worker counted in one stretch of time into its interval."""
+        slot = int((part.start_s + part.end_s) / 2 // self.width_s)
         place = bisect_right(self._intervals, slot, key=lambda interval: interval.first)
         is_new = not place or slot >= self._intervals[place - 1].first + self._intervals[place - 1].span
         if is_new:
             self._intervals.insert(place, Interval(slot, 1, self.width_s))
         interval = self._intervals[place if is_new else place - 1]
-        seconds = snapshot.end_s - snapshot.start_s
-        interval.add(snapshot.names, {snapshot.worker: seconds}, {snapshot.worker: snapshot.users})
+        interval.add(part.names, {worker: part.end_s - part.start_s}, {worker: users})
         if is_new:
             for old in self._intervals[:-OPEN_INTERVALS]:
                 old.pack()
-            while len(self._intervals) > self._most:
+            while len(self._intervals) > self._max:
                 self._widen_oldest()
 
     def _widen_oldest(self) -> None:

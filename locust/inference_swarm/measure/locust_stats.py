@@ -114,3 +114,14 @@ def _add_error(stats: RequestStats, outcome: Outcome, method: str, name: str, do
     entry.occurrences += 1
     entry.first_seen = min(entry.first_seen or math.inf, done_s)
     entry.last_seen = max(entry.last_seen or 0.0, done_s)
+
+
+def since(batch: Batch, intended_from_ns: int) -> Batch:
+    """The attempts of a batch intended at an instant or later; the bytes of its bodies are divided by count."""
+    failures = [outcome for outcome in batch.failures if outcome.intended_ns >= intended_from_ns]
+    chosen = batch.done_ns - batch.latency_ns >= intended_from_ns
+    count = int(np.count_nonzero(chosen))
+    if count == batch.success_count and len(failures) == len(batch.failures):
+        return batch
+    body_bytes = batch.body_bytes * count // max(1, batch.success_count)
+    return Batch(batch.done_ns[chosen], batch.latency_ns[chosen], batch.service_ns[chosen], body_bytes, failures)

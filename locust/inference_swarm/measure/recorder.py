@@ -1,28 +1,62 @@
-"""One worker's side of the numbers: batches of attempts in, numbered snapshots out. Knows no clock and no Locust."""
+"""One worker's side of the numbers: batches of attempts in, numbered snapshots out. Knows no clock and no Locust.
+
+An attempt is counted in the slice of time in which it ended and in the phase that holds its intended instant.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from inference_swarm.measure.snapshot import RequestTally, Snapshot, WorkerHealth
-from inference_swarm.transport.outcome_log import Batch
+from inference_swarm.measure.counters import FailureRecord, RequestCounters, add_counters, counters_of
+from inference_swarm.measure.phases import NS_PER_S, Phase, Phases
+from inference_swarm.measure.seconds import SecondCounts
+from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
+from inference_swarm.measure.wire_types import cut_text
+from inference_swarm.transport.outcome import Outcome
+from inference_swarm.transport.outcome_log import Batch, Nanoseconds
 
-NS_PER_S = 1_000_000_000
 # What the transport says when this machine, not the server, refused a connection.
 PORTS_EXHAUSTED = os.strerror(errno.EADDRNOTAVAIL)
 FILES_EXHAUSTED = (os.strerror(errno.EMFILE), os.strerror(errno.ENFILE))
+ABANDONED = "abandoned"
+# Above the time from one report to the next, so that one is a single slice unless the process was stopped for a while.
+SLICE_NS = 4 * NS_PER_S
+MAX_WINDOWS = 500
+
+
+class _Place(NamedTuple):
+    window: int
+    phase: Phase
+
+
+class _Successes(NamedTuple):
+    done_ns: Nanoseconds
+    latency_ns: Nanoseconds
+    service_ns: Nanoseconds
 
 
 class RunRecorder:
     """Everything this process notes in one run. `began_ns` and all instants are on the same monotonic clock."""
 
     def __init__(
-        self, run_id: str, worker: str, began_ns: int, *, start_ns: int | None = None, late_after_ns: int | None = None
+        self,
+        run_id: str,
+        worker: str,
+        began_ns: int,
+        *,
+        start_ns: int | None = None,
+        late_after_ns: int | None = None,
+        load_end_ns: int | None = None,
+        phases: Phases | None = None,
     ) -> None:
-        """`start_ns` is when this worker joined, if later; `late_after_ns` makes an open load's requests late."""
+        """`start_ns` is when this worker joined, if later; `late_after_ns` makes an open load's requests late;
+        `load_end_ns` is when the load ends, if that is known.
+        """
         self.run_id = run_id
         self.worker = worker
         self.is_closed = False
@@ -30,42 +64,115 @@ class RunRecorder:
         self.files_exhausted = 0
         self._late_after_ns = late_after_ns
         self._began_ns = began_ns
+        self._load_end_ns = load_end_ns
+        self._phases = phases or Phases()
         self._interval_start_ns = max(began_ns, start_ns or began_ns)
         self._sequence = 0
-        self._names: dict[str, RequestTally] = {}
+        self._places: dict[_Place, dict[str, RequestCounters]] = {}
+        self._seconds: dict[int, list[int]] = {}
+
+    @property
+    def epoch_start_ns(self) -> int:
+        """When the newest epoch begins; attempts that were intended before are in no metric."""
+        starts = self._phases.epoch_starts_ns
+        return self._began_ns + starts[-1] if starts else self._began_ns
+
+    def set_phases(self, phases: Phases) -> None:
+        """Phases from now on; what was noted before keeps its phase."""
+        self._phases = phases
+
+    def end_load(self, now_ns: int) -> None:
+        """The load ends now, if it has not ended before: what ends later is in no rate."""
+        self._load_end_ns = now_ns if self._load_end_ns is None else min(self._load_end_ns, now_ns)
 
     def add(self, name: str, batch: Batch) -> None:
-        """Counts a batch of one request name; failed attempts have a latency and a service time as well."""
-        if not batch.success_count and not batch.failures:
-            return
-        tally = self._names.setdefault(name, RequestTally())
-        tally.sent += batch.success_count + len(batch.failures)
-        tally.succeeded += batch.success_count
-        tally.answer_bytes += batch.body_bytes
-        tally.latency.record_ns(batch.latency_ns)
-        tally.service.record_ns(batch.service_ns)
-        if self._late_after_ns is not None:
-            tally.late += int(np.count_nonzero(batch.latency_ns - batch.service_ns > self._late_after_ns))
+        """Counts a batch of one request name."""
+        if batch.success_count:
+            self._note_seconds(batch.done_ns, 1)
+            counters = None
+            for place, part in self._split(batch):
+                counters = self._counters(place, name)
+                self._add_successes(counters, part)
+            assert counters is not None
+            counters.response_bytes += batch.body_bytes
         if batch.failures:
-            tally.latency.record_ns([outcome.latency_ns for outcome in batch.failures])
-            tally.service.record_ns([outcome.service_ns for outcome in batch.failures])
-            for outcome in batch.failures:
-                assert outcome.error is not None
-                tally.count_failure(outcome.error.kind.value)
-                self.ports_exhausted += outcome.error.detail == PORTS_EXHAUSTED
-                self.files_exhausted += outcome.error.detail in FILES_EXHAUSTED
-                if self._late_after_ns is not None and outcome.sent_ns:
-                    tally.late += outcome.sent_ns - outcome.intended_ns > self._late_after_ns
+            self._add_failures(name, batch.failures)
 
-    def add_dropped(self, name: str, count: int) -> None:
-        """Counts arrivals that were never sent."""
+    def _add_successes(self, counters: RequestCounters, part: _Successes) -> None:
+        counters.succeeded += len(part.done_ns)
+        counters.latency.record_ns(part.latency_ns)
+        counters.service.record_ns(part.service_ns)
+        last_ns = int(part.done_ns.max())
+        self._note_span(counters, int((part.done_ns - part.latency_ns).min()), last_ns)
+        if self._late_after_ns is not None:
+            counters.late += int(np.count_nonzero(part.latency_ns - part.service_ns > self._late_after_ns))
+        if self._load_end_ns is not None and last_ns > self._load_end_ns:
+            counters.succeeded_after += int(np.count_nonzero(part.done_ns > self._load_end_ns))
+
+    def _add_failures(self, name: str, outcomes: Sequence[Outcome]) -> None:
+        """Grouped first: a server that refuses everything fails tens of thousands a second."""
+        groups: dict[tuple[_Place, str], list[Outcome]] = {}
+        for outcome in outcomes:
+            place = self._place(outcome.intended_ns, outcome.done_ns)
+            groups.setdefault((place, str(outcome.error)), []).append(outcome)
+        for (place, text), group in groups.items():
+            self._add_group(self._counters(place, name), text, group)
+
+    def _add_group(self, counters: RequestCounters, text: str, group: Sequence[Outcome]) -> None:
+        """Failures of one place with one error text."""
+        error = group[0].error
+        assert error is not None
+        done_ns = np.array([outcome.done_ns for outcome in group], dtype=np.int64)
+        intended_ns = np.array([outcome.intended_ns for outcome in group], dtype=np.int64)
+        sent_ns = np.array([outcome.sent_ns for outcome in group], dtype=np.int64)
+        if self._late_after_ns is not None:
+            counters.late += int(np.count_nonzero((sent_ns > 0) & (sent_ns - intended_ns > self._late_after_ns)))
+        if error.kind.value == ABANDONED:
+            counters.abandoned += len(group)
+            self._note_seconds(done_ns, 3)
+            return
+        self._note_seconds(done_ns, 2)
+        self.ports_exhausted += len(group) * (error.detail == PORTS_EXHAUSTED)
+        self.files_exhausted += len(group) * (error.detail in FILES_EXHAUSTED)
+        counters.failed_latency.record_ns(done_ns - intended_ns)
+        counters.failed_service.record_ns(done_ns - np.where(sent_ns > 0, sent_ns, intended_ns))
+        first_ns, last_ns = int(done_ns.min()), int(done_ns.max())
+        self._note_span(counters, int(intended_ns.min()), last_ns)
+        if self._load_end_ns is not None:
+            counters.failed_after += int(np.count_nonzero(done_ns > self._load_end_ns))
+        example = next((outcome for outcome in group if outcome.explanation), group[0])
+        record = FailureRecord(
+            kind=error.kind.value,
+            count=len(group),
+            first_s=self._seconds_since_begin(first_ns),
+            last_s=self._seconds_since_begin(last_ns),
+            status=example.status,
+            explanation=cut_text(example.explanation),
+            row=example.row,
+        )
+        counters.count_failure(text, record)
+
+    def add_dropped(self, name: str, count: int, at_ns: int) -> None:
+        """Counts arrivals that were never sent; `at_ns` is when they were intended or, if not known, now."""
         if count:
-            self._names.setdefault(name, RequestTally()).dropped += count
+            self._counters(self._place(at_ns, at_ns), name).dropped += count
+            self._second(at_ns)[3] += count
 
-    def add_connects(self, name: str, count: int) -> None:
+    def add_abandoned(self, name: str, count: int, at_ns: int) -> None:
+        """Counts attempts that were in flight when their user was stopped for good."""
+        if count:
+            self._counters(self._place(at_ns, at_ns), name).abandoned += count
+            self._second(at_ns)[3] += count
+
+    def add_connects(self, name: str, count: int, at_ns: int) -> None:
         """Counts connections that were opened."""
         if count:
-            self._names.setdefault(name, RequestTally()).connects += count
+            self._counters(self._place(at_ns, at_ns), name).connects += count
+
+    def add_stale_connections(self, name: str, count: int, at_ns: int) -> None:
+        """Counts requests that went out again because the server had closed the idle connection."""
+        if count:
+            self._counters(self._place(at_ns, at_ns), name).stale_connections += count
 
     def take_snapshot(
         self, now_ns: int, users: int, health: WorkerHealth | None = None, *, is_final: bool = False
@@ -74,21 +181,106 @@ class RunRecorder:
         if self.is_closed:
             raise RuntimeError("the final snapshot of this run has been taken")
         self.is_closed = is_final
-        # The beginning may lie ahead: an open load is announced before it begins.
-        now_ns = max(now_ns, self._interval_start_ns)
+        # What ends after the load is counted, but users who stop make no rate. The beginning may lie ahead: an open
+        # load is announced before it begins.
+        end_ns = now_ns if self._load_end_ns is None else min(now_ns, self._load_end_ns)
+        end_ns = max(end_ns, self._interval_start_ns)
         snapshot = Snapshot(
             run_id=self.run_id,
             worker=self.worker,
             sequence=self._sequence,
-            start_s=(self._interval_start_ns - self._began_ns) / NS_PER_S,
-            end_s=(now_ns - self._began_ns) / NS_PER_S,
-            names=self._names,
+            start_s=self._seconds_since_begin(self._interval_start_ns),
+            end_s=self._seconds_since_begin(end_ns),
+            slices=self._slices(end_ns),
+            seconds=[SecondCounts(*row) for row in self._seconds.values()],
             health=health or WorkerHealth(),
             users=users,
             is_final=is_final,
         )
         self._sequence += 1
-        self._interval_start_ns = now_ns
-        self._names = {}
+        self._interval_start_ns = end_ns
+        self._places, self._seconds = {}, {}
         self.ports_exhausted = self.files_exhausted = 0
         return snapshot
+
+    # where an attempt is counted
+
+    def _split(self, batch: Batch) -> Iterator[tuple[_Place, _Successes]]:
+        """A batch by place; nearly always it has one, which is found without looking at each request."""
+        whole = _Successes(batch.done_ns, batch.latency_ns, batch.service_ns)
+        first_ns, last_ns = int(batch.done_ns.min()), int(batch.done_ns.max())
+        window = self._window(first_ns)
+        is_one_window = window == self._window(last_ns)
+        if is_one_window and self._phases.is_whole:
+            yield _Place(window, Phase()), whole
+            return
+        intended_ns = batch.done_ns - batch.latency_ns - self._began_ns
+        phase = self._phases.at(int(intended_ns.min()))
+        if is_one_window and phase == self._phases.at(int(intended_ns.max())):
+            yield _Place(window, phase), whole
+            return
+        windows = np.maximum(batch.done_ns - self._interval_start_ns, 0) // SLICE_NS
+        codes = windows * self._phases.count + self._phases.codes_of(intended_ns)
+        for code in np.unique(codes).tolist():
+            window, phase_code = divmod(code, self._phases.count)
+            chosen = codes == code
+            place = _Place(window, self._phases.decode(phase_code))
+            yield place, _Successes(*(values[chosen] for values in whole))
+
+    def _window(self, done_ns: int) -> int:
+        return max(0, done_ns - self._interval_start_ns) // SLICE_NS
+
+    def _place(self, intended_ns: int, done_ns: int) -> _Place:
+        return _Place(self._window(done_ns), self._phases.at(intended_ns - self._began_ns))
+
+    def _counters(self, place: _Place, name: str) -> RequestCounters:
+        return counters_of(self._places.setdefault(place, {}), name)
+
+    def _slices(self, end_ns: int) -> list[Slice]:
+        """The interval cut into windows, and these where a phase ends; counters of other phases have no length."""
+        start_ns = self._interval_start_ns
+        windows = max(1, -(-(end_ns - start_ns) // SLICE_NS))
+        joined = -(-windows // MAX_WINDOWS)
+        last = (windows - 1) // joined
+        by_window: dict[int, dict[Phase, dict[str, RequestCounters]]] = {number: {} for number in range(last + 1)}
+        for place, names in self._places.items():
+            number = min(place.window // joined, last)
+            add_counters(by_window[number].setdefault(place.phase, {}), names)
+        slices = []
+        for number, counters in by_window.items():
+            low_ns = start_ns + number * joined * SLICE_NS
+            high_ns = min(end_ns, low_ns + joined * SLICE_NS)
+            for segment in self._phases.segments(low_ns - self._began_ns, high_ns - self._began_ns):
+                names = counters.pop(segment.phase, {})
+                if names or segment.end_ns > segment.start_ns:
+                    slices.append(_slice(segment.start_ns, segment.end_ns, segment.phase, names))
+            slices += [
+                _slice(low_ns - self._began_ns, low_ns - self._began_ns, phase, names)
+                for phase, names in counters.items()
+            ]
+        return slices
+
+    # seconds
+
+    def _seconds_since_begin(self, instant_ns: int) -> float:
+        return max(0, instant_ns - self._began_ns) / NS_PER_S
+
+    def _note_span(self, counters: RequestCounters, first_ns: int, last_ns: int) -> None:
+        counters.note_span(self._seconds_since_begin(first_ns), self._seconds_since_begin(last_ns))
+
+    def _second(self, instant_ns: int) -> list[int]:
+        second = max(0, instant_ns - self._began_ns) // NS_PER_S
+        return self._seconds.setdefault(second, [second, 0, 0, 0])
+
+    def _note_seconds(self, done_ns: Nanoseconds, column: int) -> None:
+        first_ns, last_ns = int(done_ns.min()), int(done_ns.max())
+        if self._second(first_ns) is self._second(last_ns):
+            self._second(first_ns)[column] += len(done_ns)
+            return
+        seconds, counts = np.unique((done_ns - self._began_ns) // NS_PER_S, return_counts=True)
+        for second, count in zip(seconds.tolist(), counts.tolist(), strict=True):
+            self._second(self._began_ns + second * NS_PER_S)[column] += count
+
+
+def _slice(start_ns: int, end_ns: int, phase: Phase, names: dict[str, RequestCounters]) -> Slice:
+    return Slice(max(0, start_ns) / NS_PER_S, max(0, end_ns) / NS_PER_S, names, phase.epoch, phase.stage)

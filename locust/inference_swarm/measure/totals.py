@@ -1,7 +1,8 @@
-"""The master's sum of all snapshots: each counted once, strays of other runs refused, completeness known.
+"""The master's sum of all snapshots: each counted once, stale ones of other runs refused, completeness known.
 
-Exact in whatever order reports arrive. Goes to and comes from a msgpack dict, so that an interrupted run keeps its
-results.
+`names` holds what counts: the newest epoch (`measure.phases`). What was before it, the warm-up and whatever a reset of
+the statistics left behind, is in `left_out` and in nothing else. Exact in whatever order reports arrive. Goes to and
+comes from a msgpack dict, so that an interrupted run keeps its results.
 """
 
 from __future__ import annotations
@@ -13,22 +14,17 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, TypeAdapter, ValidationError
 
 from inference_swarm.errors import ProtocolError
+from inference_swarm.measure.counters import MAX_NAMES, RequestCounters, add_counters, merge_counters
 from inference_swarm.measure.intervals import IntervalSeries
-from inference_swarm.measure.snapshot import (
-    Count,
-    Figure,
-    RequestTally,
-    Seconds,
-    Snapshot,
-    Text,
-    WorkerHealth,
-    describe_problems,
-    merge_tallies,
-)
+from inference_swarm.measure.seconds import SecondSeries
+from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
+from inference_swarm.measure.wire_types import Count, Metric, Seconds, Text, describe_problems
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 # A worker reports every few seconds: a jump this far is a broken message, not lost reports.
-LARGEST_SEQUENCE_JUMP = 100_000
+MAX_SEQUENCE_JUMP = 100_000
+
+CountersByName = Annotated[dict[Text, RequestCounters], Field(max_length=MAX_NAMES + 1)]
 
 
 class Applied(Enum):
@@ -36,12 +32,15 @@ class Applied(Enum):
 
     COUNTED = "counted"
     DUPLICATE = "duplicate"
-    STRAY = "stray"
+    STALE = "stale"
 
 
 @dataclass(slots=True)
 class WorkerRecord:
-    """What the master knows of one worker. `missing` are sequence numbers below `next_sequence` not seen yet."""
+    """What the master knows of one worker. `missing` are sequence numbers below `next_sequence` not seen yet.
+
+    `sent`, `succeeded`, `failed` and `abandoned` are of the newest epoch.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -55,7 +54,8 @@ class WorkerRecord:
     sent: Count = 0
     succeeded: Count = 0
     failed: Count = 0
-    rate_rps: Figure = 0.0
+    abandoned: Count = 0
+    rate_rps: Metric = 0.0
     health: WorkerHealth = field(default_factory=WorkerHealth)
     worst_health: WorkerHealth = field(default_factory=WorkerHealth)
 
@@ -74,9 +74,19 @@ def _read_series(value: object) -> IntervalSeries:
         raise ValueError(str(error)) from error
 
 
+def _read_seconds(value: object) -> SecondSeries:
+    if isinstance(value, SecondSeries):
+        return value
+    try:
+        return SecondSeries.from_wire(value)
+    except ProtocolError as error:
+        raise ValueError(str(error)) from error
+
+
 WireSeries = Annotated[
     InstanceOf[IntervalSeries], BeforeValidator(_read_series), PlainSerializer(IntervalSeries.to_wire)
 ]
+WireSeconds = Annotated[InstanceOf[SecondSeries], BeforeValidator(_read_seconds), PlainSerializer(SecondSeries.to_wire)]
 
 
 @dataclass(slots=True)
@@ -86,28 +96,48 @@ class SwarmTotals:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     run_id: Text
-    names: dict[Text, RequestTally] = field(default_factory=dict)
+    epoch: Count = 0
+    """The epoch that counts."""
+    epoch_start_s: Seconds = 0.0
+    """When it begins, in seconds since the run began."""
+    is_staged: bool = False
+    """Whether counters are kept by stage as well."""
+    names: CountersByName = field(default_factory=dict)
+    """What counts, by request name."""
+    left_out: CountersByName = field(default_factory=dict)
+    """What was intended in earlier epochs; it is in no metric."""
+    stages: dict[Count, CountersByName] = field(default_factory=dict)
+    """What counts, by stage and request name."""
     workers: dict[Text, WorkerRecord] = field(default_factory=dict)
-    strays: Count = 0
+    stale_reports: Count = 0
+    """Reports of other runs."""
     series: WireSeries = field(default_factory=IntervalSeries)
+    """What counts, over time."""
+    seconds: WireSeconds = field(default_factory=SecondSeries)
+    """All that ended by second, of all epochs."""
     version: Annotated[int, Field(ge=STATE_VERSION, le=STATE_VERSION)] = STATE_VERSION
 
     def expect(self, worker: str) -> None:
         """A worker takes part: the totals are not complete without its final snapshot."""
         self.workers.setdefault(worker, WorkerRecord())
 
+    def start_epoch(self, start_s: float) -> None:
+        """Nothing that was intended before this instant counts any more: a warm-up ends then, or a reset was made."""
+        self.epoch += 1
+        self.epoch_start_s = start_s
+        add_counters(self.left_out, self.names)
+        self.names, self.stages, self.series = {}, {}, IntervalSeries(self.series.width_s)
+        for record in self.workers.values():
+            record.sent = record.succeeded = record.failed = record.abandoned = 0
+
     def apply(self, snapshot: Snapshot) -> Applied:
         """Count a snapshot unless it was counted before or belongs to another run."""
         if snapshot.run_id != self.run_id:
-            self.strays += 1
-            return Applied.STRAY
+            self.stale_reports += 1
+            return Applied.STALE
         record = self.workers.get(snapshot.worker, WorkerRecord())
         sequence = snapshot.sequence
-        if sequence - record.next_sequence > LARGEST_SEQUENCE_JUMP:
-            raise ProtocolError(
-                f"worker {snapshot.worker!r} sent snapshot {sequence} after {record.next_sequence - 1}",
-                expected=f"a sequence number at most {LARGEST_SEQUENCE_JUMP} above the last",
-            )
+        self._check(snapshot, record)
         self.workers[snapshot.worker] = record
         if sequence >= record.next_sequence:
             record.missing.extend(range(record.next_sequence, sequence))
@@ -121,18 +151,41 @@ class SwarmTotals:
         self._count(record, snapshot)
         return Applied.COUNTED
 
+    def _check(self, snapshot: Snapshot, record: WorkerRecord) -> None:
+        if snapshot.sequence - record.next_sequence > MAX_SEQUENCE_JUMP:
+            raise ProtocolError(
+                f"worker {snapshot.worker!r} sent snapshot {snapshot.sequence} after {record.next_sequence - 1}",
+                expected=f"a sequence number at most {MAX_SEQUENCE_JUMP} above the last",
+            )
+        newest = max((part.epoch for part in snapshot.slices), default=0)
+        if newest > self.epoch:
+            raise ProtocolError(
+                f"worker {snapshot.worker!r} reported of epoch {newest}", expected=f"at most epoch {self.epoch}"
+            )
+
     def _count(self, record: WorkerRecord, snapshot: Snapshot) -> None:
         record.start_s = snapshot.start_s if record.start_s is None else min(record.start_s, snapshot.start_s)
         record.end_s = max(record.end_s, snapshot.end_s)
         record.worst_health = _worst(record.worst_health, snapshot.health)
         if snapshot.is_final:
             record.final_sequence = snapshot.sequence
-        for name, tally in snapshot.names.items():
-            self.names.setdefault(name, RequestTally()).add(tally)
-            record.sent += tally.sent
-            record.succeeded += tally.succeeded
-            record.failed += tally.failures
-        self.series.add(snapshot)
+        self.seconds.add(snapshot.seconds)
+        for part in snapshot.slices:
+            if part.epoch < self.epoch:
+                add_counters(self.left_out, part.names)
+            else:
+                self._count_slice(record, part)
+                self.series.add(snapshot.worker, snapshot.users, part)
+
+    def _count_slice(self, record: WorkerRecord, part: Slice) -> None:
+        add_counters(self.names, part.names)
+        if self.is_staged and part.names:
+            add_counters(self.stages.setdefault(part.stage, {}), part.names)
+        for counters in part.names.values():
+            record.sent += counters.sent
+            record.succeeded += counters.succeeded
+            record.failed += counters.failures
+            record.abandoned += counters.abandoned
 
     @property
     def is_complete(self) -> bool:
@@ -140,22 +193,35 @@ class SwarmTotals:
         return bool(self.workers) and all(record.is_complete for record in self.workers.values())
 
     def incomplete_workers(self) -> dict[str, str]:
-        """What each worker that is not complete still owes, in words."""
-        return {worker: _owed(record) for worker, record in self.workers.items() if not record.is_complete}
+        """Which reports of each worker that is not complete are missing, in words."""
+        return {worker: _missing_reports(record) for worker, record in self.workers.items() if not record.is_complete}
 
     @property
     def duplicates(self) -> int:
+        """Reports that came more than once and were counted once."""
         return sum(record.duplicates for record in self.workers.values())
 
     @property
     def duration_s(self) -> float:
-        """From the first worker's first report to the last one's last; 0 before any."""
+        """From the first worker's first report, or the begin of the epoch, to the last one's last; 0 before any."""
         starts = [record.start_s for record in self.workers.values() if record.start_s is not None]
-        return max(record.end_s for record in self.workers.values()) - min(starts) if starts else 0.0
+        if not starts:
+            return 0.0
+        end_s = max(record.end_s for record in self.workers.values())
+        return max(0.0, end_s - max(self.epoch_start_s, min(starts)))
 
-    def total(self) -> RequestTally:
+    @property
+    def has_connected(self) -> bool:
+        """Some worker has opened a connection to the server, in whichever epoch."""
+        return any(counters.connects for names in (self.names, self.left_out) for counters in names.values())
+
+    def unaccounted(self, wanted: int) -> int:
+        """Of so many arrivals that the schedule of an open load held, those that nobody reported as sent or dropped."""
+        return max(0, wanted - sum(counters.sent + counters.dropped for counters in self.names.values()))
+
+    def total(self) -> RequestCounters:
         """All request names together."""
-        return merge_tallies(self.names.values())
+        return merge_counters(self.names.values())
 
     def to_state(self) -> dict[str, Any]:
         """A dict that msgpack can carry, for the master to write at every report."""
@@ -182,20 +248,20 @@ def _note_latest(record: WorkerRecord, snapshot: Snapshot) -> None:
     record.users = 0 if snapshot.is_final else snapshot.users
     record.health = snapshot.health
     seconds = snapshot.end_s - snapshot.start_s
-    ended = sum(tally.ended for tally in snapshot.names.values())
+    ended = sum(counters.ended_in_time for part in snapshot.slices for counters in part.names.values())
     record.rate_rps = ended / seconds if seconds > 0 and not snapshot.is_final else 0.0
 
 
 def _worst(one: WorkerHealth, other: WorkerHealth) -> WorkerHealth:
-    """The highest of each figure; what was counted (exhaustion) is added up."""
-    figures: dict[str, Any] = {}
+    """The highest of each metric; what was counted (exhaustion) is added up."""
+    metrics: dict[str, Any] = {}
     for spec in fields(WorkerHealth):
         values = [value for value in (getattr(one, spec.name), getattr(other, spec.name)) if value is not None]
-        figures[spec.name] = sum(values) if spec.name.endswith("_exhausted") else max(values, default=None)
-    return WorkerHealth(**figures)
+        metrics[spec.name] = sum(values) if spec.name.endswith("_exhausted") else max(values, default=None)
+    return WorkerHealth(**metrics)
 
 
-def _owed(record: WorkerRecord) -> str:
+def _missing_reports(record: WorkerRecord) -> str:
     if not record.next_sequence:
         return "never reported"
     parts = []

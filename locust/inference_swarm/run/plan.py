@@ -13,12 +13,15 @@ from inference_swarm.judge.objectives import Objective, parse_objective, parse_o
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.shapes import users_at
 from inference_swarm.load.stages import Stages, format_stages, parse_stages
+from inference_swarm.measure.phases import Phases, phases_of_run
+from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.transport.target import parse_headers
 
 
 def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
-    """Problems of `slo`, `headers` and `stages`, for `resolve_settings`."""
+    """Problems of `slo`, `warm_up`, `headers` and `stages`, for `resolve_settings`."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
+    problems += _warm_up_problems(values)
     try:
         parse_headers(values["headers"])
     except SettingProblem as problem:
@@ -88,6 +91,29 @@ def schedule_of(settings: Settings) -> Schedule | None:
         length_s = settings.duration_s
         rate = Stages.constant(settings.rate_rps, length_s) if length_s else Stages.constant(settings.rate_rps)
     return Schedule(ArrivalProcess(settings.arrival), rate, settings.seed)
+
+
+def phases_of(settings: Settings) -> Phases:
+    """Warm-up and stages as what belongs to which of them."""
+    stages = stages_of(settings)
+    lengths_s = [] if stages is None else [stage.duration_s for stage in stages.stages]
+    return phases_of_run(lengths_s, parse_warm_up(settings.warm_up))
+
+
+def _warm_up_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
+    try:
+        warm_up_s = parse_warm_up(values["warm_up"])
+    except SettingProblem as problem:
+        return [problem]
+    length_s = values["duration_s"]
+    if length_s and not values["stages"] and warm_up_s >= length_s:
+        return [
+            SettingProblem(
+                f"--warm-up is {values['warm_up']} and --run-time {length_s:g} s: nothing is left to be measured",
+                expected="a warm-up shorter than the run, which it is part of",
+            )
+        ]
+    return []
 
 
 def first_users(settings: Settings) -> tuple[int, float] | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
 from inference_swarm.data.progress import OnceNumbers
-from inference_swarm.judge.conclusion import Conclusion, conclude
 from inference_swarm.judge.objectives import Objective
-from inference_swarm.judge.self_check import SelfCheck
+from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
+from inference_swarm.judge.verdict import RunFacts, Verdict, judge_totals
 from inference_swarm.load.arrivals import Schedule
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.totals import Applied, SwarmTotals
@@ -38,9 +38,13 @@ class Run:
     started_unix_s: float = 0.0
     folder: Path | None = None
     lost_workers: dict[str, str] = field(default_factory=dict)
-    maybe_missing: dict[str, int] = field(default_factory=dict)
+    possibly_uncounted: dict[str, int] = field(default_factory=dict)
     """Requests of a lost worker that may have been sent and are not counted, at most."""
     once: OnceNumbers | None = None
+    interrupted_because: str = ""
+    """Why the run ended before its time, empty if it did not."""
+    aborted_because: str = ""
+    """Which condition of `--abort-when` ended the run."""
 
     @property
     def began_s(self) -> float:
@@ -48,8 +52,15 @@ class Run:
 
     @property
     def duration_s(self) -> float:
-        """The measured time, so far or in all."""
+        """The time of the load, so far or in all, with its warm-up."""
         return max(0.0, (self.ended_s or time.monotonic()) - self.began_s)
+
+    @property
+    def measured_s(self) -> float:
+        """The time in which requests count: without the warm-up; with order `once`, that in which rows were sent."""
+        if self.settings.row_order == "once" and (sending_s := self.totals.total().sending_s):
+            return sending_s
+        return max(0.0, self.duration_s - self.totals.epoch_start_s)
 
     def apply(self, snapshot: Snapshot) -> Applied:
         """Counts a worker's report once."""
@@ -66,16 +77,28 @@ class Run:
                 self.ended_s = min(self.ended_s, self.began_s + self.length_s)
 
     def arrivals_wanted(self) -> tuple[int, float] | None:
-        """How many the schedule of an open load held, and the rate that was asked for."""
-        if self.schedule is None or not self.duration_s:
+        """How many the schedule of an open load held since the warm-up, and the rate that was asked for."""
+        start_s, end_s = self.totals.epoch_start_s, self.duration_s
+        if self.schedule is None or end_s <= start_s:
             return None
-        rate_rps = self.schedule.rate.amount_until(self.duration_s) / self.duration_s
-        return self.schedule.count_until(round(self.duration_s * NS_PER_S)), rate_rps
+        amount = self.schedule.rate.amount_until(end_s) - self.schedule.rate.amount_until(start_s)
+        counts = [self.schedule.count_until(round(at_s * NS_PER_S)) for at_s in (start_s, end_s)]
+        return counts[1] - counts[0], amount / (end_s - start_s)
 
-    def conclude(self) -> Conclusion:
-        """What can be said of it by now; final once every worker's final report is in."""
-        owed = {**self.totals.incomplete_workers(), **self.lost_workers}
-        because = [f"worker {worker}: {what}" for worker, what in owed.items()]
-        if not self.totals.workers:
-            because = ["no worker took part"]
-        return conclude(self.totals.names, self.duration_s, self.objectives, incomplete_because=because)
+    def verdict(self) -> Verdict:
+        """What can be said of it when it has ended and every worker's final report is in."""
+        because = [f"worker {worker}: {what}" for worker, what in self.lost_workers.items()]
+        if self.once is not None and self.once.maybe_sent:
+            because.append(f"{self.once.maybe_sent:,} rows may not have been sent")
+        wanted = self.arrivals_wanted()
+        facts = RunFacts(
+            measured_s=self.measured_s,
+            unaccounted=0 if wanted is None else self.totals.unaccounted(wanted[0]),
+            never_sent=0 if self.once is None else self.once.never_sent,
+            is_open=self.schedule is not None,
+            is_generator_bound=is_generator_bottleneck(self.self_check.warnings()),
+            aborted_because=self.aborted_because,
+            interrupted_because=self.interrupted_because,
+            incomplete_because=tuple(because),
+        )
+        return judge_totals(self.totals, self.objectives, facts)

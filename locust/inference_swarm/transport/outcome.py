@@ -57,6 +57,10 @@ class Outcome:
     body_bytes: int
     status: int
     error: AttemptError | None = None
+    explanation: str = ""
+    """The first words of the body of a response that failed."""
+    row: int | None = None
+    """The position of the row in the dataset, where it is known."""
 
     @property
     def latency_ns(self) -> int:

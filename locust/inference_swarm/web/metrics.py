@@ -17,10 +17,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
+from inference_swarm.judge.evaluate import ObjectiveOutcome
 from inference_swarm.judge.self_check import is_generator_bottleneck
-from inference_swarm.judge.verdict import Outcome
+from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.histogram import Histogram, bucket_of_ns
-from inference_swarm.measure.snapshot import RequestTally
 from inference_swarm.web.state import RunState, SwarmState, WorkerState
 
 # Twelve a decade from 100 µs to 10 s: a quantile that Prometheus interpolates is never off by more than one such step.
@@ -114,17 +114,17 @@ def _run_metrics(run: RunState) -> Iterator[Metric]:
         "swarm_verdict",
         "Exit code that the run has, or would have now: 0 passed, 1 requests failed, 3 objective missed, "
         "4 incomplete, 5 target unreachable.",
-        run.conclusion.code,
+        run.verdict.exit_code,
     )
-    results = run.conclusion.results
-    missed = sum(result.outcome is Outcome.FAILED for result in results)
+    results = run.verdict.results
+    missed = sum(result.outcome is ObjectiveOutcome.FAILED for result in results)
     yield _gauge("swarm_objectives", "Objectives of the run.", len(results))
     yield _gauge("swarm_objectives_missed", "Objectives that are not met.", missed)
     is_bound = is_generator_bottleneck(run.warnings)
     yield _gauge("swarm_generator_bound", "1 when it is the load generator that is measured.", is_bound)
     if run.rate_wanted_rps is not None:
         yield _gauge("swarm_rate_wanted", "Requests per second that an open load asks for.", run.rate_wanted_rps)
-    yield _counter("swarm_stray_reports", "Reports of other runs, not counted.", run.strays)
+    yield _counter("swarm_stale_reports", "Reports of other runs, not counted.", run.stale_reports)
     yield _counter("swarm_duplicate_reports", "Reports that came twice, counted once.", run.duplicates)
     yield from _request_metrics(run.names)
 
@@ -133,34 +133,53 @@ def _counter(name: str, words: str, value: float) -> Metric:
     return CounterMetricFamily(name, words, value=value)
 
 
-def _request_metrics(names: Mapping[str, RequestTally]) -> Iterator[Metric]:
-    figures: tuple[tuple[str, str, Callable[[RequestTally], float]], ...] = (
-        ("swarm_requests", "Requests that ended, failed ones included.", lambda tally: tally.ended),
-        ("swarm_requests_sent", "Requests that were sent.", lambda tally: tally.sent),
-        ("swarm_late", "Requests of an open load that were sent late.", lambda tally: tally.late),
-        ("swarm_dropped", "Requests of an open load that were never sent.", lambda tally: tally.dropped),
-        ("swarm_request_bytes", "Bytes sent.", lambda tally: tally.request_bytes),
-        ("swarm_answer_bytes", "Bytes received.", lambda tally: tally.answer_bytes),
-        ("swarm_connects", "Connections opened.", lambda tally: tally.connects),
+def _request_metrics(names: Mapping[str, RequestCounters]) -> Iterator[Metric]:
+    figures: tuple[tuple[str, str, Callable[[RequestCounters], float]], ...] = (
+        ("swarm_requests", "Requests that ended, failed ones included.", lambda counters: counters.ended),
+        ("swarm_requests_sent", "Requests that were sent, abandoned ones included.", lambda counters: counters.sent),
+        ("swarm_succeeded", "Requests that succeeded.", lambda counters: counters.succeeded),
+        (
+            "swarm_abandoned",
+            "Requests in flight when their user was stopped for good.",
+            lambda counters: counters.abandoned,
+        ),
+        ("swarm_late", "Requests of an open load that were sent late.", lambda counters: counters.late),
+        ("swarm_dropped", "Requests of an open load that were never sent.", lambda counters: counters.dropped),
+        ("swarm_response_bytes", "Bytes of response bodies.", lambda counters: counters.response_bytes),
+        (
+            "swarm_stale_connections",
+            "Requests sent again because the server had closed the idle connection.",
+            lambda counters: counters.stale_connections,
+        ),
+        ("swarm_connects", "Connections opened.", lambda counters: counters.connects),
     )
     for name, words, figure in figures:
         counter = CounterMetricFamily(name, words, labels=["name"])
-        for request, tally in names.items():
-            counter.add_metric([request], figure(tally))
+        for request, counters in names.items():
+            counter.add_metric([request], figure(counters))
         yield counter
     failures = CounterMetricFamily("swarm_failures", "Failed requests.", labels=["name", "kind"])
-    for request, tally in names.items():
-        for kind, count in tally.failed.items():
+    for request, counters in names.items():
+        for kind, count in counters.failed_by_kind.items():
             failures.add_metric([request, kind], count)
     yield failures
-    times: tuple[tuple[str, str, Callable[[RequestTally], Histogram]], ...] = (
-        ("swarm_latency_seconds", "From the intended instant to the end.", lambda tally: tally.latency),
-        ("swarm_service_seconds", "From the send to the end.", lambda tally: tally.service),
+    times: tuple[tuple[str, str, Callable[[RequestCounters], Histogram]], ...] = (
+        (
+            "swarm_latency_seconds",
+            "From the intended instant to the end, of successes.",
+            lambda counters: counters.latency,
+        ),
+        ("swarm_service_seconds", "From the send to the end, of successes.", lambda counters: counters.service),
+        (
+            "swarm_failed_latency_seconds",
+            "From the intended instant to the end, of failures.",
+            lambda counters: counters.failed_latency,
+        ),
     )
     for name, words, which in times:
         family = HistogramMetricFamily(name, words, labels=["name"])
-        for request, tally in names.items():
-            histogram = which(tally)
+        for request, counters in names.items():
+            histogram = which(counters)
             family.add_metric([request], _buckets(histogram), histogram.sum_us / 1e6)
         yield family
 

@@ -1,6 +1,6 @@
 """What the swarm is doing now as plain values, and the document that page and tests read. Pure: no clock, no Locust.
 
-Figures have the names and units that they have in summary.json; docs/web-ui.md lists the fields.
+Metrics have the names and units that they have in summary.json; docs/web-ui.md lists the fields.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from inference_swarm.export.summary import objective_figures, tally_figures
-from inference_swarm.judge.conclusion import Conclusion
+from inference_swarm.export.summary import counter_metrics, verdict_metrics
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
-from inference_swarm.measure.snapshot import RequestTally, WorkerHealth, merge_tallies
+from inference_swarm.judge.verdict import Verdict
+from inference_swarm.measure.counters import RequestCounters, merge_counters
+from inference_swarm.measure.snapshot import WorkerHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,13 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """The run under way, or the last one; `names` are the merged tallies, to be read only."""
+    """The run under way, or the last one; `names` are the merged counters, to be read only."""
 
     run_id: str
     name: str
     started_unix_s: float
     duration_s: float
+    measured_s: float
     is_over: bool
     dataset: str
     model: str
@@ -57,15 +59,19 @@ class RunState:
     rows: int
     blocks: int
     fingerprint: str
-    names: Mapping[str, RequestTally]
-    conclusion: Conclusion
+    names: Mapping[str, RequestCounters]
+    verdict: Verdict
     warnings: Sequence[SelfCheckWarning] = ()
     rate_wanted_rps: float | None = None
     """What an open load asks for at this moment."""
     files: Sequence[str] = ()
     """Result files that can be opened by now."""
-    strays: int = 0
+    stale_reports: int = 0
     duplicates: int = 0
+    left_out: Mapping[str, Any] | None = None
+    """What was sent before what counts, as in summary.json."""
+    unserved: int = 0
+    """Requests that were asked for and are in no counter, once that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +131,12 @@ def _run(run: RunState) -> dict[str, Any]:
         "method": run.method,
         "load": run.load,
         "rate_wanted_rps": run.rate_wanted_rps,
-        "verdict": run.conclusion.word,
-        "exit_code": int(run.conclusion.code),
-        "reasons": list(run.conclusion.reasons),
-        "objectives": [objective_figures(result) for result in run.conclusion.results],
+        "measured_s": round(run.measured_s, 3),
+        "left_out": run.left_out,
+        **verdict_metrics(run.verdict),
         "generator_bound": is_generator_bottleneck(run.warnings),
         "self_check": [asdict(warning) for warning in run.warnings],
         "data": {"source": run.source, "rows": run.rows, "blocks": run.blocks, "fingerprint": run.fingerprint},
         "files": list(run.files),
-        **tally_figures(merge_tallies(run.names.values()), run.duration_s),
+        **counter_metrics(merge_counters(run.names.values()), run.measured_s, run.unserved),
     }

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from inference_swarm.errors import ExitCode
-from inference_swarm.judge.conclusion import Conclusion, conclude
-from inference_swarm.measure.snapshot import merge_tallies
+from inference_swarm.export.summary import left_out_metrics
+from inference_swarm.judge.self_check import is_generator_bottleneck
+from inference_swarm.judge.verdict import RunFacts, Verdict, judge
+from inference_swarm.measure.counters import merge_counters
 from inference_swarm.measure.totals import WorkerRecord
 from inference_swarm.run.run import Run
 from inference_swarm.web.runs import SUMMARY, open_files
@@ -121,6 +122,7 @@ def _run_state(run: Run) -> RunState:
         name=run.folder.name if run.folder is not None else "",
         started_unix_s=run.started_unix_s,
         duration_s=run.duration_s,
+        measured_s=run.measured_s,
         is_over=is_over,
         dataset=settings.dataset_name,
         model=settings.model,
@@ -131,24 +133,27 @@ def _run_state(run: Run) -> RunState:
         blocks=len(run.manifest.blocks),
         fingerprint=run.manifest.fingerprint,
         # Reports that come later must not change what was read at one instant.
-        names={name: merge_tallies([tally]) for name, tally in run.totals.names.items()},
-        conclusion=run.conclude() if is_over else _so_far(run),
+        names={name: merge_counters([counters]) for name, counters in run.totals.names.items()},
+        verdict=run.verdict() if is_over else _so_far(run),
         warnings=tuple(run.self_check.warnings()),
         rate_wanted_rps=_rate_wanted_rps(run),
         files=open_files(run.folder) if run.folder is not None and is_over else (),
-        strays=run.totals.strays,
+        stale_reports=run.totals.stale_reports,
         duplicates=run.totals.duplicates,
+        left_out=left_out_metrics(run.totals),
     )
 
 
-def _so_far(run: Run) -> Conclusion:
+def _so_far(run: Run) -> Verdict:
     """That last reports are missing does not count against a run under way."""
-    duration_s = run.totals.duration_s or run.duration_s
-    conclusion = conclude(run.totals.names, duration_s, run.objectives)
-    if run.lost_workers and conclusion.code in (ExitCode.PASSED, ExitCode.REQUESTS_FAILED):
-        lost = tuple(f"worker {worker}: {what}" for worker, what in run.lost_workers.items())
-        return Conclusion(ExitCode.INCOMPLETE, conclusion.results, (*lost, *conclusion.reasons))
-    return conclusion
+    facts = RunFacts(
+        measured_s=run.totals.duration_s or run.measured_s,
+        is_open=run.schedule is not None,
+        is_generator_bound=is_generator_bottleneck(run.self_check.warnings()),
+        has_connected=run.totals.has_connected,
+        incomplete_because=tuple(f"worker {worker}: {what}" for worker, what in run.lost_workers.items()),
+    )
+    return judge(run.totals.names, run.objectives, facts)
 
 
 def _rate_wanted_rps(run: Run) -> float | None:

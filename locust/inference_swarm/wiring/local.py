@@ -16,11 +16,12 @@ from inference_swarm.data.row_store import StoreStatus
 from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.load.arrivals import Part
 from inference_swarm.load.shard import Shard
+from inference_swarm.measure.recording import Recording
+from inference_swarm.run.plan import phases_of
 from inference_swarm.run.run import Run
 from inference_swarm.web.state import ShardState
 from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.arrivals import make_player
-from inference_swarm.wiring.recording import Recording
 from inference_swarm.wiring.run_book import RunBook
 from inference_swarm.wiring.users import assign_users
 
@@ -88,19 +89,23 @@ class LocalSide:
         assignment.arrivals = player
         assign_users(settings, assignment)
         self._recording = Recording(
-            self._environment,
             self._shard.client,
+            self._environment.stats,
             self._run.run_id,
             self._runner.client_id,
+            count_users=lambda: self._runner.user_count,
             began_ns=self._run.began_ns,
             player=player,
             late_after_s=settings.late_after_s,
+            phases=phases_of(settings),
         )
         self._reporter = gevent.spawn(self._report_on_and_on)
 
     def end_load(self) -> None:
         if self._run is not None:
             self._run.end_load()
+        if self._recording is not None and not self._recording.is_closed:
+            self._recording.end_load()
 
     def finish_run(self) -> None:
         run, self._run = self._run, None

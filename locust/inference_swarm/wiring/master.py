@@ -191,7 +191,7 @@ class MasterSide:
         peak_rps = self._peak_rps.get(worker) or max(self._peak_rps.values(), default=0.0)
         users = run.totals.workers[worker].users
         missing = math.ceil(unreported_s * peak_rps) + users
-        run.maybe_missing[worker] = missing
+        run.possibly_uncounted[worker] = missing
         return (
             f"{reason}; what it sent in the {unreported_s:.1f} s after its last report is not counted, "
             f"at its highest rate up to {missing} requests"

@@ -21,12 +21,13 @@ from inference_swarm.export.run_folder import make_run_folder, run_folder_name
 from inference_swarm.judge.self_check import MASTER
 from inference_swarm.load.shapes import UserStages
 from inference_swarm.load.shard import target_of
+from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.plan import length_of, objectives_of, resolve_stages, schedule_of, stages_of
 from inference_swarm.run.run import NS_PER_S, Run
 from inference_swarm.wiring.arrivals import ArrivalParts
 from inference_swarm.wiring.dataset import find_source, read_source
-from inference_swarm.wiring.health import HealthMonitor
 
 logger = logging.getLogger(__name__)
 
@@ -79,12 +80,15 @@ class RunBook:
         source = find_source(settings)
         manifest = gevent.get_hub().threadpool.apply(read_source, (source,))
         run_id = secrets.token_hex(8)
+        totals = SwarmTotals(run_id, is_staged=bool(settings.stages))
+        if warm_up_s := parse_warm_up(settings.warm_up):
+            totals.start_epoch(warm_up_s)
         return Run(
             run_id,
             settings,
             source.features,
             manifest,
-            SwarmTotals(run_id),
+            totals,
             objectives_of(settings),
             schedule_of(settings),
             length_of(settings),

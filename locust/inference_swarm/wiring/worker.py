@@ -28,10 +28,11 @@ from inference_swarm.data.progress import BlockProgress
 from inference_swarm.data.row_store import StoreStatus
 from inference_swarm.errors import ProtocolError, SwarmError
 from inference_swarm.load.shard import Shard
+from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import SNAPSHOT_KEY
+from inference_swarm.run.plan import phases_of
 from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.arrivals import ArrivalShare
-from inference_swarm.wiring.recording import Recording
 from inference_swarm.wiring.users import assign_users, release_users
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class WorkerSide:
         ):
             self._listen(kind, handle)
         environment.events.test_start.add_listener(self._on_test_start)  # type: ignore[no-untyped-call]
+        environment.events.test_stopping.add_listener(self._on_test_stopping)  # type: ignore[no-untyped-call]
         # Before Locust's own listener, so that its statistics are up to date when it reads them.
         environment.events.report_to_master._handlers.insert(0, self._on_report)
         gevent.spawn(self._tell_progress)
@@ -212,15 +214,21 @@ class WorkerSide:
         assignment.arrivals = player = self._arrivals.player(self._run_id, self._settings)
         assign_users(self._settings, assignment)
         self._recording = Recording(
-            self._environment,
             self._shard.client,
+            self._environment.stats,
             self._run_id,
             self._runner.client_id,
+            count_users=lambda: self._runner.user_count,
             began_ns=self._arrivals.began_ns(self._run_id),
             player=player,
             late_after_s=self._settings.late_after_s,
+            phases=phases_of(self._settings),
         )
         self._recorded_run_id = self._run_id
+
+    def _on_test_stopping(self, **_: Any) -> None:
+        if self._recording is not None and not self._recording.is_closed:
+            self._recording.end_load()
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         recording = self._recording

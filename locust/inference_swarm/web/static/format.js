@@ -23,7 +23,6 @@ export function seconds(value) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : minutes ? `${minutes}:${two(rest)}` : `${rest} s`;
 }
 
-export function verdictClass(word) {
-  if (word === "passed" || word === "pass") return "good";
-  return word === "incomplete" ? "warn" : "bad";
-}
+const TONES = { passed: "good", pass: "good", incomplete: "warn", interrupted: "warn", "nothing sent": "warn", "generator-bound": "warn" };
+
+export const verdictClass = (word) => TONES[word] ?? "bad";

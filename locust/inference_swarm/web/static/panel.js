@@ -74,7 +74,8 @@ class SwarmPanel extends HTMLElement {
     this.showObjectives(run?.objectives ?? []);
     this.showWarnings(run);
     const row = (name, figures) => [name, ...PERCENTILES.map((key) => ({ text: format.us(figures?.[key]), value: figures?.[key] }))];
-    this.times.setRows([row("Latency", run?.latency_us), row("Service time", run?.service_us)]);
+    const failed = run?.failures ? [row("Latency of failures", run.failed_latency_us)] : [];
+    this.times.setRows([row("Latency", run?.latency_us), row("Service time", run?.service_us), ...failed]);
     this.workers.setRows(state.workers.map(workerCells));
     const key = run && `${run.run_id} ${run.is_over}`;
     if (key !== this.shownRun) {
@@ -86,13 +87,11 @@ class SwarmPanel extends HTMLElement {
   showVerdict({ state, run, refused }) {
     const sayings = [];
     if (refused) sayings.push(refused);
-    if (run?.generator_bound) sayings.push("The load generator was the bottleneck: these figures say more about it than about the server.");
-    const missed = (run?.objectives ?? []).filter((one) => one.outcome === "fail");
-    sayings.push(...missed.map((one) => `${one.objective}: measured ${one.measured_text}`), ...(run?.reasons ?? []));
+    sayings.push(...(run?.reasons ?? []));
     const word = refused ? "The run was refused" : !run ? "No run yet" : run.is_over ? run.verdict : `${run.verdict} so far`;
-    const isJudged = run && !refused && (run.is_over || run.requests || run.verdict !== "passed");
+    const isJudged = run && !refused && (run.is_over || run.requests || run.verdict !== "nothing sent");
     setText(this.verdict, state === "loading" ? "loading rows" : isJudged || !run || refused ? word : "running");
-    setClass(this.banner, `verdict ${refused ? "bad" : isJudged ? format.verdictClass(run.verdict) : ""}`.trim());
+    setClass(this.banner, `verdict ${refused ? "bad" : isJudged ? run.tone : ""}`.trim());
     if (this.reasons.dataset.shown !== sayings.join("\n")) {
       this.reasons.dataset.shown = sayings.join("\n");
       this.reasons.replaceChildren(...sayings.map((saying) => make("p", {}, saying)));
@@ -117,6 +116,8 @@ class SwarmPanel extends HTMLElement {
         ...(errors ? [["Failures by kind", errors, "small"]] : []),
         ["Late", format.count(run.late)],
         ["Dropped", format.count(run.dropped)],
+        ["Abandoned", format.count(run.abandoned)],
+        ...(run.left_out ? [["Left out", format.count(run.left_out.requests)]] : []),
         ["Time", format.seconds(run.duration_s)],
         ["Dataset", run.dataset || run.data.source, "small"],
         ["Model", [run.model, run.method].filter(Boolean).join(", ") || "–", "small"],

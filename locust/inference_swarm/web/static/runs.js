@@ -52,7 +52,7 @@ export class RunsSection {
     const verdict = run.verdict ?? (run.complete ? "complete" : "incomplete");
     return [
       run.run,
-      { text: run.generator_bound ? `${verdict}, generator-bound` : verdict, className: format.verdictClass(verdict) },
+      { text: run.generator_bound && verdict !== "generator-bound" ? `${verdict}, generator-bound` : verdict, className: run.tone ?? format.verdictClass(verdict) },
       run.dataset || "–", run.model || "–", format.count(run.users), format.count(run.requests), format.count(run.failures),
       { text: format.rate(run.rate_rps), value: run.rate_rps }, { text: format.us(run.p50_us), value: run.p50_us },
       { text: format.us(run.p99_us), value: run.p99_us }, { links },

@@ -14,7 +14,7 @@ from inference_swarm.measure.snapshot import WorkerHealth
 
 # A hundred ticks a second cost 0.2 % of a core; the p99 of three seconds is then not just the worst tick.
 TICK_S = 0.01
-LEAST_TICKS = 50
+MIN_TICKS = 50
 NS_PER_MS = 1_000_000
 
 
@@ -28,7 +28,7 @@ class HealthMonitor:
         self._ticker = gevent.spawn(self._tick)
 
     def take(self, scheduling_lags_ns: Sequence[int] | None = None) -> WorkerHealth:
-        """Figures since the last call; an open load adds how late its arrivals were handed to free users."""
+        """Metrics since the last call; an open load adds how late its arrivals were handed to free users."""
         lags_ms, self._lags_ms = self._lags_ms, []
         loop_max_ms, loop_p99_ms = _worst_ms(np.array(lags_ms))
         scheduling_max_ms, scheduling_p99_ms = _worst_ms(np.array(scheduling_lags_ns or ()) / NS_PER_MS)
@@ -57,7 +57,7 @@ def _worst_ms(lags_ms: npt.NDArray[np.float64]) -> tuple[float | None, float | N
     """Maximum and p99, which a few values do not have."""
     if not lags_ms.size:
         return None, None
-    p99_ms = round(float(np.percentile(lags_ms, 99)), 3) if lags_ms.size >= LEAST_TICKS else None
+    p99_ms = round(float(np.percentile(lags_ms, 99)), 3) if lags_ms.size >= MIN_TICKS else None
     return round(float(lags_ms.max()), 3), p99_ms
 
 

@@ -1,0 +1,104 @@
+"""Second by second: how many requests succeeded, failed, or were not served at all. Pure.
+
+For what must be exact in time where histograms of three seconds are not: the rate of a stage, and `--abort-when`.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field
+
+from inference_swarm.errors import ProtocolError
+from inference_swarm.measure.wire_types import Count
+
+# Three days; what ends later is in the totals only.
+MAX_SECONDS = 1 << 18
+_COLUMNS = 4
+
+Second = Annotated[int, Field(strict=True, ge=0, le=1 << 40)]
+
+
+class SecondCounts(NamedTuple):
+    """Requests that ended in second `second` of the run; `unserved` were abandoned or dropped in it."""
+
+    second: Second
+    succeeded: Count = 0
+    failed: Count = 0
+    unserved: Count = 0
+
+    @property
+    def ended(self) -> int:
+        return self.succeeded + self.failed
+
+    @property
+    def bad(self) -> int:
+        """Whatever did not succeed."""
+        return self.failed + self.unserved
+
+
+class SecondSeries:
+    """The counts of a run, all workers together."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, SecondCounts] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return self._counts == other._counts if isinstance(other, SecondSeries) else NotImplemented
+
+    def add(self, rows: Iterable[SecondCounts]) -> None:
+        """Add what a worker reported."""
+        for row in rows:
+            if row.second < MAX_SECONDS:
+                known = self._counts.get(row.second, SecondCounts(row.second))
+                self._counts[row.second] = SecondCounts(
+                    row.second,
+                    known.succeeded + row.succeeded,
+                    known.failed + row.failed,
+                    known.unserved + row.unserved,
+                )
+
+    def at(self, second: int) -> SecondCounts:
+        """The counts of one second, zeros if nothing ended in it."""
+        return self._counts.get(second, SecondCounts(second))
+
+    def rows(self) -> list[SecondCounts]:
+        """In order of time; seconds without anything are left out."""
+        return [self._counts[second] for second in sorted(self._counts)]
+
+    def ended_between(self, start_s: float, end_s: float) -> float:
+        """How many requests ended between two instants; seconds that lie in it partly count in part."""
+        ended = 0.0
+        for second in range(math.floor(start_s), math.ceil(min(end_s, MAX_SECONDS))):
+            share = min(end_s, second + 1) - max(start_s, second)
+            ended += self.at(second).ended * share
+        return ended
+
+    def to_wire(self) -> bytes:
+        """Packed, for the saved state of a run."""
+        return zlib.compress(np.array(self.rows(), dtype=np.int64).reshape(-1, _COLUMNS).tobytes(), 1)
+
+    @classmethod
+    def from_wire(cls, wire: object) -> Self:
+        """Read what `to_wire` wrote; raises ProtocolError."""
+        series = cls()
+        try:
+            if not isinstance(wire, bytes):
+                raise ValueError(f"they are a {type(wire).__name__}")
+            unpacker = zlib.decompressobj()
+            raw = unpacker.decompress(wire, MAX_SECONDS * _COLUMNS * 8)
+            if not unpacker.eof:
+                raise ValueError("they are cut off or too long")
+            rows = np.frombuffer(raw, dtype=np.int64).reshape(-1, _COLUMNS)
+            if np.any(rows < 0):
+                raise ValueError("a count is negative")
+        except (ValueError, zlib.error) as error:
+            raise ProtocolError(
+                f"counts by second that cannot be read: {error}", expected="what to_wire wrote"
+            ) from error
+        series.add(SecondCounts(*row) for row in rows.tolist())
+        return series

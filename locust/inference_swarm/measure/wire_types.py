@@ -1,0 +1,65 @@
+"""The value types of what workers report: bounded numbers, texts that are cut instead of refused, histograms.
+
+A report must never be lost because a server or a user class gave it a long text, so texts are cut on both sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, ValidationError
+
+from inference_swarm.errors import ProtocolError
+from inference_swarm.measure.histogram import Histogram
+
+MAX_TEXT: Final = 400
+_DIGEST_CHARACTERS = 8
+
+Count = Annotated[int, Field(strict=True, ge=0, le=1 << 62)]
+Metric = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)]
+
+
+def cut_text(text: str, limit: int = MAX_TEXT) -> str:
+    """The text itself if it is short enough, else its beginning and a digest, so that two long texts stay two.
+
+    What UTF-8 cannot hold (lone surrogates) becomes a question mark.
+    """
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    if len(text) <= limit:
+        return text
+    digest = hashlib.blake2s(text.encode("utf-8")).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{text[: limit - _DIGEST_CHARACTERS - 1]}…{digest}"
+
+
+def _cut(value: object) -> object:
+    return cut_text(value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT), BeforeValidator(_cut)]
+OptionalText = Annotated[str, Field(strict=True, max_length=MAX_TEXT), BeforeValidator(_cut)]
+
+
+def _read_histogram(value: object) -> Histogram:
+    if isinstance(value, Histogram):
+        return value
+    try:
+        return Histogram.from_wire(value)
+    except ProtocolError as error:
+        raise ValueError(str(error)) from error
+
+
+WireHistogram = Annotated[InstanceOf[Histogram], BeforeValidator(_read_histogram), PlainSerializer(Histogram.to_wire)]
+
+
+def describe_problems(error: ValidationError, limit: int = 5) -> str:
+    """The first few problems, each with the path of its field; values stay out, they may be large."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    words = []
+    for problem in problems[:limit]:
+        path = ".".join(str(part)[:60] for part in problem["loc"]) or "message"
+        words.append(f"{path}: {' '.join(problem['msg'].split())}")
+    more = f" and {len(problems) - limit} more" if len(problems) > limit else ""
+    return "; ".join(words) + more
