@@ -1,10 +1,10 @@
-"""The sweep interrupts who is overdue, nobody else, and stops when nobody is left."""
+"""The scan interrupts who is overdue, nobody else, and stops when nobody is left."""
 
 from __future__ import annotations
 
 import time
 
-from inference_swarm.transport.deadlines import Deadlines, Sweep
+from inference_swarm.transport.deadlines import Deadlines, TimeoutScan
 
 
 class Waiter:
@@ -21,22 +21,22 @@ class Waiter:
 
 
 def test_only_the_overdue_are_interrupted_and_once() -> None:
-    sweep = Sweep(Deadlines())
+    scan = TimeoutScan(Deadlines())
     now_ns = time.monotonic_ns()
     idle, overdue, later = Waiter(0), Waiter(now_ns), Waiter(now_ns + 10**12)
     for waiter in (idle, overdue, later):
-        sweep.add(waiter)
-    sweep.run_once()
-    sweep.run_once()
+        scan.add(waiter)
+    scan.run_once()
+    scan.run_once()
     assert [waiter.interruptions for waiter in (idle, overdue, later)] == [0, 1, 0]
     for waiter in (idle, overdue, later):
-        sweep.remove(waiter)
-    assert sweep._timer is None
+        scan.remove(waiter)
+    assert scan._timer is None
 
 
 def test_a_waiter_whose_deadline_moved_because_of_another_is_left_alone() -> None:
     now_ns = time.monotonic_ns()
-    sweep = Sweep(Deadlines())
+    scan = TimeoutScan(Deadlines())
     waiters = [Waiter(now_ns), Waiter(now_ns)]
 
     class Chain(Waiter):
@@ -46,12 +46,6 @@ def test_a_waiter_whose_deadline_moved_because_of_another_is_left_alone() -> Non
                 waiter._due_ns = 0
 
     first = Chain(now_ns)
-    sweep._waiters = dict.fromkeys([first, *waiters])  # type: ignore[assignment]  # a set in a known order
-    sweep.run_once()
+    scan._waiters = dict.fromkeys([first, *waiters])  # type: ignore[assignment]  # a set in a known order
+    scan.run_once()
     assert (first.interruptions, waiters[0].interruptions, waiters[1].interruptions) == (1, 0, 0)
-
-
-def test_the_period_is_a_tenth_of_the_shortest_deadline_within_bounds() -> None:
-    assert Sweep(Deadlines(10, 10, 60)).period_s == 0.5
-    assert Sweep(Deadlines(10, 1, 60)).period_s == 0.1
-    assert Sweep(Deadlines(10, 10, 0.001)).period_s == 0.005

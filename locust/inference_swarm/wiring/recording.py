@@ -57,13 +57,13 @@ class Recording:
     def fold(self) -> None:
         """Brings Locust's statistics and ours up to date."""
         name = self._client.target.name
-        untold = self._client.log.take_batch()
-        fold_into_locust(self._environment.stats, untold, method=METHOD, name=name, offset_ns=self._offset_ns)
-        self._recorder.add(name, untold)
+        pending = self._client.log.take_batch()
+        fold_into_locust(self._environment.stats, pending, method=METHOD, name=name, offset_ns=self._offset_ns)
+        self._recorder.add(name, pending)
         # Locust's own listener has counted these already.
-        self._recorder.add(name, self._client.heard_log.take_batch())
-        self._recorder.add_connects(name, self._client.opened_count - self._connects_seen)
-        self._connects_seen = self._client.opened_count
+        self._recorder.add(name, self._client.notified_log.take_batch())
+        self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen)
+        self._connects_seen = self._client.counters.opened
         if self._player is not None:
             self._recorder.add_dropped(name, self._player.take_dropped())
 
