@@ -1,4 +1,4 @@
-"""Random and mutated bytes against the response parser; a program too: `python -m tests.transport.fuzz_response 1000000`.
+"""Random and mutated bytes against the response parser; or: `python -m tests.transport.fuzz_response 1000000`.
 
 Each input is read whole and, in pieces cut at random, once more, and through known shapes of heads. All must agree, and
 nothing but ResponseError may come out.

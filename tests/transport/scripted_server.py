@@ -54,6 +54,17 @@ class Peer:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
+    def close(self) -> None:
+        """Both halves, at once; with bytes that were not read this is a reset."""
+        self.sock.close()
+
+    def has_bytes(self) -> bool:
+        """Whether there is something that was not read yet."""
+        try:
+            return bool(self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+
     def wait_closed(self) -> None:
         """Until the client closes its side, whatever it still sends."""
         try:

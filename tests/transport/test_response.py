@@ -1,4 +1,4 @@
-"""The response parser: every response whole, byte by byte and at every split, through the short path and the full one."""
+"""Every response whole, byte by byte and at every split, through the short path and the full one."""
 
 from __future__ import annotations
 
