@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,7 +97,7 @@ class ScriptedServer:
 
 @contextmanager
 def serve(
-    script: Script, *, tls: dict[str, str] | None = None, tls_files: TlsFiles | None = None, **rules: Any
+    script: Script, *, tls: Mapping[str, Any] | None = None, tls_files: TlsFiles | None = None, **rules: Any
 ) -> Iterator[tuple[InferenceClient, ScriptedServer]]:
     """A client of a server that follows the script; afterwards no connection of the client may be open."""
     server = ScriptedServer(script, **(tls or {}))

@@ -25,7 +25,7 @@ OK_HEAD, OK_BODY = OK[:39], OK[39:]
 # Only the deadline that a test is about is short: on a busy machine the others must not pass first.
 SHORT = Deadlines(connect_s=5, send_s=0.2, request_s=0.2)
 SHORT_CONNECT = Deadlines(connect_s=0.2)
-# A sweep every tenth of the deadline, and a machine that may have other things to do.
+# The machine may have other things to do; test_deadlines.py has how late an interruption is without them.
 AT_THE_DEADLINE_S = (0.2, 1.0)
 
 
@@ -423,10 +423,92 @@ def test_a_killed_user_leaves_no_connection_and_no_waiter() -> None:
         while not server.peers or not server.peers[0].requests:
             gevent.sleep(0.001)
         assert client.counters.open == 1
+        before_ns = time.monotonic_ns()
         greenlet.kill()
         assert client.counters.open == 0
-        assert not client.timeout_scan._waiters
+        assert client.timeout_scan.waiter_count == 0
         assert client.log.abandoned_count == 1
+        batch = client.log.take_batch()
+        assert (batch.success_count, batch.failures) == (0, [])
+        abandoned = batch.abandoned[0]
+        assert repr(abandoned.error) == "abandoned: in flight when its user was stopped"
+        assert abandoned.is_abandoned
+        assert 0 < abandoned.intended_ns <= abandoned.sent_ns < before_ns <= abandoned.done_ns
+        assert abandoned.address == f"127.0.0.1:{client.target.port}"
+        assert (abandoned.sent_bytes, abandoned.status) == (len(request_to(client)), 0)
+
+
+def end(client: InferenceClient, use: Callable[[Connection], object], until: Callable[[], bool]) -> list[Outcome]:
+    """The abandoned attempts of a user that was ended as soon as `until` was true."""
+
+    def user() -> None:
+        connection = client.connect()
+        try:
+            use(connection)
+        finally:
+            connection.release()
+
+    greenlet = gevent.spawn(user)
+    with gevent.Timeout(5):
+        while not until():
+            gevent.sleep(0.001)
+    greenlet.kill()
+    return client.log.take_batch().abandoned
+
+
+def test_an_attempt_that_is_abandoned_on_the_fast_path_is_noted_with_the_time_it_took_so_far() -> None:
+    def script(peer: Peer) -> None:
+        for _ in range(20):
+            peer.read_request()
+            peer.send(OK)
+        peer.read_request()
+        peer.wait_closed()
+
+    with serve(script) as (client, server):
+
+        def use(connection: Connection) -> None:
+            request = request_to(client)
+            while True:
+                outcome = connection.attempt_repeatedly(lambda: request, (), 0)
+                if outcome is not None:
+                    client.log.add(outcome)
+
+        def is_waiting() -> bool:
+            return bool(server.peers) and len(server.peers[0].requests) == 21
+
+        abandoned = end(client, use, is_waiting)
+        assert [each.error.kind for each in abandoned if each.error] == [ErrorKind.ABANDONED]
+        assert 0 < abandoned[0].sent_ns == abandoned[0].intended_ns < abandoned[0].done_ns
+
+
+def test_an_attempt_that_is_abandoned_before_there_is_a_connection_was_never_sent() -> None:
+    with closing(socket.socket()) as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        client = InferenceClient(parse_target(f"http://127.0.0.1:{full.getsockname()[1]}"))
+        abandoned = end(client, lambda c: c.attempt(request_to(client)), lambda: client.counters.attempts == 1)
+        for filler in fillers:
+            filler.close()
+    assert [(each.sent_ns, each.sent_bytes, each.address) for each in abandoned] == [(0, 0, "")]
+    assert 0 < abandoned[0].intended_ns <= abandoned[0].done_ns
+    assert client.counters.open == 0
+    assert all(state.connections == 0 for state in client.dialer.pool._states.values())
+
+
+def test_timeouts_come_within_twenty_milliseconds_of_what_was_asked() -> None:
+    for deadline_s in (0.15, 0.4):
+        with serve(respond_once(), deadlines=Deadlines(5, deadline_s, deadline_s)) as (client, _):
+
+            def use(connection: Connection) -> list[Outcome]:
+                return [connection.attempt(request_to(client)) for _ in range(3)]
+
+            late_s = sorted(outcome.service_ns / 1e9 - deadline_s for outcome in run(use, client))
+            assert late_s[0] >= 0
+            assert late_s[1] < 0.02  # the median, since a busy machine may wake this process late
 
 
 def test_the_fast_path_notes_every_attempt_and_wakes_the_user_only_at_both_ends() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
 import pytest
+from gevent.ssl import SSLContext
 
 from inference_swarm.errors import SettingProblem
 from inference_swarm.transport.client import InferenceClient
@@ -146,6 +151,80 @@ def test_the_fast_path_works_over_tls(ours: dict[str, str]) -> None:
         fast_path_until(client, 50)
         assert client.log.take_batch().success_count == 50
         assert len(server.peers) == 1
+
+
+# certificates of clients
+
+
+@contextmanager
+def serve_members(
+    ours: dict[str, str], trusted: dict[str, str], version: ssl.TLSVersion, files: TlsFiles
+) -> Iterator[InferenceClient]:
+    """A server that takes only clients whose certificate is `trusted`."""
+    context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ours["certfile"], ours["keyfile"])
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(trusted["certfile"])
+    context.minimum_version = context.maximum_version = version
+    with serve(respond_all(OK), tls={"ssl_context": context}, tls_files=files) as (client, _):
+        yield client
+
+
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("is_one_file", [False, True])
+def test_a_client_certificate_is_shown(
+    ours: dict[str, str], other: dict[str, str], version: ssl.TLSVersion, is_one_file: bool, tmp_path: Path
+) -> None:
+    certificate, key = Path(other["certfile"]), Path(other["keyfile"])
+    files = TlsFiles(client_cert=certificate, client_key=key, is_insecure=True)
+    if is_one_file:
+        both = tmp_path / "both.pem"
+        both.write_bytes(key.read_bytes() + certificate.read_bytes())
+        files = TlsFiles(client_cert=both, is_insecure=True)
+    with serve_members(ours, other, version, files) as client:
+        assert [outcome.error for outcome in attempts(client, 3)] == [None] * 3
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("is_unknown", [False, True])
+def test_a_server_that_wants_another_client_certificate_is_a_tls_error_that_names_the_settings(
+    ours: dict[str, str], other: dict[str, str], version: ssl.TLSVersion, is_unknown: bool
+) -> None:
+    files = TlsFiles(is_insecure=True)
+    if is_unknown:
+        files = TlsFiles(client_cert=Path(ours["certfile"]), client_key=Path(ours["keyfile"]), is_insecure=True)
+    with serve_members(ours, other, version, files) as client:
+        kind, detail = error_of(client)
+        assert kind is ErrorKind.TLS
+        assert "--client-cert" in detail
+        assert "--client-key" in detail
+
+
+def test_client_files_that_cannot_be_used_are_named(
+    ours: dict[str, str], other: dict[str, str], tmp_path: Path
+) -> None:
+    certificate, key = Path(ours["certfile"]), Path(ours["keyfile"])
+    locked = tmp_path / "locked.key"
+    subprocess.run(
+        ["openssl", "pkey", "-in", str(key), "-aes256", "-passout", "pass:secret", "-out", str(locked)],
+        check=True,
+        capture_output=True,
+    )
+    missing = tmp_path / "missing.pem"
+    for files, words in (
+        (TlsFiles(client_key=key), "no client certificate"),
+        (TlsFiles(client_cert=missing, client_key=key), f"{missing} of --client-cert"),
+        (TlsFiles(client_cert=certificate, client_key=missing), f"{missing} of --client-key"),
+        (TlsFiles(client_cert=certificate, client_key=Path(other["keyfile"])), "mismatch"),
+        (TlsFiles(client_cert=certificate), "cannot be used"),
+        (TlsFiles(client_cert=certificate, client_key=locked), "has a password"),
+    ):
+        with pytest.raises(SettingProblem, match=re.escape(words)) as raised:
+            make_tls_context(files)
+        assert "--client-cert" in raised.value.action or "--client-key" in raised.value.action
 
 
 def test_a_ca_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
