@@ -13,16 +13,18 @@ from inference_swarm.judge.objectives import Objective, parse_objective, parse_o
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.shapes import users_at
 from inference_swarm.load.stages import Stages, format_stages, parse_stages
+from inference_swarm.transport.allowed import parse_patterns
 from inference_swarm.transport.target import parse_headers
 
 
 def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
-    """Problems of `slo`, `headers` and `stages`, for `resolve_settings`."""
+    """Problems of `slo`, `headers`, `allow_host` and `stages`, for `resolve_settings`."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
-    try:
-        parse_headers(values["headers"])
-    except SettingProblem as problem:
-        problems.append(problem)
+    for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
+        try:
+            parse(text)
+        except SettingProblem as problem:
+            problems.append(problem)
     if values["stages"]:
         try:
             stages = parse_stages(read_stages_text(values["stages"]))
