@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "locust"))
 from locustfile import ModelUser
 
 from inference_swarm.load.user import InferenceUser
-from inference_swarm.transport.link import Link
+from inference_swarm.transport.stream import Stream
 
 __all__ = ["ModelUser"]
 
@@ -23,8 +23,8 @@ def tell(**_: Any) -> None:
     client = InferenceUser.assignment.client if InferenceUser.assignment else None
     objects = gc.get_objects()
     print("SOAK users", sum(isinstance(each, InferenceUser) for each in objects))
-    print("SOAK links", sum(isinstance(each, Link) for each in objects))
+    print("SOAK streams", sum(isinstance(each, Stream) for each in objects))
     if client is not None:
-        print("SOAK open_connections", client.open_connections)
-        print("SOAK reconnects", client.reconnect_count)
+        print("SOAK open_connections", client.counters.open)
+        print("SOAK reconnects", client.counters.reconnects)
         print("SOAK failures", sum(client.log.failure_counts.values()))

@@ -16,7 +16,7 @@ __all__ = ["ModelUser", "locust"]
 
 def throw_away(recording: Recording) -> None:
     recording._client.log.take_batch()
-    recording._client.heard_log.take_batch()
+    recording._client.notified_log.take_batch()
 
 
 Recording.fold = throw_away  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,9 @@ from gevent.server import StreamServer
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
+from inference_swarm.transport.rules import AttemptRules
 from inference_swarm.transport.target import parse_target, request_heads
+from inference_swarm.transport.tls import TlsFiles
 
 Script = Callable[["Peer"], None]
 
@@ -52,6 +54,17 @@ class Peer:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
+    def close(self) -> None:
+        """Both halves, at once; with bytes that were not read this is a reset."""
+        self.sock.close()
+
+    def has_bytes(self) -> bool:
+        """Whether there is something that was not read yet."""
+        try:
+            return bool(self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+
     def wait_closed(self) -> None:
         """Until the client closes its side, whatever it still sends."""
         try:
@@ -84,16 +97,16 @@ class ScriptedServer:
 
 @contextmanager
 def serve(
-    script: Script, *, tls: dict[str, str] | None = None, **client_options: Any
+    script: Script, *, tls: Mapping[str, Any] | None = None, tls_files: TlsFiles | None = None, **rules: Any
 ) -> Iterator[tuple[InferenceClient, ScriptedServer]]:
     """A client of a server that follows the script; afterwards no connection of the client may be open."""
     server = ScriptedServer(script, **(tls or {}))
-    client = InferenceClient(parse_target(server.url), **client_options)
+    client = InferenceClient(parse_target(server.url), AttemptRules(**rules), tls_files=tls_files)
     try:
         yield client, server
     finally:
         server.stop()
-    assert client.open_connections == 0
+    assert client.counters.open == 0
 
 
 def request_to(client: InferenceClient, body: bytes = b'{"a":1}') -> bytes:
@@ -113,7 +126,7 @@ def run(use: Callable[[Connection], Any], client: InferenceClient) -> Any:
     return gevent.spawn(user).get(timeout=5)
 
 
-def answer_all(data: bytes) -> Callable[[Peer], None]:
+def respond_all(data: bytes) -> Callable[[Peer], None]:
     def script(peer: Peer) -> None:
         while peer.read_request():
             peer.send(data)
@@ -121,7 +134,7 @@ def answer_all(data: bytes) -> Callable[[Peer], None]:
     return script
 
 
-def relay_until(client: InferenceClient, count: int) -> tuple[int, Outcome | None]:
+def fast_path_until(client: InferenceClient, count: int) -> tuple[int, Outcome | None]:
     """Relays until `count` attempts were noted; how often the user had to wake, and the last outcome that was not."""
 
     def use(connection: Connection) -> tuple[int, Outcome | None]:
@@ -132,13 +145,13 @@ def relay_until(client: InferenceClient, count: int) -> tuple[int, Outcome | Non
             nonlocal taken
             taken += 1
             if taken == count:
-                connection.end_relay()
+                connection.end_fast_path()
             return request
 
         wakes = 0
         outcome = None
         while taken < count:
-            outcome = connection.relay(take, (), 0)
+            outcome = connection.attempt_repeatedly(take, (), 0)
             if outcome is not None:
                 client.log.add(outcome)
             wakes += 1

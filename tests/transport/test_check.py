@@ -1,4 +1,4 @@
-"""When an answer is a success."""
+"""When a response is a success."""
 
 from __future__ import annotations
 

@@ -1,30 +1,38 @@
-"""The log gives every attempt away exactly once, with its instants and its bytes."""
+"""The log gives every attempt away exactly once, with its instants and its bytes, and counts by address."""
 
 from __future__ import annotations
 
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
-from inference_swarm.transport.outcome_log import OutcomeLog
+from inference_swarm.transport.outcome_log import MAX_LANES, OTHER_ADDRESSES, OutcomeLog
+
+
+def note(log: OutcomeLog, sent_ns: int, done_ns: int, address: str = "a:1") -> None:
+    """As the fast path does."""
+    log.lane(address).sent_ns.append(sent_ns)
+    log.lane(address).done_ns.append(done_ns)
+
+
+def failure(kind: ErrorKind, address: str = "a:1") -> Outcome:
+    return Outcome(500, 510, 0, 600, 5, 0, 0, 0, AttemptError(kind, "reset"), address)
 
 
 def test_a_batch_holds_what_was_noted_and_leaves_nothing_behind() -> None:
     log = OutcomeLog()
     log.set_common_body(10)
-    for sent, done in ((100, 150), (200, 260)):
-        log.common_sent.append(sent)
-        log.common_done.append(done)
+    note(log, 100, 150)
+    note(log, 200, 260)
     log.set_common_body(7)
-    log.common_sent.append(300)
-    log.common_done.append(301)
-    log.add_success(intended_ns=400, sent_ns=450, done_ns=500, body_bytes=1000)
-    failure = Outcome(500, 510, 0, 600, 5, 0, 0, 0, AttemptError(ErrorKind.RECEIVE, "reset"))
-    log.add(failure)
+    note(log, 300, 301)
+    log.add(Outcome(400, 450, 480, 500, 5, 1100, 1000, 200, address="a:1"))
+    failed = failure(ErrorKind.RECEIVE)
+    log.add(failed)
 
     batch = log.take_batch()
     assert batch.done_ns.tolist() == [150, 260, 301, 500]
     assert batch.service_ns.tolist() == [50, 60, 1, 50]
     assert batch.latency_ns.tolist() == [50, 60, 1, 100]
     assert batch.body_bytes == 10 + 10 + 7 + 1000
-    assert batch.failures == [failure]
+    assert batch.failures == [failed]
     assert log.attempt_count == 5
     assert log.failure_counts == {ErrorKind.RECEIVE: 1}
 
@@ -32,12 +40,65 @@ def test_a_batch_holds_what_was_noted_and_leaves_nothing_behind() -> None:
     assert empty.success_count == 0
     assert empty.failures == []
     assert empty.body_bytes == 0
-    note = log.common_sent.append  # still the same array: the hot path keeps its bound method
-    note(700)
-    log.common_done.append(709)
+    append = log.lane("a:1").sent_ns.append  # still the same array: the fast path keeps its bound method
+    append(700)
+    log.lane("a:1").done_ns.append(709)
     later = log.take_batch()
     assert later.latency_ns.tolist() == [9]
     assert later.body_bytes == 7
+
+
+def test_a_body_of_another_length_is_noted_as_its_difference() -> None:
+    log = OutcomeLog()
+    log.set_common_body(10)
+    note(log, 1, 2)
+    note(log, 1, 2)
+    log.lane("a:1").body_bytes += 13 - 10
+    assert log.take_batch().body_bytes == 23
+
+
+def test_attempts_are_counted_by_address_and_batches_hold_those_of_all() -> None:
+    log = OutcomeLog()
+    note(log, 0, 1000, "a:1")
+    note(log, 0, 3000, "b:1")
+    log.add(Outcome(0, 500, 600, 5000, 5, 10, 2, 200, address="b:1"))
+    log.add(failure(ErrorKind.TIMEOUT, "b:1"))
+    log.add(failure(ErrorKind.RESOLVE, ""))
+    batch = log.take_batch()
+    assert sorted(batch.latency_ns.tolist()) == [1000, 3000, 5000]
+    assert len(batch.failures) == 2
+    counters = log.by_address()
+    assert sorted(counters) == ["a:1", "b:1"]
+    assert (counters["a:1"].successes, counters["a:1"].failures, counters["a:1"].latency_sum_ns) == (1, 0, 1000)
+    assert (counters["b:1"].successes, counters["b:1"].failures, counters["b:1"].latency_sum_ns) == (2, 1, 8000)
+
+
+def test_abandoned_attempts_are_kept_apart_with_the_time_that_they_took_so_far() -> None:
+    log = OutcomeLog()
+    abandoned = failure(ErrorKind.ABANDONED)
+    log.add(abandoned)
+    batch = log.take_batch()
+    assert (batch.abandoned, batch.failures, batch.success_count) == ([abandoned], [], 0)
+    assert abandoned.service_ns == 90
+    assert (log.abandoned_count, log.by_address()["a:1"].abandoned, log.by_address()["a:1"].failures) == (1, 1, 0)
+    assert log.take_batch().abandoned == []
+
+
+def test_stale_connections_of_successes_and_failures_are_counted_once() -> None:
+    log = OutcomeLog()
+    log.add(Outcome(0, 5, 6, 7, 5, 10, 2, 200, stale_connections=1))
+    log.add(Outcome(0, 5, 6, 7, 5, 10, 2, 500, AttemptError(ErrorKind.STATUS, "500"), stale_connections=1))
+    assert log.take_batch().stale_connections == 2
+    assert log.take_batch().stale_connections == 0
+
+
+def test_addresses_without_end_share_a_lane() -> None:
+    log = OutcomeLog()
+    for number in range(MAX_LANES + 10):
+        note(log, 0, 1, f"a:{number}")
+    assert log.take_batch().success_count == MAX_LANES + 10
+    assert log.by_address()[OTHER_ADDRESSES].successes == 10
+    assert len(log.by_address()) == MAX_LANES + 1
 
 
 def test_an_attempt_that_was_never_sent_serves_from_its_intended_instant() -> None:

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from inference_swarm.cluster.master_clock import MasterClock
-from inference_swarm.cluster.protocol import HoldRows, Message, OnceReport, Partition, Report, RowsLoading, RowsReady, Wire
+from inference_swarm.cluster.protocol import (
+    HoldRows,
+    Message,
+    OnceReport,
+    Partition,
+    Report,
+    RowsLoading,
+    RowsReady,
+    Wire,
+)
 from inference_swarm.cluster.state import LEASE_S
 from inference_swarm.data.progress import BlockProgress
 from inference_swarm.errors import ExitCode

@@ -187,8 +187,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "allow_host", "--allow-host", "SWARM_ALLOW_HOST", "allow_host", kinds.TEXTS, "",
-        "only servers whose name (or name:port) is like this may be tested, such as *.test.example or 127.0.0.1:8000; "
-        "may be given several times; master and workers each hold to their own; empty: any server",
+        "only these servers may be tested: names (*.test.example), addresses ([::1]) or networks (10.0.0.0/8), each "
+        "with or without a port (127.0.0.1:8000); may be given several times; master and workers each hold to their "
+        "own; empty: any server",
         joined_with="; ", in_start_form=False,
     ),
     Option(

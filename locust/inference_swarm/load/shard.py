@@ -28,7 +28,9 @@ from inference_swarm.load.user import Assignment
 from inference_swarm.transport.check import check_predictions, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
+from inference_swarm.transport.rules import AttemptRules
 from inference_swarm.transport.target import Target, parse_headers, parse_target, request_heads
+from inference_swarm.transport.tls import TlsFiles
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +52,19 @@ def make_client(settings: Settings) -> InferenceClient:
     """The transport of this process."""
     return InferenceClient(
         target_of(settings),
-        deadlines=Deadlines(
-            connect_s=settings.connect_timeout_s,
-            send_s=settings.request_timeout_s,
-            request_s=settings.request_timeout_s,
+        AttemptRules(
+            deadlines=Deadlines(
+                connect_s=settings.connect_timeout_s,
+                send_s=settings.request_timeout_s,
+                request_s=settings.request_timeout_s,
+            ),
+            expected_status=parse_expected_status(settings.expect_status),
+            response_check=check_predictions if settings.check_answer else None,
         ),
-        expected_status=parse_expected_status(settings.expect_status),
-        answer_check=check_predictions if settings.check_answer else None,
-        ca_file=Path(settings.ca_file) if settings.ca_file else None,
-        is_insecure=settings.insecure,
+        tls_files=TlsFiles(
+            ca_file=Path(settings.ca_file) if settings.ca_file else None,
+            is_insecure=settings.insecure,
+        ),
     )
 
 

@@ -112,7 +112,7 @@ class InferenceUser(User):
             return True
         is_stopped: bool = super().stop(force)
         if self._connection is not None:
-            self._connection.end_relay()
+            self._connection.end_fast_path()
         return is_stopped
 
     def wait(self) -> None:
@@ -159,20 +159,20 @@ class InferenceUser(User):
         self._send_at_once(assignment, connection)
 
     def _send_at_once(self, assignment: Assignment, connection: Connection) -> NoReturn:
-        """Closed loop without a wait: the connection relays, this greenlet wakes for what is out of the ordinary."""
+        """Closed loop without a wait: the fast path sends, this greenlet wakes for what is out of the ordinary."""
         listeners, own_count = self._listeners, self._own_listener_count
         log = assignment.client.log
         while self._state != LOCUST_STATE_STOPPING:
             if len(listeners) != own_count:
                 self._attempt(assignment, connection, 0)
                 continue
-            outcome = connection.relay(assignment.take, listeners, own_count, assignment.row_count)
+            outcome = connection.attempt_repeatedly(assignment.take, listeners, own_count, assignment.row_count)
             if connection.is_starved:
                 self._wait_for_row(assignment)
             elif outcome is not None:
                 log.add(outcome)
                 if outcome.error is not None:
-                    gevent.sleep(0)  # a refused connection fails without ever waiting
+                    gevent.sleep(connection.pause_s)  # a refused connection fails without ever waiting
         raise StopUser
 
     def _send_and_wait(self, assignment: Assignment, connection: Connection) -> NoReturn:
@@ -232,13 +232,14 @@ class InferenceUser(User):
         if len(self._listeners) == self._own_listener_count:
             assignment.client.log.add(outcome)
         else:
-            assignment.client.heard_log.add(outcome)
-            self._tell_listeners(assignment, outcome, start_s)
+            assignment.client.notified_log.add(outcome)
+            self._notify_listeners(assignment, outcome, start_s)
         if outcome.error is not None:
-            gevent.sleep(0)  # a refused connection fails without ever waiting
+            # A refused connection fails without ever waiting; in an open load it is the schedule that paces.
+            gevent.sleep(connection.pause_s if assignment.arrivals is None else 0)
         return outcome
 
-    def _tell_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float) -> None:
+    def _notify_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float) -> None:
         target = assignment.client.target
         self.environment.events.request.fire(
             request_type=METHOD,

@@ -97,6 +97,8 @@ class RunRecorder:
             counters.response_bytes += batch.body_bytes
         if batch.failures:
             self._add_failures(name, batch.failures)
+        if batch.abandoned:
+            self._add_failures(name, batch.abandoned)
 
     def _add_successes(self, counters: RequestCounters, part: _Successes) -> None:
         counters.succeeded += len(part.done_ns)
@@ -140,14 +142,14 @@ class RunRecorder:
         self._note_span(counters, int(intended_ns.min()), last_ns)
         if self._load_end_ns is not None:
             counters.failed_after += int(np.count_nonzero(done_ns > self._load_end_ns))
-        example = next((outcome for outcome in group if outcome.explanation), group[0])
+        example = next((outcome for outcome in group if outcome.failure_text), group[0])
         record = FailureRecord(
             kind=error.kind.value,
             count=len(group),
             first_s=self._seconds_since_begin(first_ns),
             last_s=self._seconds_since_begin(last_ns),
             status=example.status,
-            explanation=cut_text(example.explanation),
+            explanation=cut_text(example.failure_text),
             row=example.row,
         )
         counters.count_failure(text, record)

@@ -57,7 +57,6 @@ class Recording:
         )
         self._offset_ns = wall_offset_ns()
         self._connects_seen = 0
-        self._abandoned_seen = client.log.abandoned_count
         self._health = HealthMonitor()
         self._folder = gevent.spawn(self._fold_loop)
 
@@ -74,17 +73,17 @@ class Recording:
     def fold(self) -> None:
         """Brings Locust's statistics and ours up to date."""
         name = self._client.target.name
-        batch = self._client.log.take_batch()
+        batch, notified = self._client.log.take_batch(), self._client.notified_log.take_batch()
         self._recorder.add(name, batch)
-        # Locust's own listener has counted these already.
-        self._recorder.add(name, self._client.heard_log.take_batch())
+        self._recorder.add(name, notified)
+        # Locust's own listener has counted the notified ones already.
         counted = since(batch, self._recorder.epoch_start_ns)
         fold_into_locust(self._stats, counted, method=METHOD, name=name, offset_ns=self._offset_ns)
         now_ns = time.monotonic_ns()
-        self._recorder.add_connects(name, self._client.opened_count - self._connects_seen, now_ns)
-        self._connects_seen = self._client.opened_count
-        self._recorder.add_abandoned(name, self._client.log.abandoned_count - self._abandoned_seen, now_ns)
-        self._abandoned_seen = self._client.log.abandoned_count
+        stale = batch.stale_connections + notified.stale_connections
+        self._recorder.add_stale_connections(name, stale, now_ns)
+        self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen, now_ns)
+        self._connects_seen = self._client.counters.opened
         if self._player is not None:
             self._recorder.add_dropped(name, self._player.take_dropped(), now_ns)
 

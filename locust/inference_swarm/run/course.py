@@ -205,7 +205,9 @@ class RunCourse:
         if unaccounted := self.arrivals_unaccounted(measured_s):
             found.append(f"of {unaccounted:,} arrivals nobody knows whether they were sent")
         if twice := self.possibly_twice + self.totals.arrivals_possibly_twice():
-            found.append(f"{twice:,} arrivals may have been sent twice: a worker heard too late that they were not its own")
+            found.append(
+                f"{twice:,} arrivals may have been sent twice: a worker heard too late that they were not its own"
+            )
         return found
 
 

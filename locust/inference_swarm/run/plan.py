@@ -15,17 +15,19 @@ from inference_swarm.load.shapes import users_at
 from inference_swarm.load.stages import Stages, format_stages, parse_stages
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.warm_up import parse_warm_up
+from inference_swarm.transport.allowed import parse_patterns
 from inference_swarm.transport.target import parse_headers
 
 
 def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
-    """Problems of `slo`, `warm_up`, `headers` and `stages`, for `resolve_settings`."""
+    """Problems of `slo`, `warm_up`, `headers`, `allow_host` and `stages`, for `resolve_settings`."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
     problems += _warm_up_problems(values)
-    try:
-        parse_headers(values["headers"])
-    except SettingProblem as problem:
-        problems.append(problem)
+    for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
+        try:
+            parse(text)
+        except SettingProblem as problem:
+            problems.append(problem)
     if values["stages"]:
         try:
             stages = parse_stages(read_stages_text(values["stages"]))

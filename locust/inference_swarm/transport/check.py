@@ -1,4 +1,4 @@
-"""When an answer counts as a success: its status, and with `--check-answer` its content. Pure."""
+"""When a response counts as a success: its status, and with `--check-answer` its content. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_EXPECTED_STATUS: Final = "2xx"
 # Under these names servers of tabular models send their predictions.
 PREDICTION_KEYS: Final = ("predictions", "prediction", "outputs", "instances", "result", "results")
 
-AnswerCheck = Callable[[bytes, int], str | None]
+ResponseCheck = Callable[[bytes, int], str | None]
 """Takes a body and the number of rows sent; returns what is wrong with it, or None."""
 
 
@@ -37,7 +37,7 @@ def parse_expected_status(text: str) -> frozenset[int]:
 
 
 def check_predictions(body: bytes, row_count: int) -> str | None:
-    """An AnswerCheck: the body is JSON with as many predictions as rows were sent."""
+    """A ResponseCheck: the body is JSON with as many predictions as rows were sent."""
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:

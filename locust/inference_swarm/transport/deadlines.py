@@ -1,12 +1,21 @@
-"""Deadlines that cost nothing per request: one timer for the process looks who is overdue and interrupts them."""
+"""Deadlines that cost nothing per request: one timer for the process looks who has exceeded theirs and interrupts them.
+
+The timer fires at the earliest deadline of those who wait. Whoever begins to wait later has a later deadline than the
+shortest one from now, so a look is due by then at the latest.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from gevent import get_hub
+from gevent import get_hub, getcurrent
+
+_NS_PER_S: Final = 1_000_000_000
+MIN_GAP_S: Final = 0.01
+"""Between two looks, each of which asks everybody: so much may an interruption be late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,43 +31,92 @@ class Deadlines:
         return min(self.connect_s, self.send_s, self.request_s)
 
 
-class Overdue(BaseException):
+class DeadlineExceeded(BaseException):
     """Thrown into a greenlet whose deadline has passed; never leaves the connection that waits for it."""
 
 
 class Waiting(Protocol):
-    """Who can be overdue: `due_ns` is 0 while it waits for nothing that has a deadline."""
+    """Who can exceed a deadline: `due_ns` is 0 while it waits for nothing that has one."""
 
     def due_ns(self) -> int: ...
     def interrupt(self) -> None: ...
 
 
-class Sweep:
-    """Interrupts every registered waiter within a tenth of the shortest deadline after its own has passed."""
+class Wait:
+    """What the greenlet of one connection waits for, and since when. The instants of its attempt are here as well."""
+
+    __slots__ = ("_request_ns", "done_ns", "greenlet", "is_for_response", "phase_due_ns", "sent_ns", "switch")
+
+    def __init__(self, request_s: float) -> None:
+        """Belongs to the calling greenlet."""
+        self.greenlet = getcurrent()
+        self.switch: Callable[[], Any] = get_hub().switch
+        self._request_ns = round(request_s * _NS_PER_S)
+        self.is_for_response = False
+        self.phase_due_ns = 0
+        self.sent_ns = 0
+        self.done_ns = 0
+
+    def due_ns(self) -> int:
+        if self.phase_due_ns:
+            return self.phase_due_ns
+        return self.sent_ns + self._request_ns if self.is_for_response else 0
+
+    def interrupt(self) -> None:
+        self.greenlet.throw(DeadlineExceeded)
+
+
+class TimeoutScan:
+    """Interrupts every registered waiter at most `MIN_GAP_S` after its deadline, if the event loop is not busy."""
 
     def __init__(self, deadlines: Deadlines) -> None:
-        self.period_s = min(max(deadlines.shortest_s / 10, 0.005), 0.5)
+        self._shortest_s = deadlines.shortest_s
         self._waiters: set[Waiting] = set()
         self._timer: Any = None
 
     def add(self, waiter: Waiting) -> None:
         self._waiters.add(waiter)
         if self._timer is None:
-            # ref=False: a sweep alone keeps no loop alive
-            self._timer = get_hub().loop.timer(self.period_s, self.period_s, ref=False)
-            self._timer.start(self.run_once)
+            self._start(self._shortest_s)
 
     def remove(self, waiter: Waiting) -> None:
         self._waiters.discard(waiter)
-        if not self._waiters and self._timer is not None:
+        if not self._waiters:
+            self._stop()
+
+    @property
+    def waiter_count(self) -> int:
+        return len(self._waiters)
+
+    def run_once(self) -> float:
+        """Interrupts whoever is due; returns in how many seconds to look again. Runs in the hub."""
+        now_ns = time.monotonic_ns()
+        next_ns = now_ns + round(self._shortest_s * _NS_PER_S)
+        exceeded = []
+        for waiter in self._waiters:
+            due_ns = waiter.due_ns()
+            if 0 < due_ns <= now_ns:
+                exceeded.append(waiter)
+            elif 0 < due_ns < next_ns:
+                next_ns = due_ns
+        for waiter in exceeded:
+            if 0 < waiter.due_ns() <= now_ns:  # an earlier interruption may have changed this one
+                waiter.interrupt()
+        return max((next_ns - time.monotonic_ns()) / _NS_PER_S, MIN_GAP_S)
+
+    def _start(self, after_s: float) -> None:
+        # ref=False: a scan alone keeps no loop alive
+        self._timer = get_hub().loop.timer(after_s, ref=False)
+        self._timer.start(self._look, update=True)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
             self._timer.stop()
             self._timer.close()
             self._timer = None
 
-    def run_once(self) -> None:
-        """Runs in the hub; the interrupted greenlet goes on until it waits again."""
-        now_ns = time.monotonic_ns()
-        overdue = [waiter for waiter in self._waiters if 0 < waiter.due_ns() <= now_ns]
-        for waiter in overdue:
-            if 0 < waiter.due_ns() <= now_ns:  # an earlier interruption may have changed this one
-                waiter.interrupt()
+    def _look(self) -> None:
+        after_s = self.run_once()
+        self._stop()
+        if self._waiters:  # the last one may have left
+            self._start(after_s)

@@ -1,37 +1,23 @@
-"""Opening a connection: resolve, connect, TLS handshake. An edge: sockets and gevent; deadlines are the caller's."""
+"""Opening a connection: the best address, connect, TLS handshake. An edge; deadlines are the caller's."""
 
 from __future__ import annotations
 
-import errno
-import os
 import ssl
-from _socket import (
-    AI_NUMERICHOST,
-    IPPROTO_TCP,
-    SO_ERROR,
-    SOCK_STREAM,
-    SOL_SOCKET,
-    TCP_NODELAY,
-    gaierror,
-    getaddrinfo,
-)
-from _socket import socket as plain_socket
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
-import gevent
 from gevent import get_hub
-from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
 
+from inference_swarm.transport.addresses import Address, AddressPool
+from inference_swarm.transport.happy_eyeballs import Race
 from inference_swarm.transport.outcome import AttemptError, ErrorKind
-from inference_swarm.transport.target import Target
+from inference_swarm.transport.resolve import Resolver
 from inference_swarm.transport.tls import TlsChannel, describe_tls_error
 
-READABLE = 1
-WRITABLE = 2
-_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK)
-Address = tuple[int, Any]
+READABLE: Final = 1
+WRITABLE: Final = 2
 
 
 def wait_io(socket: Any, events: int) -> None:
@@ -44,101 +30,79 @@ def wait_io(socket: Any, events: int) -> None:
         watcher.close()
 
 
-def _read_literal(host: str, port: int) -> list[Any]:
-    """The address that is written out in `host`, without a thread that looks it up; nothing for a name."""
-    try:
-        return getaddrinfo(host, port, 0, SOCK_STREAM, 0, AI_NUMERICHOST)
-    except gaierror:
-        return []
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connected socket and what to send and receive with: the socket itself, or TLS over it."""
+
+    socket: Any
+    channel: Any
+    address: Address
 
 
 class Dialer:
-    """Opens connections to one target. Addresses are looked up once in `lookup_ttl_s` for the whole process."""
+    """Opens connections evenly to the addresses of one server; `release` says that one has ended."""
 
     def __init__(
         self,
-        target: Target,
+        resolver: Resolver,
+        pool: AddressPool,
         *,
+        host: str,
         tls_context: SSLContext | None,
         clock_s: Callable[[], float],
-        lookup_ttl_s: float = 30.0,
+        on_failure: Callable[[Address], None],
     ) -> None:
-        self._target = target
+        self.resolver = resolver
+        self.pool = pool
+        self._host = host
         self._tls_context = tls_context
         self._clock_s = clock_s
-        self._lookup_ttl_s = lookup_ttl_s
-        self._addresses: list[Address] = []
-        self._looked_up_s = float("-inf")
-        self._lookup: Any = None
+        self._on_failure = on_failure
 
-    def resolve(self) -> list[Address]:
-        """Raises AttemptError."""
-        if self._addresses and self._clock_s() - self._looked_up_s < self._lookup_ttl_s:
-            return self._addresses
-        # One lookup for all users that need it now; in a greenlet of its own, so that none of them can end it.
-        if self._lookup is None:
-            self._lookup = gevent.spawn(self._look_up)
-        failure: AttemptError | None = self._lookup.get()
-        if failure is not None:
-            raise AttemptError(failure.kind, failure.detail)
-        return self._addresses
-
-    def _look_up(self) -> AttemptError | None:
-        host, port = self._target.host, self._target.port
+    def open(self, note_phase: Callable[[str], None]) -> Opened:
+        """`note_phase` is told what is not done yet, in words for a message. Raises AttemptError."""
+        note_phase("name not resolved")
+        addresses = self.resolver.resolve()
+        self.pool.keep_only(addresses)
+        note_phase("not connected")
+        sock, address = self._connect(self.pool.order(addresses, self._clock_s()))
         try:
-            found = _read_literal(host, port) or gevent_socket.getaddrinfo(host, port, 0, SOCK_STREAM)
-        except OSError as error:  # gaierror, herror
-            return AttemptError(ErrorKind.RESOLVE, f"{host}: {error.strerror or error}")
-        except UnicodeError:
-            return AttemptError(ErrorKind.RESOLVE, f"{host}: not a host name")
-        finally:
-            self._lookup = None
-        self._addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
-        self._looked_up_s = self._clock_s()
-        return None
-
-    def connect(self, addresses: list[Address]) -> Any:
-        """A connected socket: the first address that answers. Raises AttemptError with the last reason."""
-        reason = "no address"
-        for address in addresses:
-            result = self._connect_to(address)
-            if not isinstance(result, str):
-                if address is not addresses[0] and addresses is self._addresses:
-                    addresses.remove(address)  # next time begin with the one that works
-                    addresses.insert(0, address)
-                return result
-            reason = result
-        raise AttemptError(ErrorKind.CONNECT, reason)
-
-    def _connect_to(self, address: Address) -> Any | str:
-        family, socket_address = address
-        try:
-            sock = plain_socket(family, SOCK_STREAM)
-        except OSError as error:  # too many open files, no such family
-            return error.strerror or str(error)
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            code = sock.connect_ex(socket_address)
-            if code in _IN_PROGRESS:
-                wait_io(sock, WRITABLE)
-                code = sock.getsockopt(SOL_SOCKET, SO_ERROR)
-        except OSError as error:
+            if self._tls_context is None:
+                return Opened(sock, sock, address)
+            note_phase("TLS handshake not done")
+            return Opened(sock, self._shake_hands(sock, self._tls_context), address)
+        except BaseException as error:
             sock.close()
-            return error.strerror or str(error)
-        except BaseException:
-            sock.close()
+            self.release(address)
+            if isinstance(error, AttemptError):
+                self._on_failure(address)
             raise
-        if code:
-            sock.close()
-            return os.strerror(code)
-        return sock
 
-    def start_tls(self, sock: Any) -> TlsChannel:
-        """Shakes hands over a connected socket, which stays the caller's to close. Raises AttemptError."""
-        assert self._tls_context is not None
+    def release(self, address: Address) -> None:
+        """A connection to the address has ended."""
+        self.pool.release(address)
+
+    def _connect(self, addresses: tuple[Address, ...]) -> tuple[Any, Address]:
+        """Connects to the first address that accepts, and counts that one."""
+        # The first is counted before it has accepted, so that those who connect at the same time choose another.
+        first = addresses[0]
+        self.pool.reserve(first)
         try:
-            channel = TlsChannel(sock, self._tls_context, self._target.host)
+            sock, address = Race(addresses, self._note_failure).run()
+            self.pool.note_success(address)
+            self.pool.reserve(address)
+        finally:
+            self.pool.release(first)
+        return sock, address
+
+    def _note_failure(self, address: Address) -> None:
+        self.pool.note_failure(address, self._clock_s())
+        self._on_failure(address)
+
+    def _shake_hands(self, sock: Any, context: SSLContext) -> TlsChannel:
+        """TLS over a connected socket, which stays the caller's to close. Raises AttemptError."""
+        try:
+            channel = TlsChannel(sock, context, self._host)
             while True:
                 try:
                     if channel.shake_hands():

@@ -22,6 +22,8 @@ class ErrorKind(StrEnum):
     PROTOCOL = "protocol"
     STATUS = "status"
     ANSWER = "answer"
+    ABANDONED = "abandoned"
+    """In flight when the run ended: sent, perhaps served, and without an outcome of its own."""
 
 
 class AttemptError(Exception):
@@ -46,7 +48,12 @@ class AttemptError(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """One attempt. An instant that was never reached is 0; `error` is None when the attempt succeeded."""
+    """One attempt. An instant that was never reached is 0; `error` is None when the attempt succeeded.
+
+    `address` is where the request was sent, "" if it never got that far. `failure_text` holds the first words of the
+    body of a response that made the attempt fail. `stale_connections` counts the connections (0 or 1) on which the
+    request was sent before and provably not read, because the server had closed them while they were idle.
+    """
 
     intended_ns: int
     sent_ns: int
@@ -57,10 +64,15 @@ class Outcome:
     body_bytes: int
     status: int
     error: AttemptError | None = None
-    explanation: str = ""
-    """The first words of the body of a response that failed."""
+    address: str = ""
+    failure_text: str = ""
+    stale_connections: int = 0
     row: int | None = None
     """The position of the row in the dataset, where it is known."""
+
+    @property
+    def is_abandoned(self) -> bool:
+        return self.error is not None and self.error.kind is ErrorKind.ABANDONED
 
     @property
     def latency_ns(self) -> int:

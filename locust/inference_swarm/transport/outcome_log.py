@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference_swarm.transport.address_counters import AddressCounters
 from inference_swarm.transport.outcome import ErrorKind, Outcome
 
 Nanoseconds = NDArray[np.int64]
+MAX_LANES: Final = 500
+OTHER_ADDRESSES: Final = "other addresses"
 _INT64: Final = "q"
 
 
@@ -28,91 +32,146 @@ class Batch:
     service_ns: Nanoseconds
     body_bytes: int
     failures: list[Outcome]
+    abandoned: list[Outcome] = field(default_factory=list)
+    """Attempts that were in flight when the run ended; they are not in `failures`."""
+    stale_connections: int = 0
+    """Requests of all of these that went out again: the server had closed their connection while it was idle."""
 
     @property
     def success_count(self) -> int:
         return len(self.done_ns)
 
 
-class OutcomeLog:
-    """The attempts of one process under one request name.
+class Lane:
+    """The attempts that were sent to one address, noted without a record each.
 
-    `common_sent` and `common_done` are for the hot path: successes that were intended when they were sent and whose
-    body had the length last given to `set_common_body`. Everything else goes through `add`.
+    `sent_ns` and `done_ns` are for the fast path: successes that were intended when they were sent. Each is taken to
+    have a body of the log's common length; whoever appends another one adds the difference to `body_bytes`.
     """
 
+    __slots__ = ("_counted", "_done_ns", "_intended_ns", "_sent_ns", "body_bytes", "counters", "done_ns", "sent_ns")
+
+    def __init__(self) -> None:
+        self.sent_ns: array[int] = array(_INT64)
+        self.done_ns: array[int] = array(_INT64)
+        self.body_bytes = 0
+        self.counters = AddressCounters()
+        """Of the attempts in batches already taken."""
+        self._counted = 0
+        self._intended_ns: array[int] = array(_INT64)
+        self._sent_ns: array[int] = array(_INT64)
+        self._done_ns: array[int] = array(_INT64)
+
+    def add_success(self, outcome: Outcome) -> None:
+        self._intended_ns.append(outcome.intended_ns)
+        self._sent_ns.append(outcome.sent_ns)
+        self._done_ns.append(outcome.done_ns)
+        self.body_bytes += outcome.body_bytes
+
+    def count_bodies(self, common_body_bytes: int) -> None:
+        """Adds the common bodies that were noted since the last call."""
+        self.body_bytes += (len(self.done_ns) - self._counted) * common_body_bytes
+        self._counted = len(self.done_ns)
+
+    def take(self) -> tuple[Nanoseconds, Nanoseconds, Nanoseconds]:
+        """The done instants, latencies and service times of all successes since the last call."""
+        common_sent, common_done = _take(self.sent_ns), _take(self.done_ns)
+        self._counted = 0
+        intended, sent, done = _take(self._intended_ns), _take(self._sent_ns), _take(self._done_ns)
+        service_ns = latency_ns = common_done - common_sent
+        done_ns = common_done
+        if len(done):
+            latency_ns = np.concatenate((service_ns, done - intended))
+            service_ns = np.concatenate((service_ns, done - sent))
+            done_ns = np.concatenate((common_done, done))
+        self.counters.add_latencies(latency_ns)
+        return done_ns, latency_ns, service_ns
+
+
+class OutcomeLog:
+    """The attempts of one process under one request name, in a lane for each address."""
+
     __slots__ = (
-        "_body_bytes",
+        "_abandoned",
         "_common_body_bytes",
-        "_counted",
-        "_done",
         "_failures",
-        "_intended",
-        "_sent",
+        "_lanes",
+        "_stale_connections",
         "abandoned_count",
         "attempt_count",
-        "common_done",
-        "common_sent",
         "failure_counts",
     )
 
     def __init__(self) -> None:
-        self.common_sent: array[int] = array(_INT64)
-        self.common_done: array[int] = array(_INT64)
-        self._intended: array[int] = array(_INT64)
-        self._sent: array[int] = array(_INT64)
-        self._done: array[int] = array(_INT64)
+        self._lanes: dict[str, Lane] = {}
         self._failures: list[Outcome] = []
-        self._body_bytes = 0
+        self._abandoned: list[Outcome] = []
         self._common_body_bytes = 0
-        self._counted = 0
+        self._stale_connections = 0
         self.abandoned_count = 0
-        """Attempts under way when their user was killed: sent, and without an outcome."""
+        """Attempts under way when their user was stopped by force: sent, and without an outcome of their own."""
         self.attempt_count = 0
-        """Attempts in batches already taken."""
+        """Attempts in batches already taken, without the abandoned ones."""
         self.failure_counts: Counter[ErrorKind] = Counter()
         """Failed attempts by kind since the log was made."""
 
     def set_common_body(self, body_bytes: int) -> None:
-        """The answers noted from now on in `common_*` have bodies of this length."""
-        self._count_common_bodies()
+        """From now on what lanes note on the fast path has bodies of this length."""
+        self._count_bodies()
         self._common_body_bytes = body_bytes
 
-    def add_success(self, intended_ns: int, sent_ns: int, done_ns: int, body_bytes: int) -> None:
-        self._intended.append(intended_ns)
-        self._sent.append(sent_ns)
-        self._done.append(done_ns)
-        self._body_bytes += body_bytes
+    def lane(self, address: str) -> Lane:
+        """The lane of an address, "" standing for none; always the same one."""
+        if len(self._lanes) >= MAX_LANES and address not in self._lanes:
+            address = OTHER_ADDRESSES
+        found = self._lanes.get(address)
+        if found is None:
+            found = self._lanes[address] = Lane()
+        return found
 
     def add(self, outcome: Outcome) -> None:
+        self._stale_connections += outcome.stale_connections
+        lane = self.lane(outcome.address)
         if outcome.error is None:
-            self.add_success(outcome.intended_ns, outcome.sent_ns, outcome.done_ns, outcome.body_bytes)
+            lane.add_success(outcome)
+        elif outcome.is_abandoned:
+            self.abandoned_count += 1
+            lane.counters.abandoned += 1
+            self._abandoned.append(outcome)
         else:
+            lane.counters.failures += 1
             self._failures.append(outcome)
             self.failure_counts[outcome.error.kind] += 1
 
     def take_batch(self) -> Batch:
         """Everything noted since the last call, which is forgotten here."""
-        self._count_common_bodies()
-        common_sent, common_done = _take(self.common_sent), _take(self.common_done)
-        intended, sent, done = _take(self._intended), _take(self._sent), _take(self._done)
+        self._count_bodies()
+        lanes = list(self._lanes.values())
+        taken = [lane.take() for lane in lanes]
+        done_ns, latency_ns, service_ns = (_join([part[index] for part in taken]) for index in range(3))
+        body_bytes = 0
+        for lane in lanes:
+            body_bytes += lane.body_bytes
+            lane.body_bytes = 0
         failures, self._failures = self._failures, []
-        body_bytes, self._body_bytes = self._body_bytes, 0
-        self._counted = 0
-        common_service = common_done - common_sent
-        if len(done):
-            done_ns = np.concatenate((common_done, done))
-            service_ns = np.concatenate((common_service, done - sent))
-            latency_ns = np.concatenate((common_service, done - intended))
-        else:
-            done_ns, service_ns, latency_ns = common_done, common_service, common_service
+        abandoned, self._abandoned = self._abandoned, []
+        stale_connections, self._stale_connections = self._stale_connections, 0
         self.attempt_count += len(done_ns) + len(failures)
-        return Batch(done_ns, latency_ns, service_ns, body_bytes, failures)
+        return Batch(done_ns, latency_ns, service_ns, body_bytes, failures, abandoned, stale_connections)
 
-    def _count_common_bodies(self) -> None:
-        count = len(self.common_done)
-        self._body_bytes += (count - self._counted) * self._common_body_bytes
-        self._counted = count
+    def _count_bodies(self) -> None:
+        for lane in self._lanes.values():
+            lane.count_bodies(self._common_body_bytes)
+
+    def by_address(self) -> dict[str, AddressCounters]:
+        """The counters of each address, of all attempts in batches already taken and of all that failed."""
+        return {address: lane.counters for address, lane in self._lanes.items() if address}
+
+
+def _join(parts: Sequence[Nanoseconds]) -> Nanoseconds:
+    if not parts:
+        return np.empty(0, dtype=np.int64)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _take(numbers: array[int]) -> Nanoseconds:

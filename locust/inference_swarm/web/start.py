@@ -16,9 +16,9 @@ from inference_swarm.data.locate import list_datasets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.load.shard import target_of
 from inference_swarm.run.plan import first_users, resolve_stages
+from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web import form as web_form
 from inference_swarm.web.parts import WebParts, is_stranger
-from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.dataset import find_source, search_roots
 
 # May be changed while a run goes on.

@@ -23,9 +23,9 @@ from inference_swarm.export.html_report import write_html_at_end
 from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.run.plan import check_plan, first_users
+from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, password_check, want_login
 from inference_swarm.web.routes import attach_web
-from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.dataset import find_source
 from inference_swarm.wiring.local import LocalSide
 from inference_swarm.wiring.master import MasterSide

@@ -19,8 +19,8 @@ from inference_swarm.load.shard import Shard
 from inference_swarm.measure.recording import Recording
 from inference_swarm.run.plan import phases_of
 from inference_swarm.run.run import Run
+from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web.state import ShardState
-from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.arrivals import make_player
 from inference_swarm.wiring.run_book import RunBook
 from inference_swarm.wiring.users import assign_users

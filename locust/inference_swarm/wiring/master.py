@@ -19,9 +19,9 @@ from inference_swarm.export.checkpoint import StateFile
 from inference_swarm.measure.snapshot import SNAPSHOT_KEY, Snapshot
 from inference_swarm.measure.totals import Applied
 from inference_swarm.run.run import Run
+from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web.state import ShardState
 from inference_swarm.wiring import shard_master
-from inference_swarm.wiring.allowed import check_allowed
 from inference_swarm.wiring.run_book import RunBook
 from inference_swarm.wiring.shard_master import ShardMaster
 

@@ -31,7 +31,7 @@ from inference_swarm.load.shard import Shard
 from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import SNAPSHOT_KEY
 from inference_swarm.run.plan import phases_of
-from inference_swarm.wiring.allowed import check_allowed
+from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.wiring.arrivals import ArrivalShare
 from inference_swarm.wiring.users import assign_users, release_users
 

@@ -1,7 +1,7 @@
-"""Random and mutated bytes against the answer parser; also a program: `python -m tests.transport.fuzz_answer 1000000`.
+"""Random and mutated bytes against the response parser; or: `python -m tests.transport.fuzz_response 1000000`.
 
-Each input is read whole and, in pieces cut at random, once more, and through the short path. All must agree, and
-nothing but AnswerError may come out.
+Each input is read whole and, in pieces cut at random, once more, and through known shapes of heads. All must agree, and
+nothing but ResponseError may come out.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "locust"))
 
-from inference_swarm.transport.answer import HEAD_END, AnswerError, AnswerLimits, AnswerParser, read_common_head
+from inference_swarm.transport.head_shapes import HEAD_END, HeadShapes
+from inference_swarm.transport.response import ResponseError, ResponseLimits, ResponseParser
 
-LIMITS = AnswerLimits(head_bytes=4096, header_count=30, body_bytes=20_000)
+LIMITS = ResponseLimits(head_bytes=4096, header_count=30, body_bytes=20_000)
+SHAPES = HeadShapes(bytearray(65536), LIMITS)
 SEEDS = [
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 21:43:00 GMT\r\n"
     b'Content-Type: application/json\r\nContent-Length: 19\r\nConnection: keep-alive\r\n\r\n{"predictions":[0]}',
@@ -59,6 +61,10 @@ TOKENS = [
 ]
 
 
+for seed in SEEDS:
+    SHAPES.learn(seed[: seed.find(HEAD_END) + 4])
+
+
 def make_input(dice: random.Random) -> bytes:
     if dice.random() < 0.05:
         return dice.randbytes(dice.randrange(1, 300))
@@ -83,13 +89,13 @@ def make_input(dice: random.Random) -> bytes:
 
 
 def read(pieces: list[bytes]) -> tuple[object, ...]:
-    parser = AnswerParser(LIMITS, keeps_body=True)
+    parser = ResponseParser(LIMITS)
     try:
         for piece in pieces:
             parser.feed(piece)
         if parser.ends_with_connection:
             parser.feed_end()
-    except AnswerError:
+    except ResponseError:
         return ("refused",)
     return parser.is_complete, parser.status, parser.body, parser.is_complete and parser.is_keep_alive
 
@@ -102,20 +108,28 @@ def check_input(data: bytes, dice: random.Random) -> tuple[object, ...]:
     pieces = [data[start:end] for start, end in pairwise(bounds) if end > start]
     in_pieces = read(pieces)
     assert in_pieces == whole, (data, pieces, whole, in_pieces)
-    end = data.find(HEAD_END)
-    head = read_common_head(data[: end + 4], LIMITS) if end >= 0 else None
-    if head is not None:
-        if len(data) == head.total_bytes:
-            assert whole == (True, head.status, data[end + 4 :], True), (data, head, whole)
-        elif len(data) > head.total_bytes:
-            assert whole == ("refused",), (data, head, whole)
-        else:
-            assert not whole[0] or whole == ("refused",), (data, head, whole)
+    check_shapes(data, whole, SHAPES)
+    own = HeadShapes(bytearray(len(data) + 10), LIMITS)
+    own.learn(data[: data.find(HEAD_END) + 4])
+    check_shapes(data, whole, own)
     return whole
 
 
+def check_shapes(data: bytes, whole: tuple[object, ...], shapes: HeadShapes) -> None:
+    """What a known shape accepts is what the parser reads, with the same status, body and connection."""
+    if len(data) > len(shapes.buffer):
+        return
+    shapes.buffer[: len(data)] = data
+    body_bytes = shapes.match(len(data))
+    if body_bytes >= 0:
+        assert shapes.shape is not None
+        body = data[shapes.head_bytes :]
+        assert whole == (True, shapes.shape.status, body, True), (data, shapes.shape, whole)
+        assert len(body) == body_bytes
+
+
 def fuzz(count: int, seed: int) -> dict[str, int]:
-    """How many inputs were answers, incomplete or refused."""
+    """How many inputs were responses, incomplete or refused."""
     dice = random.Random(seed)
     seen = {"complete": 0, "incomplete": 0, "refused": 0}
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""The answer parser: every answer whole, byte by byte and at every split, through the short path and the full one."""
+"""Every response whole, byte by byte and at every split, through the short path and the full one."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference_swarm.transport.answer import (
-    HEAD_END,
-    AnswerError,
-    AnswerLimits,
-    AnswerParser,
-    HeadMemory,
-    read_common_head,
-)
+from inference_swarm.transport.response import ResponseError, ResponseLimits, ResponseParser
 
-LIMITS = AnswerLimits(head_bytes=2048, header_count=20, body_bytes=10_000)
+LIMITS = ResponseLimits(head_bytes=2048, header_count=20, body_bytes=10_000)
 OK = b"HTTP/1.1 200 OK\r\n"
 
 # bytes, whether the connection ends after them, status, body, whether the connection is kept
@@ -78,7 +71,7 @@ BAD = {
     "status of two digits": b"HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nok",
     "more than the length": OK + b"Content-Length: 2\r\n\r\nok!",
     "an empty line more": OK + b"Content-Length: 2\r\n\r\nok\r\n",
-    "two answers": 2 * (OK + b"Content-Length: 2\r\n\r\nok"),
+    "two responses": 2 * (OK + b"Content-Length: 2\r\n\r\nok"),
     "a long head": OK + b"X: " + b"y" * 2048 + b"\r\n\r\n",
     "an endless head": OK + b"X: " + b"y" * 4096,
     "many headers": OK + b"X: y\r\n" * 21 + b"\r\n",
@@ -87,8 +80,8 @@ BAD = {
 }
 
 
-def feed_all(pieces: list[bytes], *, is_end: bool) -> AnswerParser:
-    parser = AnswerParser(LIMITS, keeps_body=True)
+def feed_all(pieces: list[bytes], *, is_end: bool) -> ResponseParser:
+    parser = ResponseParser(LIMITS)
     for piece in pieces:
         parser.feed(piece)
     if is_end:
@@ -96,7 +89,7 @@ def feed_all(pieces: list[bytes], *, is_end: bool) -> AnswerParser:
     return parser
 
 
-def summary(parser: AnswerParser) -> tuple[bool, int, bytes, bool]:
+def summary(parser: ResponseParser) -> tuple[bool, int, bytes, bool]:
     return parser.is_complete, parser.status, parser.body, parser.is_keep_alive
 
 
@@ -111,86 +104,22 @@ def test_every_split_into_two_and_byte_by_byte_read_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_answers_are_refused_whole_and_byte_by_byte(name: str) -> None:
+def test_bad_responses_are_refused_whole_and_byte_by_byte(name: str) -> None:
     data = BAD[name]
-    with pytest.raises(AnswerError):
+    with pytest.raises(ResponseError):
         feed_all([data], is_end=False)
-    with pytest.raises(AnswerError):
+    with pytest.raises(ResponseError):
         feed_all([bytes([byte]) for byte in data], is_end=False)
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if not GOOD[name][1]])
-def test_an_answer_cut_short_is_not_complete_and_its_end_an_error(name: str) -> None:
+def test_a_response_cut_short_is_not_complete_and_its_end_an_error(name: str) -> None:
     data = GOOD[name][0]
     for cut in range(1, len(data)):
-        parser = AnswerParser(LIMITS)
+        parser = ResponseParser(LIMITS)
         assert not parser.feed(data[:cut])
-        with pytest.raises(AnswerError):
+        with pytest.raises(ResponseError):
             parser.feed_end()
-
-
-@pytest.mark.parametrize("name", GOOD)
-def test_a_common_head_says_what_the_parser_says(name: str) -> None:
-    data, _, status, body, is_kept = GOOD[name]
-    head = read_common_head(data[: data.find(HEAD_END) + 4], LIMITS)
-    is_common = is_kept and data.startswith(b"HTTP/1.1") and b"chunked" not in data and b" 10" not in data
-    assert (head is not None) == is_common
-    if head is not None:
-        assert (head.status, head.body_bytes, head.total_bytes) == (status, len(body), len(data))
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_no_bad_head_is_common_unless_only_the_body_is_bad(name: str) -> None:
-    data = BAD[name]
-    head = read_common_head(data[: data.find(HEAD_END) + 4], LIMITS)
-    assert head is None or len(data) != head.total_bytes
-
-
-header_line = st.sampled_from(
-    [
-        b"Content-Length: 2",
-        b"Content-Length: 0",
-        b"Content-Length: 02",
-        b"content-length:2 ",
-        b"Content-Length: 2, 2",
-        b"Connection: close",
-        b"Connection: keep-alive",
-        b"Connection: Upgrade",
-        b"Upgrade: h2c",
-        b"Transfer-Encoding: chunked",
-        b"Transfer-Encoding: identity",
-        b"X-A: b",
-        b" folded",
-        b"No colon",
-        b"Server: nginx",
-    ]
-)
-
-
-@settings(max_examples=400)
-@given(
-    status=st.sampled_from([b"200 OK", b"204 No", b"304 N", b"500 E", b"100 C", b"199 X", b"2000 Q", b"20"]),
-    version=st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2", b"http/1.1"]),
-    lines=st.lists(header_line, max_size=4),
-    body=st.sampled_from([b"", b"o", b"ok", b"ok!", b"2\r\nok\r\n0\r\n\r\n"]),
-)
-def test_whatever_the_short_path_accepts_the_full_parser_reads_alike(
-    status: bytes, version: bytes, lines: list[bytes], body: bytes
-) -> None:
-    head_data = b"\r\n".join([version + b" " + status, *lines]) + HEAD_END
-    memory = HeadMemory(LIMITS)
-    for _ in range(2):  # read, then remembered
-        head = memory.recall(head_data)
-        if head is None:
-            continue
-        data = head_data + body
-        if len(data) == head.total_bytes:
-            assert summary(feed_all([data], is_end=False)) == (True, head.status, body, True)
-        elif len(data) > head.total_bytes:
-            with pytest.raises(AnswerError):
-                feed_all([data], is_end=False)
-        else:
-            assert not feed_all([data], is_end=False).is_complete
 
 
 @settings(max_examples=300)
@@ -199,7 +128,7 @@ def test_whatever_the_short_path_accepts_the_full_parser_reads_alike(
     cuts=st.lists(st.integers(0, 200), max_size=8),
     flips=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=3),
 )
-def test_damaged_answers_read_the_same_at_every_split_or_are_refused(
+def test_damaged_responses_read_the_same_at_every_split_or_are_refused(
     name: str, cuts: list[int], flips: list[tuple[int, int]]
 ) -> None:
     data = bytearray(GOOD[name][0])
@@ -211,15 +140,7 @@ def test_damaged_answers_read_the_same_at_every_split_or_are_refused(
     def read(parts: list[bytes]) -> object:
         try:
             return summary(feed_all(parts, is_end=False))
-        except AnswerError:
+        except ResponseError:
             return "refused"
 
     assert read(pieces) == read([bytes(data)])
-
-
-def test_memory_forgets_when_every_head_is_new() -> None:
-    memory = HeadMemory(LIMITS, max_heads=10)
-    for number in range(100):
-        head = memory.recall(OK + b"X-Id: %d\r\nContent-Length: 2\r\n\r\n" % number)
-        assert head is not None
-        assert len(memory._heads) <= 10

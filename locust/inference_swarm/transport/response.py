@@ -1,11 +1,11 @@
-"""Bytes from the server to one HTTP answer. Pure: pieces in, status and lengths out; no socket, no clock.
+"""Bytes from the server to one HTTP response. Pure: pieces in, status and lengths out; no socket, no clock.
 
-`AnswerParser` reads any answer through llhttp (httptools). `HeadMemory` is the short path: a head that llhttp has
-read once, byte for byte, needs no second reading. So both agree by construction, and a property test checks it.
+`ResponseParser` reads any response through llhttp (httptools).
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,34 +15,25 @@ NO_BODY_STATUSES: Final = frozenset({204, 304})
 HEAD_END: Final = b"\r\n\r\n"
 
 
-class AnswerError(Exception):
-    """The bytes are not an answer that can be accepted."""
+class ResponseError(Exception):
+    """The bytes are not a response that can be accepted."""
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerLimits:
-    """What one answer may have at most."""
+class ResponseLimits:
+    """What one response may have at most."""
 
     head_bytes: int = 64 * 1024
     header_count: int = 128
     body_bytes: int = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A head of the common kind: HTTP/1.1, final, its length said by Content-Length, connection kept."""
-
-    data: bytes
-    status: int
-    body_bytes: int
-    total_bytes: int
-
-
-class AnswerParser:
-    """Reads one answer, fed in pieces of any size. After the final head, informational ones (1xx) are forgotten."""
+class ResponseParser:
+    """Reads one response, fed in pieces of any size. After the final head, informational ones (1xx) are forgotten."""
 
     __slots__ = (
         "_chunk_count",
+        "_content_encoding",
         "_content_length",
         "_fed_bytes",
         "_header_count",
@@ -50,19 +41,23 @@ class AnswerParser:
         "_is_complete",
         "_is_excess",
         "_is_keep_alive",
-        "_keeps_body",
+        "_kept_bytes",
         "_limits",
+        "_max_kept_bytes",
         "_parser",
         "_pieces",
+        "_says_keep_alive",
         "body_bytes",
         "is_head_complete",
         "status",
         "version",
     )
 
-    def __init__(self, limits: AnswerLimits, *, keeps_body: bool = False) -> None:
+    def __init__(self, limits: ResponseLimits, *, max_kept_bytes: int = sys.maxsize) -> None:
+        """Of the body at most its first `max_kept_bytes` are kept, rounded up to whole pieces."""
         self._limits = limits
-        self._keeps_body = keeps_body
+        self._max_kept_bytes = max_kept_bytes
+        self._kept_bytes = 0
         self._parser = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._fed_bytes = 0
@@ -79,7 +74,9 @@ class AnswerParser:
         self.is_head_complete = False
         self._header_count = 0
         self._content_length: int | None = None
+        self._content_encoding = ""
         self._is_chunked: bool | None = None
+        self._says_keep_alive = False
 
     @property
     def is_complete(self) -> bool:
@@ -87,13 +84,23 @@ class AnswerParser:
 
     @property
     def is_keep_alive(self) -> bool:
-        """Whether the connection may be used again; known when complete."""
+        """Whether the connection may be used again; known when the head is complete, unless the body has no length."""
         return self._is_keep_alive
 
     @property
     def body(self) -> bytes:
-        """The body, when it was to be kept."""
+        """What was kept of the body, as it was sent."""
         return b"".join(self._pieces)
+
+    @property
+    def content_encoding(self) -> str:
+        """What the server says it did to the body, in small letters; "" for nothing."""
+        return self._content_encoding
+
+    @property
+    def says_keep_alive(self) -> bool:
+        """Whether the server itself says so, in a Connection or Keep-Alive header; HTTP/1.1 has it as the default."""
+        return self._says_keep_alive
 
     @property
     def content_length(self) -> int | None:
@@ -115,9 +122,9 @@ class AnswerParser:
         )
 
     def feed(self, piece: bytes | bytearray | memoryview) -> bool:
-        """Takes the next piece; True when the answer is complete. Raises AnswerError."""
+        """Takes the next piece; True when the response is complete. Raises ResponseError."""
         view = memoryview(piece)
-        # In two steps, because llhttp skips empty lines after an answer in silence: it must end with the last byte.
+        # In two steps, because llhttp skips empty lines after a response in silence: it must end with the last byte.
         if len(view) > 1:
             self._feed(view[:-1])
         self._feed(view[-1:])
@@ -125,31 +132,31 @@ class AnswerParser:
 
     def _feed(self, view: memoryview) -> None:
         if self._is_complete and view:
-            raise AnswerError("more bytes than the answer has")
+            raise ResponseError("more bytes than the response has")
         self._fed_bytes += len(view)
         try:
             self._parser.feed_data(view)
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            raise cause if isinstance(cause, AnswerError) else AnswerError("callback failed") from None
+            raise cause if isinstance(cause, ResponseError) else ResponseError("callback failed") from None
         except httptools.HttpParserUpgrade:
-            raise AnswerError("the server switches to another protocol") from None
+            raise ResponseError("the server switches to another protocol") from None
         except httptools.HttpParserError as error:
             if self._is_complete:
-                raise AnswerError("more bytes than the answer has") from None
-            raise AnswerError(f"not HTTP: {error}") from None
+                raise ResponseError("more bytes than the response has") from None
+            raise ResponseError(f"not HTTP: {error}") from None
         if self._is_excess:
-            raise AnswerError("more bytes than the answer has")
+            raise ResponseError("more bytes than the response has")
         # Bytes that are no body: heads, chunk sizes and extensions, trailers. An honest chunk size line is short.
         if self._fed_bytes - self.body_bytes - 32 * self._chunk_count > self._limits.head_bytes:
-            raise AnswerError("head larger than the limit")
+            raise ResponseError("head larger than the limit")
 
     def feed_end(self) -> None:
-        """The server closed the connection. Raises AnswerError unless that is how this answer ends."""
+        """The server closed the connection. Raises ResponseError unless that is how this response ends."""
         if self._is_complete:
             return
         if not self.ends_with_connection:
-            raise AnswerError("the connection ended inside the answer")
+            raise ResponseError("the connection ended inside the response")
         self._is_complete = True
         self._is_keep_alive = False
 
@@ -164,7 +171,7 @@ class AnswerParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_count += 1
         if self._header_count > self._limits.header_count:
-            raise AnswerError("more headers than the limit")
+            raise ResponseError("more headers than the limit")
         if self.is_head_complete:  # a trailer says nothing about framing
             return
         key = name.lower()
@@ -172,6 +179,10 @@ class AnswerParser:
             self._content_length = int(value)
         elif key == b"transfer-encoding":
             self._is_chunked = value.rstrip().lower().endswith(b"chunked")
+        elif key == b"content-encoding":
+            self._content_encoding = value.decode("latin-1").strip().lower()
+        elif key == b"keep-alive" or (key == b"connection" and b"keep-alive" in value.lower()):
+            self._says_keep_alive = True
 
     def on_headers_complete(self) -> None:
         if self._is_excess:
@@ -181,11 +192,11 @@ class AnswerParser:
         self.version = self._parser.get_http_version()
         self._is_keep_alive = self._parser.should_keep_alive()
         if self.status < 100:
-            raise AnswerError("the status has fewer than three digits")
+            raise ResponseError("the status has fewer than three digits")
         if self.status == 101:
-            raise AnswerError("the server switches to another protocol")
+            raise ResponseError("the server switches to another protocol")
         if self._content_length is not None and self._content_length > self._limits.body_bytes:
-            raise AnswerError("body larger than the limit")
+            raise ResponseError("body larger than the limit")
 
     def on_chunk_header(self) -> None:
         self._chunk_count += 1
@@ -195,58 +206,15 @@ class AnswerParser:
             return
         self.body_bytes += len(piece)
         if self.body_bytes > self._limits.body_bytes:
-            raise AnswerError("body larger than the limit")
-        if self._keeps_body:
+            raise ResponseError("body larger than the limit")
+        if self._kept_bytes < self._max_kept_bytes:
             self._pieces.append(piece)
+            self._kept_bytes += len(piece)
 
     def on_message_complete(self) -> None:
         if self._is_excess:
             return
         if self.status < 200:
-            self._begin()  # the final answer follows
+            self._begin()  # the final response follows
         else:
             self._is_complete = True
-
-
-class HeadMemory:
-    """Heads that were read before. Servers repeat theirs for a second (Date) or for ever."""
-
-    __slots__ = ("_heads", "_limits", "_max_heads")
-
-    def __init__(self, limits: AnswerLimits, *, max_heads: int = 1024) -> None:
-        self._limits = limits
-        self._max_heads = max_heads
-        self._heads: dict[bytes, Head | None] = {}
-
-    def known(self, data: bytes) -> Head | None:
-        """As `recall`, without reading a head that was not seen before."""
-        return self._heads.get(data)
-
-    def recall(self, data: bytes) -> Head | None:
-        """What `data`, the bytes up to and with the first empty line, says; None when it is not of the common kind.
-
-        None also stands for bytes that are not HTTP: the parser, fed the whole answer, then says why.
-        """
-        try:
-            return self._heads[data]
-        except KeyError:
-            pass
-        if len(self._heads) >= self._max_heads:
-            self._heads.clear()
-        head = self._heads[data] = read_common_head(data, self._limits)
-        return head
-
-
-def read_common_head(data: bytes, limits: AnswerLimits) -> Head | None:
-    """The head in `data` if it is of the common kind and all of `data`."""
-    parser = AnswerParser(limits)
-    try:
-        is_complete = parser.feed(data)
-    except AnswerError:
-        return None
-    if not parser.is_head_complete or parser.status < 200 or parser.version != "1.1" or parser.is_chunked is not None:
-        return None
-    length = 0 if is_complete else parser.content_length
-    if length is None or not parser.is_keep_alive:
-        return None
-    return Head(data, parser.status, length, len(data) + length)

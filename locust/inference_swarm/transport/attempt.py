@@ -1,0 +1,102 @@
+"""One attempt, apart from its connection: what is known of it while it is under way, and the Outcome it ends in."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from inference_swarm.transport.body import EncodingError, decode_body, first_words
+from inference_swarm.transport.deadlines import DeadlineExceeded, Deadlines, Wait
+from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
+from inference_swarm.transport.reading import Response
+from inference_swarm.transport.response import ResponseError
+from inference_swarm.transport.tls import describe_tls_error, is_about_client_certificate
+
+if TYPE_CHECKING:
+    from inference_swarm.transport.rules import AttemptRules
+
+CLOSED_UNANSWERED: Final = "closed by the server before it answered"
+ABANDONED: Final = "in flight when its user was stopped"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What a connection knows of the attempt that is under way."""
+
+    request: bytes
+    intended_ns: int
+    """0 stands for the instant of the send."""
+    row_count: int
+    address: str = ""
+    phase: ErrorKind = ErrorKind.SEND
+    """What is under way: an OSError is one of this kind."""
+    is_sending: bool = False
+    """Whether there is a connection and the send has begun, so that its instant is known."""
+    may_be_sent_again: bool = False
+    """Whether its connection was used before, so that the server may have closed it while it was idle."""
+    stale_connections: int = 0
+    first_byte_ns: int = 0
+
+    def outcome(self, wait: Wait, response: Response | None, error: AttemptError | None, text: str = "") -> Outcome:
+        """The record, with the instants of `wait`; without a response nothing is said about one."""
+        sent_ns = wait.sent_ns if self.is_sending else 0
+        return Outcome(
+            self.intended_ns or sent_ns or wait.done_ns,
+            sent_ns,
+            0 if response is None else self.first_byte_ns,
+            wait.done_ns,
+            len(self.request) if self.is_sending else 0,
+            0 if response is None else response.received_bytes,
+            0 if response is None else response.body_bytes,
+            0 if response is None else response.status,
+            error,
+            self.address,
+            text,
+            self.stale_connections,
+        )
+
+
+def judge_response(response: Response, rules: AttemptRules, row_count: int) -> tuple[AttemptError | None, str]:
+    """What makes the response a failure, and its first words then; (None, "") for a success."""
+    if response.status not in rules.expected_status:
+        error = AttemptError(ErrorKind.STATUS, describe_status(response.status))
+    elif rules.response_check is None:
+        return None, ""
+    else:
+        try:
+            body = decode_body(response.body, response.content_encoding, rules.limits.body_bytes)
+            problem = rules.response_check(body, row_count)
+        except EncodingError as encoding_error:
+            problem = str(encoding_error)
+        if problem is None:
+            return None, ""
+        error = AttemptError(ErrorKind.ANSWER, problem)
+    return error, first_words(response.body, response.content_encoding)
+
+
+def describe_failure(error: BaseException, phase: ErrorKind, deadlines: Deadlines) -> AttemptError | None:
+    """The failure of an attempt that ended in `error`; None for what is none, such as the end of its user."""
+    if isinstance(error, AttemptError):
+        return error.without_frames()
+    if isinstance(error, ResponseError):
+        return AttemptError(ErrorKind.PROTOCOL, str(error))
+    if isinstance(error, DeadlineExceeded):
+        if phase is ErrorKind.SEND:
+            return AttemptError(ErrorKind.TIMEOUT, f"not sent within {min(deadlines.send_s, deadlines.request_s):g} s")
+        return AttemptError(ErrorKind.TIMEOUT, f"not answered within {deadlines.request_s:g} s")
+    if isinstance(error, ssl.SSLError):
+        kind = ErrorKind.TLS if is_about_client_certificate(error) else phase
+        return AttemptError(kind, describe_tls_error(error))
+    if isinstance(error, OSError):
+        return AttemptError(phase, error.strerror or str(error))
+    return None
+
+
+def describe_status(status: int) -> str:
+    """A status with its usual reason; the server's own wording may differ from response to response."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

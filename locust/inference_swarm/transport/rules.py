@@ -1,0 +1,25 @@
+"""What holds for every attempt of a run: deadlines, limits, and when a response is a success. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from inference_swarm.transport.check import DEFAULT_EXPECTED_STATUS, ResponseCheck, parse_expected_status
+from inference_swarm.transport.deadlines import Deadlines
+from inference_swarm.transport.response import ResponseLimits
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRules:
+    """`connection_lifetime_s` is how old a connection may get before the next attempt opens another; None: any age."""
+
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    limits: ResponseLimits = field(default_factory=ResponseLimits)
+    expected_status: frozenset[int] = field(default_factory=lambda: parse_expected_status(DEFAULT_EXPECTED_STATUS))
+    response_check: ResponseCheck | None = None
+    connection_lifetime_s: float | None = None
+
+    @property
+    def fast_statuses(self) -> frozenset[int]:
+        """Statuses of responses whose bodies nobody looks at."""
+        return self.expected_status if self.response_check is None else frozenset()
