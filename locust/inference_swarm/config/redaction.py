@@ -8,10 +8,10 @@ def without_secrets(location: str) -> str:
     if "://" not in location:
         return location
     scheme, _, rest = location.partition("?")[0].partition("://")
-    credentials, at, place = rest.rpartition("@")
-    if at and ("/" not in credentials or _is_key_pair(credentials.partition("/")[0])):
-        return f"{scheme}://{place}"
-    return f"{scheme}://{rest}"
+    authority, slash, path = rest.partition("/")
+    if "@" in rest and _is_key_pair(authority):  # a secret may hold slashes: the last @ ends it
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def locations_without_secrets(locations: str) -> str:
@@ -20,6 +20,6 @@ def locations_without_secrets(locations: str) -> str:
 
 
 def _is_key_pair(authority: str) -> bool:
-    """Whether this is `KEY:SECRET` (whose secret goes on behind a slash) rather than `host` or `host:port`."""
+    """Whether this begins with `KEY:SECRET` (which may go on behind a slash), and is not `host` or `host:port`."""
     _, colon, after = authority.rpartition(":")
     return bool(colon) and not after.isdecimal()

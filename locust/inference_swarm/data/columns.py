@@ -49,6 +49,11 @@ class ColumnChoice:
             pairs[old.strip()] = new.strip()
         return cls(tuple(split_names(columns)), tuple(split_names(drop)), pairs, label)
 
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Columns that the user said are not to be sent."""
+        return frozenset((*self.drop, self.label) if self.label else self.drop)
+
     def apply(self, names: Sequence[str], index: Collection[str], source: str) -> tuple[SentColumn, ...]:
         """The columns to send. DataError for a name that is not there, or when nothing is left.
 
@@ -60,7 +65,7 @@ class ColumnChoice:
             wanted = list(dict.fromkeys(self.columns))
         else:
             wanted = [name for name in dict.fromkeys(names) if name not in index]
-        left_out = {*self.drop, self.label}
+        left_out = self.left_out
         chosen = [SentColumn(name, self.rename.get(name, name)) for name in wanted if name not in left_out]
         occurrences = Counter(names)
         check_columns([column.source for column in chosen for _ in range(occurrences[column.source])], source)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
@@ -21,6 +22,8 @@ from inference_swarm.data.data_files import DataFile, Description, FileKind
 from inference_swarm.data.text_pieces import check_text, iter_pieces, read_piece
 from inference_swarm.errors import DataError
 
+_TRUE: Final = ["true", "True", "TRUE"]  # Arrow takes 1 and 0 for booleans as well, if others are
+_FALSE: Final = ["false", "False", "FALSE"]
 _DELIMITERS: Final = ",\t;|"
 _MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
 # Texts that would lose something as numbers: zeros in front, or more digits than a double keeps.
@@ -28,10 +31,21 @@ _LEADING_ZERO: Final = r"^\s*[+-]?0[0-9]"
 _CHANGED_AS_DOUBLE: Final = r"^\s*[+-]?(0[0-9]|[0-9]{17,}\s*$)"
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the first line of a file says."""
+
+    location: str
+    names: list[str]
+    delimiter: str
+    first_row: int  # where it begins, in bytes
+
+
 def describe(location: str, file: pa.NativeFile) -> Description:
     """Reads the whole file, a piece at a time."""
     start = check_text(location, file)
-    names, delimiter, first_row = _read_header(location, file, start)
+    layout = _read_header(location, file, start)
+    names, first_row = layout.names, layout.first_row
     check_columns(names, without_secrets(location))
     kinds: list[set[pa.DataType]] = [set() for _ in names]
     rows: list[int] = []
@@ -39,8 +53,8 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     checksums: list[int] = []
     end = first_row
     for piece in iter_pieces(location, file, first_row, has_quotes=True):
-        table = _parse(location, piece.offset, piece.data, names, delimiter)
-        _note_types(table, kinds, location, piece.offset, piece.data, names, delimiter)
+        table = _parse(layout, piece.offset, piece.data)
+        _note_types(layout, piece.offset, piece.data, table, kinds)
         rows.append(table.num_rows)
         offsets.append(piece.offset)
         checksums.append(piece.checksum)
@@ -63,18 +77,17 @@ def iter_batches(
     batch_rows: int,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """(piece, batch) of the pieces, with those of the fields' columns that the file has, in the fields' types."""
-    names, delimiter, _ = _read_header(location, file, check_text(location, file))
-    wanted = [field for field in fields if field.name in set(names)]
+    layout = _read_header(location, file, check_text(location, file))
+    names = set(layout.names)
+    wanted = [field for field in fields if field.name in names]
     for number in row_groups:
         data = read_piece(file, known, number)
-        table = _read_typed(location, known.piece_offsets[number], data, names, delimiter, wanted)
+        table = _read_typed(layout, known.piece_offsets[number], data, wanted)
         for batch in table.to_batches(max_chunksize=batch_rows):
             yield number, batch
 
 
-def _read_typed(
-    location: str, offset: int, data: bytes, names: list[str], delimiter: str, fields: Sequence[pa.Field]
-) -> pa.Table:
+def _read_typed(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field]) -> pa.Table:
     """Numbers may be missing in all the ways in which people write that; text only as an empty field."""
     texts = [field for field in fields if pa.types.is_string(field.type)]
     others = [field for field in fields if not pa.types.is_string(field.type)]
@@ -82,63 +95,56 @@ def _read_typed(
     rows = -1
     for some in (texts, others):
         if some or rows < 0:
-            table = _parse(location, offset, data, names, delimiter, some)
+            table = _parse(layout, offset, data, some)
             parsed.update(zip(table.column_names, table.columns, strict=True))
             rows = table.num_rows
     if not fields:
-        return pa.table({name: pa.nulls(rows) for name in names[:1]})
+        return pa.table({name: pa.nulls(rows) for name in layout.names[:1]})
     return pa.table([parsed[field.name] for field in fields], names=[field.name for field in fields])
 
 
-def _parse(
-    location: str,
-    offset: int,
-    data: bytes,
-    names: list[str],
-    delimiter: str,
-    fields: Sequence[pa.Field] | None = None,
-) -> pa.Table:
+def _parse(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field] | None = None) -> pa.Table:
     """With `fields` only these, in their types; else all, in the types that Arrow takes them for."""
-    options = pa_csv.ConvertOptions()
+    options = pa_csv.ConvertOptions(true_values=_TRUE, false_values=_FALSE)
     if fields is not None:
         options.column_types = {field.name: field.type for field in fields}
-        options.include_columns = [field.name for field in fields] or names[:1]
+        options.include_columns = [field.name for field in fields] or layout.names[:1]
         if fields and all(pa.types.is_string(field.type) for field in fields):
             options.strings_can_be_null, options.quoted_strings_can_be_null, options.null_values = True, False, [""]
     try:
         return pa_csv.read_csv(
             pa.BufferReader(data),
-            pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
-            pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=layout.names),
+            pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
             options,
         )
     except (pa.ArrowException, ValueError) as error:
         raise DataError(
-            f"{without_secrets(location)} cannot be read as CSV with the delimiter {delimiter!r} from byte {offset} on "
-            f"({error}).",
-            expected=f"UTF-8 text with {len(names)} fields in each row, as its first line has.",
+            f"{without_secrets(layout.location)} cannot be read as CSV with the delimiter {layout.delimiter!r} from byte "
+            f"{offset} on ({error}).",
+            expected=f"UTF-8 text with {len(layout.names)} fields in each row, as its first line has.",
             action="correct the rows, or convert the file to parquet.",
         ) from error
 
 
-def _note_types(
-    table: pa.Table,
-    kinds: list[set[pa.DataType]],
-    location: str,
-    offset: int,
-    data: bytes,
-    names: list[str],
-    delimiter: str,
-) -> None:
+def _note_types(layout: _Layout, offset: int, data: bytes, table: pa.Table, kinds: list[set[pa.DataType]]) -> None:
+    """Adds to each column's kinds that of its values in this piece."""
+    names = layout.names
     numbers = []
     for number, (column, seen) in enumerate(zip(table.columns, kinds, strict=True)):
+        if pa.types.is_binary(column.type):  # what Arrow takes for text otherwise
+            raise DataError(
+                f"{without_secrets(layout.location)}: column {names[number]!r} holds text that is not UTF-8.",
+                expected="UTF-8 text.",
+                action="save the file again as UTF-8.",
+            )
         seen.add(column.type)
         if (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) and pa.string() not in seen:
             numbers.append(number)
     if not numbers:
         return
     fields = [pa.field(names[number], pa.string()) for number in numbers]
-    texts = _parse(location, offset, data, names, delimiter, fields)
+    texts = _parse(layout, offset, data, fields)
     for number, column in zip(numbers, texts.columns, strict=True):
         is_integer = pa.types.is_integer(table.column(number).type)
         pattern = _LEADING_ZERO if is_integer else _CHANGED_AS_DOUBLE
@@ -155,8 +161,7 @@ def _common_type(seen: set[pa.DataType]) -> pa.DataType:
     return pa.float64() if kinds <= {pa.int64(), pa.float64()} else pa.string()
 
 
-def _read_header(location: str, file: pa.NativeFile, start: int) -> tuple[list[str], str, int]:
-    """Names, delimiter, and where the first row begins."""
+def _read_header(location: str, file: pa.NativeFile, start: int) -> _Layout:
     head = bytes(file.read_at(min(_MAX_HEADER_BYTES, file.size() - start), start))
     end = head.find(b"\n")
     while end >= 0 and head.count(b'"', 0, end) % 2:
@@ -173,4 +178,4 @@ def _read_header(location: str, file: pa.NativeFile, start: int) -> tuple[list[s
     outside = "".join(text.split('"')[::2])
     delimiter = max(_DELIMITERS, key=outside.count)
     names = next(csv.reader([text], delimiter=delimiter), [])
-    return names, delimiter, start + len(line)
+    return _Layout(location, names, delimiter, start + len(line))

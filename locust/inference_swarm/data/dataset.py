@@ -138,7 +138,7 @@ class _Files:
         index: frozenset[str] = frozenset()
         if not choice.columns:
             index = self._index()
-            unsaid = index - {*choice.drop, choice.label}
+            unsaid = index - choice.left_out
             if unsaid:
                 self.notes.append(index_note(unsaid, self._source))
         sent = choice.apply(self.names, index, self._source)
@@ -146,7 +146,7 @@ class _Files:
         schema = pa.schema([field.with_name(column.name) for field, column in zip(fields, sent, strict=True)])
         check_encodable(schema)
         label = self._field(choice.label) if choice.label else None
-        used = {*(column.source for column in sent), choice.label}
+        used = {*(column.source for column in sent), *([choice.label] if choice.label else [])}
         partitions = [field for field in self._partitions if field.name in used]
         if partitions:
             said = ", ".join(f"{field.name} ({field.type})" for field in partitions)

@@ -37,7 +37,7 @@ class Piece:
 
 
 def iter_pieces(
-    location: str, file: pa.NativeFile, start: int, *, has_quotes: bool, piece_bytes: int = PIECE_BYTES
+    location: str, file: pa.NativeFile, start: int, *, has_quotes: bool, piece_bytes: int = 0
 ) -> Iterator[Piece]:
     """The file from `start` on, cut behind newlines; with `has_quotes`, not inside of double quotes.
 
@@ -46,7 +46,7 @@ def iter_pieces(
     file.seek(start)
     offset, rest = start, b""
     while True:
-        more = bytes(file.read(piece_bytes))
+        more = bytes(file.read(piece_bytes or PIECE_BYTES))
         if not more:
             break
         rest += more
