@@ -120,8 +120,8 @@ def _parse(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field]
         )
     except (pa.ArrowException, ValueError) as error:
         raise DataError(
-            f"{without_secrets(layout.location)} cannot be read as CSV with the delimiter {layout.delimiter!r} from byte "
-            f"{offset} on ({error}).",
+            f"{without_secrets(layout.location)} cannot be read as CSV with the delimiter {layout.delimiter!r} from "
+            f"byte {offset} on ({error}).",
             expected=f"UTF-8 text with {len(layout.names)} fields in each row, as its first line has.",
             action="correct the rows, or convert the file to parquet.",
         ) from error
