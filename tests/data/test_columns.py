@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from sent import notes_of, sent_rows
 
 from inference_swarm.config.kinds import NAMES, split_names
@@ -86,6 +86,7 @@ def test_a_column_that_is_there_twice_is_refused_unless_it_is_dropped(tmp_path: 
     assert sent_rows(tmp_path, drop=("a",)) == [{"b": 3}]
 
 
+@settings(deadline=None)
 @given(names=st.lists(st.text(st.characters(exclude_categories=("C", "Z")), min_size=1), min_size=1))
 def test_names_survive_the_way_from_a_list_to_text_and_back(names: list[str]) -> None:
     assert split_names(NAMES.parse(names)) == names

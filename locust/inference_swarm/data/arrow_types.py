@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import pyarrow as pa
 
 from inference_swarm.errors import DataError
 
 
+@lru_cache(maxsize=4096)
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """The type without what is of no consequence for a request: dictionaries, runs, views, widths of offsets."""
     return _map_leaves(kind, lambda leaf: leaf)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from inference_swarm.data.conform import cast
 from inference_swarm.data.data_files import DataFile
-from inference_swarm.data.manifest import Block, Manifest
+from inference_swarm.data.manifest import Block, Manifest, choose_batch_rows
 from inference_swarm.data.readers import iter_rows
 
 
@@ -40,10 +40,11 @@ def iter_blocks(manifest: Manifest, blocks: Iterable[Block]) -> Iterator[LoadedB
     ranges = [(block.first_row, block.rows) for block in wanted]
     columns, label = manifest.columns, manifest.label_field
     fields = [*columns.read, *([label] if label is not None and not manifest.labels else [])]
-    tables = _iter_ranges(manifest.files, ranges, fields, columns.partitions, manifest.block_rows)
+    batch_rows = choose_batch_rows(manifest.block_rows, len(fields))
+    tables = _iter_ranges(manifest.files, ranges, fields, columns.partitions, batch_rows)
     label_tables: Iterator[pa.Table | None] = iter([None] * len(wanted))
     if manifest.labels and label is not None:
-        label_tables = _iter_ranges(manifest.labels, ranges, [label], (), manifest.block_rows)
+        label_tables = _iter_ranges(manifest.labels, ranges, [label], (), batch_rows)
     names = columns.schema.names
     for block, table, label_table in zip(wanted, tables, label_tables, strict=True):
         if label is None:

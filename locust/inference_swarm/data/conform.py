@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,27 +12,38 @@ from inference_swarm.data.arrow_types import plain_type
 from inference_swarm.data.data_files import PartitionValue
 from inference_swarm.errors import DataError
 
-_plain_type = lru_cache(maxsize=4096)(plain_type)
 
+class Conformer:
+    """Gives the batches of one file exactly these columns, in their types; a dictionary stays one, of such values.
 
-def conform(
-    batch: pa.RecordBatch, fields: Sequence[pa.Field], partition: Mapping[str, PartitionValue], location: str
-) -> pa.RecordBatch:
-    """The batch with exactly these columns, in their types; a dictionary stays one, of values of the type.
-
-    A column that the file does not have comes from its partition, else it is null. DataError for a value that the
-    dataset's type cannot hold.
+    A column that the file does not have comes from its partition, else it is null.
     """
-    here = {name: number for number, name in enumerate(batch.schema.names)}
-    arrays = []
-    for field in fields:
+
+    def __init__(self, fields: Sequence[pa.Field], partition: Mapping[str, PartitionValue], location: str) -> None:
+        self._fields = fields
+        self._names = [field.name for field in fields]
+        self._partition = partition
+        self._location = location
+        self._plain: pa.Schema | None = None  # of a batch that was found to be as it should
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch as wanted. DataError for a value that the dataset's type cannot hold."""
+        if self._plain is not None and batch.schema.equals(self._plain):
+            return batch
+        if batch.schema.names == self._names and all(
+            _is_of(kind, field.type) for kind, field in zip(batch.schema.types, self._fields, strict=True)
+        ):
+            self._plain = batch.schema
+            return batch
+        here = {name: number for number, name in enumerate(batch.schema.names)}
+        return pa.RecordBatch.from_arrays([self._column(batch, field, here) for field in self._fields], self._names)
+
+    def _column(self, batch: pa.RecordBatch, field: pa.Field, here: Mapping[str, int]) -> pa.Array:
         if (number := here.get(field.name)) is not None:
-            arrays.append(_with_type(batch.column(number), field, location))
-        elif partition.get(field.name) is not None:
-            arrays.append(_constant(partition[field.name], field.type, len(batch)))
-        else:
-            arrays.append(pa.nulls(len(batch), field.type))
-    return pa.RecordBatch.from_arrays(arrays, [field.name for field in fields])
+            return _with_type(batch.column(number), field, self._location)
+        if self._partition.get(field.name) is not None:
+            return _constant(self._partition[field.name], field.type, len(batch))
+        return pa.nulls(len(batch), field.type)
 
 
 def check_castable(kind: pa.DataType, field: pa.Field, location: str) -> None:
@@ -41,8 +51,12 @@ def check_castable(kind: pa.DataType, field: pa.Field, location: str) -> None:
     _with_type(pa.nulls(1, kind), field, location)
 
 
+def _is_of(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    return bool(kind == wanted or plain_type(kind) == wanted)
+
+
 def _with_type(values: pa.Array, field: pa.Field, location: str) -> pa.Array:
-    if values.type == field.type or _plain_type(values.type) == field.type:
+    if _is_of(values.type, field.type):
         return values
     try:
         return cast(values, field.type)

@@ -100,9 +100,10 @@ def _read_labels(source: str, features: _Files, rows: int) -> tuple[tuple[DataFi
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
-    """A schema that some files have: the first of them, and how many."""
+    """A schema that some files have: its types by name, the first of the files, and how many they are."""
 
     schema: pa.Schema
+    types: Mapping[str, pa.DataType]
     location: str
     count: int
 
@@ -118,10 +119,17 @@ class _Files:
         self.shown = first if len(listing.files) == 1 else f"{first} and {len(listing.files) - 1} more"
         self._source = shown
         self.notes = list(listing.notes)
+        self._int96 = frozenset().union(*(description.int96 for description in self._descriptions))
+        self._refused = {
+            name: (without_secrets(description.file.location), kind)
+            for description in self._descriptions
+            for name, kind in description.refused.items()
+        }
         counts: Counter[str] = Counter()
         for each in self._schemas:
             counts |= Counter(each.schema.names)
         self._partitions = [field for field in partition_fields(self._partition_texts) if field.name not in counts]
+        self._partition_types = {field.name: field.type for field in self._partitions}
         # A name stands here as often as in the file that has it most often.
         self.names = [*counts.elements(), *(field.name for field in self._partitions)]
 
@@ -168,24 +176,22 @@ class _Files:
         return frozenset().union(*found.values())
 
     def _field(self, name: str) -> pa.Field:
-        for partition in self._partitions:
-            if partition.name == name:
-                return pa.field(name, partition.type)
-        for description in self._descriptions:
-            if name in description.refused:
-                raise DataError(
-                    f"Column {name!r} of {without_secrets(description.file.location)} has the type "
-                    f"{description.refused[name]}, which JSON has no form for.",
-                    expected="a type that docs/data.md lists.",
-                    action="leave it out with --drop-columns, or convert it (for example to seconds, or to text).",
-                )
-        holders = [each for each in self._schemas if name in each.schema.names]
+        if name in self._partition_types:
+            return pa.field(name, self._partition_types[name])
+        if name in self._refused:
+            location, kind = self._refused[name]
+            raise DataError(
+                f"Column {name!r} of {location} has the type {kind}, which JSON has no form for.",
+                expected="a type that docs/data.md lists.",
+                action="leave it out with --drop-columns, or convert it (for example to seconds, or to text).",
+            )
+        holders = [each for each in self._schemas if name in each.types]
         kinds: dict[pa.DataType, str] = {}
         for each in holders:
-            kinds.setdefault(plain_type(each.schema.field(name).type), each.location)
+            kinds.setdefault(plain_type(each.types[name]), each.location)
         field = pa.field(name, self._type(name, kinds))
         for each in holders:
-            check_castable(each.schema.field(name).type, field, each.location)
+            check_castable(each.types[name], field, each.location)
         absent = len(self._descriptions) - sum(each.count for each in holders)
         if absent:
             self.notes.append(
@@ -207,7 +213,7 @@ class _Files:
         if len(kinds) > 1:
             seen = " and ".join(f"{kind} ({location})" for kind, location in list(kinds.items())[:4])
             self.notes.append(f"{self._source}: {name!r} has the types {seen}: it is sent as {common}")
-        if any(name in description.int96 for description in self._descriptions):
+        if name in self._int96:
             return probe_int96(
                 name, common, lambda kind: self._column(name, kind, lambda description: name in description.int96)
             )
@@ -236,5 +242,6 @@ def _distinct(descriptions: Sequence[Description]) -> list[_Schema]:
                 break
         else:
             location = without_secrets(description.file.location)
-            found.append(_Schema(description.schema.remove_metadata(), location, 1))
+            types = dict(zip(description.schema.names, description.schema.types, strict=True))
+            found.append(_Schema(description.schema, types, location, 1))
     return found

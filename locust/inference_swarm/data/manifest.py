@@ -21,8 +21,11 @@ BLOCK_ROWS: Final = 8192
 WANTED_BLOCKS: Final = 512
 MIN_BLOCKS: Final = 64
 MIN_BLOCK_ROWS: Final = 16
-# Values in a block of a wide dataset: 8,192 rows of 10,000 columns would be 600 MB.
+# Values in a block of a wide dataset: 8,192 rows of 10,000 columns would be 600 MB. Few rows of many columns are no
+# cheaper than some more (0.1 ms a column), so that such a dataset is cut into few blocks.
 MAX_BLOCK_VALUES: Final = 1024 * 1024
+WIDE_COLUMNS: Final = 1000
+MIN_WIDE_BLOCKS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,14 @@ class Manifest:
 def choose_block_rows(rows: int, columns: int) -> int:
     """Rows of a block for a dataset of so many rows and columns."""
     by_rows = max(min(MIN_BLOCK_ROWS, -(-rows // MIN_BLOCKS)), min(BLOCK_ROWS, -(-rows // WANTED_BLOCKS)))
+    if columns > WIDE_COLUMNS:
+        by_rows = max(by_rows, -(-rows // MIN_WIDE_BLOCKS))
     return max(1, min(by_rows, MAX_BLOCK_VALUES // max(1, columns)))
+
+
+def choose_batch_rows(block_rows: int, columns: int) -> int:
+    """Rows to decode at a time: more than a small block has, where that costs no memory to speak of."""
+    return max(block_rows, min(BLOCK_ROWS, MAX_BLOCK_VALUES // max(1, columns)))
 
 
 def _cut(files: tuple[DataFile, ...], block_rows: int) -> tuple[Block, ...]:

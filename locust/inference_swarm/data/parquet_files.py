@@ -65,8 +65,12 @@ def iter_batches(
             parquet.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False)
             for parquet, names in readers
         ]
+        if len(readers) == 1:
+            for batch in parts[0]:
+                # Arrow takes `a` for `a.b` too, and keeps the file's order.
+                yield group, batch if batch.schema.names == columns else batch.select(columns)
+            continue
         for batches in zip(*parts, strict=True):
-            # Arrow takes `a` for `a.b` too, and keeps the file's order.
             arrays = {
                 name: batch.column(name) for batch, (_, names) in zip(batches, readers, strict=True) for name in names
             }

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.data import arrow_files, csv_files, json_files, parquet_files
-from inference_swarm.data.conform import conform
+from inference_swarm.data.conform import Conformer
 from inference_swarm.data.data_files import DataFile, Description, FileKind, FoundFile
 from inference_swarm.data.sources import kind_of_name
 from inference_swarm.data.storage import open_file
@@ -56,11 +56,11 @@ def iter_rows(
     batch_rows: int,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """(row group, its next rows) with exactly the fields' columns and types. DataError when the file has changed."""
-    partition = dict(zip(partition_names, file.partition, strict=True))
+    conformer = Conformer(fields, dict(zip(partition_names, file.partition, strict=True)), file.location)
     with open_file(file.location) as opened:
         batches = READERS[file.kind].iter_batches(file.location, opened, file, row_groups, fields, batch_rows)
         for group, batch in batches:
-            yield group, conform(batch, fields, partition, file.location)
+            yield group, conformer.apply(batch)
 
 
 def _kind(location: str, file: pa.NativeFile) -> FileKind:
