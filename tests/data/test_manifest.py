@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from inference_swarm.data.manifest import Block, Manifest, read_manifest
+from inference_swarm.data.dataset import read_manifest
+from inference_swarm.data.manifest import Block
+from inference_swarm.data.manifest_wire import manifest_from_wire, manifest_to_wire
 from inference_swarm.errors import DataError, ProtocolError
 
 
@@ -112,18 +114,18 @@ def test_the_manifest_travels_as_plain_values(tmp_path: Path) -> None:
     features = write(tmp_path / "X_test.parquet", rows=25, row_group_size=20, s=["x"] * 25)
     labels = write(tmp_path / "y_test.parquet", rows=25)
     for manifest in (read_manifest(str(features), str(labels), 8), read_manifest(str(features))):
-        wire = msgpack.unpackb(msgpack.packb(manifest.to_wire()))
-        assert Manifest.from_wire(wire) == manifest
+        wire = msgpack.unpackb(msgpack.packb(manifest_to_wire(manifest)))
+        assert manifest_from_wire(wire) == manifest
 
 
 def test_a_manifest_of_another_version_or_shape_is_refused(tmp_path: Path) -> None:
-    wire = read_manifest(str(write(tmp_path / "1.parquet"))).to_wire()
-    with pytest.raises(ProtocolError, match="version 2"):
-        Manifest.from_wire({**wire, "version": 2})
+    wire = manifest_to_wire(read_manifest(str(write(tmp_path / "1.parquet"))))
+    with pytest.raises(ProtocolError, match="version 3"):
+        manifest_from_wire({**wire, "version": 3})
     with pytest.raises(ProtocolError, match="cannot be read"):
-        Manifest.from_wire({**wire, "files": [["x"]]})
+        manifest_from_wire({**wire, "files": b"x"})
     with pytest.raises(ProtocolError, match="cannot be read"):
-        Manifest.from_wire({**wire, "schema": b"x"})
+        manifest_from_wire({**wire, "schema": b"x"})
 
 
 def test_labels_must_be_one_column_with_a_row_for_each_row(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_labels_must_be_one_column_with_a_row_for_each_row(tmp_path: Path) -> No
     ("content", "message"),
     [
         (b"", "is empty (0 bytes)"),
-        (b"a,b\n1,2\n", "is no parquet file (it begins with b'a,b\\n1,2\\n')"),
+        (b"a,b\n1,2\n", "is not a parquet file (it begins with b'a,b\\n1,2\\n')"),
         (b"PAR1\x00\x00", "its end is missing: 6 bytes"),
         (b"PAR1" + b"x" * 20, "its end is missing: 24 bytes"),
         (b"PAR1" + b"\xff" * 16 + (8).to_bytes(4, "little") + b"PAR1", "is damaged or was not copied completely"),
@@ -151,7 +153,6 @@ def test_a_file_that_is_no_whole_parquet_file_is_named(content: bytes, message: 
     path.write_bytes(content)
     text = error_of(path)
     assert f"{path} {message}" in text or (str(path) in text and message in text)
-    assert "What to do:" in text
 
 
 def test_a_file_cut_off_anywhere_is_an_error_of_ours(tmp_path: Path) -> None:
@@ -198,19 +199,3 @@ def test_a_type_without_json_form_fails_before_rows_are_read(tmp_path: Path) -> 
     table = pa.table({"x": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["f", "f"])})
     pq.write_table(table, tmp_path / "1.parquet")
     assert "Column 'x'" in error_of(tmp_path / "1.parquet")
-
-
-@pytest.mark.parametrize(
-    ("other", "difference"),
-    [
-        ({"b": ["x"]}, "lacks ['a']"),
-        ({"a": [1], "b": ["x"], "c": [1]}, "has ['c'] in addition"),
-        ({"b": ["x"], "a": [1]}, "has them in another order"),
-        ({"a": [1.5], "b": ["x"]}, "has 'a' as double instead of int64"),
-    ],
-)
-def test_files_of_different_schemas_are_both_named(other: dict[str, Any], difference: str, tmp_path: Path) -> None:
-    write(tmp_path / "1.parquet", rows=1, b=["x"])
-    pq.write_table(pa.table(other), tmp_path / "2.parquet")
-    text = error_of(tmp_path)
-    assert f"{tmp_path}/2.parquet has other columns than {tmp_path}/1.parquet: it {difference}" in text

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from inference_swarm.data.blocks import iter_blocks
-from inference_swarm.data.manifest import read_manifest
+from inference_swarm.data.dataset import read_manifest
 from inference_swarm.errors import DataError
 
 moto_server = pytest.importorskip("moto.server")

@@ -11,8 +11,10 @@ from inference_swarm.config.options import OPTIONS, Option
 
 COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 TARGET = (ROOT / "docker" / "target.yaml").read_text(encoding="utf-8")
+ELSEWHERE = (ROOT / "docker" / "target-elsewhere.yaml").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 FIXED = {"SWARM_RESULTS"}  # the mount of ./experiment-results
+FOR_A_TARGET = {"DATASET_NAME", "LOAD_MODEL", "PRED_METHOD"}  # the reference server's are not for another
 IN_EXAMPLE = {"LOCUST_HOST": "TARGET_HOST"}
 
 WANTED = [option for option in OPTIONS if option.env not in FIXED]
@@ -20,6 +22,10 @@ WANTED = [option for option in OPTIONS if option.env not in FIXED]
 
 @pytest.mark.parametrize("option", WANTED, ids=lambda option: option.env)
 def test_setting_reaches_the_containers(option: Option) -> None:
+    if option.env in FOR_A_TARGET:
+        for file in (TARGET, ELSEWHERE):
+            assert re.search(rf"^      {option.env}:", file.partition("\n  sent:")[2], re.MULTILINE)
+        return
     assert re.search(rf"^  {option.env}:", COMPOSE, re.MULTILINE), f"add {option.env} to x-settings in compose.yaml"
 
 

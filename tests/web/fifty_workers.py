@@ -20,7 +20,7 @@ from locust.runners import MasterRunner, WorkerNode
 
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.manifest import read_manifest
+from inference_swarm.data.dataset import read_manifest
 from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.snapshot import WorkerHealth, whole_snapshot

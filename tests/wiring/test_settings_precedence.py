@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from recording_server import Recording
-from swarm_processes import Swarm
+from swarm_processes import ROOT, Swarm
 
 from inference_swarm.config.options import OPTIONS, Option
 
@@ -28,6 +29,7 @@ BY_KIND: dict[str, tuple[Any, Any, Any]] = {
     "timeout": (7.5, 8.5, 9.5),
     "size": (1024, 2048, 4096),
     "flag": (True, False, True),
+    "names": ("a=b", "c=d", "e=f"),
     "texts": ("p99<1ms", "p99<2ms", "p99<3ms"),
 }
 BY_NAME: dict[str, tuple[Any, Any, Any]] = {
@@ -105,9 +107,44 @@ def test_without_any_of_them_the_defaults_stand(swarm: Swarm) -> None:
         assert table[option.name] == (expected, "built-in default"), option.name
 
 
-def test_an_empty_variable_counts_as_not_set(swarm: Swarm) -> None:
+def test_an_empty_variable_clears_what_may_be_empty_and_counts_as_not_set_elsewhere(swarm: Swarm) -> None:
     swarm.write_config(config_document())
-    check(printed(swarm, env={option.env: "" for option in OPTIONS}), 0, "config.json")
+    table = printed(swarm, env={**{option.env: "" for option in OPTIONS}, "SWARM_ARRIVAL": "closed"})  # needs no rate
+    for option in OPTIONS:
+        if option.name in {*SKIPPED, "arrival"}:
+            continue
+        value, source = table[option.name]
+        if option.locust_dest is None and option.default in ("", None):
+            assert (value, source) == ("", f"environment {option.env}"), option.name
+        else:
+            assert value == str(option.kind.parse(values_of(option)[0])), option.name
+            assert "config.json" in source
+
+
+def test_an_empty_option_clears_what_the_environment_and_config_json_say(swarm: Swarm) -> None:
+    swarm.write_config({"model": "from-file"})
+    table = printed(swarm, "--model", "", "--dataset-name=", env={"DATASET_NAME": "from-environment"})
+    assert table["model"] == table["dataset_name"] == ("", "command line")
+
+
+def test_the_config_json_that_is_shipped_asks_the_server_for_nothing(swarm: Swarm) -> None:
+    shipped = json.loads((ROOT / "locust" / "config.json").read_text())
+    swarm.write_config(shipped)
+    table = printed(swarm)
+    assert shipped["users"] == 50
+    assert [table[name][0] for name in ("dataset_name", "model", "pred_method", "data", "headers")] == [""] * 5
+
+
+def test_secrets_in_locations_are_not_printed(swarm: Swarm) -> None:
+    printed_text = swarm.run(
+        "--print-settings",
+        "--data",
+        "s3://KEY:SECRET@bucket/x,s3://b/y?secret_key=SECRET",
+        "--labels",
+        "s3://K:SECRET@b/y",
+    ).stdout
+    assert "s3://bucket/x,s3://b/y" in printed_text
+    assert "SECRET" not in printed_text
 
 
 def test_stages_come_from_every_place_too(swarm: Swarm) -> None:

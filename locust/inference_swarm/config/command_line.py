@@ -80,11 +80,12 @@ class CommandLine:
         parse = parser.parse_args
 
         def parse_and_check(args: Sequence[str] | None = None, namespace: Any = None, **kwargs: Any) -> Any:
-            # Compose and Kubernetes pass unset variables as empty ones.
+            # Compose and Kubernetes pass unset variables as empty ones; it is a value where empty means something.
             kwargs.setdefault("env_vars", {key: value for key, value in os.environ.items() if value != ""})
             options = parse(args, namespace, **kwargs)
-            self._parsed = dict(vars(options))
             self._record_sources(parser, sys.argv[1:] if args is None else list(args), kwargs["env_vars"])
+            self._clear(options)
+            self._parsed = dict(vars(options))
             try:
                 self._act(options, before_run)
             except ConfigError as error:
@@ -92,6 +93,16 @@ class CommandLine:
             return options
 
         parser.parse_args = parse_and_check
+
+    def _clear(self, options: argparse.Namespace) -> None:
+        """An empty environment variable clears what config.json says, of settings that may be empty."""
+        for option in OPTIONS:
+            source = self.sources.describe(option)
+            is_lower = source in ("built-in default", str(self.config_file))
+            may_be_empty = option.locust_dest is None and option.default in (None, "")
+            if may_be_empty and is_lower and os.environ.get(option.env) == "":
+                setattr(options, option.dest, option.default)
+                self.sources.mark(option.name, f"environment {option.env}")
 
     def settings(self, options: argparse.Namespace, *, is_host_required: bool = True) -> Settings:
         """Settings as the options stand now; raises ConfigError. What differs from the parsed came from the form."""

@@ -5,6 +5,8 @@ Every parser accepts its own output, because the web UI and the master hand valu
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
 from collections.abc import Callable
@@ -49,6 +51,21 @@ def _lines(value: Any) -> str:
         value = [f"{name}: {_text(text)}" for name, text in value.items()]
     parts = value if isinstance(value, list | tuple) else [value]
     return "\n".join(line.strip() for text in map(_text, parts) for line in text.splitlines() if line.strip())
+
+
+def _names(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [f"{old}={_text(new)}" for old, new in value.items()]
+    if not isinstance(value, list | tuple):
+        return _text(value)
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(map(_text, value))
+    return line.getvalue()
+
+
+def split_names(text: str) -> list[str]:
+    """The names in a setting, in its order; one that holds a comma stands in double quotes, as in CSV."""
+    return [name.strip() for line in csv.reader([text], skipinitialspace=True) for name in line if name.strip()]
 
 
 def _url(value: Any) -> str:
@@ -129,6 +146,7 @@ def _flag(value: Any) -> bool:
 
 
 TEXT = Kind("text", "text", _text)
+NAMES = Kind("names", "names with commas between them (in double quotes if they hold one), or a list", _names)
 TEXTS = Kind("texts", "text, or a list of texts", _texts)
 HEADERS = Kind("header", "Name: value, or several of them in lines, a list or an object", _lines)
 URL = Kind("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)

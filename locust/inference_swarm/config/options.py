@@ -30,6 +30,8 @@ class Option:
     """The flag may be given several times; this stands between its texts then."""
     is_secret: bool = False
     """What stands behind the first colon of each line is in no record and no output."""
+    holds_locations: bool = False
+    """Paths and URLs: credentials and queries of the latter are in no record and no output."""
 
     @property
     def dest(self) -> str:
@@ -122,11 +124,29 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "data", "--data", "SWARM_DATA", "data", kinds.TEXT, "",
-        "parquet file, folder, glob or URL (s3://, gs://) to send instead of the dataset's X_test.parquet",
+        "rows to send instead of the dataset's X_test.parquet: a file (parquet, CSV, JSON lines, Arrow), a folder, a "
+        "glob or a URL (s3://, gs://); several with commas. docs/data.md says what is sent for which type",
+        holds_locations=True,
+    ),
+    Option(
+        "columns", "--columns", "SWARM_COLUMNS", "columns", kinds.NAMES, "",
+        "columns to send, in this order, with commas between them; empty: all", joined_with=",", in_start_form=False,
+    ),
+    Option(
+        "drop_columns", "--drop-columns", "SWARM_DROP_COLUMNS", "drop_columns", kinds.NAMES, "",
+        "columns that are not sent, such as an id; with commas between them", joined_with=",", in_start_form=False,
+    ),
+    Option(
+        "rename", "--rename", "SWARM_RENAME", "rename", kinds.NAMES, "",
+        "names under which columns are sent: old=new, with commas between them", joined_with=",", in_start_form=False,
+    ),
+    Option(
+        "label_column", "--label-column", "SWARM_LABEL_COLUMN", "label_column", kinds.TEXT, "",
+        "column of the data that holds each row's label: it is kept and not sent", in_start_form=False,
     ),
     Option(
         "labels", "--labels", "SWARM_LABELS", "labels", kinds.TEXT, "",
-        "parquet file with the label of each row of --data; empty: none",
+        "file with the label of each row of --data; empty: none", holds_locations=True,
     ),
     Option(
         "row_order", "--row-order", "SWARM_ROW_ORDER", "row_order", kinds.choice(*ROW_ORDERS), "random",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from inference_swarm.config.options import OPTIONS, Option
+from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
 
@@ -34,6 +35,10 @@ class Settings:
     slo: str
     warm_up: str
     data: str
+    columns: str
+    drop_columns: str
+    rename: str
+    label_column: str
     labels: str
     row_order: str
     seed: int
@@ -69,6 +74,8 @@ class Settings:
             if option.is_secret:
                 lines = values[option.name].splitlines()
                 values[option.name] = "\n".join(f"{line.partition(':')[0]}: …" for line in lines)
+            elif option.holds_locations:
+                values[option.name] = locations_without_secrets(values[option.name])
         return values
 
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from inference_swarm.data.footers import DataFile, read_footer
-from inference_swarm.data.manifest import Block, Manifest
-from inference_swarm.data.sources import open_file, without_query
-from inference_swarm.errors import DataError
-
-# Read-ahead per column. Without it Arrow holds whole column chunks: all compressed bytes of a row group.
-_LOCAL_BUFFER_BYTES: Final = 64 * 1024
-_REMOTE_BUFFER_BYTES: Final = 1024 * 1024  # every refill is a request to the object store
+from inference_swarm.data.conform import cast
+from inference_swarm.data.data_files import DataFile
+from inference_swarm.data.manifest import Block, Manifest, choose_batch_rows
+from inference_swarm.data.readers import iter_rows
 
 
 class LoadedBlock(NamedTuple):
@@ -31,30 +26,42 @@ class LoadedBlock(NamedTuple):
     labels: pa.ChunkedArray | None
 
 
-def read_block(manifest: Manifest, block: Block, columns: Sequence[str] | None = None) -> pa.Table:
+def read_block(manifest: Manifest, block: Block) -> pa.Table:
     """The rows of one block. Decodes its row group up to the block's end; for several blocks use `iter_blocks`."""
-    return next(iter_blocks(manifest, [block], columns)).table
+    return next(iter_blocks(manifest, [block])).table
 
 
-def iter_blocks(
-    manifest: Manifest, blocks: Iterable[Block], columns: Sequence[str] | None = None
-) -> Iterator[LoadedBlock]:
-    """The rows of any set of blocks, in the order of the dataset. DataError when a file is not what it was."""
+def iter_blocks(manifest: Manifest, blocks: Iterable[Block]) -> Iterator[LoadedBlock]:
+    """The rows of any set of blocks, in the order of the dataset, under the names in which they are sent.
+
+    DataError when a file is not what it was, or holds a value that its column's type cannot.
+    """
     wanted = sorted(set(blocks), key=lambda block: block.first_row)
     ranges = [(block.first_row, block.rows) for block in wanted]
-    names = list(manifest.schema.names if columns is None else columns)
-    tables = _iter_ranges(manifest.files, ranges, names, manifest.block_rows)
-    if manifest.label_field is None:
-        for block, table in zip(wanted, tables, strict=True):
-            yield LoadedBlock(block, table, None)
-        return
-    labels = _iter_ranges(manifest.labels, ranges, [manifest.label_field.name], manifest.block_rows)
-    for block, table, label in zip(wanted, tables, labels, strict=True):
-        yield LoadedBlock(block, table, label.column(0))
+    columns, label = manifest.columns, manifest.label_field
+    fields = [*columns.read, *([label] if label is not None and not manifest.labels else [])]
+    batch_rows = choose_batch_rows(manifest.block_rows, len(fields))
+    tables = _iter_ranges(manifest.files, ranges, fields, columns.partitions, batch_rows)
+    label_tables: Iterator[pa.Table | None] = iter([None] * len(wanted))
+    if manifest.labels and label is not None:
+        label_tables = _iter_ranges(manifest.labels, ranges, [label], (), batch_rows)
+    names = columns.schema.names
+    for block, table, label_table in zip(wanted, tables, label_tables, strict=True):
+        if label is None:
+            labels = None
+        elif label_table is not None:
+            labels = label_table.column(0)
+        else:
+            labels = table.column(len(names))
+        yield LoadedBlock(block, table.select(range(len(names))).rename_columns(names), labels)
 
 
 def _iter_ranges(
-    files: Sequence[DataFile], ranges: Sequence[tuple[int, int]], columns: list[str], batch_rows: int
+    files: Sequence[DataFile],
+    ranges: Sequence[tuple[int, int]],
+    fields: Sequence[pa.Field],
+    partitions: Sequence[str],
+    batch_rows: int,
 ) -> Iterator[pa.Table]:
     """One table for each (first row, rows); ranges ascend, do not overlap, and may cross row groups and files."""
     waiting = iter(ranges)
@@ -68,14 +75,14 @@ def _iter_ranges(
         if begin >= file_end:
             file_first_row = file_end
             continue
-        for first_row, batch in _iter_batches(file, file_first_row, ranges, columns, batch_rows):
+        for first_row, batch in _iter_batches(file, file_first_row, ranges, fields, partitions, batch_rows):
             end = first_row + len(batch)
             while rows and begin < end:
                 part = batch.slice(begin - first_row, rows)
                 parts.append(part)
                 begin, rows = begin + len(part), rows - len(part)
                 if rows == 0:
-                    yield pa.Table.from_batches(parts)
+                    yield _joined(parts, fields)
                     parts = []
                     begin, rows = next(waiting, (0, 0))
             if rows == 0:
@@ -83,33 +90,42 @@ def _iter_ranges(
         file_first_row = file_end
 
 
+def _joined(parts: list[pa.RecordBatch], fields: Sequence[pa.Field]) -> pa.Table:
+    """Of one row group all have the same encoding; of several files, as labels may be, one has a dictionary, say."""
+    if any(part.schema != parts[0].schema for part in parts):
+        parts = [
+            pa.RecordBatch.from_arrays(
+                [_plain(column, field.type) for column, field in zip(part.columns, fields, strict=True)],
+                [field.name for field in fields],
+            )
+            for part in parts
+        ]
+    return pa.Table.from_batches(parts)
+
+
+def _plain(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    return cast(values, kind)
+
+
 def _iter_batches(
-    file: DataFile, file_first_row: int, ranges: Sequence[tuple[int, int]], columns: list[str], batch_rows: int
+    file: DataFile,
+    file_first_row: int,
+    ranges: Sequence[tuple[int, int]],
+    fields: Sequence[pa.Field],
+    partitions: Sequence[str],
+    batch_rows: int,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """(number of its first row, batch) of every row group that a range touches; other row groups are not read."""
-    is_remote = "://" in file.location
-    with open_file(file.location) as opened:
-        now, metadata, _ = read_footer(file.location, opened)
-        if (now.size_bytes, now.footer_digest) != (file.size_bytes, file.footer_digest):
-            raise DataError(
-                f"{without_query(file.location)} has changed since the run began "
-                f"({file.size_bytes} bytes and {file.rows} rows then, {now.size_bytes} and {now.rows} now).",
-                expected="data that stays as it is during a run.",
-                action="start the run again; write new data to a new file.",
-            )
-        parquet = pq.ParquetFile(
-            opened,
-            metadata=metadata,
-            buffer_size=_REMOTE_BUFFER_BYTES if is_remote else _LOCAL_BUFFER_BYTES,
-            pre_buffer=False,
-        )
-        group_first_row = file_first_row
-        for group, group_rows in enumerate(file.row_group_rows):
-            group_end = group_first_row + group_rows
-            last = bisect_left(ranges, (group_end, 0)) - 1  # of the ranges that begin before the row group ends
-            if last >= 0 and sum(ranges[last]) > group_first_row:
-                first_row = group_first_row
-                for batch in parquet.iter_batches(batch_rows, row_groups=[group], columns=columns, use_threads=False):
-                    yield first_row, batch.select(columns)  # Arrow takes `a` for `a.b` too, and keeps the file's order
-                    first_row += len(batch)
-            group_first_row = group_end
+    next_rows: dict[int, int] = {}
+    group_first_row = file_first_row
+    for group, group_rows in enumerate(file.row_group_rows):
+        group_end = group_first_row + group_rows
+        last = bisect_left(ranges, (group_end, 0)) - 1  # of the ranges that begin before the row group ends
+        if last >= 0 and sum(ranges[last]) > group_first_row:
+            next_rows[group] = group_first_row
+        group_first_row = group_end
+    for group, batch in iter_rows(file, list(next_rows), fields, partitions, batch_rows):
+        yield next_rows[group], batch
+        next_rows[group] += len(batch)

@@ -1,12 +1,14 @@
-"""Texts of columns in, bodies of rows out: every body is a sequence of pieces, and one `take` copies them all.
+"""Texts of cells and the constant fragments around them in, bodies of rows out.
 
-All pieces (constants like `,"age":`, tables like `true`/`false`, texts of single values) lie in one Arrow array. A
-matrix of piece numbers, one line per row, is then taken from it: 8 ns a piece (`binary_join_element_wise`: 12 ns).
+Every body is a sequence of pieces, and one `take` copies them all. All pieces (constants like `,"age":`, tables like
+`true`/`false`, texts of single values) lie in one Arrow array. A matrix of piece numbers, one line per row, is then
+taken from it: 8 ns a piece (`binary_join_element_wise`: 12 ns).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -21,7 +23,7 @@ _GLUE_TABLE_LENGTH: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """JSON texts of one column's values; a null row's text is never used, `null` is written in its place."""
+    """Texts of one column's values; a null row's text is never used, that of `null` is written in its place."""
 
     pieces: pa.Array  # binary without nulls
     index: NDArray[np.int32] | None = None  # row -> piece; None: piece i belongs to row i
@@ -29,6 +31,7 @@ class Texts:
     opening: bytes = b""  # before a value that is not null
     closing: bytes = b""  # after it
     has_comma: bool = False  # every piece ends with its own ","; needs index None and no closing
+    null: bytes = b"null"
 
     @property
     def is_table(self) -> bool:
@@ -36,22 +39,12 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """What stands before a value in the body, and the values."""
-
-    key: bytes
-    texts: Texts
-    separator: bytes = b","
-
-
-@dataclass(frozen=True, slots=True)
 class _Before:
-    """What the value on the left still needs behind it: one text, or another one in rows where it was null."""
+    """What stands in front of a value: one text, or another one in rows where the value on its left was null."""
 
     text: bytes
     text_if_null: bytes = b""
     nulls: NDArray[np.bool_] | None = None
-    has_comma: bool = False
 
     def variants(self) -> list[bytes]:
         return [self.text] if self.nulls is None else [self.text, self.text_if_null]
@@ -70,11 +63,11 @@ class _Body:
         self._slots: list[tuple[int, NDArray[np.int32] | NDArray[np.bool_] | None]] = []
         self._size_bytes = 0  # upper bound
 
-    def add_gap(self, before: _Before, middle: bytes, texts: Texts, null: bytes) -> None:
-        """Constants between two values, and the end of the second value's opening."""
+    def add_gap(self, before: _Before, texts: Texts, null: bytes) -> None:
+        """Constants between two values, with the opening of the second."""
         lefts = before.variants()
         rights = [texts.opening] if texts.nulls is None else [texts.opening, null]
-        variants = [left + middle + right for left in lefts for right in rights]
+        variants = [left + right for left in lefts for right in rights]
         chosen: NDArray[np.int32] | NDArray[np.bool_] | None = texts.nulls
         if before.nulls is not None:
             chosen = np.multiply(before.nulls, np.int32(len(rights)), dtype=np.int32)
@@ -82,13 +75,11 @@ class _Body:
                 chosen += texts.nulls
         self._add_constants(variants, chosen)
 
-    def add_glued_table(self, before: _Before, middle: bytes, texts: Texts) -> None:
+    def add_glued_table(self, before: _Before, texts: Texts) -> None:
         """Gap and value in one piece."""
         assert texts.index is not None
         tables = [
-            pc.binary_join_element_wise(
-                pa.scalar(left + middle, pa.binary()), texts.pieces, pa.scalar(b"", pa.binary())
-            )
+            pc.binary_join_element_wise(pa.scalar(left, pa.binary()), texts.pieces, pa.scalar(b"", pa.binary()))
             for left in before.variants()
         ]
         chosen = texts.index
@@ -107,8 +98,8 @@ class _Body:
             base = self._add_array(texts.pieces)
             self._slots.append((0, np.where(texts.nulls, np.int32(0), self._row_numbers + np.int32(base))))
 
-    def add_end(self, before: _Before, end: bytes) -> None:
-        variants = [left + end for left in before.variants()]
+    def add_end(self, before: _Before) -> None:
+        variants = before.variants()
         if any(variants):
             self._add_constants(variants, before.nulls)
 
@@ -154,32 +145,27 @@ class _Body:
         return base
 
 
-def assemble(columns: list[Column], start: bytes, end: bytes, rows: int) -> pa.Array:
-    """`start`, then separator, key and value of each column, then `end`, for every row. OverflowError near 2 GiB.
+def assemble(fragments: Sequence[bytes], columns: Sequence[Texts], rows: int) -> pa.Array:
+    """For every row the first fragment, then each column's text with the next fragment behind it.
 
-    If the last column's texts have their own comma, the first byte of `end` takes its place.
+    A fragment behind texts with a comma of their own must not be empty: its first byte takes the comma's place, which
+    costs nothing where it is a comma. OverflowError near 2 GiB.
     """
-    assert end or not any(column.texts.has_comma for column in columns[-1:])
     body = _Body(rows, len(columns))
-    before = _Before(start)
-    for number, column in enumerate(columns):
-        texts = column.texts
-        separator = column.separator if number and not before.has_comma else b""
-        null = b"null"
+    before = _Before(fragments[0])
+    for texts, after in zip(columns, fragments[1:], strict=True):
+        null = texts.null
         if texts.has_comma:
-            terminator = b","
-            if number == len(columns) - 1:
-                terminator, end = end[:1], end[1:]
-                texts = _with_terminator(texts, terminator)
-            null += terminator
+            assert after, "a fragment is empty behind texts that end with a comma"
+            texts, null, after = _with_terminator(texts, after[:1]), null + after[:1], after[1:]
         if texts.is_table and len(texts.pieces) <= _GLUE_TABLE_LENGTH:
-            body.add_glued_table(before, separator + column.key, texts)
+            body.add_glued_table(before, texts)
         else:
-            body.add_gap(before, separator + column.key, texts, null)
+            body.add_gap(before, texts, null)
             body.add_values(texts)
         has_two_endings = texts.nulls is not None and texts.closing
-        before = _Before(texts.closing, b"", texts.nulls if has_two_endings else None, texts.has_comma)
-    body.add_end(before, end)
+        before = _Before(texts.closing + after, after, texts.nulls if has_two_endings else None)
+    body.add_end(before)
     return body.take()
 
 
@@ -229,4 +215,4 @@ def _with_terminator(texts: Texts, terminator: bytes) -> Texts:
     data = data_of(texts.pieces).copy()
     offsets = offsets_of(texts.pieces)
     data[offsets[1:] - 1] = terminator[0]
-    return Texts(binary_array(offsets, data), nulls=texts.nulls, opening=texts.opening, has_comma=True)
+    return replace(texts, pieces=binary_array(offsets, data))

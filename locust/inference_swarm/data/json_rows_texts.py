@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from inference_swarm.data.arrow_types import is_binary, is_list
 from inference_swarm.data.json_rows_assembly import (
-    Column,
     Texts,
     assemble,
     binary_array,
@@ -32,6 +33,7 @@ from inference_swarm.errors import DataError
 
 _GIL_SLICE: Final = 2048  # values per orjson call
 _COMMA, _QUOTE, _BACKSLASH, _SPACE = b',"\\ '
+_HEX: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 _TABLE_SPAN: Final = 256  # integers within this span become a table: one piece with its key in front
 
 
@@ -39,6 +41,8 @@ def texts_of(values: pa.Array, name: str) -> Texts:
     """Texts of one column. DataError, with the column's name, for a type that JSON has no form for."""
     kind = values.type
     if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.uuid":
+            return _uuid_texts(values.storage)
         return texts_of(values.storage, name)
     if pa.types.is_null(kind):
         return Texts(pa.array([b"null"], pa.binary()), index=np.zeros(len(values), np.int32))
@@ -56,17 +60,31 @@ def texts_of(values: pa.Array, name: str) -> Texts:
         return Texts(binary_of(pc.cast(values, pa.string())), nulls=nulls_of(values))
     if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
         return temporal_texts(values, name)
-    if _is_binary(kind):
+    if is_binary(kind):
         return _base64_texts(values)
     if pa.types.is_struct(kind):
         return _struct_texts(values, name)
     if pa.types.is_map(kind):
         return _map_texts(values, name)
-    if _is_list(kind):
+    if is_list(kind):
         return _list_texts(values, name)
     if pa.types.is_run_end_encoded(kind):
         return texts_of(pc.run_end_decode(values), name)
     raise _unsupported(kind, name)
+
+
+def texts_alone(texts: Texts, rows: int) -> pa.Array:
+    """The text of each row by itself."""
+    if texts.has_comma:
+        return pc.binary_slice(assemble((b"", b","), (texts,), rows), 0, -1)
+    return assemble((b"", b""), (texts,), rows)
+
+
+def row_fragments(start: bytes, keys: Sequence[bytes], end: bytes, between: bytes = b",") -> tuple[bytes, ...]:
+    """The fragments of a row: a start, a key in front of each cell, something between two cells, an end."""
+    if not keys:
+        return (start + end,)
+    return (start + keys[0], *(between + key for key in keys[1:]), end)
 
 
 def _unsupported(kind: pa.DataType, name: str) -> DataError:
@@ -125,10 +143,7 @@ def _dictionary_texts(values: pa.Array, name: str) -> Texts:
     if len(dictionary) > len(values):  # a slice of a column with many categories must not pay for all of them
         return texts_of(pc.take(dictionary, values.indices), name)
     texts = texts_of(pa.concat_arrays([dictionary, pa.nulls(1, dictionary.type)]), name)
-    if texts.has_comma:
-        table = pc.binary_slice(assemble([Column(b"", texts)], b"", b",", len(dictionary) + 1), 0, -1)
-    else:
-        table = assemble([Column(b"", texts)], b"", b"", len(dictionary) + 1)
+    table = texts_alone(texts, len(dictionary) + 1)
     codes = pc.fill_null(pc.cast(values.indices, pa.int32()), pa.scalar(len(dictionary), pa.int32()))
     index: NDArray[np.int32] = codes.to_numpy(zero_copy_only=False)
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) <= len(
@@ -177,6 +192,22 @@ def _escaped(pieces: pa.Array, used: NDArray[np.uint8], has_control: bool) -> pa
     return binary_of(pieces)
 
 
+def _uuid_texts(values: pa.Array) -> Texts:
+    """`5c2b1f0e-…`, from 16 bytes each."""
+    rows = len(values)
+    data = values.buffers()[1]
+    if data is None:
+        return Texts(pa.array([b""] * rows, pa.binary()), nulls=nulls_of(values))
+    octets = np.frombuffer(data, np.uint8, 16 * rows, 16 * values.offset).reshape(rows, 16)
+    digits = np.empty((rows, 32), np.uint8)
+    digits[:, 0::2], digits[:, 1::2] = _HEX[octets >> 4], _HEX[octets & 15]
+    text = np.full((rows, 36), ord("-"), np.uint8)
+    for begin, end, dashes in ((0, 8, 0), (8, 12, 1), (12, 16, 2), (16, 20, 3), (20, 32, 4)):
+        text[:, begin + dashes : end + dashes] = digits[:, begin:end]
+    pieces = binary_array(np.arange(0, 36 * rows + 1, 36, dtype=np.int32), text.tobytes())
+    return Texts(pieces, nulls=nulls_of(values), opening=b'"', closing=b'"')
+
+
 def _base64_texts(values: pa.Array) -> Texts:
     """Python's base64 value by value: Arrow has no kernel for it, and binary features are rare."""
     encoded = [base64.b64encode(value or b"") for value in values.to_pylist()]
@@ -192,11 +223,10 @@ def _struct_texts(values: pa.Array, name: str) -> Texts:
             expected="every field of a struct to have a name of its own.",
             action="rename the fields and write the parquet file again.",
         )
-    columns = [
-        Column(json.dumps(field.name, ensure_ascii=False).encode() + b":", texts_of(child, f"{name}.{field.name}"))
-        for field, child in zip(fields, values.flatten(), strict=True)
-    ]
-    return Texts(assemble(columns, b"{", b"}", len(values)), nulls=nulls_of(values))
+    children = [texts_of(child, f"{name}.{field.name}") for field, child in zip(fields, values.flatten(), strict=True)]
+    keys = [json.dumps(field.name, ensure_ascii=False).encode() + b":" for field in fields]
+    fragments = row_fragments(b"{", keys, b"}")
+    return Texts(assemble(fragments, children, len(values)), nulls=nulls_of(values))
 
 
 def _map_texts(values: pa.Array, name: str) -> Texts:
@@ -208,8 +238,8 @@ def _map_texts(values: pa.Array, name: str) -> Texts:
             keys = pc.cast(keys, pa.string())
         except pa.ArrowNotImplementedError as error:
             raise _unsupported(values.type, name) from error
-    pairs = [Column(b"", texts_of(keys, name)), Column(b"", texts_of(items, name), separator=b":")]
-    return _nested_texts(assemble(pairs, b"", b",", length), offsets - start, nulls_of(values), b"{", b"}")
+    pairs = assemble((b"", b":", b","), (texts_of(keys, name), texts_of(items, name)), length)
+    return _nested_texts(pairs, offsets - start, nulls_of(values), b"{", b"}")
 
 
 def _list_texts(values: pa.Array, name: str) -> Texts:
@@ -222,7 +252,7 @@ def _list_texts(values: pa.Array, name: str) -> Texts:
     if texts.has_comma and texts.nulls is None and offsets_of(texts.pieces)[0] == 0:
         items = texts.pieces
     else:
-        items = assemble([Column(b"", texts)], b"", b",", length)
+        items = assemble((b"", b","), (texts,), length)
     return _nested_texts(items, offsets - start, nulls_of(values), b"[", b"]")
 
 
@@ -240,22 +270,3 @@ def _nested_texts(
     table = pa.concat_arrays([pieces, pa.array([closing], pa.binary())])
     index = np.where(is_empty, np.int32(len(pieces)), np.arange(len(pieces), dtype=np.int32))
     return Texts(table, index=index, nulls=nulls, opening=opening)
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_binary_view(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    )
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind)
-        or pa.types.is_large_list(kind)
-        or pa.types.is_fixed_size_list(kind)
-        or pa.types.is_list_view(kind)
-        or pa.types.is_large_list_view(kind)
-    )

@@ -1,17 +1,22 @@
-"""A dataset's name and the folders to search in, its parquet files out."""
+"""Settings in, the source of a run's rows out: what `--data` names, else the X_test.parquet of the dataset."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from inference_swarm.config.settings import Settings
+from inference_swarm.data.columns import ColumnChoice
+from inference_swarm.data.dataset import read_manifest
+from inference_swarm.data.manifest import Manifest, choose_block_rows
 from inference_swarm.errors import DataError
 
 # In this order, below the folder of the checkout (or the working directory of a container).
 DEFAULT_SEARCH_ROOTS: Final = (Path("locust/test_files/splits"), Path("experiment-results/splits"))
+OWN_SPLITS: Final = Path(__file__).resolve().parent.parent.parent / "test_files" / "splits"
 FEATURES_FILE: Final = "X_test.parquet"
 LABELS_FILE: Final = "y_test.parquet"
 _TRAIN: Final = "run `scripts/start.sh train`, which makes the splits of all four datasets"
@@ -23,6 +28,54 @@ class DatasetFiles:
 
     features: Path
     labels: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where rows and labels are read from, and which columns are sent."""
+
+    features: str
+    labels: str | None = None
+    are_labels_used: bool = False
+    choice: ColumnChoice = field(default_factory=ColumnChoice)
+
+
+def search_roots(results_dir: str) -> tuple[Path, ...]:
+    """Folders of datasets: the user's own beside the locustfile, then those that training makes."""
+    return (OWN_SPLITS, Path(results_dir) / "splits")
+
+
+def find_source(settings: Settings) -> Source:
+    """Raises DataError when there is nothing to send; looks at names only, not into files.
+
+    Labels that lie beside a dataset are used when `--labels` names them; until then they are only looked at.
+    """
+    choice = ColumnChoice.of_settings(settings.columns, settings.drop_columns, settings.rename, settings.label_column)
+    if settings.data:
+        return Source(settings.data, settings.labels or None, bool(settings.labels), choice)
+    roots = search_roots(settings.results_dir)
+    name = settings.dataset_name
+    if not name:
+        found = list_datasets(roots)
+        if len(found) != 1:
+            raise DataError(
+                f"No data is chosen, and there are {len(found)} datasets{': ' + ', '.join(found) if found else ''}.",
+                expected=f"--data, or one dataset below {roots[0]} or {roots[1]}, or the name of one",
+                action="give --data or --dataset-name (SWARM_DATA, DATASET_NAME), or make data with "
+                "`scripts/start.sh train`",
+            )
+        name = found[0]
+    files = find_dataset(name, roots)
+    labels = settings.labels or (str(files.labels.absolute()) if files.labels and not choice.label else None)
+    return Source(str(files.features.absolute()), labels, bool(settings.labels), choice)
+
+
+def read_source(source: Source) -> Manifest:
+    """The manifest, with blocks small enough for the rows and columns there are. May take a while."""
+    manifest = read_manifest(
+        source.features, source.labels, choice=source.choice, are_labels_used=source.are_labels_used
+    )
+    return manifest.with_block_rows(choose_block_rows(manifest.rows, len(manifest.schema)))
 
 
 def find_dataset(dataset_name: str, search_roots: Sequence[Path] = DEFAULT_SEARCH_ROOTS) -> DatasetFiles:

@@ -1,24 +1,31 @@
-"""A data source in, its blocks out: what rows there are and where, read from the parquet footers alone.
+"""What rows there are, where, and which columns of them are sent: what the master decides on and the workers read by.
 
-The manifest is what the master decides on and what the workers read by, so it travels (`to_wire`). It reads no rows.
+It travels (`manifest_wire`), and it is made by `dataset.read_manifest`. Pure.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final, Self
 
 import pyarrow as pa
 
-from inference_swarm.data.footers import DataFile, read_footers
-from inference_swarm.data.json_rows import check_columns, check_encodable
-from inference_swarm.data.sources import list_files, without_query
-from inference_swarm.errors import DataError, ProtocolError
+from inference_swarm.config.redaction import without_secrets
+from inference_swarm.data.data_files import DataFile
 
 BLOCK_ROWS: Final = 8192
-WIRE_VERSION: Final = 1
+# Blocks of a small dataset are smaller, so that it still spreads evenly over many workers. Each costs 2 ms to load.
+WANTED_BLOCKS: Final = 512
+MIN_BLOCKS: Final = 64
+MIN_BLOCK_ROWS: Final = 16
+# Values in a block of a wide dataset: 8,192 rows of 10,000 columns would be 600 MB. Few rows of many columns are no
+# cheaper than some more (0.1 ms a column), so that such a dataset is cut into few blocks.
+MAX_BLOCK_VALUES: Final = 1024 * 1024
+WIDE_COLUMNS: Final = 1000
+MIN_WIDE_BLOCKS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,113 +41,110 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class RowPlace:
+    """Where a row of the dataset stands: so a result can be laid beside the file."""
+
+    location: str
+    row_in_file: int
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that are sent, and what they are read from.
+
+    `sources[i]` is the column of the files (or of their partitions) that is sent as `schema.field(i)`. The label is a
+    column of the same files unless the manifest has files of its own for it.
+    """
+
+    schema: pa.Schema
+    sources: tuple[str, ...]
+    partitions: tuple[str, ...] = ()
+    label: pa.Field | None = None
+
+    @classmethod
+    def plain(cls, schema: pa.Schema) -> Self:
+        """Every column of the schema under its own name."""
+        return cls(schema, tuple(schema.names))
+
+    @property
+    def read(self) -> tuple[pa.Field, ...]:
+        """Source columns with the types in which they are wanted."""
+        return tuple(field.with_name(source) for field, source in zip(self.schema, self.sources, strict=True))
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Files, the columns to send, and the blocks. Two manifests of the same bytes have the same fingerprint."""
 
     files: tuple[DataFile, ...]
-    schema: pa.Schema
-    blocks: tuple[Block, ...]
-    rows: int
-    fingerprint: str
+    columns: Columns
     block_rows: int
     labels: tuple[DataFile, ...] = ()
-    label_field: pa.Field | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
-    def to_wire(self) -> dict[str, Any]:
-        """Plain values for msgpack. Blocks are not sent: they follow from row groups and `block_rows`."""
-        label_schema = pa.schema([self.label_field] if self.label_field is not None else [])
-        return {
-            "version": WIRE_VERSION,
-            "block_rows": self.block_rows,
-            "files": [_file_to_wire(file) for file in self.files],
-            "labels": [_file_to_wire(file) for file in self.labels],
-            "schema": self.schema.serialize().to_pybytes(),
-            "label_schema": label_schema.serialize().to_pybytes(),
-        }
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of what is sent."""
+        return self.columns.schema
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
-        """The same manifest again. ProtocolError for another version or a message of another shape."""
-        if wire.get("version") != WIRE_VERSION:
-            raise ProtocolError(
-                f"The master sent a manifest of version {wire.get('version')!r}.",
-                expected=f"version {WIRE_VERSION}.",
-                action="run the same release of the swarm on the master and on all workers.",
-            )
-        try:
-            label_schema = pa.ipc.read_schema(pa.py_buffer(wire["label_schema"]))
-            return cls._of(
-                tuple(_file_from_wire(file) for file in wire["files"]),
-                pa.ipc.read_schema(pa.py_buffer(wire["schema"])),
-                int(wire["block_rows"]),
-                tuple(_file_from_wire(file) for file in wire["labels"]),
-                label_schema.field(0) if len(label_schema) else None,
-            )
-        except (KeyError, TypeError, ValueError, pa.ArrowException, OSError) as error:
-            raise ProtocolError(
-                f"The manifest from the master cannot be read ({error!r}).",
-                expected="the message that docs/protocol.md describes.",
-                action="run the same release of the swarm on the master and on all workers.",
-            ) from error
+    @property
+    def label_field(self) -> pa.Field | None:
+        """The label's column, if there are labels."""
+        return self.columns.label
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """All blocks, numbered in the order of their rows."""
+        return _cut(self.files, self.block_rows)
+
+    @cached_property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of sizes and contents, not of places or times: a copy in a bucket has the fingerprint of the local file."""
+        digest = hashlib.sha256(b"manifest 1")
+        for file in self.files:
+            digest.update(f"\n{file.size_bytes} {file.digest}".encode())
+            if file.piece_checksums:
+                digest.update(repr(file.piece_checksums).encode())
+        return digest.hexdigest()[:32]
+
+    @cached_property
+    def _first_rows(self) -> list[int]:
+        firsts = [0]
+        for file in self.files[:-1]:
+            firsts.append(firsts[-1] + file.rows)
+        return firsts
+
+    def place_of(self, row: int) -> RowPlace:
+        """The file, and the position in it from 0 on, of a row by its number in the dataset."""
+        if not 0 <= row < self.rows:
+            raise IndexError(f"row {row} of {self.rows}")
+        index = bisect_right(self._first_rows, row) - 1
+        return RowPlace(without_secrets(self.files[index].location), row - self._first_rows[index])
+
+    def block_of(self, row: int) -> Block:
+        """The block that holds a row."""
+        return self.blocks[bisect_right(self.blocks, row, key=lambda block: block.first_row) - 1]
 
     def with_block_rows(self, block_rows: int) -> Self:
         """The same data cut into blocks of at most so many rows."""
-        return replace(self, blocks=_cut(self.files, block_rows), block_rows=block_rows)
-
-    @classmethod
-    def _of(
-        cls,
-        files: tuple[DataFile, ...],
-        schema: pa.Schema,
-        block_rows: int,
-        labels: tuple[DataFile, ...],
-        label_field: pa.Field | None,
-    ) -> Self:
-        blocks = _cut(files, block_rows)
-        rows = sum(file.rows for file in files)
-        return cls(files, schema, blocks, rows, _fingerprint(files), block_rows, labels, label_field)
+        return replace(self, block_rows=block_rows)
 
 
-def read_manifest(source: str, label_source: str | None = None, block_rows: int = BLOCK_ROWS) -> Manifest:
-    """Read the footers of all files of a source. DataError says what is wrong with which file."""
-    files, schema = read_footers(list_files(source))
-    check_columns(schema.names, source=without_query(source))
-    check_encodable(schema)
-    rows = sum(file.rows for file in files)
-    if rows == 0:
-        raise DataError(
-            f"{_named(files)} has no rows.",
-            expected="at least one row to send.",
-            action="make the data again, or name another file.",
-        )
-    labels: tuple[DataFile, ...] = ()
-    label_field = None
-    if label_source is not None:
-        labels, label_schema = read_footers(list_files(label_source))
-        label_field = _check_labels(labels, label_schema, _named(files), rows)
-    return Manifest._of(files, schema, block_rows, labels, label_field)
+def choose_block_rows(rows: int, columns: int) -> int:
+    """Rows of a block for a dataset of so many rows and columns."""
+    by_rows = max(min(MIN_BLOCK_ROWS, -(-rows // MIN_BLOCKS)), min(BLOCK_ROWS, -(-rows // WANTED_BLOCKS)))
+    if columns > WIDE_COLUMNS:
+        by_rows = max(by_rows, -(-rows // MIN_WIDE_BLOCKS))
+    return max(1, min(by_rows, MAX_BLOCK_VALUES // max(1, columns)))
 
 
-def _check_labels(labels: tuple[DataFile, ...], schema: pa.Schema, features: str, rows: int) -> pa.Field:
-    label_rows = sum(file.rows for file in labels)
-    if len(schema) != 1:
-        raise DataError(
-            f"{_named(labels)} has {len(schema)} columns: {', '.join(schema.names)}.",
-            expected="one column with the label of each row.",
-            action="write the label column alone.",
-        )
-    if label_rows != rows:
-        raise DataError(
-            f"{_named(labels)} has {label_rows} rows, {features} has {rows}.",
-            expected="one label for each row, in the same order.",
-            action="make both files from the same split.",
-        )
-    return schema.field(0)
-
-
-def _named(files: tuple[DataFile, ...]) -> str:
-    first = without_query(files[0].location)
-    return first if len(files) == 1 else f"{first} and {len(files) - 1} more"
+def choose_batch_rows(block_rows: int, columns: int) -> int:
+    """Rows to decode at a time: more than a small block has, where that costs no memory to speak of."""
+    return max(block_rows, min(BLOCK_ROWS, MAX_BLOCK_VALUES // max(1, columns)))
 
 
 def _cut(files: tuple[DataFile, ...], block_rows: int) -> tuple[Block, ...]:
@@ -153,20 +157,3 @@ def _cut(files: tuple[DataFile, ...], block_rows: int) -> tuple[Block, ...]:
                 blocks.append(Block(len(blocks), file_index, row_group, offset, rows, first_row + offset))
             first_row += group_rows
     return tuple(blocks)
-
-
-def _fingerprint(files: tuple[DataFile, ...]) -> str:
-    """Of sizes and footers, not of places or times: a copy in a bucket has the fingerprint of the local file."""
-    digest = hashlib.sha256(b"manifest 1")
-    for file in files:
-        digest.update(f"\n{file.size_bytes} {file.footer_digest}".encode())
-    return digest.hexdigest()[:32]
-
-
-def _file_to_wire(file: DataFile) -> list[Any]:
-    return [file.location, file.size_bytes, file.footer_digest, list(file.row_group_rows)]
-
-
-def _file_from_wire(wire: list[Any]) -> DataFile:
-    location, size_bytes, footer_digest, row_group_rows = wire
-    return DataFile(str(location), int(size_bytes), str(footer_digest), tuple(int(rows) for rows in row_group_rows))

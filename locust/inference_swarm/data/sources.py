@@ -1,118 +1,192 @@
-"""A source as users write it (path, folder, glob, URL, several with commas) in; its files, opened for reading, out.
-
-The only module of the stage that knows file systems: everything that can go wrong with a file becomes a DataError here.
-"""
+"""A source as users write it (path, folder, glob, URL, several with commas) in; its files, in their order, out."""
 
 from __future__ import annotations
 
 import fnmatch
 import glob
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 
+from inference_swarm.config.redaction import without_secrets
+from inference_swarm.data.data_files import FileKind, FoundFile
+from inference_swarm.data.storage import SOURCES, existing, list_url, missing
+from inference_swarm.data.table_formats import check_no_table, markers_above
 from inference_swarm.errors import DataError
 
-_SUFFIXES: Final = (".parquet", ".parq", ".pq")
-_PATHS: Final = "a parquet file, a folder of them, a glob, or a URL (s3://, gs://, hdfs://, file://)."
+SUFFIXES: Final = {
+    ".parquet": FileKind.PARQUET,
+    ".parq": FileKind.PARQUET,
+    ".pq": FileKind.PARQUET,
+    ".csv": FileKind.CSV,
+    ".tsv": FileKind.CSV,
+    ".jsonl": FileKind.JSON_LINES,
+    ".ndjson": FileKind.JSON_LINES,
+    ".json": FileKind.JSON_LINES,
+    ".arrow": FileKind.ARROW,
+    ".feather": FileKind.ARROW,
+    ".ipc": FileKind.ARROW,
+}
+_MAX_NAMED: Final = 3  # in a note; the rest is counted
 
 
-def list_files(source: str) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a source, and a line for each thing that is not as one might take it to be."""
+
+    files: tuple[FoundFile, ...]
+    notes: tuple[str, ...] = ()
+
+
+def list_files(source: str) -> Listing:
     """All files of a source as absolute paths or URLs: in the order given, sorted by name inside a folder or glob.
 
-    Folders are searched with their subfolders for *.parquet; names that begin with `_` or `.` are left out.
+    Folders are searched with their subfolders for the files of one format, whatever the case of their suffix. Names
+    that begin with `_` or `.` are left out, as all tools do that write folders; `_key=value` is a partition.
     """
     whole = [source] if Path(source).exists() else [part.strip() for part in source.split(",")]
     parts = [part for part in whole if part]
     if not parts:
-        raise DataError("The data source is empty.", expected=_PATHS, action="name the file with the rows to send.")
-    files = [file for part in parts for file in (_list_url(part) if "://" in part else _list_local(part))]
-    for number, file in enumerate(files):
-        if file in files[:number]:
+        raise DataError("The data source is empty.", expected=SOURCES, action="name the file with the rows to send.")
+    listings = [_list_url(part) if "://" in part else _list_local(part) for part in parts]
+    files = tuple(file for listing in listings for file in listing.files)
+    for location, count in Counter(file.location for file in files).items():
+        if count > 1:
             raise DataError(
-                f"{without_query(file)} is in the data source twice.",
+                f"{without_secrets(location)} is in the data source twice.",
                 expected="every file once; its rows would be sent twice otherwise.",
                 action="name it once.",
             )
-    return files
+    return Listing(files, tuple(note for listing in listings for note in listing.notes))
 
 
-def without_query(location: str) -> str:
-    """The location for messages and records: a URL's query may hold access keys, and so may its authority."""
-    if "://" not in location:
-        return location
-    scheme, _, rest = location.partition("?")[0].partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+def kind_of_name(name: str) -> FileKind | None:
+    """The format that a file's suffix names."""
+    return SUFFIXES.get(PurePosixPath(name).suffix.lower())
 
 
-@contextmanager
-def open_file(location: str) -> Iterator[pa.NativeFile]:
-    """The file for random access. Whatever the file system reports while it is open becomes a DataError."""
-    try:
-        file_system, path = _resolve(location)
-        with file_system.open_input_file(path) as file:
-            yield file
-    except FileNotFoundError as error:
-        raise _missing(location) from error
-    except PermissionError as error:
-        raise DataError(
-            f"{without_query(location)} may not be read by this process ({error.strerror or 'permission denied'}).",
-            expected="a file that the user of the master and of the workers may read.",
-            action="correct its permissions (chmod a+r), or the credentials for the URL.",
-        ) from error
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(location, error) from error
+def source_name(source: str) -> str:
+    """A short name for what a source holds: that of its file or folder, without suffix, pattern, query or secret.
+
+    The X_test.parquet of a dataset has the name of its folder.
+    """
+    first = without_secrets(source.split(",")[0].strip()).rstrip("/")
+    path = first.partition("://")[2] or first
+    named = [part for part in path.split("/") if part and not glob.has_magic(part) and part not in (".", "..")]
+    while named and "=" in named[-1]:
+        named.pop()
+    if not named:
+        return ""
+    last = named[-1]
+    stem = last[: -len(PurePosixPath(last).suffix)] if kind_of_name(last) else last
+    return named[-2] if stem == "X_test" and len(named) > 1 else stem
 
 
-def _list_local(path: str) -> list[str]:
-    if glob.has_magic(path) and not Path(path).exists():
-        found = [Path(match) for match in sorted(glob.glob(path, recursive=True)) if Path(match).is_file()]
-        if not found:
-            raise _no_match(path)
-        return [str(match.absolute()) for match in found]
+def _list_local(path: str) -> Listing:
     place = Path(path)
-    if place.is_dir():
-        found = sorted(file for file in place.rglob("*") if file.is_file() and _is_data(str(file.relative_to(place))))
+    if glob.has_magic(path) and not place.exists():
+        found = sorted(match for match in glob.glob(path, recursive=True) if Path(match).is_file())
         if not found:
             raise _no_match(path)
-        return [str(file.absolute()) for file in found]
+        for folder in dict.fromkeys(str(Path(match).absolute().parent) for match in found):
+            check_no_table(folder, (), existing(markers_above(folder)))
+        return Listing(tuple(FoundFile(str(Path(match).absolute()), match) for match in found))
+    if place.is_dir():
+        root = place.absolute()
+        names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
+        check_no_table(str(root), names, existing(markers_above(str(root))))
+        chosen, notes = _choose(path, names)
+        return Listing(tuple(FoundFile(str(root / name), name) for name in chosen), notes)
     if not place.exists():
-        raise _missing(path)
-    return [str(place.absolute())]
+        raise missing(path)
+    folder = str(place.absolute().parent)
+    return Listing((FoundFile(str(place.absolute()), path),), _table_note(path, folder))
 
 
-def _list_url(url: str) -> list[str]:
+def _list_url(url: str) -> Listing:
     location, question_mark, query = url.partition("?")
+    query = question_mark + query
     has_magic = "*" in location or "[" in location
     # A glob is listed from its last folder without a pattern.
     fixed = location if not has_magic else location[: min(location.find(c) for c in "*[" if c in location)]
-    base = fixed if not has_magic else fixed.rpartition("/")[0]
-    try:
-        file_system, root = _resolve(base + question_mark + query)
-        info = file_system.get_file_info(root)
-        if info.type == pafs.FileType.File and not has_magic:
-            return [url]
-        if info.type == pafs.FileType.NotFound:
-            raise _missing(url)
-        children = file_system.get_file_info(pafs.FileSelector(root, recursive=True))
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(url, error) from error
-    prefix = root.rstrip("/") + "/"
-    inside = sorted(child.path.removeprefix(prefix) for child in children if child.type == pafs.FileType.File)
+    base = (fixed if not has_magic else fixed.rpartition("/")[0]).rstrip("/")
+    info, inside = list_url(base + query)
+    if info.type == pafs.FileType.File and not has_magic:
+        return Listing((FoundFile(url, location),))
+    if info.type == pafs.FileType.NotFound and not has_magic:
+        raise missing(url)
+    markers = existing(marker + query for marker in markers_above(base))
+    check_no_table(base, inside, [marker.removesuffix(query) for marker in markers])
+    notes: tuple[str, ...] = ()
     if has_magic:
         pattern = location[len(base) + 1 :].split("/")
         inside = [name for name in inside if _matches(name.split("/"), pattern)]
-    else:
-        inside = [name for name in inside if _is_data(name)]
-    if not inside:
-        raise _no_match(url)
-    return [f"{base.rstrip('/')}/{name}{question_mark}{query}" for name in inside]
+        if not inside:
+            raise _no_match(url)
+        return Listing(tuple(FoundFile(f"{base}/{name}{query}", f"{base}/{name}") for name in inside))
+    inside, notes = _choose(url, inside)
+    return Listing(tuple(FoundFile(f"{base}/{name}{query}", name) for name in inside), notes)
+
+
+def _choose(source: str, names: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The files of a folder that hold its rows, and what is to be said about the others."""
+    visible: dict[FileKind | None, list[str]] = {}
+    hidden: list[str] = []
+    for name in names:
+        parts = PurePosixPath(name).parts
+        kind = kind_of_name(name)
+        folders = [part for part in parts[:-1] if "=" not in part]
+        if any(part.startswith(("_", ".")) for part in (*folders, parts[-1])):
+            if kind is not None and not parts[-1].startswith(("_metadata", "_common_metadata", ".")):
+                hidden.append(name)
+        elif kind is not None or "." not in parts[-1]:
+            visible.setdefault(kind, []).append(name)
+    notes: list[str] = []
+    shown = without_secrets(source)
+    if hidden:
+        notes.append(f"{shown}: files whose name or folder begins with _ or . are left out: {_named(hidden)}")
+    kinds = [kind for kind in FileKind if kind in visible]
+    if not kinds:
+        if None not in visible:
+            raise _no_match(source)
+        return visible[None], (*notes, *_partition_note(source))
+    if len(kinds) > 1 and kinds[0] != FileKind.PARQUET:
+        raise DataError(
+            f"{shown} holds files of {len(kinds)} formats: {', '.join(kinds)}.",
+            expected="the files of one dataset, in one format.",
+            action=f"name those that are meant, such as {shown}/*.{kinds[0]}",
+        )
+    others = [name for kind in kinds[1:] for name in visible[kind]]
+    if others:
+        notes.append(f"{shown}: only its {kinds[0]} files are sent, not {_named(others)}")
+    return visible[kinds[0]], (*notes, *_partition_note(source))
+
+
+def _partition_note(source: str) -> tuple[str, ...]:
+    """For a folder that is itself a partition of something larger."""
+    shown = without_secrets(source).rstrip("/")
+    keys = [part for part in shown.split("/") if "=" in part]
+    if not keys:
+        return ()
+    return (f"{shown}: {', '.join(keys)} is above this folder and becomes no column; {shown}/* would make it one",)
+
+
+def _table_note(path: str, folder: str) -> tuple[str, ...]:
+    markers = existing(markers_above(folder))
+    try:
+        check_no_table(folder, (), markers)
+    except DataError as refusal:
+        return (f"{path} is sent whole although {refusal.found}",)
+    return ()
+
+
+def _named(names: list[str]) -> str:
+    first = ", ".join(names[:_MAX_NAMED])
+    return first if len(names) <= _MAX_NAMED else f"{first} and {len(names) - _MAX_NAMED} more"
 
 
 def _matches(names: list[str], patterns: list[str]) -> bool:
@@ -123,37 +197,9 @@ def _matches(names: list[str], patterns: list[str]) -> bool:
     return bool(names) and fnmatch.fnmatchcase(names[0], patterns[0]) and _matches(names[1:], patterns[1:])
 
 
-def _is_data(relative: str) -> bool:
-    return relative.endswith(_SUFFIXES) and not any(part.startswith(("_", ".")) for part in Path(relative).parts)
-
-
-@lru_cache(maxsize=256)
-def _resolve(location: str) -> tuple[pafs.FileSystem, str]:
-    if "://" not in location:
-        return pafs.LocalFileSystem(), location
-    file_system, path = pafs.FileSystem.from_uri(location)
-    return file_system, path
-
-
-def _missing(location: str) -> DataError:
-    return DataError(
-        f"{without_query(location)} does not exist.",
-        expected=_PATHS,
-        action="check the spelling, and that the master and every worker see the same storage.",
-    )
-
-
 def _no_match(location: str) -> DataError:
     return DataError(
-        f"{without_query(location)} holds no parquet file.",
-        expected=f"at least one file whose name ends with {', '.join(_SUFFIXES)} (or that the glob matches).",
+        f"{without_secrets(location)} holds no parquet file, nor one of another format that can be sent.",
+        expected=f"at least one file whose name ends with {', '.join(SUFFIXES)} (or that the glob matches).",
         action="check the folder or the glob.",
-    )
-
-
-def _unreadable(location: str, error: Exception) -> DataError:
-    return DataError(
-        f"{without_query(location)} cannot be read ({str(error).replace(location, without_query(location))}).",
-        expected=_PATHS,
-        action="check the address, the credentials and that the storage can be reached from here.",
     )

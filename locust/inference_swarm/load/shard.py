@@ -23,6 +23,7 @@ from inference_swarm.data.orders import Order
 from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.data.row_store import RowStore, StoreStatus
+from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.load.user import Assignment
 from inference_swarm.transport.check import check_predictions, parse_expected_status
@@ -190,7 +191,7 @@ class Shard:
                 self._wanted.clear()
                 continue
             try:
-                encoded = pool.apply(task)
+                encoded = run_in_pool(pool.apply, task)
             except SwarmError as error:
                 self._fail(error)
                 return

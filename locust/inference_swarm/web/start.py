@@ -12,14 +12,13 @@ from werkzeug.datastructures import ImmutableMultiDict
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.options import BY_NAME, OPTIONS, Option
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.locate import list_datasets
+from inference_swarm.data.locate import find_source, list_datasets, search_roots
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.load.shard import target_of
 from inference_swarm.run.plan import first_users, resolve_stages
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web import form as web_form
 from inference_swarm.web.parts import WebParts, is_stranger
-from inference_swarm.wiring.dataset import find_source, search_roots
 
 # May be changed while a run goes on.
 LIVE_SETTINGS = ("users", "spawn_rate")
@@ -39,14 +38,12 @@ def extend_form(parts: WebParts) -> None:
             if key not in BY_NAME and key != "print_settings"
         }
         values = {option.name: getattr(options, option.dest, None) for option in OPTIONS}
-        fields = web_form.form_fields(values, list_datasets(search_roots(_roots_of(values))), parts.archive.models())
+        fields = web_form.form_fields(
+            values, list_datasets(search_roots(str(values["results_dir"]))), parts.archive.models()
+        )
         web_ui.template_args["extra_options"] = {**fields, **others}
 
     web_ui.update_template_args = update_with_our_fields  # type: ignore[method-assign]
-
-
-def _roots_of(values: dict[str, Any]) -> Any:
-    return argparse.Namespace(results_dir=values["results_dir"])
 
 
 def check_start(parts: WebParts) -> Response | None:

@@ -18,6 +18,7 @@ from inference_swarm.cluster.keys import MASTER, WORKER, read_keys
 from inference_swarm.cluster.runners import SwarmMasterRunner, SwarmWorkerRunner, install_runners
 from inference_swarm.config.command_line import WORKERS_ENV, CommandLine
 from inference_swarm.config.settings import Settings
+from inference_swarm.data.locate import find_source
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.export.html_report import write_html_at_end
 from inference_swarm.load.user import InferenceUser
@@ -26,7 +27,6 @@ from inference_swarm.run.plan import check_plan, first_users
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, password_check, want_login
 from inference_swarm.web.routes import attach_web
-from inference_swarm.wiring.dataset import find_source
 from inference_swarm.wiring.local import LocalSide
 from inference_swarm.wiring.master import MasterSide
 from inference_swarm.wiring.worker import WorkerSide

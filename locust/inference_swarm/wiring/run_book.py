@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import gevent
@@ -14,6 +15,9 @@ from locust.env import Environment
 
 from inference_swarm.cluster.master_runner import SwarmMasterRunner
 from inference_swarm.config.command_line import CommandLine
+from inference_swarm.config.redaction import locations_without_secrets
+from inference_swarm.data.locate import find_source, read_source
+from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.export.progress import Progress
 from inference_swarm.export.results import write_results
@@ -27,7 +31,6 @@ from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.plan import length_of, objectives_of, resolve_stages, schedule_of, stages_of
 from inference_swarm.run.run import NS_PER_S, Run
 from inference_swarm.wiring.arrivals import ArrivalParts
-from inference_swarm.wiring.dataset import find_source, read_source
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +81,9 @@ class RunBook:
         settings = resolve_stages(settings)
         target_of(settings)
         source = find_source(settings)
-        manifest = gevent.get_hub().threadpool.apply(read_source, (source,))
+        manifest = run_in_pool(gevent.get_hub().threadpool.apply, partial(read_source, source))
+        for note in manifest.notes:
+            logger.warning("%s", note)
         run_id = secrets.token_hex(8)
         totals = SwarmTotals(run_id, is_staged=bool(settings.stages))
         if warm_up_s := parse_warm_up(settings.warm_up):
@@ -86,7 +91,7 @@ class RunBook:
         return Run(
             run_id,
             settings,
-            source.features,
+            locations_without_secrets(source.features),
             manifest,
             totals,
             objectives_of(settings),

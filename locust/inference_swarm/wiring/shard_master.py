@@ -27,6 +27,7 @@ from inference_swarm.cluster.master_runner import SwarmMasterRunner
 from inference_swarm.cluster.once import OnceProgress
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
+from inference_swarm.data.manifest_wire import manifest_to_wire
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.web.state import ShardState
 
@@ -50,7 +51,7 @@ class ShardMaster:
         self._run_id = run_id
         self._manifest = manifest
         self._on_change = on_change
-        self._settings = ShardSettings(manifest=manifest.to_wire(), settings=settings.to_dict())
+        self._settings = ShardSettings(manifest=manifest_to_wire(manifest), settings=settings.to_dict())
         self._ledger = Ledger(len(manifest.blocks))
         self._once = OnceProgress(block.rows for block in manifest.blocks) if settings.row_order == "once" else None
         self._free = set(range(len(manifest.blocks)))  # order once: nobody may send these, and they are not done

@@ -23,7 +23,7 @@ from inference_swarm.cluster.data_messages import (
 from inference_swarm.cluster.join_messages import ReportAck
 from inference_swarm.cluster.worker_runner import SwarmWorkerRunner
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.manifest import Manifest
+from inference_swarm.data.manifest_wire import manifest_from_wire
 from inference_swarm.data.progress import BlockProgress
 from inference_swarm.data.row_store import StoreStatus
 from inference_swarm.errors import ProtocolError, SwarmError
@@ -140,7 +140,7 @@ class WorkerSide:
             check_allowed(self._settings.host or "", self._allowed, f"worker {self._runner.client_id}")
             self._shard = Shard(
                 self._settings,
-                Manifest.from_wire(assign.settings.manifest),
+                manifest_from_wire(assign.settings.manifest),
                 assign.block_ids(),
                 assign.block_leases(),
                 on_ready=self._say_ready,

@@ -1,0 +1,120 @@
+"""Arrow types in, types out: a column's type apart from its encoding, and what several files share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import pyarrow as pa
+
+from inference_swarm.errors import DataError
+
+
+@lru_cache(maxsize=4096)
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type without what is of no consequence for a request: dictionaries, runs, views, widths of offsets."""
+    return _map_leaves(kind, lambda leaf: leaf)
+
+
+def text_type(kind: pa.DataType) -> pa.DataType:
+    """The same with text in the place of all binary values."""
+    return _map_leaves(kind, lambda leaf: pa.string() if is_binary(leaf) else leaf)
+
+
+def with_text_for_times(kind: pa.DataType) -> pa.DataType:
+    """The same with text in the place of all dates and times."""
+    return _map_leaves(kind, lambda leaf: pa.string() if pa.types.is_temporal(leaf) else leaf)
+
+
+def with_timestamp_unit(kind: pa.DataType, unit: str) -> pa.DataType:
+    """The same with all timestamps in the unit."""
+    return _map_leaves(kind, lambda leaf: pa.timestamp(unit, leaf.tz) if pa.types.is_timestamp(leaf) else leaf)
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Bytes of any width; not what has a meaning of its own, such as a UUID."""
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def holds_binary(kind: pa.DataType) -> bool:
+    """Whether some value of the type is bytes."""
+    is_changed: bool = text_type(kind) != plain_type(kind)
+    return is_changed
+
+
+def unify_types(name: str, kinds: Mapping[pa.DataType, str]) -> pa.DataType:
+    """The type that holds the values of all these plain types; `kinds` says in which file each was seen.
+
+    Raises DataError, which names two files, where no type does.
+    """
+    merged: pa.DataType | None = None
+    for kind, location in kinds.items():
+        if merged is None:
+            merged = kind
+            continue
+        try:
+            _common_type(_map_leaves(merged, _bytes_apart), _map_leaves(kind, _bytes_apart))
+            merged = _common_type(merged, kind)
+        except pa.ArrowException as error:
+            raise _incompatible(name, kinds, location) from error
+    assert merged is not None
+    return merged
+
+
+def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    schemas = [pa.schema([pa.field("x", kind)]) for kind in (one, other)]
+    return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+
+
+def _bytes_apart(leaf: pa.DataType) -> pa.DataType:
+    """A type that Arrow does not mix with text: of text and bytes it would make bytes."""
+    return pa.duration("s") if is_binary(leaf) else leaf
+
+
+def _incompatible(name: str, kinds: Mapping[pa.DataType, str], location: str) -> DataError:
+    (first, first_location), *_ = kinds.items()
+    other = next(kind for kind, where in kinds.items() if where == location and kind != first)
+    return DataError(
+        f"{location} has other columns than {first_location}: it has {name!r} as {other} instead of {first}.",
+        expected="types that can be widened to a common one, such as int64 and double, in all files of a dataset.",
+        action="write the files again with one schema, or name only those that belong together.",
+    )
+
+
+def _map_leaves(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    types = pa.types
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return _map_leaves(kind.value_type, change)
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind if kind.extension_name == "arrow.uuid" else _map_leaves(kind.storage_type, change)
+    if types.is_large_string(kind) or types.is_string_view(kind):
+        return pa.string()
+    if types.is_large_binary(kind) or types.is_binary_view(kind):
+        return change(pa.binary())
+    if types.is_struct(kind):
+        return pa.struct([_field(kind.field(number), change) for number in range(kind.num_fields)])
+    if types.is_map(kind):
+        return pa.map_(_map_leaves(kind.key_type, change), _map_leaves(kind.item_type, change))
+    if is_list(kind):
+        return pa.list_(_map_leaves(kind.value_type, change))
+    return change(kind)
+
+
+def _field(field: pa.Field, change: Callable[[pa.DataType], pa.DataType]) -> pa.Field:
+    return pa.field(field.name, _map_leaves(field.type, change))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """A list of any kind."""
+    return bool(
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+        or pa.types.is_list_view(kind)
+        or pa.types.is_large_list_view(kind)
+    )

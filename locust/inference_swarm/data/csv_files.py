@@ -1,0 +1,181 @@
+"""CSV files: their columns, the types that all their values have, and their rows. Read once as a whole to learn these.
+
+A CSV file has no types. Numbers are numbers where every value of the column is one and none would change (`007` would),
+`true` and `false` are booleans; all else, dates too, is sent as it is written. An empty field without quotes is null.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from inference_swarm.config.redaction import without_secrets
+from inference_swarm.data.columns import check_columns
+from inference_swarm.data.data_files import DataFile, Description, FileKind
+from inference_swarm.data.text_pieces import check_text, iter_pieces, read_piece
+from inference_swarm.errors import DataError
+
+_TRUE: Final = ["true", "True", "TRUE"]  # Arrow takes 1 and 0 for booleans as well, if others are
+_FALSE: Final = ["false", "False", "FALSE"]
+_DELIMITERS: Final = ",\t;|"
+_MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
+# Texts that would lose something as numbers: zeros in front, or more digits than a double keeps.
+_LEADING_ZERO: Final = r"^\s*[+-]?0[0-9]"
+_CHANGED_AS_DOUBLE: Final = r"^\s*[+-]?(0[0-9]|[0-9]{17,}\s*$)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the first line of a file says."""
+
+    location: str
+    names: list[str]
+    delimiter: str
+    first_row: int  # where it begins, in bytes
+
+
+def describe(location: str, file: pa.NativeFile) -> Description:
+    """Reads the whole file, a piece at a time."""
+    start = check_text(location, file)
+    layout = _read_header(location, file, start)
+    names, first_row = layout.names, layout.first_row
+    check_columns(names, without_secrets(location))
+    kinds: list[set[pa.DataType]] = [set() for _ in names]
+    rows: list[int] = []
+    offsets: list[int] = []
+    checksums: list[int] = []
+    end = first_row
+    for piece in iter_pieces(location, file, first_row, has_quotes=True):
+        table = _parse(layout, piece.offset, piece.data)
+        _note_types(layout, piece.offset, piece.data, table, kinds)
+        rows.append(table.num_rows)
+        offsets.append(piece.offset)
+        checksums.append(piece.checksum)
+        end = piece.offset + len(piece.data)
+    schema = pa.schema([pa.field(name, _common_type(seen)) for name, seen in zip(names, kinds, strict=True)])
+    digest = hashlib.sha256(repr((names, offsets, checksums, end)).encode()).hexdigest()
+    data_file = DataFile(
+        location, file.size(), digest, tuple(rows), FileKind.CSV,
+        piece_offsets=(*offsets, end), piece_checksums=tuple(checksums),
+    )  # fmt: skip
+    return Description(data_file, schema)
+
+
+def iter_batches(
+    location: str,
+    file: pa.NativeFile,
+    known: DataFile,
+    row_groups: Sequence[int],
+    fields: Sequence[pa.Field],
+    batch_rows: int,
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """(piece, batch) of the pieces, with those of the fields' columns that the file has, in the fields' types."""
+    layout = _read_header(location, file, check_text(location, file))
+    names = set(layout.names)
+    wanted = [field for field in fields if field.name in names]
+    for number in row_groups:
+        data = read_piece(file, known, number)
+        table = _read_typed(layout, known.piece_offsets[number], data, wanted)
+        for batch in table.to_batches(max_chunksize=batch_rows):
+            yield number, batch
+
+
+def _read_typed(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field]) -> pa.Table:
+    """Numbers may be missing in all the ways in which people write that; text only as an empty field."""
+    texts = [field for field in fields if pa.types.is_string(field.type)]
+    others = [field for field in fields if not pa.types.is_string(field.type)]
+    parsed: dict[str, pa.ChunkedArray] = {}
+    rows = -1
+    for some in (texts, others):
+        if some or rows < 0:
+            table = _parse(layout, offset, data, some)
+            parsed.update(zip(table.column_names, table.columns, strict=True))
+            rows = table.num_rows
+    if not fields:
+        return pa.table({name: pa.nulls(rows) for name in layout.names[:1]})
+    return pa.table([parsed[field.name] for field in fields], names=[field.name for field in fields])
+
+
+def _parse(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field] | None = None) -> pa.Table:
+    """With `fields` only these, in their types; else all, in the types that Arrow takes them for."""
+    options = pa_csv.ConvertOptions(true_values=_TRUE, false_values=_FALSE)
+    if fields is not None:
+        options.column_types = {field.name: field.type for field in fields}
+        options.include_columns = [field.name for field in fields] or layout.names[:1]
+        if fields and all(pa.types.is_string(field.type) for field in fields):
+            options.strings_can_be_null, options.quoted_strings_can_be_null, options.null_values = True, False, [""]
+    try:
+        return pa_csv.read_csv(
+            pa.BufferReader(data),
+            pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=layout.names),
+            pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
+            options,
+        )
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(
+            f"{without_secrets(layout.location)} cannot be read as CSV with the delimiter {layout.delimiter!r} from "
+            f"byte {offset} on ({error}).",
+            expected=f"UTF-8 text with {len(layout.names)} fields in each row, as its first line has.",
+            action="correct the rows, or convert the file to parquet.",
+        ) from error
+
+
+def _note_types(layout: _Layout, offset: int, data: bytes, table: pa.Table, kinds: list[set[pa.DataType]]) -> None:
+    """Adds to each column's kinds that of its values in this piece."""
+    names = layout.names
+    numbers = []
+    for number, (column, seen) in enumerate(zip(table.columns, kinds, strict=True)):
+        if pa.types.is_binary(column.type):  # what Arrow takes for text otherwise
+            raise DataError(
+                f"{without_secrets(layout.location)}: column {names[number]!r} holds text that is not UTF-8.",
+                expected="UTF-8 text.",
+                action="save the file again as UTF-8.",
+            )
+        seen.add(column.type)
+        if (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) and pa.string() not in seen:
+            numbers.append(number)
+    if not numbers:
+        return
+    fields = [pa.field(names[number], pa.string()) for number in numbers]
+    texts = _parse(layout, offset, data, fields)
+    for number, column in zip(numbers, texts.columns, strict=True):
+        is_integer = pa.types.is_integer(table.column(number).type)
+        pattern = _LEADING_ZERO if is_integer else _CHANGED_AS_DOUBLE
+        if pc.any(pc.match_substring_regex(column, pattern)).as_py():
+            kinds[number].add(pa.string())
+
+
+def _common_type(seen: set[pa.DataType]) -> pa.DataType:
+    kinds = seen - {pa.null()}
+    if not kinds:
+        return pa.null()
+    if kinds == {pa.int64()} or kinds == {pa.bool_()}:
+        return kinds.pop()
+    return pa.float64() if kinds <= {pa.int64(), pa.float64()} else pa.string()
+
+
+def _read_header(location: str, file: pa.NativeFile, start: int) -> _Layout:
+    head = bytes(file.read_at(min(_MAX_HEADER_BYTES, file.size() - start), start))
+    end = head.find(b"\n")
+    while end >= 0 and head.count(b'"', 0, end) % 2:
+        end = head.find(b"\n", end + 1)
+    line = head[: end + 1] if end >= 0 else head
+    try:
+        text = line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{without_secrets(location)} begins with bytes that are not UTF-8 ({error}).",
+            expected="UTF-8 text whose first line has the names of the columns.",
+            action="save it again as UTF-8.",
+        ) from error
+    outside = "".join(text.split('"')[::2])
+    delimiter = max(_DELIMITERS, key=outside.count)
+    names = next(csv.reader([text], delimiter=delimiter), [])
+    return _Layout(location, names, delimiter, start + len(line))

@@ -1,0 +1,247 @@
+"""A data source in, its manifest out: the columns of all files, their types, and a line for all that was decided.
+
+Reads footers, and of parquet only such columns as do not say what they hold. Text files are read once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from inference_swarm.config.redaction import locations_without_secrets, without_secrets
+from inference_swarm.data.arrow_types import holds_binary, plain_type, text_type, unify_types
+from inference_swarm.data.columns import ColumnChoice, index_columns, index_note
+from inference_swarm.data.conform import check_castable
+from inference_swarm.data.data_files import DataFile, Description
+from inference_swarm.data.json_rows import check_encodable
+from inference_swarm.data.manifest import BLOCK_ROWS, Columns, Manifest
+from inference_swarm.data.partitions import partition_fields, partition_texts, partition_values
+from inference_swarm.data.probe import probe_binary, probe_int96
+from inference_swarm.data.readers import READERS, describe_file
+from inference_swarm.data.sources import Listing, list_files
+from inference_swarm.data.storage import open_file
+from inference_swarm.errors import DataError
+
+_EVERYTHING = ColumnChoice()
+
+
+def read_manifest(
+    source: str,
+    label_source: str | None = None,
+    block_rows: int = BLOCK_ROWS,
+    choice: ColumnChoice = _EVERYTHING,
+    *,
+    are_labels_used: bool = True,
+) -> Manifest:
+    """Look into all files of a source. DataError says what is wrong with which file.
+
+    Labels that nobody uses are looked at, since what is wrong with them may be wrong with the rows; but only said.
+    """
+    files = _Files(list_files(source), locations_without_secrets(source))
+    columns = files.choose(choice)
+    rows = sum(file.rows for file in files.data_files(()))
+    if rows == 0:
+        raise DataError(
+            f"{files.shown} has no rows.",
+            expected="at least one row to send.",
+            action="make the data again, or name another file.",
+        )
+    manifest = Manifest(files.data_files(columns.partitions), columns, block_rows, (), tuple(files.notes))
+    if label_source is None:
+        return manifest
+    if choice.label:
+        raise DataError(
+            f"There are two sources of labels: the column {choice.label!r} and the file {label_source!r}.",
+            expected="--label-column or --labels.",
+            action="leave one of them out.",
+        )
+    try:
+        labels, label_field = _read_labels(label_source, files, rows)
+    except DataError as error:
+        if are_labels_used:
+            raise
+        return replace(manifest, notes=(*manifest.notes, f"labels are not used: {error.found}"))
+    if not are_labels_used:
+        return manifest
+    return replace(manifest, columns=replace(columns, label=label_field), labels=labels)
+
+
+def _read_labels(source: str, features: _Files, rows: int) -> tuple[tuple[DataFile, ...], pa.Field]:
+    try:
+        labels = _Files(list_files(source), locations_without_secrets(source))
+    except DataError as error:
+        if source in features.names:
+            raise DataError(
+                f"--labels is {source!r}, which is a column and not a file.",
+                expected="a file with the labels alone; a column of the data has an option of its own.",
+                action=f"use --label-column {source}",
+            ) from error
+        raise
+    columns = labels.choose(_EVERYTHING)
+    files = labels.data_files(columns.partitions)
+    label_rows = sum(file.rows for file in files)
+    if len(columns.schema) != 1:
+        raise DataError(
+            f"{labels.shown} has {len(columns.schema)} columns: {', '.join(columns.schema.names)}.",
+            expected="one column with the label of each row.",
+            action="write the label column alone.",
+        )
+    if label_rows != rows:
+        raise DataError(
+            f"{labels.shown} has {label_rows} rows, {features.shown} has {rows}.",
+            expected="one label for each row, in the same order.",
+            action="make both files from the same split.",
+        )
+    return files, columns.read[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """A schema that some files have: its types by name, the first of the files, and how many they are."""
+
+    schema: pa.Schema
+    types: Mapping[str, pa.DataType]
+    location: str
+    count: int
+
+
+class _Files:
+    """The files of one source, looked into."""
+
+    def __init__(self, listing: Listing, shown: str) -> None:
+        self._descriptions = [describe_file(found) for found in listing.files]
+        self._partition_texts = [partition_texts(found.partition_path) for found in listing.files]
+        self._schemas = _distinct(self._descriptions)
+        first = without_secrets(listing.files[0].location)
+        self.shown = first if len(listing.files) == 1 else f"{first} and {len(listing.files) - 1} more"
+        self._source = shown
+        self.notes = list(listing.notes)
+        self._int96 = frozenset().union(*(description.int96 for description in self._descriptions))
+        self._refused = {
+            name: (without_secrets(description.file.location), kind)
+            for description in self._descriptions
+            for name, kind in description.refused.items()
+        }
+        counts: Counter[str] = Counter()
+        for each in self._schemas:
+            counts |= Counter(each.schema.names)
+        self._partitions = [field for field in partition_fields(self._partition_texts) if field.name not in counts]
+        self._partition_types = {field.name: field.type for field in self._partitions}
+        # A name stands here as often as in the file that has it most often.
+        self.names = [*counts.elements(), *(field.name for field in self._partitions)]
+
+    def data_files(self, partitions: Sequence[str]) -> tuple[DataFile, ...]:
+        """The files with their values of these partitions."""
+        fields = [field for field in self._partitions if field.name in partitions]
+        return tuple(
+            replace(description.file, partition=partition_values(texts, fields))
+            for description, texts in zip(self._descriptions, self._partition_texts, strict=True)
+        )
+
+    def choose(self, choice: ColumnChoice) -> Columns:
+        """The columns to send, with their types. What was decided goes to `notes`."""
+        index: frozenset[str] = frozenset()
+        if not choice.columns:
+            index = self._index()
+            unsaid = index - choice.left_out
+            if unsaid:
+                self.notes.append(index_note(unsaid, self._source))
+        sent = choice.apply(self.names, index, self._source)
+        fields = [self._field(column.source) for column in sent]
+        schema = pa.schema([field.with_name(column.name) for field, column in zip(fields, sent, strict=True)])
+        check_encodable(schema)
+        label = self._field(choice.label) if choice.label else None
+        used = {*(column.source for column in sent), *([choice.label] if choice.label else [])}
+        partitions = [field for field in self._partitions if field.name in used]
+        if partitions:
+            said = ", ".join(f"{field.name} ({field.type})" for field in partitions)
+            self.notes.append(f"{self._source}: folders of partitions are sent as columns: {said}")
+        return Columns(
+            schema,
+            tuple(column.source for column in sent),
+            tuple(field.name for field in partitions),
+            label,
+        )
+
+    def _index(self) -> frozenset[str]:
+        found: dict[bytes, frozenset[str]] = {}
+        for description in self._descriptions:
+            metadata = (description.schema.metadata or {}).get(b"pandas", b"-")
+            key = metadata + repr(description.schema.names).encode() if metadata == b"-" else metadata
+            if key not in found:
+                found[key] = index_columns(description.schema, description.file.location)
+        return frozenset().union(*found.values())
+
+    def _field(self, name: str) -> pa.Field:
+        if name in self._partition_types:
+            return pa.field(name, self._partition_types[name])
+        if name in self._refused:
+            location, kind = self._refused[name]
+            raise DataError(
+                f"Column {name!r} of {location} has the type {kind}, which JSON has no form for.",
+                expected="a type that docs/data.md lists.",
+                action="leave it out with --drop-columns, or convert it (for example to seconds, or to text).",
+            )
+        holders = [each for each in self._schemas if name in each.types]
+        kinds: dict[pa.DataType, str] = {}
+        for each in holders:
+            kinds.setdefault(plain_type(each.types[name]), each.location)
+        field = pa.field(name, self._type(name, kinds))
+        for each in holders:
+            check_castable(each.types[name], field, each.location)
+        absent = len(self._descriptions) - sum(each.count for each in holders)
+        if absent:
+            self.notes.append(
+                f"{self._source}: {name!r} is missing in {absent} of {len(self._descriptions)} files and is null there"
+            )
+        return field
+
+    def _type(self, name: str, kinds: Mapping[pa.DataType, str]) -> pa.DataType:
+        has_bytes = {kind: location for kind, location in kinds.items() if holds_binary(kind)}
+        if has_bytes:
+            unify_types(name, {text_type(kind): location for kind, location in kinds.items()})
+            (first, _), *_ = has_bytes.items()
+            kind, said = probe_binary(first, self._column(name, first, lambda _: True))
+            self.notes.append(f"{self._source}: {name!r} {said}")
+            kinds = {text_type(each) if not holds_binary(kind) else each: where for each, where in kinds.items()}
+            if holds_binary(kind) and len(kinds) == 1:
+                return kind
+        common = unify_types(name, kinds)
+        if len(kinds) > 1:
+            seen = " and ".join(f"{kind} ({location})" for kind, location in list(kinds.items())[:4])
+            self.notes.append(f"{self._source}: {name!r} has the types {seen}: it is sent as {common}")
+        if name in self._int96:
+            return probe_int96(
+                name, common, lambda kind: self._column(name, kind, lambda description: name in description.int96)
+            )
+        return common
+
+    def _column(self, name: str, kind: pa.DataType, is_asked: Callable[[Description], bool]) -> Iterator[pa.Array]:
+        fields = [pa.field(name, kind)]
+        for description in self._descriptions:
+            if not is_asked(description) or name not in description.schema.names:
+                continue
+            file = description.file
+            with open_file(file.location) as opened:
+                groups = range(len(file.row_group_rows))
+                reader = READERS[file.kind]
+                for _, batch in reader.iter_batches(file.location, opened, file, groups, fields, BLOCK_ROWS):
+                    yield batch.column(name)
+
+
+def _distinct(descriptions: Sequence[Description]) -> list[_Schema]:
+    """Metadata apart: pandas writes the number of rows into it, so that it differs from file to file."""
+    found: list[_Schema] = []
+    for description in descriptions:
+        for number in range(len(found) - 1, -1, -1):
+            if found[number].schema.equals(description.schema, check_metadata=False):
+                found[number] = replace(found[number], count=found[number].count + 1)
+                break
+        else:
+            location = without_secrets(description.file.location)
+            types = dict(zip(description.schema.names, description.schema.types, strict=True))
+            found.append(_Schema(description.schema, types, location, 1))
+    return found
