@@ -5,7 +5,7 @@ Environment, beside that of docs/settings.md:
   SWARM_ROLE          master, worker or headless when no argument says so
   SWARM_WORKERS       headless: worker containers to wait for
   WORKER_PROCESSES    worker processes of a worker container
-  SWARM_MEETING_FILE  a headless master writes its addresses here, and workers look here for a master too
+  SWARM_DISCOVERY_FILE  a headless master writes its addresses here, and workers look here for a master too
   SWARM_UMASK         mode bits that files of results do not get, in octal
 """
 
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
         workers = count("SWARM_WORKERS", 1) * count("WORKER_PROCESSES", 1)
         os.environ.setdefault("LOCUST_EXPECT_WORKERS", str(workers))
         os.environ.setdefault("LOCUST_EXPECT_WORKERS_MAX_WAIT", "120")
-        write_meeting_file()
+        write_discovery_file()
     modes = {"master": ["--master"], "worker": ["--worker"], "headless": ["--master", "--headless"]}
     become_locust(role, modes[role] + arguments)
 
@@ -154,9 +154,9 @@ def wait_for_master() -> str:
 def masters_to_try() -> Iterator[str]:
     """The named master, then what a headless one has written down."""
     yield os.environ.get("LOCUST_MASTER_NODE_HOST") or "master"
-    meeting_file = os.environ.get("SWARM_MEETING_FILE")
-    if meeting_file and Path(meeting_file).exists():
-        yield from Path(meeting_file).read_text().split()
+    discovery_file = os.environ.get("SWARM_DISCOVERY_FILE")
+    if discovery_file and Path(discovery_file).exists():
+        yield from Path(discovery_file).read_text().split()
 
 
 def refuse_second_master() -> None:
@@ -170,12 +170,12 @@ def refuse_second_master() -> None:
         )
 
 
-def write_meeting_file() -> None:
+def write_discovery_file() -> None:
     """`docker compose run` gives a container no name that workers could know: they read its addresses here."""
-    meeting_file = os.environ.get("SWARM_MEETING_FILE")
-    if meeting_file:
+    discovery_file = os.environ.get("SWARM_DISCOVERY_FILE")
+    if discovery_file:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-        Path(meeting_file).write_text("\n".join(sorted(addresses)) + "\n")
+        Path(discovery_file).write_text("\n".join(sorted(addresses)) + "\n")
 
 
 def is_listening(host: str, port: int) -> bool:
@@ -207,7 +207,7 @@ def count(name: str, default: int) -> int:
 
 def fail(found: str, expected: str, action: str = "correct it in .env or in the environment") -> None:
     """Ends with the code for bad configuration."""
-    say(f"{found}\n  Expected: {expected}\n  What to do: {action}")
+    say(f"{found}\n  Expected: {expected}\n  Fix: {action}")
     sys.exit(BAD_CONFIGURATION)
 
 

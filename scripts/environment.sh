@@ -20,7 +20,7 @@ find_python() {
       return
     fi
   done
-  fail "No Python 3.11 or newer was found on the PATH." "What to do: install one, or name it: PYTHON=/path/to/python3.11 $0"
+  fail "No Python 3.11 or newer was found on the PATH." "Fix: install one, or name it: PYTHON=/path/to/python3.11 $0"
 }
 
 # The lock files of a set, in the order in which they are installed.
@@ -37,7 +37,7 @@ use_environment() {
     python=$(find_python)
     printf 'Making the virtual environment %s with %s\n' "$venv" "$python" >&2
     "$python" -m venv "$venv" || fail "$python cannot make a virtual environment." \
-      "What to do: install its venv module (Debian and Ubuntu: the package python3-venv)."
+      "Fix: install its venv module (Debian and Ubuntu: the package python3-venv)."
   fi
   for lock in $(locks_of "$1"); do
     stamp=$venv/.installed-$lock
@@ -48,7 +48,7 @@ use_environment() {
       printf 'Installing the dependencies in requirements/%s.txt\n' "$lock" >&2
       "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         -r "$repository/requirements/$lock.txt" >&2 ||
-        fail "The dependencies could not be installed." "What to do: read pip's message above; a mirror is named by PIP_INDEX_URL."
+        fail "The dependencies could not be installed." "Fix: read pip's message above; a mirror is named by PIP_INDEX_URL."
       cp "$repository/requirements/$lock.txt" "$stamp"
     fi
   done

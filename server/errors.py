@@ -11,7 +11,7 @@ class SetupError(Exception):
         if expected:
             parts.append(f"Expected: {expected}")
         if action:
-            parts.append(f"What to do: {action}")
+            parts.append(f"Fix: {action}")
         super().__init__("\n  ".join(parts))
 
 

@@ -42,14 +42,14 @@ class Job:
             if kubectl.exists(kind, "swarm-master"):
                 raise CommandError(
                     f"The namespace {namespace} holds a {kind} swarm-master already.\n"
-                    f"  What to do: choose another with --namespace, or delete it first: kubectl -n {namespace} "
+                    f"  Fix: choose another with --namespace, or delete it first: kubectl -n {namespace} "
                     f"delete {kind} swarm-master swarm-worker"
                 )
         missing = [name for name in self._rendered.secrets if not kubectl.exists("secret", name)]
         if missing:
             raise CommandError(
                 f"There is no Secret {', '.join(missing)} in the namespace {namespace}.\n"
-                f"  What to do: scripts/start.sh k8s-secrets --namespace {namespace}; "
+                f"  Fix: scripts/start.sh k8s-secrets --namespace {namespace}; "
                 "the README of the component says what is in it."
             )
 
@@ -128,7 +128,7 @@ class Job:
                     "delete", "namespace", namespace, "--ignore-not-found", "--timeout=180s", timeout_s=200
                 )
         except KubectlError as error:
-            print(f"{error}\n  What to do: look what is left in the namespace {namespace}.", file=sys.stderr)
+            print(f"{error}\n  Fix: look what is left in the namespace {namespace}.", file=sys.stderr)
 
     def _pods(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self._kubectl.get("pods", "-l", SELECTOR)["items"]

@@ -32,7 +32,7 @@ class Rendered:
         if namespace is None or workers is None or "kind: Job\n" not in text:
             raise CommandError(
                 "The manifests hold no Namespace, no swarm-cluster or no Job.\n"
-                "  What to do: put components/job and components/cluster-values into the overlay."
+                "  Fix: put components/job and components/cluster-values into the overlay."
             )
         names = re.findall(r"secretName: (\S+)", text)
         names += re.findall(r"secret(?:Key)?Ref:\n(?: +key: .*\n)? +name: (\S+)", text)
@@ -106,7 +106,7 @@ def render(options: argparse.Namespace) -> Rendered:
     try:
         return Rendered.of(kustomize_overlay(document))
     except FileNotFoundError:
-        raise CommandError("No kubectl was found on the PATH.\n  What to do: install it.") from None
+        raise CommandError("No kubectl was found on the PATH.\n  Fix: install it.") from None
     except BuildError as error:
         raise CommandError(f"The manifests cannot be built: {error}") from None
 

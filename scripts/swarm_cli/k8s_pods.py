@@ -63,7 +63,7 @@ def raise_if_hopeless(pods: Sequence[Pod]) -> None:
             message = container["state"]["waiting"].get("message", "")
             raise CommandError(
                 f"Pod {pod['metadata']['name']} cannot start: {waiting_reason(pod)}: {message}\n"
-                "  What to do: make the image or the Secret known to the cluster (docs/kubernetes.md); a registry is "
+                "  Fix: make the image or the Secret known to the cluster (docs/kubernetes.md); a registry is "
                 "named with --image NAME=REGISTRY/NAME."
             )
 

@@ -33,7 +33,7 @@ class Kubectl:
                 stdin=subprocess.DEVNULL if text is None else None, start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError:
-            raise KubectlError("No kubectl was found on the PATH.\n  What to do: install it.") from None
+            raise KubectlError("No kubectl was found on the PATH.\n  Fix: install it.") from None
         except subprocess.TimeoutExpired:
             raise KubectlError(f"kubectl {arguments[0]} gave no answer in {timeout_s:g} s.", exit_code=4) from None
         if done.returncode:

@@ -83,7 +83,7 @@ def make_plan(options: argparse.Namespace, ask: Callable[[str], str] | None) -> 
         raise CommandError(
             f"No dataset was found: no <dataset>/X_test.parquet in {OWN_SPLITS} "
             f"nor in {options.results / 'splits'}.\n"
-            "  What to do: make the data with `scripts/start.sh train`, or put your own splits there."
+            "  Fix: make the data with `scripts/start.sh train`, or put your own splits there."
         )
     defaults = (("dataset", "all"), ("model", "all"), ("runs", "1"))
     choices = {"dataset": ", ".join(datasets), "model": ", ".join(MODELS), "runs": "a whole number"}

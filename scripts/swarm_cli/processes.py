@@ -84,7 +84,7 @@ def require_free_port(port: int, option: str, purpose: str, host: str = "127.0.0
         except OSError as error:
             raise CommandError(
                 f"Port {port} on {host}, wanted for {purpose}, cannot be used: {error.strerror}.\n"
-                f"  What to do: choose another with {option} PORT, or stop what uses it."
+                f"  Fix: choose another with {option} PORT, or stop what uses it."
             ) from None
 
 

@@ -151,7 +151,7 @@ def test_a_file_that_is_no_whole_parquet_file_is_named(content: bytes, message: 
     path.write_bytes(content)
     text = error_of(path)
     assert f"{path} {message}" in text or (str(path) in text and message in text)
-    assert "What to do:" in text
+    assert "Fix:" in text
 
 
 def test_a_file_cut_off_anywhere_is_an_error_of_ours(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_taken_port_is_told_with_the_option_that_moves_it(trained: Trained) ->
         port = str(taken.getsockname()[1])
         ended = _refused("--port", port, "--models", str(trained.results / "models"))
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in ended
-    assert "What to do: choose another with --port" in ended
+    assert "Fix: choose another with --port" in ended
 
 
 @pytest.mark.processes
@@ -95,7 +95,7 @@ def test_no_models_unknown_names_and_broken_files_refuse_the_start(trained: Trai
     models = trained.results / "models"
     empty = _refused("--models", str(tmp_path))
     assert f"No models in {tmp_path}." in empty
-    assert "What to do: train them: scripts/start.sh train" in empty
+    assert "Fix: train them: scripts/start.sh train" in empty
     unknown = _refused("--models", str(models), "--dataset", "trible")
     assert "Unknown dataset 'trible' (did you mean 'triple'?)" in unknown
     assert "all or one or more of kinds, triple" in unknown

@@ -179,7 +179,7 @@ def test_what_training_refuses_says_what_was_found_and_what_to_do(
     error = capsys.readouterr().err
     assert found in error
     assert "Expected: " in error
-    assert action in error.split("What to do: ")[1]
+    assert action in error.split("Fix: ")[1]
 
 
 def test_an_identity_column_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
