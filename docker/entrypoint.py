@@ -28,6 +28,7 @@ LOCUSTFILE = str(Path(__file__).resolve().parent.parent / "locust" / "locustfile
 STATE_FOLDER = Path(os.environ.get("SWARM_STATE_FOLDER") or "/tmp/inference-swarm")  # as in health.py
 ROLES = ("master", "worker", "headless")
 BAD_CONFIGURATION = 2
+INCOMPLETE = 4
 FILES_BESIDE_USERS = 100
 STATE_PERIOD_S = 1.0
 LOOK_PERIOD_S = 0.5
@@ -38,8 +39,8 @@ SAY_AGAIN_AFTER_S = 30.0
 def main(arguments: list[str]) -> None:
     """Never returns: ends with Locust's exit code."""
     # Process 1 has no default for signals: without this a stop before Locust is up would wait for SIGKILL.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, leave)
+    signal.signal(signal.SIGINT, send_sigterm)
+    signal.signal(signal.SIGTERM, leave)
     if umask := os.environ.get("SWARM_UMASK"):
         os.umask(int(umask, 8))
     shutil.rmtree(STATE_FOLDER, ignore_errors=True)
@@ -47,6 +48,8 @@ def main(arguments: list[str]) -> None:
     role = os.environ.get("SWARM_ROLE") or "master"
     if arguments and not arguments[0].startswith("-"):
         role, *arguments = arguments
+    if role == "headless":
+        signal.signal(signal.SIGTERM, leave_without_result)
     if role not in ROLES:
         fail(f"the role is {role!r} (first argument or SWARM_ROLE)", f"one of {', '.join(ROLES)}")
     if role == "worker":
@@ -119,8 +122,8 @@ def fork_processes(processes: int) -> None:
     for _ in range(processes):
         child = os.fork()
         if not child:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, leave)
+            signal.signal(signal.SIGINT, send_sigterm)
+            signal.signal(signal.SIGTERM, leave)
             return
         children.append(child)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -217,8 +220,18 @@ def say(text: str) -> None:
 
 
 def leave(_number: int, _frame: FrameType | None) -> None:
-    """Nothing has begun yet, so nothing has to be drained."""
+    """Handler of SIGTERM until Locust installs its own: nothing has begun, so nothing has to be drained."""
     os._exit(0)
+
+
+def leave_without_result(_number: int, _frame: FrameType | None) -> None:
+    """The same for a headless run, of which 0 would say that it passed."""
+    os._exit(INCOMPLETE)
+
+
+def send_sigterm(_number: int, _frame: FrameType | None) -> None:
+    """Ctrl-C and `docker kill -s INT` mean what `docker stop` means, whoever handles SIGTERM by then."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
