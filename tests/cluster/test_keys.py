@@ -10,8 +10,8 @@ import pytest
 import zmq
 import zmq.auth
 
+from inference_swarm.cluster.keys import MASTER, WORKER, make_keys, read_keys
 from inference_swarm.errors import SettingProblem
-from inference_swarm.load.control_keys import MASTER, WORKER, make_keys, read_keys
 
 
 @pytest.fixture
