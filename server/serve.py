@@ -20,7 +20,6 @@ from server.app import create_app
 from server.catalog import ALL, load_catalog
 from server.errors import SetupError
 
-DEFAULT_RESULTS = Path("experiment-results")
 _BAD_SETUP = 2
 _SHUTDOWN_S = 10
 _BACKLOG = 2048
@@ -97,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models",
         type=Path,
-        default=DEFAULT_RESULTS / "models",
+        default=Path(environment.get("SWARM_RESULTS") or "experiment-results") / "models",
         metavar="DIR",
         help="folder with the model files (%(default)s)",
     )
