@@ -12,16 +12,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from swarm_cli.command_line import STOPPED, require_writable, run_command
 from swarm_cli.k8s_manifests import Rendered, parse_arguments, render
 from swarm_cli.k8s_pods import INCOMPLETE, Pod, exit_code, of_component, progress, raise_if_hopeless
 from swarm_cli.k8s_results import copy_results
 from swarm_cli.kubectl import Kubectl, KubectlError
-from swarm_cli.processes import CommandError
+from swarm_cli.processes import ENDING_SIGNALS, CommandError
 
 SELECTOR = "app.kubernetes.io/name=inference-swarm"
 LOOK_PERIOD_S = 2.0
 HOPELESS_FOR_S = 30.0
-STOPPED = 130
 
 
 class Job:
@@ -164,7 +164,8 @@ def run_job(job: Job, options: argparse.Namespace) -> int:
         # A verdict without its files is no more than incomplete; a bad one stays as it is.
         code = error.exit_code if code is None else code or INCOMPLETE
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         if not options.keep:
             job.remove()
     if word:
@@ -185,15 +186,16 @@ def _raise_interrupt(_number: int, _frame: FrameType | None) -> None:
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
     signal.signal(signal.SIGTERM, _raise_interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _raise_interrupt)
     options = parse_arguments(args)
-    try:
+
+    def command() -> int:
+        require_writable(options.results)
         rendered = render(options)
         return run_job(Job(Kubectl(options.context, rendered.namespace), rendered, say), options)
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return STOPPED
+
+    return run_command(command)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from swarm_cli.manifests.kustomize import K8S, BuildError, kustomize_overlay, overlay
 from swarm_cli.processes import CommandError
+from swarm_cli.runs import default_results
 
 NAMESPACE = "inference-swarm-job"
 
@@ -68,7 +69,7 @@ def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
                         "else any")  # fmt: skip
     parser.add_argument("--context", default="", help="of kubectl")
     parser.add_argument("--namespace", help=f"default: the overlay's, else {NAMESPACE}")
-    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for results")
+    parser.add_argument("--results", type=Path, default=default_results(), help="folder for results")
     parser.add_argument("--start-timeout", type=float, default=600, metavar="SECONDS", help="for the master to start")
     parser.add_argument("--keep", action="store_true", help="leave everything in the cluster")
     options = parser.parse_args(args)
