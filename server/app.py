@@ -6,17 +6,18 @@ The body is read as it is, whatever its Content-Type says, and every refusal is 
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Response
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from server.bodies import Bodies
 from server.catalog import METHODS, Catalog, check_method
 from server.counters import Counters
 from server.errors import RequestError
@@ -24,10 +25,14 @@ from server.models import ServedModel
 from server.rows import SHAPES
 from server.schema import Algorithm
 
-DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
+DEFAULT_MAX_BODY_MB = 8
+"""JSON of nothing but small objects takes 30 times its length when parsed, which a container of 1 GiB has to hold."""
 
 _INLINE_BODY_BYTES = 32 * 1024
-"""Up to this size (about 30 rows) a request is answered in the event loop; a thread costs more than the work."""
+"""Up to this size (about 30 rows) a request is answered in the event loop; a thread costs more than the work. Larger
+ones take turns, since together they would take more memory and not less time."""
+
+_REMEMBERED_QUERY_BYTES = 1024
 
 _JSON = "application/json"
 _log = logging.getLogger("server")
@@ -38,18 +43,20 @@ class Invocations:
 
     def __init__(self, catalog: Catalog, counters: Counters, max_body_bytes: int) -> None:
         self._counters = counters
-        self._max_body_bytes = max_body_bytes
+        self._bodies = Bodies(max_body_bytes)
+        self._one = CapacityLimiter(1)
+        self._catalog = catalog
         self._select = lru_cache(maxsize=256)(lambda query: _read_query(catalog, query))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Never raises: what went wrong is an answer, and every answer is counted."""
         try:
-            body = await self._read_body(scope, receive)
-            query: bytes = scope["query_string"]
-            if len(body) <= _INLINE_BODY_BYTES:
-                content, model, rows = self._predict(query, body)
-            else:
-                content, model, rows = await run_in_threadpool(self._predict, query, body)
+            async with self._bodies.read(scope, receive) as body:
+                query: bytes = scope["query_string"]
+                if len(body) <= _INLINE_BODY_BYTES:
+                    content, model, rows = self._predict(query, body)
+                else:
+                    content, model, rows = await to_thread.run_sync(self._predict, query, body, limiter=self._one)
         except RequestError as problem:
             await self._refuse(send, problem.status, problem.sentence)
         except ClientDisconnect:
@@ -63,7 +70,8 @@ class Invocations:
             await _send_json(send, 200, content)
 
     def _predict(self, query: bytes, body: bytes) -> tuple[bytes, ServedModel, int]:
-        model, method = self._select(query)
+        select = self._select if len(query) <= _REMEMBERED_QUERY_BYTES else partial(_read_query, self._catalog)
+        model, method = select(query)
         rows = model.features(body)
         predictions = model.predict(rows) if method == "predict" else model.predict_proba(rows)
         return orjson.dumps({"predictions": predictions}), model, len(rows)
@@ -71,30 +79,6 @@ class Invocations:
     async def _refuse(self, send: Send, status: int, sentence: str) -> None:
         self._counters.count_answer(status)
         await _send_json(send, status, orjson.dumps({"detail": sentence}))
-
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._max_body_bytes:
-                raise self._too_large(f"{int(value):,} bytes")
-        chunks, length, is_complete = [], 0, False
-        while not is_complete:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            chunk: bytes = message.get("body", b"")
-            chunks.append(chunk)
-            length += len(chunk)
-            if length > self._max_body_bytes:
-                raise self._too_large(f"more than {self._max_body_bytes:,} bytes")
-            is_complete = not message.get("more_body", False)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _too_large(self, found: str) -> RequestError:
-        return RequestError(
-            413,
-            f"The body has {found}; expected at most {self._max_body_bytes:,} bytes: send fewer rows at a time "
-            "or start the server with a larger --max-body-mb.",
-        )
 
 
 async def _send_json(send: Send, status: int, content: bytes) -> None:
@@ -140,7 +124,7 @@ class ReferenceServer(FastAPI):
         return super().openapi()
 
 
-def create_app(catalog: Catalog, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES) -> FastAPI:
+def create_app(catalog: Catalog, max_body_bytes: int = DEFAULT_MAX_BODY_MB * 1024 * 1024) -> FastAPI:
     """The application over loaded models."""
     counters = Counters()
     app = ReferenceServer(catalog, counters, max_body_bytes)

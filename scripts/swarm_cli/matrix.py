@@ -77,7 +77,8 @@ def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, 
         prog="scripts/start.sh test",
         description="Load-tests HOST with every chosen dataset and model. On a terminal it asks which; without one, or "
         "with the options below, it asks nothing and first says how many runs there are and how long they take. "
-        "WORKERS sets the number of workers (default: one per core, fewer under a CPU quota). Arguments after -- are passed to Locust.",
+        "WORKERS sets the number of workers (default: one per core, fewer under a CPU quota). "
+        "Arguments after -- are passed to Locust.",
     )
     parser.add_argument("host", metavar="HOST", help="such as http://127.0.0.1:8000")
     parser.add_argument("users", metavar="USERS")

@@ -130,6 +130,19 @@ def test_what_cannot_be_done_ends_with_2_and_a_message(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize("mode", [["--headless", "-t", "1s"], []])
+def test_a_run_whose_results_cannot_be_written_never_starts(
+    elsewhere: Path, variables: dict[str, str], mode: list[str]
+) -> None:
+    (elsewhere / "file").touch()
+    arguments = [*mode, "--host", "http://127.0.0.1:9", "--processes", "2", "--results", "file/x"]
+    done = run([START, "locust", *arguments], elsewhere, variables)
+    assert done.returncode == 2
+    assert f"{elsewhere / 'file'} is no folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("name", FOR_USERS)
 def test_the_scripts_of_users_hold_nothing_that_bash_3_2_lacks(name: str) -> None:
     """macOS has bash 3.2. An array that may be empty is an error there under `set -u`."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.server.conftest import Trained
@@ -79,6 +80,22 @@ def test_two_workers_answer_on_one_port_and_end_together(trained: Trained) -> No
         assert len(pids) == 2
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_workers_end_with_their_parent_however_it_ends(trained: Trained, number: signal.Signals) -> None:
+    with serving(trained, "--workers", "2", "--dataset", "triple", "--model", "lgbm") as (process, url):
+        assert get(f"{url}/health")["status"] == "ok"
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert len(workers) >= 2
+        process.send_signal(number)
+        process.wait(20)
+        _, alive = psutil.wait_procs(workers, 20)
+        assert alive == []
+        with socket.socket() as again:  # nobody holds the port
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(("127.0.0.1", int(url.rsplit(":", 1)[1])))
 
 
 @pytest.mark.processes
