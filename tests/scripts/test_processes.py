@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,7 +19,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from recording_server import recording_server
+from recording_server import Recording, recording_server
 from swarm_processes import free_port, wait_until
 
 from swarm_cli.processes import wait_until_healthy
@@ -97,17 +100,20 @@ def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
     assert done.stdout == "True\n"
 
 
-@pytest.mark.processes
-def test_a_closed_terminal_ends_a_whole_test_with_its_master_and_workers(tmp_path: Path) -> None:
+@contextmanager
+def load_on_a_terminal_that_closes(tmp_path: Path, command: list[str]) -> Iterator[Recording]:
+    """A command that sends rows for minutes; yields when the terminal was closed and all its processes are gone."""
     variables = {**complete_environment(tmp_path / "venv"), "WORKERS": "1", "CI": "true"}
     splits = tmp_path / "results" / "splits" / "mine"
     splits.mkdir(parents=True)
     pq.write_table(pa.table({"number": [1, 2, 3]}), splits / "X_test.parquet")
+    port = str(free_port())
     with recording_server() as server:
+        script, *rest = command
         process, terminal = start_on_terminal(
-            [ROOT / "scripts" / "start.sh", "test", server.url, "2", "2", "10m", "--datasets", "mine",
-             "--models", "lgbm", "--results", str(tmp_path / "results"), "--", "--wait-min", "0.05",
-             "--wait-max", "0.05", "--master-bind-port", (port := str(free_port())), "--master-port", port],
+            [ROOT / "scripts" / script, *(word.replace("HOST", server.url) for word in rest),
+             "--results", str(tmp_path / "results"), "--wait-min", "0.05", "--wait-max", "0.05",
+             "--master-bind-port", port, "--master-port", port],
             variables,
         )  # fmt: skip
         closing = threading.Event()
@@ -115,11 +121,28 @@ def test_a_closed_terminal_ends_a_whole_test_with_its_master_and_workers(tmp_pat
         reader.start()
         wait_until(lambda: server.count > 5, 60, "requests")
         family = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
-        assert len(family) >= 3, "the command, a master, a worker"
         closing.set()
         reader.join()
         process.wait(60)
         wait_until(lambda: are_gone(family), 30, "the end of all processes")
+        yield server
+
+
+@pytest.mark.processes
+def test_a_closed_terminal_ends_a_whole_test_with_its_master_and_workers(tmp_path: Path) -> None:
+    results = str(tmp_path / "results")
+    command = ["start.sh", "test", "HOST", "2", "2", "10m", "--datasets", "mine", "--models", "lgbm"]
+    with load_on_a_terminal_that_closes(tmp_path, [*command, "--results", results, "--"]) as server:
+        (summary,) = (tmp_path / "results" / "runs").glob("*/summary.json")
+        assert json.loads(summary.read_text())["requests"] == server.count
+
+
+@pytest.mark.processes
+def test_a_headless_run_whose_terminal_closes_writes_what_it_has_measured(tmp_path: Path) -> None:
+    command = ["run_locust_headless.sh", "HOST", "2", "2", "10m", "--", "--dataset-name", "mine"]
+    with load_on_a_terminal_that_closes(tmp_path, command) as server:
+        (summary,) = (tmp_path / "results" / "runs").glob("*/summary.json")
+        assert json.loads(summary.read_text())["requests"] == server.count
 
 
 def drain_and_close(descriptor: int, closing: threading.Event) -> None:

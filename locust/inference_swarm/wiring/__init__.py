@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def attach(events: Events, config_file: Path) -> None:
         command_line.extend(parser, _before_run)
 
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
+        _end_when_the_terminal_closes()
         if isinstance(runner, SwarmWorkerRunner):
             runner.keeper = WorkerSide(environment, runner)
             runner.join()
@@ -112,6 +114,12 @@ def _worker_count() -> int | None:
         )
         raise ConfigError([problem])
     return int(text) or None
+
+
+def _end_when_the_terminal_closes() -> None:
+    """SIGHUP means SIGTERM: what was measured is written. Under `nohup` it stays ignored."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
 
 def _say_quota(processes: int) -> None:
