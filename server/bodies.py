@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import CapacityLimiter
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
@@ -21,6 +22,7 @@ class Bodies:
         self._max_body_bytes = max_body_bytes
         self._max_held_bytes = BODIES_AT_ONCE * max_body_bytes
         self.held_bytes = 0
+        self.turn = CapacityLimiter(1)  # of large bodies
 
     @asynccontextmanager
     async def read(self, scope: Scope, receive: Receive) -> AsyncIterator[bytes]:
