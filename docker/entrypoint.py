@@ -6,6 +6,7 @@ Environment, beside that of docs/settings.md:
   SWARM_WORKERS       headless: worker containers to wait for
   WORKER_PROCESSES    worker processes of a worker container
   SWARM_DISCOVERY_FILE  a headless master writes its addresses here, and workers look here for a master too
+  SWARM_METRICS_PORT  headless: where Prometheus reads a run (an option of ours, docs/settings.md)
   SWARM_UMASK         mode bits that files of results do not get, in octal
 """
 

@@ -14,14 +14,15 @@ from typing import Any
 
 from swarm_cli.command_line import STOPPED, require_writable, run_command
 from swarm_cli.k8s_manifests import Rendered, parse_arguments, render
-from swarm_cli.k8s_pods import INCOMPLETE, Pod, exit_code, of_component, progress, raise_if_hopeless
+from swarm_cli.k8s_pods import INCOMPLETE, Pod, exit_code, hopeless, of_component, progress
 from swarm_cli.k8s_results import copy_results
 from swarm_cli.kubectl import Kubectl, KubectlError
 from swarm_cli.processes import ENDING_SIGNALS, CommandError
 
 SELECTOR = "app.kubernetes.io/name=inference-swarm"
 LOOK_PERIOD_S = 2.0
-HOPELESS_FOR_S = 30.0
+WORKERS_LOOK_PERIOD_S = 10.0
+HOPELESS_FOR_S = 10.0
 
 
 class Job:
@@ -32,6 +33,7 @@ class Job:
         self._rendered = rendered
         self._say = say
         self._had_namespace = False
+        self._has_said_hopeless = False
         self._log: subprocess.Popen[bytes] | None = None
 
     def check(self) -> None:
@@ -70,13 +72,10 @@ class Job:
             masters = of_component(pods, "master")
             if masters and (_has_begun(masters[-1]) or exit_code(masters[-1])):
                 return
-            try:
-                raise_if_hopeless(pods)
-                hopeless_since_s = None
-            except CommandError:
-                hopeless_since_s = hopeless_since_s or time.monotonic()
-                if time.monotonic() - hopeless_since_s >= HOPELESS_FOR_S:
-                    raise
+            problem = hopeless(pods)
+            hopeless_since_s = (hopeless_since_s or time.monotonic()) if problem else None
+            if hopeless_since_s and time.monotonic() - hopeless_since_s >= HOPELESS_FOR_S:
+                raise CommandError(problem)
             if time.monotonic() > deadline_s:
                 raise CommandError(f"The master has not started in {timeout_s:g} s: {line}.", exit_code=INCOMPLETE)
             time.sleep(LOOK_PERIOD_S)
@@ -86,7 +85,7 @@ class Job:
         since: list[str] = []
         while True:
             self._log = self._kubectl.start("logs", "-f", "job/swarm-master", "-c", "master", *since)
-            self._log.wait()
+            self._wait_for_log(self._log)
             masters = of_component(self._pods(), "master")
             if not masters:
                 return INCOMPLETE, "the master's pod is gone"
@@ -95,6 +94,18 @@ class Job:
                 return end
             since = ["--since=2s"]  # the connection broke, not the run
             time.sleep(LOOK_PERIOD_S)
+
+    def _wait_for_log(self, log: subprocess.Popen[bytes]) -> None:
+        """Meanwhile the master may wait for workers that cannot start: that is said, once, as it does not know."""
+        while True:
+            try:
+                log.wait(timeout=WORKERS_LOOK_PERIOD_S)
+                return
+            except subprocess.TimeoutExpired:
+                problem = "" if self._has_said_hopeless else hopeless(self._pods())
+                if problem:
+                    self._has_said_hopeless = True
+                    self._say(problem)
 
     def stop(self) -> None:
         """SIGTERM for the master, which then writes its results."""

@@ -18,7 +18,9 @@ from typing import Any
 
 import psutil
 import pytest
+from swarm_processes import wait_until
 
+from server.serve import _listen
 from tests.server.conftest import Trained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +45,12 @@ def serving(trained: Trained, *options: str, environment: dict[str, str] | None 
     finally:
         process.kill()
         process.communicate()
+
+
+def spawned(parent: int) -> list[psutil.Process]:
+    """The workers of a server; multiprocessing's own helper is none of them."""
+    children = psutil.Process(parent).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def get(url: str) -> Any:
@@ -71,13 +79,14 @@ def test_command_line_wins_over_environment_and_sigterm_ends_it_cleanly(trained:
 def test_two_workers_answer_on_one_port_and_end_together(trained: Trained) -> None:
     row = trained.catalog.models["kinds", "lgbm"].schema.example
     with serving(trained, "--workers", "2", "--dataset", "kinds", "--model", "lgbm") as (process, url):
-        pids = set()
-        for _ in range(200):  # each is a new connection; the kernel decides which worker takes it
+        wait_until(lambda: len(spawned(process.pid)) == 2, 60, "both workers")
+        workers = spawned(process.pid)
+        assert get(f"{url}/health")["status"] == "ok"
+        for answering, resting in (workers, workers[::-1]):  # the kernel gives a connection to who takes it
+            resting.suspend()
             assert post(f"{url}/invocation", row)["predictions"][0] in ("yes", "no")
-            pids.add(get(f"{url}/stats")["pid"])
-            if len(pids) == 2:
-                break
-        assert len(pids) == 2
+            assert get(f"{url}/stats")["pid"] == answering.pid
+            resting.resume()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
@@ -96,6 +105,22 @@ def test_workers_end_with_their_parent_however_it_ends(trained: Trained, number:
         with socket.socket() as again:  # nobody holds the port
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             again.bind(("127.0.0.1", int(url.rsplit(":", 1)[1])))
+
+
+@pytest.mark.processes
+def test_a_server_that_is_too_busy_to_answer_stays_ready_and_one_that_still_loads_is_not(trained: Trained) -> None:
+    """As Kubernetes' readiness probe asks: by a connection, which the kernel takes for a process that stands still."""
+    with serving(trained, "--dataset", "triple", "--model", "lgbm") as (process, url):
+        port = int(url.rsplit(":", 1)[1])
+        process.send_signal(signal.SIGSTOP)
+        for _ in range(50):
+            socket.create_connection(("127.0.0.1", port), 5).close()
+        with pytest.raises(OSError, match="timed out"):
+            urllib.request.urlopen(f"{url}/health", timeout=0.2)
+        process.send_signal(signal.SIGCONT)
+    listener = _listen("127.0.0.1", 0)
+    with listener, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listener.getsockname(), 5)
 
 
 @pytest.mark.processes
