@@ -5,7 +5,8 @@ Environment, beside that of docs/settings.md:
   SWARM_ROLE          master, worker or headless when no argument says so
   SWARM_WORKERS       headless: worker containers to wait for
   WORKER_PROCESSES    worker processes of a worker container
-  SWARM_MEETING_FILE  a headless master writes its addresses here, and workers look here for a master too
+  SWARM_DISCOVERY_FILE  a headless master writes its addresses here, and workers look here for a master too
+  SWARM_METRICS_PORT  headless: where Prometheus reads a run (an option of ours, docs/settings.md)
   SWARM_UMASK         mode bits that files of results do not get, in octal
 """
 
@@ -28,6 +29,7 @@ LOCUSTFILE = str(Path(__file__).resolve().parent.parent / "locust" / "locustfile
 STATE_FOLDER = Path(os.environ.get("SWARM_STATE_FOLDER") or "/tmp/inference-swarm")  # as in health.py
 ROLES = ("master", "worker", "headless")
 BAD_CONFIGURATION = 2
+INCOMPLETE = 4
 FILES_BESIDE_USERS = 100
 STATE_PERIOD_S = 1.0
 LOOK_PERIOD_S = 0.5
@@ -38,8 +40,8 @@ SAY_AGAIN_AFTER_S = 30.0
 def main(arguments: list[str]) -> None:
     """Never returns: ends with Locust's exit code."""
     # Process 1 has no default for signals: without this a stop before Locust is up would wait for SIGKILL.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, leave)
+    signal.signal(signal.SIGINT, send_sigterm)
+    signal.signal(signal.SIGTERM, leave)
     if umask := os.environ.get("SWARM_UMASK"):
         os.umask(int(umask, 8))
     shutil.rmtree(STATE_FOLDER, ignore_errors=True)
@@ -47,6 +49,8 @@ def main(arguments: list[str]) -> None:
     role = os.environ.get("SWARM_ROLE") or "master"
     if arguments and not arguments[0].startswith("-"):
         role, *arguments = arguments
+    if role == "headless":
+        signal.signal(signal.SIGTERM, leave_without_result)
     if role not in ROLES:
         fail(f"the role is {role!r} (first argument or SWARM_ROLE)", f"one of {', '.join(ROLES)}")
     if role == "worker":
@@ -58,7 +62,7 @@ def main(arguments: list[str]) -> None:
         workers = count("SWARM_WORKERS", 1) * count("WORKER_PROCESSES", 1)
         os.environ.setdefault("LOCUST_EXPECT_WORKERS", str(workers))
         os.environ.setdefault("LOCUST_EXPECT_WORKERS_MAX_WAIT", "120")
-        write_meeting_file()
+        write_discovery_file()
     modes = {"master": ["--master"], "worker": ["--worker"], "headless": ["--master", "--headless"]}
     become_locust(role, modes[role] + arguments)
 
@@ -119,8 +123,8 @@ def fork_processes(processes: int) -> None:
     for _ in range(processes):
         child = os.fork()
         if not child:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, leave)
+            signal.signal(signal.SIGINT, send_sigterm)
+            signal.signal(signal.SIGTERM, leave)
             return
         children.append(child)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -154,9 +158,9 @@ def wait_for_master() -> str:
 def masters_to_try() -> Iterator[str]:
     """The named master, then what a headless one has written down."""
     yield os.environ.get("LOCUST_MASTER_NODE_HOST") or "master"
-    meeting_file = os.environ.get("SWARM_MEETING_FILE")
-    if meeting_file and Path(meeting_file).exists():
-        yield from Path(meeting_file).read_text().split()
+    discovery_file = os.environ.get("SWARM_DISCOVERY_FILE")
+    if discovery_file and Path(discovery_file).exists():
+        yield from Path(discovery_file).read_text().split()
 
 
 def refuse_second_master() -> None:
@@ -170,12 +174,12 @@ def refuse_second_master() -> None:
         )
 
 
-def write_meeting_file() -> None:
+def write_discovery_file() -> None:
     """`docker compose run` gives a container no name that workers could know: they read its addresses here."""
-    meeting_file = os.environ.get("SWARM_MEETING_FILE")
-    if meeting_file:
+    discovery_file = os.environ.get("SWARM_DISCOVERY_FILE")
+    if discovery_file:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-        Path(meeting_file).write_text("\n".join(sorted(addresses)) + "\n")
+        Path(discovery_file).write_text("\n".join(sorted(addresses)) + "\n")
 
 
 def is_listening(host: str, port: int) -> bool:
@@ -207,7 +211,7 @@ def count(name: str, default: int) -> int:
 
 def fail(found: str, expected: str, action: str = "correct it in .env or in the environment") -> None:
     """Ends with the code for bad configuration."""
-    say(f"{found}\n  Expected: {expected}\n  What to do: {action}")
+    say(f"{found}\n  Expected: {expected}\n  Fix: {action}")
     sys.exit(BAD_CONFIGURATION)
 
 
@@ -217,8 +221,18 @@ def say(text: str) -> None:
 
 
 def leave(_number: int, _frame: FrameType | None) -> None:
-    """Nothing has begun yet, so nothing has to be drained."""
+    """Handler of SIGTERM until Locust installs its own: nothing has begun, so nothing has to be drained."""
     os._exit(0)
+
+
+def leave_without_result(_number: int, _frame: FrameType | None) -> None:
+    """The same for a headless run, of which 0 would say that it passed."""
+    os._exit(INCOMPLETE)
+
+
+def send_sigterm(_number: int, _frame: FrameType | None) -> None:
+    """Ctrl-C and `docker kill -s INT` mean what `docker stop` means, whoever handles SIGTERM by then."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """First container of compose, never root: sees to it that results can be written and that there are keys.
 
-Docker makes a missing bind folder as root's. The hook in compose.yaml (docker/open-results) opens such a folder, and
+Docker makes a missing bind folder as root's. The hook in compose.yaml (docker/fix-permissions) opens such a folder, and
 only such a one, to the user of the containers, then leaves HOOK_DONE for us.
 """
 
@@ -43,7 +43,7 @@ def closed_results() -> str:
     return (
         f"The containers run as user {os.getuid()} and may not write to {names}, which belongs to user "
         f"{closed[0].stat().st_uid}.\n"
-        "  What to do: run them as yourself: put SWARM_UID and SWARM_GID (your `id -u` and `id -g`) into .env;\n"
+        "  Fix: run them as yourself: put SWARM_UID and SWARM_GID (your `id -u` and `id -g`) into .env;\n"
         f"  or open what is there: chmod a+rwX {names}\n"
     )
 
@@ -63,7 +63,7 @@ def missing_keys(folder: str) -> str:
     except OSError as error:
         return (
             f"The keys in {folder} cannot be used by user {os.getuid()}: {error.strerror}.\n"
-            "  What to do: if SWARM_UID was changed, make new ones: docker compose down --volumes\n"
+            "  Fix: if SWARM_UID was changed, make new ones: docker compose down --volumes\n"
         )
     return ""
 

@@ -15,9 +15,9 @@ HEAD = """# Settings
 Made from `locust/inference_swarm/config/options.py` by `scripts/settings_table.py`.
 
 Precedence, lowest first: built-in default, `locust/config.json` (another file: `SWARM_CONFIG=FILE`), environment,
-command line, start form of the web UI. `locust -f locust/locustfile.py --print-settings` shows every value and where
+command line, start form of the web UI. `scripts/start.sh locust --print-settings` shows every value and where
 it came from. All of Locust's own options work as well. `WORKERS` sets the number of worker processes on this machine
-(default: one per core).
+(default: one per core, fewer under a CPU quota).
 
 | command line | environment | config.json | default | meaning |
 | --- | --- | --- | --- | --- |

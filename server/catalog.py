@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from server.errors import RequestError, SetupError
+from server.errors import RequestError, SetupError, nearest, shown
 from server.models import ServedModel, find_models, load_model
 from server.schema import Algorithm
 
@@ -69,14 +68,17 @@ class Catalog:
     def _check_known(self, what: str, name: str | None, known: set[str]) -> None:
         if name is not None and name not in known:
             raise RequestError(
-                404, f"Unknown {what} '{name}'{_hint(name, known)}; expected one of {', '.join(sorted(known))}."
+                404,
+                f"Unknown {what} '{shown(name)}'{nearest(name, known)}; expected one of {', '.join(sorted(known))}.",
             )
 
 
 def check_method(method: str) -> str:
     """Raises RequestError for a method that is not one of METHODS."""
     if method not in METHODS:
-        raise RequestError(422, f"Unknown method '{method}'{_hint(method, METHODS)}; expected {' or '.join(METHODS)}.")
+        raise RequestError(
+            422, f"Unknown method '{shown(method)}'{nearest(method, METHODS)}; expected {' or '.join(METHODS)}."
+        )
     return method
 
 
@@ -87,18 +89,13 @@ def _chosen(text: str, known: set[str], what: str, folder: Path) -> set[str]:
     unknown = sorted(names - known)
     if unknown:
         raise SetupError(
-            f"Unknown {what} '{unknown[0]}'{_hint(unknown[0], known)} (--{what} or the environment).",
+            f"Unknown {what} '{unknown[0]}'{nearest(unknown[0], known)} (--{what} or the environment).",
             expected=f"{ALL} or one or more of {', '.join(sorted(known))} (found in {folder.resolve()}).",
             action=f"name one of these, or train it: scripts/start.sh train --{what} {unknown[0]}."
             if what == "dataset"
             else "name one of these.",
         )
     return names
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 def _pairs(keys: Iterable[tuple[str, str]]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Counters:
-    """Requests to /invocation since the start, by status and by model. One process, one event loop: no lock."""
+    """Requests for predictions since the start, by status and by model. One process, one event loop: no lock."""
 
     def __init__(self) -> None:
         self._started_ns = time.monotonic_ns()

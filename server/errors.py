@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class SetupError(Exception):
     """The person who started the program must act: what was found, what was expected, what to do next."""
@@ -11,7 +14,7 @@ class SetupError(Exception):
         if expected:
             parts.append(f"Expected: {expected}")
         if action:
-            parts.append(f"What to do: {action}")
+            parts.append(f"Fix: {action}")
         super().__init__("\n  ".join(parts))
 
 
@@ -22,3 +25,17 @@ class RequestError(Exception):
         self.status = status
         self.sentence = sentence
         super().__init__(sentence)
+
+
+_SHOWN_CHARACTERS = 80
+
+
+def shown(name: str) -> str:
+    """A name of the sender's for a sentence: what goes back is never as long as what came in."""
+    return name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}… ({len(name):,} characters)"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing. Long names are not compared: that takes the square of their length."""
+    near = difflib.get_close_matches(name, sorted(known), n=1) if len(name) <= _SHOWN_CHARACTERS else []
+    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -94,6 +94,7 @@ class ServedModel:
 
     def __init__(self, schema: ModelSchema, predictor: Predictor) -> None:
         self.schema = schema
+        self.name = f"{schema.dataset}/{schema.algorithm}"
         self.names = tuple(column.name for column in schema.columns)
         self._predictor = predictor
         self._encoder = RowEncoder(schema.columns, categories_as_text=schema.algorithm is Algorithm.CATBOOST)
@@ -101,7 +102,15 @@ class ServedModel:
 
     def features(self, body: bytes) -> list[list[Feature]]:
         """The body's rows as model features; raises RequestError."""
-        return [self._encoder.encode(row, number) for number, row in enumerate(read_rows(body, self.names))]
+        return self.encode(read_rows(body, self.names))
+
+    def encode(self, rows: list[list[Any]]) -> list[list[Feature]]:
+        """Rows of JSON values in column order as model features; raises RequestError."""
+        return [self._encoder.encode(row, number) for number, row in enumerate(rows)]
+
+    def call(self, method: str, rows: list[list[Feature]]) -> list[Label] | list[list[float]]:
+        """What `method` says of the rows: `predict`, or `predict_proba`."""
+        return self.predict(rows) if method == "predict" else self.predict_proba(rows)
 
     def predict(self, rows: list[list[Feature]]) -> list[Label]:
         """The most probable class of every row, as the label that the target column had."""

@@ -1,30 +1,39 @@
-"""A request body in, rows of plain values in column order out; the four body shapes and what may be wrong with them."""
+"""A request body in, rows of plain values in column order out; the four body shapes and what may be wrong with them.
+
+Time and message are linear in the body: whoever sends nonsense does not hold up the others.
+"""
 
 from __future__ import annotations
 
-import difflib
 import json
-from typing import Any, NoReturn
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
-from server.errors import RequestError
+from server.errors import RequestError, nearest, shown
 
 SHAPES = 'one row {"column": value, …}, a list of rows, {"instances": [rows]}, or {"columns": […], "data": [[…]]}'
 _SHOWN = 8
 
+_STRING_OR_CONSTANT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+"""Strings are matched as well, and whole, so that a NaN in one of them is none."""
+
 
 def read_rows(body: bytes, names: tuple[str, ...]) -> list[list[Any]]:
     """Every row's values in the order of `names`; raises RequestError with what was found and expected."""
-    document = _parse(body)
+    document = parse_json(body)
     if isinstance(document, dict):
-        if document.keys() == {"instances"} and "instances" not in names:
-            return _from_list(document["instances"], names, '"instances"')
-        if "columns" in document and "data" in document and document.keys() <= {"columns", "data", "index"}:
-            return _from_split(document["columns"], document["data"], names)
+        if document.keys() == {"instances"} and _is_wrapper(document, names):
+            return rows_from_list(document["instances"], names, '"instances"')
+        is_split = {"columns", "data"} <= document.keys() <= {"columns", "data", "index"}
+        if is_split and _is_wrapper(document, names):
+            return rows_from_split(document["columns"], document["data"], names)
         return [_from_object(document, names, 0)]
     if isinstance(document, list):
-        return _from_list(document, names, "the body")
+        return rows_from_list(document, names, "the body")
     raise RequestError(422, f"The body is {describe(document)}; expected {SHAPES}.")
 
 
@@ -41,31 +50,32 @@ def describe(value: Any) -> str:
     return f"{kind} {text if len(text) <= 60 else text[:60] + '…'}"
 
 
-def _parse(body: bytes) -> Any:
+def _is_wrapper(document: dict[str, Any], names: tuple[str, ...]) -> bool:
+    """False for a row of a model whose columns are called like the parts of a wrapper: no value of a row is a list."""
+    return set(names) != document.keys() or all(isinstance(value, list) for value in document.values())
+
+
+def parse_json(body: bytes) -> Any:
+    """The document. The literals NaN and ±Infinity, which pandas writes, are missing values like null."""
     if not body.strip():
         raise RequestError(400, f"The body is empty; expected JSON: {SHAPES}.")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _broken_json(body, error) from None
+        if body[:2] == b"\x1f\x8b":
+            sentence = "The body is compressed with gzip; expected plain JSON without Content-Encoding."
+            raise RequestError(415, sentence) from None
+        reason = error
+    if b"NaN" in body or b"Infinity" in body:
+        try:
+            return orjson.loads(_STRING_OR_CONSTANT.sub(_as_null, body))
+        except orjson.JSONDecodeError:
+            pass  # the first reason is about what was sent
+    raise RequestError(400, f"The body is not JSON ({reason}); it begins with {_beginning(body)}; expected {SHAPES}.")
 
 
-def _broken_json(body: bytes, error: orjson.JSONDecodeError) -> RequestError:
-    if body[:2] == b"\x1f\x8b":
-        return RequestError(415, "The body is compressed with gzip; expected plain JSON without Content-Encoding.")
-    try:
-        json.loads(body, parse_constant=_refuse_constant)
-    except RequestError as refusal:
-        return refusal
-    except (ValueError, RecursionError):
-        pass  # orjson's reason below is as good
-    return RequestError(400, f"The body is not JSON ({error}); it begins with {_beginning(body)}; expected {SHAPES}.")
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise RequestError(
-        400, f"The body has the literal {constant}, which JSON does not know; expected null for a missing value."
-    )
+def _as_null(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[0].startswith(b'"') else b"null"
 
 
 def _beginning(body: bytes) -> str:
@@ -73,7 +83,7 @@ def _beginning(body: bytes) -> str:
     return json.dumps(text if len(body) <= 40 else text + "…", ensure_ascii=False)
 
 
-def _from_list(rows: Any, names: tuple[str, ...], where: str) -> list[list[Any]]:
+def rows_from_list(rows: Any, names: tuple[str, ...], where: str) -> list[list[Any]]:
     if not isinstance(rows, list):
         raise RequestError(422, f"{where} is {describe(rows)}; expected a list of rows.")
     if not rows:
@@ -93,7 +103,7 @@ def _from_object(row: dict[str, Any], names: tuple[str, ...], number: int) -> li
     raise _wrong_columns(list(row), names, f"Row {number}")
 
 
-def _from_split(columns: Any, data: Any, names: tuple[str, ...]) -> list[list[Any]]:
+def rows_from_split(columns: Any, data: Any, names: tuple[str, ...]) -> list[list[Any]]:
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise RequestError(422, f'"columns" is {describe(columns)}; expected a list of column names.')
     if len(set(columns)) != len(columns) or set(columns) != set(names):
@@ -111,14 +121,15 @@ def _from_split(columns: Any, data: Any, names: tuple[str, ...]) -> list[list[An
 
 
 def _wrong_columns(found: list[str], names: tuple[str, ...], where: str) -> RequestError:
-    missing = [name for name in names if name not in found]
-    extra = [name for name in dict.fromkeys(found) if name not in names]
-    repeated = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    counts, known = Counter(found), set(names)
+    missing = [name for name in names if name not in counts]
+    extra = [name for name in counts if name not in known]
+    repeated = [name for name, count in counts.items() if count > 1]
     parts = []
     if missing:
         parts.append(f"lacks the column{'s' if len(missing) > 1 else ''} {_listed(missing)}")
     if extra:
-        hints = [_with_hint(name, missing) for name in extra[:_SHOWN]]
+        hints = [f"'{shown(name)}'{nearest(name, missing)}" for name in extra[:_SHOWN]]
         rest = f" and {len(extra) - _SHOWN} more" if len(extra) > _SHOWN else ""
         parts.append(f"has the unknown column{'s' if len(extra) > 1 else ''} {', '.join(hints)}{rest}")
     if repeated:
@@ -126,11 +137,6 @@ def _wrong_columns(found: list[str], names: tuple[str, ...], where: str) -> Requ
     return RequestError(422, f"{where} {' and '.join(parts)}; expected exactly these {len(names)}: {_listed(names)}.")
 
 
-def _with_hint(name: str, missing: list[str]) -> str:
-    near = difflib.get_close_matches(name, missing, n=1)
-    return f"'{name}' (did you mean '{near[0]}'?)" if near else f"'{name}'"
-
-
-def _listed(names: list[str] | tuple[str, ...]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+def _listed(names: Sequence[str]) -> str:
+    listed = ", ".join(f"'{shown(name)}'" for name in names[:_SHOWN])
+    return listed if len(names) <= _SHOWN else f"{listed} and {len(names) - _SHOWN} more"

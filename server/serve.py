@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -16,11 +18,10 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from server.app import create_app
+from server.app import DEFAULT_MAX_BODY_MB, create_app
 from server.catalog import ALL, load_catalog
 from server.errors import SetupError
 
-DEFAULT_RESULTS = Path("experiment-results")
 _BAD_SETUP = 2
 _SHUTDOWN_S = 10
 _BACKLOG = 2048
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def create_app_from_environment() -> FastAPI:
     """What each worker process runs; main() has put its options into the environment."""
     _configure_logging()
+    _end_with_parent()
     models, dataset, model, max_body_mb = (os.environ[name] for name in _ENVIRONMENT)
     catalog = load_catalog(Path(models), dataset, model)
     pairs = sorted(f"{dataset}/{key}" for dataset, key in catalog.models)
@@ -97,12 +99,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models",
         type=Path,
-        default=DEFAULT_RESULTS / "models",
+        default=Path(environment.get("SWARM_RESULTS") or "experiment-results") / "models",
         metavar="DIR",
         help="folder with the model files (%(default)s)",
     )
     parser.add_argument(
-        "--max-body-mb", type=_positive_number, default=16, metavar="MB", help="largest request body (%(default)s)"
+        "--max-body-mb",
+        type=_positive_number,
+        default=DEFAULT_MAX_BODY_MB,
+        metavar="MB",
+        help="largest request body (%(default)s)",
     )
     return parser
 
@@ -169,7 +175,23 @@ def _run_workers(listener: socket.socket, workers: int) -> None:
     config = _config("server.serve:create_app_from_environment")
     config.workers = workers
     _say_where(listener)
-    Multiprocess(config, sockets=[listener]).run()
+    supervisor = Multiprocess(config, sockets=[listener])
+    if hasattr(signal, "SIGHUP"):  # the terminal was closed; uvicorn would begin again with new workers
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    supervisor.run()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would serve for ever, and hold the port."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def _say_where(listener: socket.socket) -> None:

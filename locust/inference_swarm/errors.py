@@ -34,7 +34,7 @@ class SwarmError(Exception):
         if expected:
             parts.append(f"Expected: {expected}")
         if action:
-            parts.append(f"What to do: {action}")
+            parts.append(f"Fix: {action}")
         super().__init__("\n  ".join(parts))
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from swarm_cli.command_line import positive, require_writable, run_command, zero_or_more
 from swarm_cli.processes import CommandError, Processes, require_free_port, wait_until_healthy
-from swarm_cli.runs import RESULT_HEADS, RunResult, format_table, locust_command, read_result, result_cells, wait_for
+from swarm_cli.runs import (
+    RESULT_HEADERS,
+    RunResult,
+    default_results,
+    format_table,
+    locust_command,
+    read_result,
+    result_cells,
+    wait_for,
+)
 
 
 def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
@@ -21,32 +30,32 @@ def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--ui", action="store_true", help="leave the web UI open instead of running a test at once")
-    parser.add_argument("--seconds", type=int, default=30, help="length of the test")
-    parser.add_argument("--users", type=int, default=50)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=positive, default=30, help="length of the test")
+    parser.add_argument("--users", type=positive, default=50)
+    parser.add_argument("--workers", type=zero_or_more, default=2, help="0: all in one process")
     parser.add_argument("--dataset", default="healthcare-dataset-stroke")
     parser.add_argument("--model", default="xgboost")
     parser.add_argument("--method", default="predict", choices=["predict", "predict_proba"])
     parser.add_argument("--server-port", type=int, default=8000, help="port of the inference server")
     parser.add_argument("--master-port", type=int, default=5557, help="port at which the workers join")
     parser.add_argument("--web-port", type=int, default=8089, help="port of the web UI")
-    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for data and results")
+    parser.add_argument("--results", type=Path, default=default_results(), help="folder for data and results")
     return parser.parse_args(args)
 
 
 def run_demo(options: argparse.Namespace) -> int:
     """Runs the demo; returns the exit code."""
+    require_writable(options.results)
     require_free_port(options.server_port, "--server-port", "the inference server")
     require_free_port(options.master_port, "--master-port", "the workers")
     if options.ui:
         require_free_port(options.web_port, "--web-port", "the web UI")
-    say("1/3  data and models: training what is missing")
-    trained = subprocess.run(
-        [sys.executable, "-m", "server.train", "--if-missing", "--results", str(options.results)], check=False
-    )
-    if trained.returncode:
-        raise CommandError("The training failed; its message is above.", trained.returncode)
     with Processes() as processes:
+        say("1/3  data and models: training what is missing")
+        train = [sys.executable, "-m", "server.train", "--if-missing", "--results", str(options.results)]
+        code = wait_for(processes.start("the training", train))
+        if code:
+            raise CommandError("The training failed; its message is above.", code)
         host = f"http://127.0.0.1:{options.server_port}"
         say(f"2/3  inference server at {host}")
         log_file = options.results / "logs" / "server.log"
@@ -89,7 +98,7 @@ def print_result(result: RunResult) -> None:
     """The table, and where the files are."""
     if result.summary is None:
         raise CommandError("The swarm ended without a result; its message is above.", result.exit_code or 4)
-    print("\n" + format_table([RESULT_HEADS, result_cells(result.summary)]))
+    print("\n" + format_table([RESULT_HEADERS, result_cells(result.summary)]))
     print(f"\nHTML report  {result.folder / 'report.html'}\nAll files    {result.folder}/")
 
 
@@ -107,14 +116,8 @@ def say(text: str) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
-    try:
-        return run_demo(parse_arguments(args))
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
+    options = parse_arguments(args)
+    return run_command(lambda: run_demo(options))
 
 
 if __name__ == "__main__":

@@ -12,16 +12,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from swarm_cli.command_line import STOPPED, require_writable, run_command
 from swarm_cli.k8s_manifests import Rendered, parse_arguments, render
-from swarm_cli.k8s_pods import INCOMPLETE, Pod, exit_code, of_component, progress, raise_if_hopeless
+from swarm_cli.k8s_pods import INCOMPLETE, Pod, exit_code, hopeless, of_component, progress
 from swarm_cli.k8s_results import copy_results
 from swarm_cli.kubectl import Kubectl, KubectlError
-from swarm_cli.processes import CommandError
+from swarm_cli.processes import ENDING_SIGNALS, CommandError
 
 SELECTOR = "app.kubernetes.io/name=inference-swarm"
 LOOK_PERIOD_S = 2.0
-HOPELESS_FOR_S = 30.0
-STOPPED = 130
+WORKERS_LOOK_PERIOD_S = 10.0
+HOPELESS_FOR_S = 10.0
 
 
 class Job:
@@ -32,6 +33,7 @@ class Job:
         self._rendered = rendered
         self._say = say
         self._had_namespace = False
+        self._has_said_hopeless = False
         self._log: subprocess.Popen[bytes] | None = None
 
     def check(self) -> None:
@@ -42,14 +44,14 @@ class Job:
             if kubectl.exists(kind, "swarm-master"):
                 raise CommandError(
                     f"The namespace {namespace} holds a {kind} swarm-master already.\n"
-                    f"  What to do: choose another with --namespace, or delete it first: kubectl -n {namespace} "
+                    f"  Fix: choose another with --namespace, or delete it first: kubectl -n {namespace} "
                     f"delete {kind} swarm-master swarm-worker"
                 )
         missing = [name for name in self._rendered.secrets if not kubectl.exists("secret", name)]
         if missing:
             raise CommandError(
                 f"There is no Secret {', '.join(missing)} in the namespace {namespace}.\n"
-                f"  What to do: scripts/start.sh k8s-secrets --namespace {namespace}; "
+                f"  Fix: scripts/start.sh k8s-secrets --namespace {namespace}; "
                 "the README of the component says what is in it."
             )
 
@@ -70,13 +72,10 @@ class Job:
             masters = of_component(pods, "master")
             if masters and (_has_begun(masters[-1]) or exit_code(masters[-1])):
                 return
-            try:
-                raise_if_hopeless(pods)
-                hopeless_since_s = None
-            except CommandError:
-                hopeless_since_s = hopeless_since_s or time.monotonic()
-                if time.monotonic() - hopeless_since_s >= HOPELESS_FOR_S:
-                    raise
+            problem = hopeless(pods)
+            hopeless_since_s = (hopeless_since_s or time.monotonic()) if problem else None
+            if hopeless_since_s and time.monotonic() - hopeless_since_s >= HOPELESS_FOR_S:
+                raise CommandError(problem)
             if time.monotonic() > deadline_s:
                 raise CommandError(f"The master has not started in {timeout_s:g} s: {line}.", exit_code=INCOMPLETE)
             time.sleep(LOOK_PERIOD_S)
@@ -86,7 +85,7 @@ class Job:
         since: list[str] = []
         while True:
             self._log = self._kubectl.start("logs", "-f", "job/swarm-master", "-c", "master", *since)
-            self._log.wait()
+            self._wait_for_log(self._log)
             masters = of_component(self._pods(), "master")
             if not masters:
                 return INCOMPLETE, "the master's pod is gone"
@@ -95,6 +94,18 @@ class Job:
                 return end
             since = ["--since=2s"]  # the connection broke, not the run
             time.sleep(LOOK_PERIOD_S)
+
+    def _wait_for_log(self, log: subprocess.Popen[bytes]) -> None:
+        """Meanwhile the master may wait for workers that cannot start: that is said, once, as it does not know."""
+        while True:
+            try:
+                log.wait(timeout=WORKERS_LOOK_PERIOD_S)
+                return
+            except subprocess.TimeoutExpired:
+                problem = "" if self._has_said_hopeless else hopeless(self._pods())
+                if problem:
+                    self._has_said_hopeless = True
+                    self._say(problem)
 
     def stop(self) -> None:
         """SIGTERM for the master, which then writes its results."""
@@ -128,7 +139,7 @@ class Job:
                     "delete", "namespace", namespace, "--ignore-not-found", "--timeout=180s", timeout_s=200
                 )
         except KubectlError as error:
-            print(f"{error}\n  What to do: look what is left in the namespace {namespace}.", file=sys.stderr)
+            print(f"{error}\n  Fix: look what is left in the namespace {namespace}.", file=sys.stderr)
 
     def _pods(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self._kubectl.get("pods", "-l", SELECTOR)["items"]
@@ -164,7 +175,8 @@ def run_job(job: Job, options: argparse.Namespace) -> int:
         # A verdict without its files is no more than incomplete; a bad one stays as it is.
         code = error.exit_code if code is None else code or INCOMPLETE
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         if not options.keep:
             job.remove()
     if word:
@@ -185,15 +197,16 @@ def _raise_interrupt(_number: int, _frame: FrameType | None) -> None:
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
     signal.signal(signal.SIGTERM, _raise_interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _raise_interrupt)
     options = parse_arguments(args)
-    try:
+
+    def command() -> int:
+        require_writable(options.results)
         rendered = render(options)
         return run_job(Job(Kubectl(options.context, rendered.namespace), rendered, say), options)
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return STOPPED
+
+    return run_command(command)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from swarm_cli.manifests.kustomize import K8S, BuildError, kustomize_overlay, overlay
 from swarm_cli.processes import CommandError
+from swarm_cli.runs import default_results
 
 NAMESPACE = "inference-swarm-job"
 
@@ -32,7 +33,7 @@ class Rendered:
         if namespace is None or workers is None or "kind: Job\n" not in text:
             raise CommandError(
                 "The manifests hold no Namespace, no swarm-cluster or no Job.\n"
-                "  What to do: put components/job and components/cluster-values into the overlay."
+                "  Fix: put components/job and components/cluster-values into the overlay."
             )
         names = re.findall(r"secretName: (\S+)", text)
         names += re.findall(r"secret(?:Key)?Ref:\n(?: +key: .*\n)? +name: (\S+)", text)
@@ -68,7 +69,7 @@ def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
                         "else any")  # fmt: skip
     parser.add_argument("--context", default="", help="of kubectl")
     parser.add_argument("--namespace", help=f"default: the overlay's, else {NAMESPACE}")
-    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for results")
+    parser.add_argument("--results", type=Path, default=default_results(), help="folder for results")
     parser.add_argument("--start-timeout", type=float, default=600, metavar="SECONDS", help="for the master to start")
     parser.add_argument("--keep", action="store_true", help="leave everything in the cluster")
     options = parser.parse_args(args)
@@ -106,7 +107,7 @@ def render(options: argparse.Namespace) -> Rendered:
     try:
         return Rendered.of(kustomize_overlay(document))
     except FileNotFoundError:
-        raise CommandError("No kubectl was found on the PATH.\n  What to do: install it.") from None
+        raise CommandError("No kubectl was found on the PATH.\n  Fix: install it.") from None
     except BuildError as error:
         raise CommandError(f"The manifests cannot be built: {error}") from None
 

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swarm_cli.processes import CommandError
-
 Pod = Mapping[str, Any]
 COMPONENT = "app.kubernetes.io/component"
 HOPELESS = {
-    "InvalidImageName", "ErrImageNeverPull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError",
+    "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError",
+    "RegistryUnavailable", "SignatureValidationFailed",
+    "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
 }  # fmt: skip
+"""The kubelet tries an image again and again, and says ErrImagePull and ImagePullBackOff by turns."""
 KNOWN_CODES = range(6)
 INCOMPLETE = 4
 
@@ -48,24 +49,33 @@ def describe(pod: Pod) -> str:
 
 def waiting_reason(pod: Pod) -> str:
     """Why its container does not run; empty when nothing out of the ordinary is said."""
-    for container in pod.get("status", {}).get("containerStatuses", ()):
-        reason = container.get("state", {}).get("waiting", {}).get("reason", "")
+    return _waiting(pod)[0]
+
+
+def _waiting(pod: Pod) -> tuple[str, str]:
+    """Reason and message of the first container that waits for something out of the ordinary."""
+    status = pod.get("status", {})
+    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        waiting = container.get("state", {}).get("waiting", {})
+        reason = waiting.get("reason", "")
         if reason not in ("", "ContainerCreating", "PodInitializing"):
-            return str(reason)
-    return ""
+            return str(reason), str(waiting.get("message", ""))
+    return "", ""
 
 
-def raise_if_hopeless(pods: Sequence[Pod]) -> None:
-    """Raises CommandError for what will not mend itself: an image that is not there, a missing Secret."""
+def hopeless(pods: Sequence[Pod]) -> str:
+    """What will not mend itself, an image that is not there or a missing Secret; empty when there is no such thing."""
     for pod in pods:
-        if waiting_reason(pod) in HOPELESS:
-            (container,) = pod["status"]["containerStatuses"]
-            message = container["state"]["waiting"].get("message", "")
-            raise CommandError(
-                f"Pod {pod['metadata']['name']} cannot start: {waiting_reason(pod)}: {message}\n"
-                "  What to do: make the image or the Secret known to the cluster (docs/kubernetes.md); a registry is "
+        reason, message = _waiting(pod)
+        if reason in HOPELESS:
+            words = " ".join(message.split())
+            image = next((container.get("image", "") for container in pod["spec"]["containers"]), "")
+            return (
+                f"Pod {pod['metadata']['name']} cannot start: {reason}: {words or image}\n"
+                "  Fix: make the image or the Secret known to the cluster (docs/kubernetes.md); a registry is "
                 "named with --image NAME=REGISTRY/NAME."
             )
+    return ""
 
 
 def exit_code(master: Pod) -> tuple[int, str] | None:

@@ -6,10 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "locust"))
-
 from inference_swarm.cluster.keys import make_keys
-from inference_swarm.errors import SwarmError
+from swarm_cli.command_line import run_command
 
 
 def main(args: list[str] | None = None) -> int:
@@ -17,12 +15,12 @@ def main(args: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/start.sh keys", description=__doc__)
     parser.add_argument("folder", type=Path, help="new or empty folder for the keys")
     folder: Path = parser.parse_args(args).folder
-    try:
-        made = make_keys(folder)
-    except (SwarmError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    for path in made:
+    return run_command(lambda: print_keys(folder))
+
+
+def print_keys(folder: Path) -> int:
+    """Makes the keys and says what to do with them."""
+    for path in make_keys(folder):
         print(path)
     print(f"\nGive the folder to the master and to all workers: --swarm-keys {folder} or SWARM_KEYS={folder}")
     print("The master needs master.key_secret and worker.key, a worker needs worker.key_secret and master.key.")

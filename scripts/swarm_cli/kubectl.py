@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -12,6 +14,26 @@ from swarm_cli.processes import CommandError
 
 class KubectlError(CommandError):
     """kubectl failed; the message is its own."""
+
+
+_LOG_LINE = re.compile(r"[EWIF]\d{4} \d\d:\d\d:")
+_NO_CLUSTER = re.compile(
+    r"The connection to the server|Unable to connect to the server|no configuration has been provided|"
+    r"context .* does not exist|couldn't get current server API group list|dial tcp|must be logged in"
+)
+_NO_RIGHTS = re.compile(r"\(Forbidden\): (.*cannot \w+ resource.*)")
+
+
+def problem_words(arguments: Sequence[str], said: str) -> str:
+    """kubectl's own words without its log lines; one line when there is no cluster or no right to ask it."""
+    lines = list(dict.fromkeys(line.strip() for line in said.splitlines() if not _LOG_LINE.match(line)))
+    lines = [line for line in lines if line] or said.splitlines()[-1:]
+    for line in lines:
+        if _NO_CLUSTER.search(line):
+            return f"No cluster answers: {line.rstrip('.')}. Fix: choose one with --context."
+        if rights := _NO_RIGHTS.search(line):
+            return f"The cluster refuses: {rights[1].rstrip('.')}. Fix: ask for the right, or choose a --namespace."
+    return f"kubectl {' '.join(arguments)}: " + "\n  ".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +55,11 @@ class Kubectl:
                 stdin=subprocess.DEVNULL if text is None else None, start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError:
-            raise KubectlError("No kubectl was found on the PATH.\n  What to do: install it.") from None
+            raise KubectlError("No kubectl was found on the PATH.\n  Fix: install it.") from None
         except subprocess.TimeoutExpired:
             raise KubectlError(f"kubectl {arguments[0]} gave no answer in {timeout_s:g} s.", exit_code=4) from None
         if done.returncode:
-            raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+            raise KubectlError(problem_words(arguments, done.stderr.strip() or done.stdout.strip()))
         return done.stdout
 
     def exists(self, kind: str, name: str) -> bool:

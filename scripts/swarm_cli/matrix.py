@@ -10,13 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference_swarm.config.kinds import parse_duration_s
 from inference_swarm.errors import DataError
 from inference_swarm.export.comparison import matrix_rows
 from inference_swarm.export.saved_run import read_run
+from swarm_cli.command_line import require_writable, run_command
 from swarm_cli.processes import CommandError, Processes
 from swarm_cli.runs import (
-    RESULT_HEADS,
+    RESULT_HEADERS,
+    ROOT,
     RunResult,
+    default_results,
     format_table,
     format_us,
     locust_command,
@@ -27,7 +31,7 @@ from swarm_cli.runs import (
 
 DATASETS = ("credit_card_transactions", "diabetic", "healthcare-dataset-stroke", "UNSW_NB15_merged")
 MODELS = ("catboost", "lgbm", "xgboost")
-OWN_SPLITS = Path("locust/test_files/splits")
+OWN_SPLITS = ROOT / "locust" / "test_files" / "splits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +42,53 @@ class Plan:
     models: tuple[str, ...]
     runs: int
 
+    @property
+    def total(self) -> int:
+        """Runs of the swarm."""
+        return len(self.datasets) * len(self.models) * self.runs
+
+    def announcement(self, duration: str) -> str:
+        """How many runs, of what, and how long they take at least."""
+        parts = [_count(len(self.datasets), "dataset"), _count(len(self.models), "model"), _count(self.runs, "run")]
+        return f"{_count(self.total, 'run')}: {' × '.join(parts)}, {duration} each{_at_least(self.total, duration)}"
+
+
+def _at_least(runs: int, duration: str) -> str:
+    """Left out for a duration that the first run will refuse."""
+    try:
+        seconds = round(runs * parse_duration_s(duration))
+    except ValueError:
+        return ""
+    minutes, rest_s = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest_s, "s"))
+    return f"; at least {' '.join(f'{number} {unit}' for number, unit in parts if number)} in all" if seconds else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
 
 def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """Our arguments, and those behind `--`, which go to Locust as they are."""
+    """Our arguments, and those after `--`, which are passed to Locust as they are."""
     args = sys.argv[1:] if args is None else args
     own, for_locust = _partition(args)
     parser = argparse.ArgumentParser(
         prog="scripts/start.sh test",
         description="Load-tests HOST with every chosen dataset and model. On a terminal it asks which; without one, or "
-        "with the options below, it asks nothing. WORKERS sets the number of workers (default: one per core). "
-        "What stands behind -- goes to Locust.",
+        "with the options below, it asks nothing and first says how many runs there are and how long they take. "
+        "WORKERS sets the number of workers (default: one per core, fewer under a CPU quota). "
+        "Arguments after -- are passed to Locust.",
     )
     parser.add_argument("host", metavar="HOST", help="such as http://127.0.0.1:8000")
     parser.add_argument("users", metavar="USERS")
     parser.add_argument("spawn_rate", metavar="SPAWN_RATE", help="users started per second")
     parser.add_argument("duration", metavar="DURATION", help="of each run, such as 30s or 2m")
     parser.add_argument("log_level", metavar="LOGLEVEL", nargs="?", default=None, help="default: INFO")
-    parser.add_argument("--dataset", help="comma-separated names, or all")
-    parser.add_argument("--model", help="comma-separated names, or all")
-    parser.add_argument("--runs", help="runs of each pair")
-    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for results")
+    parser.add_argument("--datasets", "--dataset", dest="dataset", metavar="A,B", help="names with commas, or all")
+    parser.add_argument("--models", "--model", dest="model", metavar="A,B", help="names with commas, or all")
+    parser.add_argument("--runs", metavar="N", help="runs of each pair")
+    parser.add_argument("--results", type=Path, default=default_results(), help="folder for results")
     return parser.parse_args(own), for_locust
 
 
@@ -83,7 +114,7 @@ def make_plan(options: argparse.Namespace, ask: Callable[[str], str] | None) -> 
         raise CommandError(
             f"No dataset was found: no <dataset>/X_test.parquet in {OWN_SPLITS} "
             f"nor in {options.results / 'splits'}.\n"
-            "  What to do: make the data with `scripts/start.sh train`, or put your own splits there."
+            "  Fix: make the data with `scripts/start.sh train`, or put your own splits there."
         )
     defaults = (("dataset", "all"), ("model", "all"), ("runs", "1"))
     choices = {"dataset": ", ".join(datasets), "model": ", ".join(MODELS), "runs": "a whole number"}
@@ -142,7 +173,7 @@ def run_matrix(plan: Plan, options: argparse.Namespace, for_locust: list[str]) -
                     result.exit_code or 4,
                 )
             results.append(result)
-            print("\n" + format_table([RESULT_HEADS, result_cells(result.summary)]), flush=True)
+            print("\n" + format_table([RESULT_HEADERS, result_cells(result.summary)]), flush=True)
     return results
 
 
@@ -184,19 +215,21 @@ def compare_models(folders: list[Path]) -> list[tuple[str, str, str]]:
 def main(args: list[str] | None = None) -> int:
     """Entry point; the exit code is the worst of all runs."""
     options, for_locust = parse_arguments(args)
+    return run_command(lambda: run_test(options, for_locust))
+
+
+def run_test(options: argparse.Namespace, for_locust: list[str]) -> int:
+    """Plans, says what is planned, runs it and shows the tables."""
+    require_writable(options.results)
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and "CI" not in os.environ
-    try:
-        plan = make_plan(options, input if is_terminal else None)
-        results = run_matrix(plan, options, for_locust)
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except (KeyboardInterrupt, EOFError):
-        print("\nStopped.", file=sys.stderr)
-        return 130
+    plan = make_plan(options, input if is_terminal else None)
+    print(plan.announcement(options.duration))
+    if not is_terminal and plan.total > 1:
+        print("Fewer: --datasets, --models, --runs.")
+    results = run_matrix(plan, options, for_locust)
     print_matrix(results)
-    rows = [RESULT_HEADS, *(result_cells(result.summary) for result in results if result.summary)]
-    print(f"\n=== {len(results)} runs\n\n{format_table(rows)}")
+    rows = [RESULT_HEADERS, *(result_cells(result.summary) for result in results if result.summary)]
+    print(f"\n=== {_count(len(results), 'run')}\n\n{format_table(rows)}")
     print(f"\nAll rows: {options.results / 'run_table.csv'}   Runs: {options.results / 'runs'}/")
     return max(result.exit_code for result in results)
 

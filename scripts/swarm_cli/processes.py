@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -15,6 +16,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 STOP_GRACE_S = 30.0
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""For our own servers on this machine: a proxy of the environment cannot reach them."""
 
 
 class CommandError(Exception):
@@ -26,18 +31,24 @@ class CommandError(Exception):
 
 
 class Processes:
-    """Context manager over child processes. Own sessions, so that Ctrl-C reaches us alone and we stop them in order."""
+    """Context manager over child processes. Own sessions, so that Ctrl-C reaches us alone and we stop them in order.
+
+    SIGTERM and SIGHUP (the terminal was closed) end the command like Ctrl-C does; under `nohup` SIGHUP stays ignored.
+    """
 
     def __init__(self) -> None:
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def __enter__(self) -> Processes:
         signal.signal(signal.SIGTERM, _raise_interrupt)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _raise_interrupt)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        # A second Ctrl-C while stopping must not leave children behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A second Ctrl-C, or the SIGHUP that follows it, must not leave children behind.
+        for number in ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         self.stop_all()
 
     def start(
@@ -66,13 +77,19 @@ class Processes:
             try:
                 child.wait(STOP_GRACE_S)
             except subprocess.TimeoutExpired:
-                print(f"{name} did not stop in {STOP_GRACE_S:g} s and was killed", file=sys.stderr)
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
+                say_last(f"{name} did not stop in {STOP_GRACE_S:g} s and was killed")
 
 
 def _raise_interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def say_last(text: str) -> None:
+    """A line on stderr that must not stand in the way of an end: the terminal may be gone."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def require_free_port(port: int, option: str, purpose: str, host: str = "127.0.0.1") -> None:
@@ -84,7 +101,7 @@ def require_free_port(port: int, option: str, purpose: str, host: str = "127.0.0
         except OSError as error:
             raise CommandError(
                 f"Port {port} on {host}, wanted for {purpose}, cannot be used: {error.strerror}.\n"
-                f"  What to do: choose another with {option} PORT, or stop what uses it."
+                f"  Fix: choose another with {option} PORT, or stop what uses it."
             ) from None
 
 
@@ -95,8 +112,8 @@ def wait_until_healthy(url: str, child: subprocess.Popen[bytes], log_file: Path,
         if child.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                if answer.status == 200:
+            with _DIRECT.open(url, timeout=2) as response:
+                if response.status == 200:
                     return
         except (urllib.error.URLError, OSError):
             pass

@@ -1,4 +1,4 @@
-"""scripts/start.sh report RUN: report.html of a run made anew from the files in its folder.
+"""scripts/start.sh report RUN: report.html of a run, made again from the files in its folder.
 
 For a run whose master was killed, all its results, from the last state that it wrote.
 """
@@ -9,11 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from inference_swarm.errors import DataError
 from inference_swarm.export.report import render_report
 from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.run_folder import write_whole
 from inference_swarm.export.saved_run import merge_intervals, read_run
+from swarm_cli.command_line import run_command
+from swarm_cli.runs import default_results
 
 
 def find_run(name: str, results: Path) -> Path:
@@ -34,16 +35,16 @@ def main(args: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="scripts/start.sh report", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="folder of a run, or its name")
-    parser.add_argument("--results", type=Path, default=Path("experiment-results"), help="folder for results")
+    parser.add_argument("--results", type=Path, default=default_results(), help="folder for results")
     options = parser.parse_args(args)
-    folder = find_run(options.run, options.results)
-    try:
-        if (folder / "state.msgpack").exists() and not (folder / "summary.json").exists():
-            _rescue(folder)
-        run = read_run(folder)
-    except DataError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    return run_command(lambda: make_report(find_run(options.run, options.results)))
+
+
+def make_report(folder: Path) -> int:
+    """Writes the page and prints its path."""
+    if (folder / "state.msgpack").exists() and not (folder / "summary.json").exists():
+        _rescue(folder)
+    run = read_run(folder)
     data = ReportData(run.summary, run.rows, merge_intervals(run.latency), merge_intervals(run.service))
     write_whole(run.folder / "report.html", render_report(data))
     print(run.folder / "report.html")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOCUSTFILE = Path("locust") / "locustfile.py"
+ROOT = Path(__file__).resolve().parents[2]
+LOCUSTFILE = ROOT / "locust" / "locustfile.py"
 SUMMARY = "summary.json"
 
 
@@ -21,6 +23,11 @@ class RunResult:
     exit_code: int
     folder: Path
     summary: dict[str, Any] | None
+
+
+def default_results() -> Path:
+    """Where results are when no option says so; scripts/environment.sh sets SWARM_RESULTS outside of the checkout."""
+    return Path(os.environ.get("SWARM_RESULTS") or "experiment-results")
 
 
 def locust_command(*arguments: str) -> list[str]:
@@ -48,7 +55,7 @@ def wait_for(child: subprocess.Popen[bytes]) -> int:
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows (the first one the heads) in columns; numbers to the right."""
+    """Rows (the first one the headers) in columns; numbers to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
 
     def line(row: Sequence[str]) -> str:
@@ -72,11 +79,11 @@ def format_us(value: float | None) -> str:
     return f"{value / 1_000_000:.3f} s"
 
 
-RESULT_HEADS = ("dataset", "model", "requests", "failures", "rate/s", "p50", "p95", "p99")
+RESULT_HEADERS = ("dataset", "model", "requests", "failures", "rate/s", "p50", "p95", "p99")
 
 
 def result_cells(summary: dict[str, Any]) -> tuple[str, ...]:
-    """Cells under RESULT_HEADS."""
+    """Cells under RESULT_HEADERS."""
     latency = summary["latency_us"]
     return (
         summary["dataset"] or "-",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import zlib
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from server.errors import SetupError
-from server.models import find_models
+from server.models import ModelFiles, find_models, load_schema
 from server.schema import Algorithm, ColumnKind
 from server.train.datasets import RECIPES
 from server.train.fit import fit
@@ -24,6 +25,7 @@ from server.train.tables import read_table
 _BAD_SETUP = 2
 _MANY_CATEGORIES = 1_000
 _FEWEST_ROWS = 50
+_TEST_SIZE = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         _check(options)
+        _check_writable(options.results)
         return _train(options)
     except SetupError as error:
         print(error, file=sys.stderr)
@@ -70,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results",
         type=Path,
-        default=Path("experiment-results"),
+        default=Path(os.environ.get("SWARM_RESULTS") or "experiment-results"),
         metavar="DIR",
         help="folder that everything is written to (%(default)s)",
     )
@@ -84,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the class whose probability comes last; with more than two classes it is predicted against all "
         "others, as 1 and 0",
     )
-    real.add_argument("--test-size", type=_share, default=0.2, metavar="F", help="share of test rows (%(default)s)")
+    real.add_argument(
+        "--test-size", type=_share, default=_TEST_SIZE, metavar="F", help="share of test rows (%(default)s)"
+    )
     real.add_argument("--name", metavar="DATASET", help="name of the dataset (default: the file's name)")
     return parser
 
@@ -131,6 +136,19 @@ def _check(options: argparse.Namespace) -> None:
             )
 
 
+def _check_writable(results: Path) -> None:
+    """The nearest part of the path that exists decides, since the rest is made below it."""
+    nearest = results.absolute()
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise SetupError(
+            f"Nothing can be written to {results}: {nearest} {'is read-only' if nearest.is_dir() else 'is no folder'}.",
+            expected="a folder that can be written, or made (--results).",
+            action="name another with --results DIR, or open this one.",
+        )
+
+
 def _choose(given: list[str] | None, known: Sequence[str], option: str) -> list[str]:
     names = [name.strip() for text in given or [] for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in known and name != "all"]
@@ -147,13 +165,19 @@ def _train(options: argparse.Namespace) -> int:
     algorithms = [Algorithm(name) for name in _choose(options.model, [*Algorithm], "--model")]
     jobs = _file_job(options) if options.data else _generated_jobs(options)
     present = find_models(options.results / "models") if options.if_missing else {}
-    wanted = {name: [one for one in algorithms if (name, one) not in present] for name in jobs}
+    folders = {name: options.results / "splits" / name for name in jobs}
+    kept = {
+        name: read_splits(folders[name], name, options.target, positive) if options.if_missing else None
+        for name, (positive, _) in jobs.items()
+    }
+    wanted = {
+        name: [one for one in algorithms if not _is_trained_on(present.get((name, one)), kept[name])] for name in jobs
+    }
     total = sum(map(len, wanted.values()))
     started = time.perf_counter()
     trained: list[Trained] = []
-    for name, (positive, make) in jobs.items():
-        folder = options.results / "splits" / name
-        splits = read_splits(folder, name, positive) if options.if_missing else None
+    for name, (_, make) in jobs.items():
+        folder, splits = folders[name], kept[name]
         if splits is None:
             splits = make()
             write_splits(folder, splits)
@@ -176,6 +200,16 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _is_trained_on(files: ModelFiles | None, splits: Splits | None) -> bool:
+    """Whether a model is there and of these splits: the training rows of another may be among their test rows."""
+    if files is None or splits is None:
+        return False
+    try:
+        return load_schema(files.schema).source == splits.source
+    except SetupError:
+        return False
+
+
 def _generated_jobs(options: argparse.Namespace) -> dict[str, tuple[str | None, Callable[[], Splits]]]:
     def make(name: str) -> Splits:
         recipe = RECIPES[name]
@@ -190,11 +224,17 @@ def _generated_jobs(options: argparse.Namespace) -> dict[str, tuple[str | None, 
             positive=recipe.positive,
             test_size=options.test_size,
             seed=options.seed,
-            source=f"synthetic, {rows:,} rows, seed {options.seed}",
+            source=f"synthetic, {rows:,} rows, {_how(options)}",
         )
 
     names = _choose(options.dataset, list(RECIPES), "--dataset")
     return {name: (RECIPES[name].positive, lambda name=name: make(name)) for name in names}  # type: ignore[misc]
+
+
+def _how(options: argparse.Namespace) -> str:
+    """What decides which rows are test rows."""
+    share = "" if options.test_size == _TEST_SIZE else f", {options.test_size:g} of them to test with"
+    return f"seed {options.seed}{share}"
 
 
 def _file_job(options: argparse.Namespace) -> dict[str, tuple[str | None, Callable[[], Splits]]]:
@@ -215,7 +255,7 @@ def _file_job(options: argparse.Namespace) -> dict[str, tuple[str | None, Callab
             positive=options.positive_label,
             test_size=options.test_size,
             seed=options.seed,
-            source=f"file {options.data.name}, seed {options.seed}",
+            source=f"file {options.data.name}, {_how(options)}",
         )
 
     return {name: (options.positive_label, make)}

@@ -49,6 +49,7 @@ def fit(splits: Splits, algorithm: Algorithm, folder: Path, seed: int) -> Traine
     y_train, y_test = (class_codes(labels, splits.classes) for labels in (splits.y_train, splits.y_test))
     files = model_files(folder, splits.dataset, algorithm)
     folder.mkdir(parents=True, exist_ok=True)
+    files.schema.unlink(missing_ok=True)  # a model without it counts as missing: half of one is never served
     _import_library(algorithm)  # seconds that are not training
     started = time.perf_counter()
     probabilities = _FITTERS[algorithm](Task(x_train, y_train, x_test, columns, len(splits.classes), seed, files.model))

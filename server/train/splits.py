@@ -5,6 +5,7 @@ A row of X_test, as strict JSON, is exactly what `POST /invocation` takes.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +22,20 @@ _PARTS = ("X_train", "X_test", "y_train", "y_test")
 _ROW_GROUP_ROWS = 256
 """Small on purpose: row groups are what a swarm hands out, and these datasets are small."""
 _MAX_CLASSES = 50
+_SOURCE, _CLASSES, _POSITIVE = b"source", b"classes", b"positive_label"
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Features and labels; `classes` in the order of the probabilities, the positive class the last of two."""
+    """Features and labels; `classes` in the order of the probabilities, the positive class the last of two.
+
+    `positive` is the label that was named for it, if any.
+    """
 
     dataset: str
     target: str
     classes: tuple[bool | int | float | str, ...]
+    positive: str | None
     source: str
     x_train: pd.DataFrame
     x_test: pd.DataFrame
@@ -65,6 +71,7 @@ def make_splits(
         dataset=dataset,
         target=target,
         classes=classes,
+        positive=positive,
         source=source,
         x_train=features[~is_test].reset_index(drop=True),
         x_test=features[is_test].reset_index(drop=True),
@@ -74,26 +81,57 @@ def make_splits(
 
 
 def write_splits(folder: Path, splits: Splits) -> None:
-    """Writes the four files; where they come from goes into the parquet metadata."""
+    """Writes the four files; where they come from, and what the labels mean, goes into the parquet metadata."""
     folder.mkdir(parents=True, exist_ok=True)
+    notes = {
+        _SOURCE: splits.source.encode(),
+        _CLASSES: json.dumps(splits.classes).encode(),
+        _POSITIVE: json.dumps(splits.positive).encode(),
+    }
     parts = (splits.x_train, splits.x_test, splits.y_train.to_frame(), splits.y_test.to_frame())
     for name, part in zip(_PARTS, parts, strict=True):
         table = pa.Table.from_pandas(part, preserve_index=False)
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"source": splits.source.encode()})
-        pq.write_table(table, folder / f"{name}.parquet", row_group_size=_ROW_GROUP_ROWS)
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), **notes})
+        beside = folder / f"{name}.part"  # who is stopped here leaves no half of a file behind
+        pq.write_table(table, beside, row_group_size=_ROW_GROUP_ROWS)
+        beside.replace(folder / f"{name}.parquet")
 
 
-def read_splits(folder: Path, dataset: str, positive: str | None) -> Splits | None:
-    """Splits written before, or None when a part is missing."""
+def read_splits(folder: Path, dataset: str, target: str | None, positive: str | None) -> Splits | None:
+    """Splits written before, or None when a part is missing.
+
+    Raises SetupError when they were made for another target or positive label: models of both would lie side by side.
+    """
     paths = {name: folder / f"{name}.parquet" for name in _PARTS}
     if not all(path.is_file() for path in paths.values()):
         return None
     frames = {name: read_parquet(path) for name, path in paths.items()}
-    target = str(frames["y_train"].columns[0])
-    y_train, y_test = frames["y_train"][target], frames["y_test"][target]
-    _, classes = _settle_labels(pd.concat([y_train, y_test]), positive)
-    source = (pq.read_schema(paths["X_train"]).metadata or {}).get(b"source", f"splits in {folder}".encode()).decode()
-    return Splits(dataset, target, classes, source, frames["X_train"], frames["X_test"], y_train, y_test)
+    own_target = str(frames["y_train"].columns[0])
+    if target is not None and target != own_target:
+        raise _made_otherwise(folder, "--target", own_target, target)
+    y_train, y_test = frames["y_train"][own_target], frames["y_test"][own_target]
+    notes = pq.read_schema(paths["X_train"]).metadata or {}
+    if _CLASSES in notes:
+        classes = tuple(json.loads(notes[_CLASSES]))
+        own_positive = json.loads(notes[_POSITIVE])
+        if own_positive != positive:
+            raise _made_otherwise(folder, "--positive-label", own_positive, positive)
+    else:  # made by others, or before the labels were noted
+        _, classes = _settle_labels(pd.concat([y_train, y_test]), positive)
+    source = notes.get(_SOURCE, f"splits in {folder}".encode()).decode()
+    return Splits(dataset, own_target, classes, positive, source, frames["X_train"], frames["X_test"], y_train, y_test)
+
+
+def _made_otherwise(folder: Path, option: str, found: str | None, wanted: str | None) -> SetupError:
+    return SetupError(
+        f"The splits in {folder} were made {_with(option, found)}, and --if-missing keeps what is there.",
+        expected=f"splits that were made {_with(option, wanted)}.",
+        action="leave --if-missing out to make them again, or give them another --name.",
+    )
+
+
+def _with(option: str, value: str | None) -> str:
+    return f"without {option}" if value is None else f"with {option} {value}"
 
 
 def _check_columns(frame: pd.DataFrame, target: str, drop: tuple[str, ...]) -> None:

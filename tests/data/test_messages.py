@@ -100,7 +100,7 @@ def test_a_message_that_lacks_a_field_says_which_and_what_to_do() -> None:
     assert str(caught.value) == (
         "A shard_assign message cannot be used (run_id: Field required).\n"
         "  Expected: what docs/protocol.md describes, in version 1.\n"
-        "  What to do: run the same release of the swarm on the master and on all workers."
+        "  Fix: run the same release of the swarm on the master and on all workers."
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import socket
 import subprocess
 import time
 import urllib.error
@@ -47,6 +48,13 @@ class RunningPod:
             except subprocess.TimeoutExpired:
                 return f"no answer in {timeout_s} s"
             return "" if done.returncode == 0 else done.stdout + done.stderr or "failed"
+        if "tcpSocket" in probe:
+            try:
+                port = self.workload.ports[probe["tcpSocket"]["port"]]
+                socket.create_connection((self.address, port), timeout_s).close()
+            except OSError as error:
+                return str(error)
+            return ""
         request = probe["httpGet"]
         url = f"http://{self.address}:{self.workload.ports[request['port']]}{request['path']}"
         try:

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from swarm_cli.k8s_job import HOPELESS_FOR_S, LOOK_PERIOD_S
 from swarm_cli.k8s_manifests import parse_arguments, render, way_to_target
+from swarm_cli.k8s_pods import hopeless
+from swarm_cli.kubectl import problem_words
 from swarm_cli.manifests.agreement import Code, check_agreement
 from swarm_cli.manifests.build import parse
 from swarm_cli.manifests.objects import config_map, find
@@ -27,8 +30,9 @@ pytestmark = pytest.mark.skipif(KUBECTL is None, reason="needs kubectl for kusto
 
 # A shell that runs the tests in the background makes its children deaf to Ctrl-C.
 QUICK = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import swarm_cli.k8s_job as job; "
-    "job.LOOK_PERIOD_S, job.HOPELESS_FOR_S = 0.02, 0.1; sys.exit(job.main(sys.argv[1:]))"
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "import swarm_cli.k8s_job as job; job.LOOK_PERIOD_S, job.HOPELESS_FOR_S = 0.02, 0.1; "
+    "job.WORKERS_LOOK_PERIOD_S = float(os.environ.get('WORKERS_LOOK_PERIOD_S', 60)); sys.exit(job.main(sys.argv[1:]))"
 )
 TABLE = "run,dataset\nearlier,a\nnew-run,a\n"
 
@@ -200,6 +204,98 @@ def test_an_image_that_is_not_there_ends_the_wait(cluster: Cluster) -> None:
     assert "ImagePullBackOff: no such image" in err
     assert "--image" in err
     assert "delete namespace" in cluster.calls[-1]
+
+
+def test_an_image_that_is_tried_again_and_again_is_named_all_the_same(cluster: Cluster) -> None:
+    """The kubelet says ErrImagePull and ImagePullBackOff by turns; each alone lasts too short to be believed."""
+    turns = [
+        [pod("master", {"waiting": {"reason": reason, "message": "manifest unknown"}}, "Pending")]
+        for reason in ("ErrImagePull", "ImagePullBackOff") * 40
+    ]
+    cluster.script(pods(*turns))
+    code, _, err = cluster.run("--start-timeout", "60")
+    assert code == 2
+    assert "manifest unknown" in err
+    assert HOPELESS_FOR_S + LOOK_PERIOD_S < 30
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError",
+     "RegistryUnavailable", "SignatureValidationFailed", "CreateContainerConfigError", "CreateContainerError"],
+)  # fmt: skip
+@pytest.mark.parametrize("part", ["containerStatuses", "initContainerStatuses"])
+def test_each_way_of_not_starting_is_told_with_the_image(reason: str, part: str) -> None:
+    waiting = pod("worker", {"waiting": {"reason": reason}}, "Pending")
+    statuses = waiting["status"].pop("containerStatuses")
+    waiting["status"][part] = statuses
+    assert hopeless([pod("master", RUNNING), waiting]).startswith(
+        f"Pod swarm-worker-x cannot start: {reason}: r/inference-swarm:1\n  Fix: "
+    )
+
+
+def test_workers_that_cannot_start_are_named_while_the_master_waits_for_them(cluster: Cluster) -> None:
+    bad = pod("worker", {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}, "Pending")
+    cluster.script(
+        pods([pod("master", RUNNING), bad], [pod("master", RUNNING), bad], [pod("master", RUNNING), bad],
+             [pod("master", ended(4)), bad]),
+        {"words": ["logs"], "answers": [{"out": "waiting for workers", "waits_for": "enough"}]},
+    )  # fmt: skip
+    cluster.environment["WORKERS_LOOK_PERIOD_S"] = "0.05"
+    process = cluster.start()
+    assert process.stdout is not None
+    said = ""
+    while "swarm-worker-x cannot start: ErrImagePull: no such image" not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    (cluster.folder / "enough").touch()
+    process.communicate(timeout=30)
+    assert process.returncode == 4
+
+
+NO_CLUSTER = """\
+E1126 08:00:43.629997   22007 memcache.go:265] "Unhandled Error" err="couldn't get current server API group list"
+E1126 08:00:43.630997   22007 memcache.go:265] "Unhandled Error" err="couldn't get current server API group list"
+The connection to the server localhost:8080 was refused - did you specify the right host or port?"""
+NO_RIGHTS = (
+    'Error from server (Forbidden): namespaces "inference-swarm-job" is forbidden: User "ci" cannot get resource '
+    '"namespaces" in API group "" in the namespace "inference-swarm-job"'
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (
+            NO_CLUSTER,
+            "No cluster answers: The connection to the server localhost:8080 was refused - did you specify the right "
+            "host or port?. Fix: choose one with --context.",
+        ),
+        (
+            "error: current-context must exist in order to minify\nerror: no configuration has been provided",
+            "No cluster answers: error: no configuration has been provided. Fix: choose one with --context.",
+        ),
+        (
+            NO_RIGHTS,
+            'The cluster refuses: namespaces "inference-swarm-job" is forbidden: User "ci" cannot get resource '
+            '"namespaces" in API group "" in the namespace "inference-swarm-job". '
+            "Fix: ask for the right, or choose a --namespace.",
+        ),
+    ],
+)
+def test_no_cluster_and_no_rights_are_one_line(cluster: Cluster, said: str, line: str) -> None:
+    cluster.script({"words": ["get"], "answers": [{"err": said, "code": 1}]})
+    code, _, err = cluster.run()
+    assert (code, err) == (2, f"{line}\n")
+    assert len(cluster.calls) == 1
+
+
+def test_other_words_of_kubectl_come_without_its_log_lines() -> None:
+    refusal = "Error from server (Forbidden): quota"
+    said = f"W1126 08:00:43.1 1 x.go:1] deprecated\n{refusal}\n{refusal}"
+    assert problem_words(["apply", "-f", "-"], said) == "kubectl apply -f -: Error from server (Forbidden): quota"
+    assert problem_words(["get", "pods"], "") == "kubectl get pods: "
 
 
 def test_a_master_that_does_not_start_in_time_is_incomplete(cluster: Cluster) -> None:

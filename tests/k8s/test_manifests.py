@@ -29,8 +29,8 @@ def default() -> list[Item]:
 @pytest.fixture(scope="module")
 def everything() -> list[Item]:
     return build_combination(
-        ("external-target", "data-volume", "data-s3", "secure-channel", "autoscale", "monitoring", "ingress",
-         "cluster-values")
+        ("external-target", "data-volume", "data-s3", "secure-channel", "autoscale", "monitoring",
+         "prometheus-operator", "ingress", "cluster-values")
     )  # fmt: skip
 
 
@@ -84,9 +84,35 @@ def settings(items: list[Item]) -> dict[str, str]:
 BROKEN: dict[str, tuple[Callable[[list[Item]], object], str]] = {
     "no limits": (lambda i: worker(i)["resources"].pop("limits"), "expected limits.cpu"),
     "no requests": (lambda i: worker(i)["resources"]["requests"].pop("memory"), "expected requests.memory"),
+    "an impatient probe": (
+        lambda i: worker(i)["readinessProbe"].update(timeoutSeconds=5),
+        "readinessProbe waits 5 s, expected 10 s",
+    ),
+    "dead after half a minute": (
+        lambda i: master(i)["livenessProbe"].update(periodSeconds=10, failureThreshold=3),
+        "livenessProbe gives up after 30 s",
+    ),
+    "a server out of its Service when it is loaded": (
+        lambda i: container(i, "Deployment", "inference-server").update(
+            readinessProbe={"httpGet": {"path": "/health", "port": "http"}, "timeoutSeconds": 10}
+        ),
+        "readinessProbe asks over HTTP",
+    ),
+    "a strategy that each apply changes": (
+        lambda i: spec(i, "Deployment", "swarm-worker")["strategy"].pop("type"),
+        "its strategy has no type",
+    ),
+    "a drain that hangs": (
+        lambda i: spec(i, "PodDisruptionBudget", "swarm-worker").pop("unhealthyPodEvictionPolicy"),
+        "expected unhealthyPodEvictionPolicy AlwaysAllow",
+    ),
+    "no way to OpenShift's DNS": (
+        lambda i: spec(i, "NetworkPolicy", "swarm-only-dns")["egress"].pop(),
+        "no way to DNS in openshift-dns, port 5353 TCP",
+    ),
     "no probe": (lambda i: master(i).pop("livenessProbe"), "expected livenessProbe"),
     "a probe of no port": (
-        lambda i: container(i, "Deployment", "inference-server")["readinessProbe"]["httpGet"].update(port="web"),
+        lambda i: container(i, "Deployment", "inference-server")["readinessProbe"]["tcpSocket"].update(port="web"),
         "asks the port 'web'",
     ),
     "root": (lambda i: pod(i, "swarm-worker")["securityContext"].update(runAsUser=0), "a user that is not root"),
@@ -183,8 +209,15 @@ def test_a_service_monitor_is_checked_by_its_structure(everything: list[Item]) -
     [
         (("reference-server", "autoscale", "job", "cluster-values"), "there is no Deployment swarm-worker"),
         (("reference-server", "ingress", "job", "cluster-values"), "there is no port web of Service swarm-master"),
-        (("reference-server", "monitoring", "job", "cluster-values"), "no Service that it selects has a port web"),
-        (("reference-server", "ingress", "monitoring", "cluster-values"), "name monitoring before ingress"),
+        (
+            ("reference-server", "monitoring", "prometheus-operator", "job", "cluster-values"),
+            "no Service that it selects has a port web",
+        ),
+        (("reference-server", "monitoring", "job", "cluster-values"), "swarm-master has no port 8089"),
+        (
+            ("reference-server", "ingress", "monitoring", "prometheus-operator", "cluster-values"),
+            "name prometheus-operator before ingress",
+        ),
         (("reference-server",), "replicas is 0, but swarm-cluster says 3 workers"),
     ],
 )
@@ -192,9 +225,72 @@ def test_components_that_do_not_go_together_are_found(components: tuple[str, ...
     assert any(problem in found for found in check_policy(build_combination(components)))
 
 
+def test_a_pod_monitor_finds_the_port_of_a_headless_run_and_its_structure_is_checked(code: Code) -> None:
+    items = build_combination(("external-target", "job", "job-metrics", "prometheus-operator", "cluster-values"))
+    assert check_policy(items) + check_agreement(items, code) == []
+    monitor = find(items, "PodMonitor", "swarm-master")
+    assert monitor is not None
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    master_container = container(items, "Job", "swarm-master")
+    ports = {port["name"]: port["containerPort"] for port in master_container["ports"]}
+    assert ports[endpoint["port"]] == 9646
+    assert {"name": "SWARM_METRICS_PORT", "value": "9646"} in master_container["env"]
+    changed = copy.deepcopy(monitor)
+    changed["spec"]["endpoints"] = changed["spec"].pop("podMetricsEndpoints")
+    assert Schemas().check(changed) == [
+        "PodMonitor/swarm-master: unknown field spec.endpoints",
+        "PodMonitor/swarm-master: spec.podMetricsEndpoints is empty",
+    ]
+    master_container["env"] = []
+    assert any("SWARM_METRICS_PORT" in problem for problem in check_agreement(items, code))
+
+
+@pytest.mark.parametrize("components", [("monitoring",), ("job", "job-metrics")])
+def test_without_the_operator_no_object_needs_its_kinds(components: tuple[str, ...], code: Code) -> None:
+    items = build_combination(("reference-server", *components, "cluster-values"))
+    assert check_policy(items) + check_agreement(items, code) == []
+    assert {item["apiVersion"] for item in items if "monitoring" in item["apiVersion"]} == set()
+
+
+def test_dns_is_open_where_kubernetes_and_openshift_have_it(default: list[Item]) -> None:
+    rules = spec(default, "NetworkPolicy", "swarm-only-dns")["egress"]
+    ways = {
+        rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]: {
+            (port["port"], port["protocol"]) for port in rule["ports"]
+        }
+        for rule in rules
+    }
+    assert ways == {
+        "kube-system": {(53, "UDP"), (53, "TCP")},
+        "openshift-dns": {(5353, "UDP"), (5353, "TCP")},
+    }
+
+
+def test_no_drain_hangs_on_pods_that_are_not_ready() -> None:
+    for components in (("reference-server",), ("reference-server", "job")):
+        items = build_combination((*components, "cluster-values"))
+        budgets = [item for item in items if item["kind"] == "PodDisruptionBudget"]
+        assert budgets
+        assert {budget["spec"]["unhealthyPodEvictionPolicy"] for budget in budgets} == {"AlwaysAllow"}
+
+
+def test_the_pod_that_checks_the_network_may_reach_nothing_but_dns() -> None:
+    items = build_combination(("external-target", "network-check", "cluster-values"))
+    check = find(items, "Job", "swarm-network-check")
+    assert check is not None
+    labels = check["spec"]["template"]["metadata"]["labels"]
+    policies = [
+        policy["metadata"]["name"]
+        for policy in items
+        if policy["kind"] == "NetworkPolicy" and policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    ]
+    assert policies == ["swarm-only-dns"]
+    assert check["spec"]["backoffLimit"] == 0
+
+
 def test_all_combinations_that_make_sense_are_built() -> None:
     chosen = list(combinations())
-    assert len(set(chosen)) == len(chosen) == 2 * 4 * 2 * (2**3 + 1)
+    assert len(set(chosen)) == len(chosen) == 2 * 4 * 2 * (2**3 + 2)
     assert {name for names in chosen for name in names} == {path.name for path in (K8S / "components").iterdir()}
 
 

@@ -8,7 +8,7 @@ import pytest
 from swarm_cli import matrix
 from swarm_cli.matrix import Plan, make_plan, parse_arguments
 from swarm_cli.processes import CommandError
-from swarm_cli.runs import format_table, format_us
+from swarm_cli.runs import RunResult, format_table, format_us
 
 
 @pytest.fixture
@@ -76,7 +76,50 @@ def test_no_data_names_both_places_and_the_command_that_makes_it(
         assert word in str(caught.value)
 
 
-def test_what_stands_behind_two_dashes_goes_to_locust() -> None:
+@pytest.mark.parametrize(
+    ("plan", "duration", "words"),
+    [
+        (
+            Plan(("a", "b", "c", "d", "e"), ("x", "y", "z"), 1),
+            "2m",
+            "15 runs: 5 datasets × 3 models × 1 run, 2m each; at least 30 min in all",
+        ),
+        (Plan(("a",), ("x",), 1), "90", "1 run: 1 dataset × 1 model × 1 run, 90 each; at least 1 min 30 s in all"),
+        (
+            Plan(("a",), ("x", "y"), 9),
+            "1h30m",
+            "18 runs: 1 dataset × 2 models × 9 runs, 1h30m each; at least 27 h in all",
+        ),
+        (Plan(("a",), ("x",), 2), "soon", "2 runs: 1 dataset × 1 model × 2 runs, soon each"),
+    ],
+)
+def test_it_says_how_many_runs_there_are_and_how_long_they_take(plan: Plan, duration: str, words: str) -> None:
+    assert plan.announcement(duration) == words
+
+
+def test_without_a_terminal_it_is_said_before_the_first_run(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said_first: list[str] = []
+
+    def run_matrix(*_: object) -> list[RunResult]:
+        said_first.append(capsys.readouterr().out)
+        return [RunResult(0, results, None)]
+
+    monkeypatch.setattr(matrix, "run_matrix", run_matrix)
+    arguments = ["http://h", "5", "1", "10s", "--results", str(results), "--models", "lgbm,xgboost"]
+    assert matrix.main(arguments) == 0
+    assert said_first == [
+        "6 runs: 3 datasets × 2 models × 1 run, 10s each; at least 1 min in all\nFewer: --datasets, --models, --runs.\n"
+    ]
+
+
+def test_several_datasets_and_models_are_chosen_in_the_plural_too(results: Path) -> None:
+    plan = make_plan(options(results, "--datasets", "mine", "--models", "lgbm,xgboost"), None)
+    assert plan == Plan(("mine",), ("lgbm", "xgboost"), 1)
+
+
+def test_arguments_after_two_dashes_are_passed_to_locust() -> None:
     parsed, for_locust = parse_arguments(["http://h", "5", "1", "1s", "DEBUG", "--", "--processes", "0"])
     assert parsed.log_level == "DEBUG"
     assert for_locust == ["--processes", "0"]

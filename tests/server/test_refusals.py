@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import math
 import re
+import time
+import weakref
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Message
 
 from server.app import create_app
+from server.bodies import BODIES_AT_ONCE, Bodies
 from server.catalog import Catalog
+from server.errors import RequestError
+from server.rows import parse_json, read_rows
 from tests.server.conftest import Trained
 
 URL = "/invocation?dataset=triple&model=lgbm"
@@ -47,8 +59,10 @@ def test_names_that_are_not_loaded(client: TestClient, url: str, status: int, se
         ('{"count": 3', 400, "The body is not JSON (unexpected end of data"),
         (b"\xff\xfe{}", 400, "The body is not JSON ("),
         (gzip.compress(b"{}"), 415, "The body is compressed with gzip; expected plain JSON"),
-        ('{"count": NaN}', 400, "The body has the literal NaN, which JSON does not know; expected null"),
-        ('[{"count": -Infinity}]', 400, "The body has the literal -Infinity, which JSON does not know; expected null"),
+        ('{"count": NaN', 400, "The body is not JSON ("),
+        ('{"count": Nan}', 400, "The body is not JSON ("),
+        ('{"count": +Infinity}', 400, "The body is not JSON ("),
+        ('{"count": "NaN}', 400, "The body is not JSON ("),
         ("[" * 5000, 400, "The body is not JSON ("),
         ("17", 422, "The body is the number 17; expected one row"),
         ('"rot"', 422, 'The body is the string "rot"; expected one row'),
@@ -105,6 +119,156 @@ def test_missing_and_extra_columns(client: TestClient, body: Any, sentence: str)
 def test_wrong_types(client: TestClient, trained: Trained, change: dict[str, Any], sentence: str, model: str) -> None:
     row = trained.catalog.models["kinds", model].schema.example
     _expect(client, f"/invocation?dataset=kinds&model={model}", json.dumps([row, row | change]), 422, sentence)
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", " NaN "])
+@pytest.mark.parametrize("model", ["catboost", "lgbm", "xgboost"])
+def test_the_literals_that_pandas_writes_are_missing_values(client: TestClient, literal: str, model: str) -> None:
+    url = f"/invocation?dataset=triple&model={model}&method=predict_proba"
+    with_null = client.post(url, content='[{"amount [€]": null, "count": null, "word": null}]')
+    text = f'[{{"amount [€]": {literal}, "count":{literal}, "word": {literal}}}]'
+    answer = client.post(url, content=text)
+    assert (answer.status_code, answer.json()) == (200, with_null.json())
+
+
+def test_a_string_that_reads_nan_stays_a_string() -> None:
+    body = rb'{"a": "NaN", "b": "\" NaN, \\", "c": NaN, "NaN": [-Infinity, "Infinity"]}'
+    assert parse_json(body) == {"a": "NaN", "b": '" NaN, \\', "c": None, "NaN": [None, "Infinity"]}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=30,
+)
+
+
+def without_constants(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_constants(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_constants(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@given(JSON)
+def test_what_python_writes_is_read_with_its_constants_as_missing(value: Any) -> None:
+    assert parse_json(json.dumps(value).encode()) == without_constants(value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "body"),
+    [
+        (("columns", "data"), {"columns": 1, "data": "x"}),
+        (("columns", "data", "index"), {"columns": 1, "data": None, "index": 2}),
+        (("instances",), {"instances": 5}),
+    ],
+)
+def test_columns_may_be_called_like_the_parts_of_a_wrapper(columns: tuple[str, ...], body: dict[str, Any]) -> None:
+    row = [body[name] for name in columns]
+    assert read_rows(json.dumps(body).encode(), columns) == [row]
+    assert read_rows(json.dumps([body]).encode(), columns) == [row]
+    assert read_rows(json.dumps({"instances": [body]}).encode(), columns) == [row]
+    split = {"columns": list(columns), "data": [row]}
+    assert read_rows(json.dumps(split).encode(), columns) == [row]
+
+
+def test_no_answer_is_as_long_as_the_name_that_it_refuses(client: TestClient) -> None:
+    name = "n" * 50_000
+    _expect(client, f"/invocation?dataset={name}", "{}", 404, f"Unknown dataset '{'n' * 80}… (50,000 characters)'; ")
+    _expect(client, f"/invocation?dataset=triple&model={name}", "{}", 404, "Unknown model 'nnn")
+    _expect(client, f"{URL}&method={name}", "{}", 422, "Unknown method 'nnn")
+    _expect(client, URL, json.dumps({name: 1}), 422, "has the unknown column 'nnn")
+    _expect(client, URL, json.dumps({"columns": [name, name], "data": []}), 422, "has 'nnn")
+    _expect(client, URL, json.dumps(name), 422, "The body is the string")
+    for body in ({name: 1}, {"columns": [name, name], "data": []}, name):
+        assert len(client.post(URL, json=body).content) < 1_000
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("shape", ["object", "columns"])
+def test_a_body_of_very_many_columns_is_refused_in_the_time_that_reading_it_takes(shape: str) -> None:
+    """The square of 300,000 would take hours; the limit only tells the two apart."""
+    names = [f"c{number}" for number in range(300_000)]
+    document: Any = dict.fromkeys(names, 1) if shape == "object" else {"columns": names, "data": []}
+    with pytest.raises(RequestError) as caught:
+        read_rows(json.dumps(document).encode(), ("amount", "count"))
+    assert "and 299992 more" in caught.value.sentence
+
+
+def test_all_bodies_together_have_a_limit() -> None:
+    """Half-sent requests of many senders would fill the memory as well as one that is too long."""
+
+    async def scenario() -> None:
+        bodies = Bodies(max_body_bytes=1_000)
+
+        async def receive_half() -> Message:
+            return {"type": "http.request", "body": b"x" * 900, "more_body": not is_last}
+
+        async with AsyncExitStack() as stack:
+            is_last = True
+            for _ in range(BODIES_AT_ONCE):
+                await stack.enter_async_context(bodies.read({"headers": []}, receive_half))
+            assert bodies.held_bytes == 900 * BODIES_AT_ONCE
+            with pytest.raises(RequestError) as caught:
+                await stack.enter_async_context(bodies.read({"headers": []}, receive_half))
+            assert caught.value.status == 503
+            assert bodies.held_bytes == 900 * BODIES_AT_ONCE, "a refused one is not held"
+        assert bodies.held_bytes == 0
+
+    asyncio.run(scenario())
+
+
+def test_large_bodies_are_worked_on_one_at_a_time(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once: list[int] = []
+    running = 0
+
+    def read(body: bytes, names: tuple[str, ...]) -> list[list[Any]]:
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        time.sleep(0.02)  # stands in for work
+        running -= 1
+        raise RequestError(422, "No rows.")
+
+    monkeypatch.setattr("server.models.read_rows", read)
+
+    async def scenario() -> None:
+        transport = httpx.ASGITransport(create_app(trained.catalog))
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            answers = await asyncio.gather(*(client.post(URL, content=b" " * 100_000) for _ in range(6)))
+        assert [answer.status_code for answer in answers] == [422] * 6
+
+    asyncio.run(scenario())
+    assert at_once == [1] * 6
+
+
+def test_nothing_of_a_refused_body_is_held_while_others_wait_for_their_turn(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback holds what was parsed: eight refusals in a row took eight times the memory of one."""
+
+    class Document:
+        """Of a kind that can be referred to weakly."""
+
+    alive: weakref.WeakSet[Document] = weakref.WeakSet()
+    at_once: list[int] = []
+
+    def read(body: bytes, names: tuple[str, ...]) -> list[list[Any]]:
+        document = Document()
+        alive.add(document)
+        at_once.append(len(alive))
+        raise RequestError(422, "No rows.")
+
+    monkeypatch.setattr("server.models.read_rows", read)
+
+    async def scenario() -> None:
+        transport = httpx.ASGITransport(create_app(trained.catalog))
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            await asyncio.gather(*(client.post(URL, content=b" " * 100_000) for _ in range(6)))
+
+    asyncio.run(scenario())
+    assert at_once == [1] * 6
 
 
 def test_too_large_bodies_with_and_without_an_announced_length(client: TestClient) -> None:

@@ -16,8 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from swarm_processes import wait_until
 
+from server.serve import _listen
 from tests.server.conftest import Trained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +45,12 @@ def serving(trained: Trained, *options: str, environment: dict[str, str] | None 
     finally:
         process.kill()
         process.communicate()
+
+
+def spawned(parent: int) -> list[psutil.Process]:
+    """The workers of a server; multiprocessing's own helper is none of them."""
+    children = psutil.Process(parent).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def get(url: str) -> Any:
@@ -70,15 +79,48 @@ def test_command_line_wins_over_environment_and_sigterm_ends_it_cleanly(trained:
 def test_two_workers_answer_on_one_port_and_end_together(trained: Trained) -> None:
     row = trained.catalog.models["kinds", "lgbm"].schema.example
     with serving(trained, "--workers", "2", "--dataset", "kinds", "--model", "lgbm") as (process, url):
-        pids = set()
-        for _ in range(200):  # each is a new connection; the kernel decides which worker takes it
+        wait_until(lambda: len(spawned(process.pid)) == 2, 60, "both workers")
+        workers = spawned(process.pid)
+        assert get(f"{url}/health")["status"] == "ok"
+        for answering, resting in (workers, workers[::-1]):  # the kernel gives a connection to who takes it
+            resting.suspend()
             assert post(f"{url}/invocation", row)["predictions"][0] in ("yes", "no")
-            pids.add(get(f"{url}/stats")["pid"])
-            if len(pids) == 2:
-                break
-        assert len(pids) == 2
+            assert get(f"{url}/stats")["pid"] == answering.pid
+            resting.resume()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_workers_end_with_their_parent_however_it_ends(trained: Trained, number: signal.Signals) -> None:
+    with serving(trained, "--workers", "2", "--dataset", "triple", "--model", "lgbm") as (process, url):
+        assert get(f"{url}/health")["status"] == "ok"
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert len(workers) >= 2
+        process.send_signal(number)
+        process.wait(20)
+        _, alive = psutil.wait_procs(workers, 20)
+        assert alive == []
+        with socket.socket() as again:  # nobody holds the port
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(("127.0.0.1", int(url.rsplit(":", 1)[1])))
+
+
+@pytest.mark.processes
+def test_a_server_that_is_too_busy_to_answer_stays_ready_and_one_that_still_loads_is_not(trained: Trained) -> None:
+    """As Kubernetes' readiness probe asks: by a connection, which the kernel takes for a process that stands still."""
+    with serving(trained, "--dataset", "triple", "--model", "lgbm") as (process, url):
+        port = int(url.rsplit(":", 1)[1])
+        process.send_signal(signal.SIGSTOP)
+        for _ in range(50):
+            socket.create_connection(("127.0.0.1", port), 5).close()
+        with pytest.raises(OSError, match="timed out"):
+            urllib.request.urlopen(f"{url}/health", timeout=0.2)
+        process.send_signal(signal.SIGCONT)
+    listener = _listen("127.0.0.1", 0)
+    with listener, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listener.getsockname(), 5)
 
 
 @pytest.mark.processes
@@ -87,7 +129,7 @@ def test_a_taken_port_is_told_with_the_option_that_moves_it(trained: Trained) ->
         port = str(taken.getsockname()[1])
         ended = _refused("--port", port, "--models", str(trained.results / "models"))
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in ended
-    assert "What to do: choose another with --port" in ended
+    assert "Fix: choose another with --port" in ended
 
 
 @pytest.mark.processes
@@ -95,7 +137,7 @@ def test_no_models_unknown_names_and_broken_files_refuse_the_start(trained: Trai
     models = trained.results / "models"
     empty = _refused("--models", str(tmp_path))
     assert f"No models in {tmp_path}." in empty
-    assert "What to do: train them: scripts/start.sh train" in empty
+    assert "Fix: train them: scripts/start.sh train" in empty
     unknown = _refused("--models", str(models), "--dataset", "trible")
     assert "Unknown dataset 'trible' (did you mean 'triple'?)" in unknown
     assert "all or one or more of kinds, triple" in unknown

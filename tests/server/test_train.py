@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,97 @@ def test_if_missing_trains_only_what_is_missing_on_the_splits_that_are_there(
         assert [row["model"] for row in csv.DictReader(file)] == ["catboost", "lgbm", "xgboost"]
 
 
+def test_models_without_their_splits_are_trained_again_on_the_new_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the rows that they were trained on would be tested."""
+    options = ["--dataset", "healthcare-dataset-stroke", "--results", str(tmp_path), "--model", "lgbm,xgboost"]
+    assert train([*options, "--rows", "700"]) == 0
+    shutil.rmtree(tmp_path / "splits")
+    assert train([*options, "--rows", "800", "--if-missing"]) == 0
+    schemas = [json.loads(path.read_text()) for path in (tmp_path / "models").glob("*.schema.json")]
+    assert [schema["source"] for schema in schemas] == ["synthetic, 800 rows, seed 42"] * 2
+    capsys.readouterr()
+    assert train([*options, "--rows", "800", "--if-missing"]) == 0
+    assert "Nothing to train: all 2 models" in capsys.readouterr().out
+
+
+def test_a_model_of_other_splits_is_trained_again_and_one_of_these_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a training that was stopped when its splits were written."""
+    options = ["--dataset", "healthcare-dataset-stroke", "--results", str(tmp_path)]
+    assert train([*options, "--rows", "700", "--model", "lgbm,xgboost"]) == 0
+    assert train([*options, "--rows", "800", "--model", "lgbm"]) == 0
+    capsys.readouterr()
+    assert train([*options, "--if-missing", "--model", "lgbm,xgboost"]) == 0
+    out = capsys.readouterr().out
+    assert "[ 1/1] healthcare-dataset-stroke xgboost" in out
+    assert "lgbm:" not in out
+
+
+def test_a_training_that_is_stopped_while_it_writes_leaves_no_half_of_a_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(_table: object, path: Path, **_: object) -> None:
+        Path(path).write_bytes(b"PAR1")
+        raise KeyboardInterrupt
+
+    options = ["--dataset", "healthcare-dataset-stroke", "--results", str(tmp_path), "--rows", "700"]
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", write_half)
+        with pytest.raises(KeyboardInterrupt):
+            train(options)
+    assert train([*options, "--model", "lgbm", "--if-missing"]) == 0
+    assert len(_split(tmp_path, "healthcare-dataset-stroke", "X_test")) == 140
+
+
+@pytest.mark.parametrize(("labels", "classes"), [("abc", [0, 1]), ("ab", ["a", "b"])])
+def test_if_missing_with_a_positive_label_gives_the_same_result_twice(
+    tmp_path: Path, labels: str, classes: list[object]
+) -> None:
+    rows = "".join(f"{i},{i * 7 % 5},{labels[i % len(labels)]}\n" for i in range(120))
+    (tmp_path / "mine.csv").write_text("n,m,y\n" + rows)
+    results = tmp_path / "r"
+    options = [
+        "--data",
+        str(tmp_path / "mine.csv"),
+        "--target",
+        "y",
+        "--positive-label",
+        "b",
+        "--results",
+        str(results),
+    ]
+    assert train([*options, "--model", "lgbm", "--if-missing"]) == 0
+    files = {path: path.read_bytes() for path in results.glob("*/**/*.*") if path.suffix != ".csv"}
+    assert train([*options, "--model", "lgbm,xgboost", "--if-missing"]) == 0
+    assert {path: path.read_bytes() for path in files} == files
+    for name in ("LightGBM", "XGBoost"):
+        assert json.loads((results / "models" / f"mine_{name}.schema.json").read_text())["classes"] == classes
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (["--target", "y"], "made with --positive-label b"),
+        (["--target", "y", "--positive-label", "c"], "made with --positive-label c"),
+        (["--target", "m"], "made with --target m"),
+    ],
+)
+def test_if_missing_does_not_take_splits_that_were_made_for_something_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: list[str], words: str
+) -> None:
+    (tmp_path / "mine.csv").write_text("n,m,y\n" + "".join(f"{i},{i * 7 % 5},{'abc'[i % 3]}\n" for i in range(120)))
+    options = ["--data", str(tmp_path / "mine.csv"), "--results", str(tmp_path), "--model", "lgbm"]
+    assert train([*options, "--target", "y", "--positive-label", "b"]) == 0
+    capsys.readouterr()
+    assert train([*options, *other, "--if-missing"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "leave --if-missing out" in error
+
+
 def test_a_csv_file_keeps_whole_numbers_with_gaps_booleans_dates_and_the_word_none(tmp_path: Path) -> None:
     text = "id,n,flag,when,glucose,size,y\n" + "".join(
         f"{i},{'N/A' if i % 5 == 0 else i},{'?' if i % 7 == 0 else i % 2 == 0},2024-01-{i % 28 + 1:02} 10:00:00,"
@@ -179,7 +271,7 @@ def test_what_training_refuses_says_what_was_found_and_what_to_do(
     error = capsys.readouterr().err
     assert found in error
     assert "Expected: " in error
-    assert action in error.split("What to do: ")[1]
+    assert action in error.split("Fix: ")[1]
 
 
 def test_an_identity_column_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

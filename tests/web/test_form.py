@@ -92,7 +92,7 @@ def test_a_bad_value_is_named_with_what_was_expected(name: str, text: str, words
 
 def test_every_problem_is_a_paragraph_of_its_own() -> None:
     problems = [SettingProblem("a is 1", expected="2?"), DataError("there is none", action="make one.")]
-    assert problems_text(ConfigError(problems)) == "A is 1. Expected: 2?\nThere is none. What to do: make one."
+    assert problems_text(ConfigError(problems)) == "A is 1. Expected: 2?\nThere is none. Fix: make one."
 
 
 def test_a_field_is_called_like_the_flag() -> None:

@@ -41,11 +41,27 @@ def make_keys(folder: Path) -> list[Path]:
         )
     made: list[Path] = []
     for name in (MASTER, WORKER):
-        for text in zmq.auth.create_certificates(str(folder), name):
-            path = Path(text)
-            path.chmod(0o600 if path.name.endswith(SECRET) else 0o644)
+        public, secret = zmq.curve_keypair()
+        for suffix, mode, own_secret in ((PUBLIC, 0o644, None), (SECRET, 0o600, secret)):
+            path = folder / f"{name}{suffix}"
+            _write_new(path, mode, _certificate(public, own_secret))
             made.append(path)
     return made
+
+
+def _certificate(public: bytes, secret: bytes | None) -> str:
+    """ZeroMQ's certificate format, which zmq.auth.load_certificate reads."""
+    lines = ["metadata", "curve", f'    public-key = "{public.decode("ascii")}"']
+    if secret is not None:
+        lines.append(f'    secret-key = "{secret.decode("ascii")}"')
+    return "\n".join(lines) + "\n"
+
+
+def _write_new(path: Path, mode: int, text: str) -> None:
+    """Made with its mode: zmq.auth makes secrets that anybody can read until a later chmod."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
 
 
 def read_keys(folder: Path, role: str) -> ControlKeys:

@@ -132,5 +132,5 @@ def problems_text(error: SwarmError) -> str:
 def _paragraph(problem: SwarmError) -> str:
     found = problem.found if problem.found.startswith("--") else problem.found[:1].upper() + problem.found[1:]
     parts = [found, f"Expected: {problem.expected}" if problem.expected else ""]
-    parts.append(f"What to do: {problem.action}" if problem.action else "")
+    parts.append(f"Fix: {problem.action}" if problem.action else "")
     return " ".join(part if part.endswith(("?", ".")) else f"{part}." for part in parts if part)

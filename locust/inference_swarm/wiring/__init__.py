@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-import sys
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from locust.event import Events
 from inference_swarm.cluster.keys import MASTER, WORKER, read_keys
 from inference_swarm.cluster.runners import SwarmMasterRunner, SwarmWorkerRunner, install_runners
 from inference_swarm.config.command_line import WORKERS_ENV, CommandLine
+from inference_swarm.config.cpus import cpus_of_this_process
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.export.html_report import write_html_at_end
+from inference_swarm.export.results_folder import check_writable
 from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.run.plan import check_plan, first_users
@@ -30,6 +33,8 @@ from inference_swarm.web.routes import attach_web
 from inference_swarm.wiring.local import LocalSide
 from inference_swarm.wiring.master import MasterSide
 from inference_swarm.wiring.worker import WorkerSide
+
+logger = logging.getLogger(__name__)
 
 
 def attach(events: Events, config_file: Path) -> None:
@@ -43,6 +48,7 @@ def attach(events: Events, config_file: Path) -> None:
         command_line.extend(parser, _before_run)
 
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
+        _end_when_the_terminal_closes()
         if isinstance(runner, SwarmWorkerRunner):
             runner.keeper = WorkerSide(environment, runner)
             runner.join()
@@ -53,6 +59,8 @@ def attach(events: Events, config_file: Path) -> None:
             guard(web_ui, environment.parsed_options)
             attach_web(environment, web_ui, runner.keeper, command_line, password_check())
         write_html_at_end(environment)
+        if environment.parsed_options.processes and not os.environ.get(WORKERS_ENV):
+            _say_quota(environment.parsed_options.processes)
 
     events.init_command_line_parser.add_listener(on_parser)  # type: ignore[no-untyped-call]
     events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
@@ -70,14 +78,18 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
         options.num_users, options.spawn_rate = first
     runs_at_once = options.headless or options.autostart
     only_prints = options.list_commands or options.show_task_ratio or options.show_task_ratio_json
-    if runs_at_once and not only_prints:
+    if not only_prints:
         try:
-            check_allowed(settings.host or "", settings.allow_host, "this master")
-            find_source(settings)
+            check_writable(Path(settings.results_dir))
+            if runs_at_once:
+                check_allowed(settings.host or "", settings.allow_host, "this master")
+                find_source(settings)
         except SwarmError as error:
             raise ConfigError([error]) from error
     if not options.master and options.processes is None and not only_prints:
         options.processes = _worker_count()
+    elif options.processes == -1:  # one for each core; Locust would count cores that a quota withholds
+        options.processes = cpus_of_this_process().processes
 
 
 def _check_keys(options: argparse.Namespace) -> None:
@@ -91,10 +103,10 @@ def _check_keys(options: argparse.Namespace) -> None:
 
 
 def _worker_count() -> int | None:
-    """Worker processes of a raw `locust -f`: WORKERS, or one for each core. None: all in this process."""
+    """Worker processes of a raw `locust -f`: WORKERS, or one for each core of the quota. None: all in this process."""
     text = os.environ.get(WORKERS_ENV, "")
     if not text:
-        return None if os.name == "nt" else len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+        return None if os.name == "nt" else cpus_of_this_process().processes
     if not text.isdecimal():
         problem = SettingProblem(
             f"{WORKERS_ENV} is {text!r} (environment)",
@@ -102,6 +114,19 @@ def _worker_count() -> int | None:
         )
         raise ConfigError([problem])
     return int(text) or None
+
+
+def _end_when_the_terminal_closes() -> None:
+    """SIGHUP means SIGTERM: what was measured is written. Under `nohup` it stays ignored."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _say_quota(processes: int) -> None:
+    """Once, when it decided the number of worker processes."""
+    cpus = cpus_of_this_process()
+    if cpus.note and processes == cpus.processes:
+        logger.warning(cpus.note)
 
 
 __all__ = ["InferenceUser", "attach"]

@@ -75,6 +75,8 @@ def _check_workload(items: list[Item], workload: Workload, code: Code) -> Iterat
     component = workload.labels["app.kubernetes.io/component"]
     expected_ports = code.locust_ports | {"http": code.server_port}
     for name, port in workload.ports.items():
+        if name == "metrics":
+            continue  # below: the number is the environment's
         if expected_ports.get(name) != port:
             yield f"{workload.name}: port {name} is {port}, the code has {expected_ports.get(name)}"
     group = workload.pod["securityContext"].get("fsGroup", code.uid)
@@ -92,6 +94,9 @@ def _check_workload(items: list[Item], workload: Workload, code: Code) -> Iterat
                 yield f"{where}: {path} is not in the image's folder {code.workdir}"
         values = environment(items, container)
         yield from (f"{where}: {problem}" for problem in check_environment(values, code))
+        for port in container.get("ports", ()):
+            if port["name"] == "metrics" and str(port["containerPort"]) != values.get("SWARM_METRICS_PORT"):
+                yield f"{where}: port metrics is {port['containerPort']}, SWARM_METRICS_PORT another"
         if component in ("master", "worker"):
             role = container["args"][0]
             if role not in code.roles:

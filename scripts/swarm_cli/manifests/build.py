@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -17,10 +17,12 @@ OVERLAYS = ("demo", "job", "production")
 
 TARGETS = ("reference-server", "external-target")
 DATA = ("data-volume", "data-s3")
-INTERACTIVE = ("autoscale", "monitoring", "ingress")
+MONITORING = ("monitoring", "prometheus-operator")
+INTERACTIVE = (("autoscale",), MONITORING, ("ingress",))
 """Of no use to a headless run: it has no web UI, and its number of workers is agreed on before it begins."""
 
 Objects = list[dict[str, Any]]
+T = TypeVar("T")
 
 
 def build(folder: Path) -> Objects:
@@ -40,9 +42,11 @@ def build_overlay(document: Mapping[str, Any]) -> Objects:
 
 def combinations() -> Iterator[tuple[str, ...]]:
     """Every set of components that makes sense, in the order in which an overlay must name them."""
-    modes = [*_subsets(INTERACTIVE), ("job",)]
-    for target, data, secure, mode in itertools.product(TARGETS, _subsets(DATA), ((), ("secure-channel",)), modes):
-        yield (target, *data, *secure, *mode, "cluster-values")
+    interactive = [tuple(itertools.chain(*chosen)) for chosen in _subsets(INTERACTIVE)]
+    modes = [*interactive, ("job",), ("job", "job-metrics", "prometheus-operator")]
+    channels = (("network-check",), ("secure-channel",))  # the first beside everything, in half of the sets
+    for target, data, channel, mode in itertools.product(TARGETS, _subsets(DATA), channels, modes):
+        yield (target, *data, *channel, *mode, "cluster-values")
 
 
 def build_combination(components: tuple[str, ...]) -> Objects:
@@ -53,5 +57,5 @@ def build_combination(components: tuple[str, ...]) -> Objects:
     return build_overlay(overlay([K8S / "base"], paths, namespace="combined", settings=settings, cluster=cluster))
 
 
-def _subsets(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _subsets(names: tuple[T, ...]) -> list[tuple[T, ...]]:
     return [chosen for size in range(len(names) + 1) for chosen in itertools.combinations(names, size)]

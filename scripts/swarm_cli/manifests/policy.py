@@ -23,6 +23,11 @@ CLUSTER_WIDE = ("Namespace",)
 PART_OF = "app.kubernetes.io/part-of"
 OWN_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/component")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+PROBE_WITHIN_S = 10
+DEAD_AFTER_S = 60
+"""What a saturated container may take for an answer, and how long it must be silent to count as dead."""
+ENDS_BY_ITSELF = ("network-check",)
+DNS = {(*way, protocol) for way in (("kube-system", 53), ("openshift-dns", 5353)) for protocol in ("UDP", "TCP")}
 SAFE_SYSCTLS = ("net.ipv4.ip_local_port_range",)
 LOGIN = "swarm-ui-login"
 LAST_REPORTS_S = 30
@@ -32,7 +37,15 @@ LAST_REPORTS_S = 30
 def check_policy(items: list[Item]) -> list[str]:
     """All problems, each with the object it is in."""
     problems = [problem for workload in workloads(items) for problem in check_workload(items, workload)]
-    for check in (check_namespace, check_labels, check_services, check_routes, check_network, check_worker_count):
+    for check in (
+        check_namespace,
+        check_labels,
+        check_services,
+        check_routes,
+        check_network,
+        check_dns,
+        check_worker_count,
+    ):
         problems += check(items)
     problems += [f"{title(item)}: a secret must not be in the manifests" for item in of_kind(items, "Secret")]
     return problems
@@ -53,6 +66,9 @@ def check_workload(items: list[Item], workload: Workload) -> Iterator[str]:
         "a user that is not root": security.get("runAsUser", 1) != 0,
     }
     yield from (f"{name}: expected {rule}" for rule, is_kept in required.items() if not is_kept)
+    strategy = workload.item["spec"].get("strategy")
+    if strategy and "type" not in strategy:
+        yield f"{name}: its strategy has no type, so that each kubectl apply counts as a change"
     selector = workload.item["spec"].get("selector", {}).get("matchLabels", {})
     if not selector.items() <= workload.labels.items():
         yield f"{name}: its selector does not match its own pods"
@@ -62,7 +78,10 @@ def check_workload(items: list[Item], workload: Workload) -> Iterator[str]:
         if claim and find(items, "PersistentVolumeClaim", claim) is None:
             yield f"{name}: there is no PersistentVolumeClaim {claim}"
     for container in workload.containers:
-        yield from check_container(items, f"{name}: container {container['name']}", container, volumes)
+        where = f"{name}: container {container['name']}"
+        yield from check_container(items, where, container, volumes)
+        if workload.labels.get("app.kubernetes.io/component") not in ENDS_BY_ITSELF:
+            yield from check_probes(where, container)
         yield from check_grace(items, workload, container)
 
 
@@ -81,22 +100,38 @@ def check_container(items: list[Item], where: str, container: Item, volumes: dic
     for kind in ("requests", "limits"):
         for what in ("cpu", "memory"):
             required[f"{kind}.{what}"] = what in resources.get(kind, {})
-    for probe in PROBES:
-        required[probe] = probe in container
     for mount in container.get("volumeMounts", ()):
         required[f"a volume {mount['name']}"] = mount["name"] in volumes
     yield from (f"{where}: expected {rule}" for rule, is_kept in required.items() if not is_kept)
     names = {port.get("name") for port in container.get("ports", ())}
     if None in names:
         yield f"{where}: a port has no name"
-    for probe in PROBES:
-        port = container.get(probe, {}).get("httpGet", {}).get("port")
-        if port is not None and port not in names:
-            yield f"{where}: {probe} asks the port {port!r}, which it does not have"
     try:
         environment(items, container)
     except KeyError as error:
         yield f"{where}: takes its environment from {error.args[0]}, which does not exist"
+
+
+def check_probes(where: str, container: Item) -> Iterator[str]:
+    """All three are there, ask a port that exists, and have patience with a container whose core is full."""
+    names = {port.get("name") for port in container.get("ports", ())}
+    for name in PROBES:
+        probe = container.get(name)
+        if probe is None:
+            yield f"{where}: expected {name}"
+            continue
+        port = (probe.get("httpGet") or probe.get("tcpSocket") or {}).get("port")
+        if port is not None and port not in names:
+            yield f"{where}: {name} asks the port {port!r}, which it does not have"
+        if probe.get("timeoutSeconds", 1) < PROBE_WITHIN_S:
+            waits_s = probe.get("timeoutSeconds", 1)
+            yield f"{where}: {name} waits {waits_s} s, expected {PROBE_WITHIN_S} s for a full core"
+    alive = container.get("livenessProbe", {})
+    patience_s = alive.get("periodSeconds", 10) * alive.get("failureThreshold", 3)
+    if alive and patience_s < DEAD_AFTER_S:
+        yield f"{where}: livenessProbe gives up after {patience_s} s, expected {DEAD_AFTER_S} s"
+    if "httpGet" in container.get("readinessProbe", {}):
+        yield f"{where}: readinessProbe asks over HTTP, which answers late under load; expected tcpSocket or exec"
 
 
 def check_grace(items: list[Item], workload: Workload, container: Item) -> Iterator[str]:
@@ -166,10 +201,11 @@ def check_routes(items: list[Item]) -> Iterator[str]:
         labels = monitor["spec"]["selector"]["matchLabels"]
         services = [s for s in of_kind(items, "Service") if labels.items() <= s["metadata"]["labels"].items()]
         for endpoint in monitor["spec"]["endpoints"]:
-            if not any(has_port(service, endpoint["port"]) for service in services):
+            is_found = any(has_port(service, endpoint["port"]) for service in services)
+            if not is_found and not _is_scraped_by_pod(items):
                 yield f"{title(monitor)}: no Service that it selects has a port {endpoint['port']}"
             if LOGIN in needed_secrets(items) and LOGIN not in str(endpoint.get("basicAuth")):
-                yield f"{title(monitor)}: the web UI asks for a login; name monitoring before ingress"
+                yield f"{title(monitor)}: the web UI asks for a login; name prometheus-operator before ingress"
     for scaler in of_kind(items, "HorizontalPodAutoscaler"):
         reference = scaler["spec"]["scaleTargetRef"]
         target = find(items, reference["kind"], reference["name"])
@@ -178,8 +214,34 @@ def check_routes(items: list[Item]) -> Iterator[str]:
         elif "replicas" in target["spec"]:
             yield f"{title(scaler)}: {title(target)} has replicas of its own, and each apply would set them back"
     for budget in of_kind(items, "PodDisruptionBudget"):
+        if budget["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+            yield f"{title(budget)}: expected unhealthyPodEvictionPolicy AlwaysAllow, so that no drain hangs"
         if not selected(items, budget["spec"]["selector"]["matchLabels"]):
             yield f"{title(budget)}: selects no pods"
+
+
+def _is_scraped_by_pod(items: list[Item]) -> bool:
+    """A headless run: its master has no web port, and a PodMonitor finds the port of its metrics."""
+    return any(
+        endpoint["port"] in workload.ports
+        for monitor in of_kind(items, "PodMonitor")
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]
+        for workload in selected(items, monitor["spec"]["selector"]["matchLabels"])
+    )
+
+
+def check_dns(items: list[Item]) -> Iterator[str]:
+    """The default policy lets DNS through, where the cluster has it: Kubernetes' own and OpenShift's."""
+    policy = find(items, "NetworkPolicy", "swarm-only-dns")
+    open_ways = {
+        (peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"], port["protocol"])
+        for rule in (policy["spec"]["egress"] if policy else ())
+        for peer in rule["to"]
+        if "namespaceSelector" in peer
+        for port in rule["ports"]
+    }
+    for namespace, port, protocol in sorted(DNS - open_ways):
+        yield f"NetworkPolicy/swarm-only-dns: no way to DNS in {namespace}, port {port} {protocol}"
 
 
 def check_network(items: list[Item]) -> Iterator[str]:

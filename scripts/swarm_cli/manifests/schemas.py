@@ -11,7 +11,8 @@ OLDEST = "1.29"
 NEWEST = ".".join(kubernetes_validate.latest_version().split(".")[:2])
 VERSIONS = (OLDEST, NEWEST)
 
-_SERVICE_MONITOR_KEYS = {"selector", "endpoints", "namespaceSelector", "jobLabel"}
+_ENDPOINTS = {"ServiceMonitor": "endpoints", "PodMonitor": "podMetricsEndpoints"}
+_MONITOR_KEYS = {"selector", "namespaceSelector", "jobLabel"}
 _ENDPOINT_KEYS = {"port", "path", "interval", "scrapeTimeout", "scheme", "basicAuth", "tlsConfig", "honorLabels"}
 
 
@@ -32,7 +33,7 @@ class Schemas:
     def _validate(self, item: dict[str, Any]) -> list[str]:
         name = f"{item['kind']}/{item['metadata']['name']}"
         if item["apiVersion"] == "monitoring.coreos.com/v1":
-            return [f"{name}: {problem}" for problem in _check_service_monitor(item)]
+            return [f"{name}: {problem}" for problem in _check_monitor(item)]
         problems = []
         for version in VERSIONS:
             self.validations += 1
@@ -46,16 +47,16 @@ class Schemas:
         return problems
 
 
-def _check_service_monitor(item: dict[str, Any]) -> list[str]:
-    """The Prometheus operator's kind has no schema here: its structure, by hand."""
-    spec = item["spec"]
-    problems = [f"unknown field spec.{key}" for key in spec.keys() - _SERVICE_MONITOR_KEYS]
-    if item["kind"] != "ServiceMonitor":
-        problems.append("no schema for this kind")
+def _check_monitor(item: dict[str, Any]) -> list[str]:
+    """The Prometheus operator's kinds have no schema here: their structure, by hand."""
+    spec, list_name = item["spec"], _ENDPOINTS.get(item["kind"])
+    if list_name is None:
+        return ["no schema for this kind"]
+    problems = [f"unknown field spec.{key}" for key in spec.keys() - _MONITOR_KEYS - {list_name}]
     if not spec.get("selector", {}).get("matchLabels"):
         problems.append("spec.selector.matchLabels is missing")
-    if not spec.get("endpoints"):
-        problems.append("spec.endpoints is empty")
-    for endpoint in spec.get("endpoints", ()):
+    if not spec.get(list_name):
+        problems.append(f"spec.{list_name} is empty")
+    for endpoint in spec.get(list_name, ()):
         problems += [f"unknown field {key} of an endpoint" for key in endpoint.keys() - _ENDPOINT_KEYS]
     return problems

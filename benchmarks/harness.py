@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LOCUSTFILES = Path(__file__).resolve().parent / "locustfiles"
 BODY_BYTES = 713
 ROW_GROUP_ROWS = 100_000
+MEASURED_ROWS = 5_000
 ANSWER = '{"predictions":[0]}'
 
 NGINX_CONF = """
@@ -142,8 +143,12 @@ def pinned(core: str) -> list[str]:
 
 
 def make_rows(path: Path, rows: int = 20_000, columns: int = 35) -> None:
-    """A parquet file of floats, integers and strings whose JSON bodies have about BODY_BYTES bytes."""
+    """A parquet file of floats, integers and strings whose JSON bodies have BODY_BYTES bytes on average.
+
+    A constant column makes up for what the others lack: the other load generators send one body of exactly that length.
+    """
     import numpy as np
+    import orjson
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -156,10 +161,15 @@ def make_rows(path: Path, rows: int = 20_000, columns: int = 35) -> None:
             return pa.array(random.integers(0, 1000, count))
         return pa.array(np.round(random.random(count) * 100, 4))
 
+    def table_of(count: int) -> pa.Table:
+        return pa.table({f"column_{number:02d}": column(number, count) for number in range(columns)})
+
+    sample = [len(orjson.dumps(row)) for row in table_of(MEASURED_ROWS).to_pylist()]
+    padding = "x" * max(0, round(BODY_BYTES - statistics.fmean(sample) - len(',"padding":""')))
     writer: pq.ParquetWriter | None = None
     for first in range(0, rows, ROW_GROUP_ROWS):
         count = min(ROW_GROUP_ROWS, rows - first)
-        table = pa.table({f"column_{number:02d}": column(number, count) for number in range(columns)})
+        table = table_of(count).append_column("padding", pa.array([padding] * count))
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer is not None:

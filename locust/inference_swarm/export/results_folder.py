@@ -1,0 +1,33 @@
+"""Whether the folder for results can be written, asked before anything is started. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from inference_swarm.errors import SettingProblem
+
+
+def check_writable(results: Path) -> None:
+    """Raises SettingProblem when runs could not be written: a read-only disk, a file in the way, another's folder."""
+    for name in (".", "runs", "run_table.csv"):
+        path = results / name
+        closed = _what_is_closed(path)
+        if closed is not None:
+            raise SettingProblem(
+                f"Results cannot be written: {closed[0].absolute()} {closed[1]} (--results, SWARM_RESULTS).",
+                expected="a folder that can be written, or made.",
+                action="name another with --results FOLDER, or open this one.",
+            )
+
+
+def _what_is_closed(path: Path) -> tuple[Path, str] | None:
+    """The nearest part of the path that exists decides, since the rest is made below it."""
+    nearest = path.absolute()
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if nearest.is_file() and nearest == path.absolute() and path.name == "run_table.csv":
+        return None if os.access(nearest, os.W_OK) else (nearest, "is read-only")
+    if not nearest.is_dir():
+        return nearest, "is no folder"
+    return None if os.access(nearest, os.W_OK | os.X_OK) else (nearest, "is read-only")

@@ -1,0 +1,113 @@
+"""The containers' entry point as a process of this machine: what signals do to it, and which role it takes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from recording_server import Recording, recording_server
+from swarm_processes import ROOT, Swarm, wait_until
+
+ENTRYPOINT = ROOT / "docker" / "entrypoint.py"
+INCOMPLETE = 4
+
+
+class Containers(Swarm):
+    """A swarm whose processes begin as those of the containers do."""
+
+    @staticmethod
+    def command(*arguments: str) -> list[str]:
+        return [sys.executable, str(ENTRYPOINT), *arguments]
+
+    def start_role(self, role: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+        env = {
+            "SWARM_STATE_FOLDER": str(self.folder / f"state-{role}"),
+            "LOCUST_MASTER_NODE_HOST": "127.0.0.1",
+            "LOCUST_MASTER_NODE_PORT": str(self.master_port),
+            **variables,
+        }
+        return self.start(role, role, *arguments, env=env)
+
+    def start_run(self, url: str) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+        """A headless master without an end of its own, and its worker."""
+        rows = self.folder / "rows.parquet"
+        pq.write_table(pa.table({"number": list(range(100))}), rows)
+        master = self.start_role(
+            "headless", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(self.master_port),
+            "--host", url, "--users", "4", "--spawn-rate", "4", "--run-time", "10m", "--data", str(rows),
+            "--wait-min", "0.01", "--wait-max", "0.01", "--results", str(self.results),
+            # Nothing listens there yet, else it would refuse to be a second master.
+            LOCUST_MASTER_NODE_HOST="",
+        )  # fmt: skip
+        return master, self.start_role("worker")
+
+
+@pytest.fixture
+def containers(tmp_path: Path) -> Iterator[Containers]:
+    made = Containers(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Recording]:
+    with recording_server() as recording:
+        yield recording
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_master_counts_and_writes_everything(
+    containers: Containers, server: Recording, number: signal.Signals
+) -> None:
+    master, worker = containers.start_run(server.url)
+    wait_until(lambda: server.count > 50, 60, "requests")
+    master.send_signal(number)
+    master.wait(60)
+    worker.wait(60)
+    assert containers.summary()["requests"] == server.count
+    assert (containers.run_folders()[0] / "report.html").exists()
+
+
+@pytest.mark.processes
+def test_an_interrupted_worker_delivers_its_last_report(containers: Containers, server: Recording) -> None:
+    master, worker = containers.start_run(server.url)
+    wait_until(lambda: server.count > 50, 60, "requests")
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(60) == 0
+    sent = server.count
+    master.send_signal(signal.SIGINT)
+    master.wait(60)
+    assert containers.summary()["requests"] == server.count == sent
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_headless_master_that_is_stopped_before_it_began_has_not_passed(
+    containers: Containers, number: signal.Signals
+) -> None:
+    # It waits for the master that it must not join, which accepts no connection before its time is over.
+    code = (
+        "import importlib.util, os, sys, signal\n"
+        f"spec = importlib.util.spec_from_file_location('entrypoint', {str(ENTRYPOINT)!r})\n"
+        "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n"
+        f"module.refuse_second_master = lambda: os.kill(os.getpid(), {int(number)})\n"
+        "module.main(['headless'])\n"
+    )
+    env = containers.environment({"SWARM_STATE_FOLDER": str(containers.folder / "state")})
+    ended = subprocess.run([sys.executable, "-c", code], env=env, timeout=60, check=False)
+    assert ended.returncode == INCOMPLETE
+
+
+@pytest.mark.processes
+def test_options_alone_leave_the_role_to_the_environment(containers: Containers) -> None:
+    env = {"SWARM_ROLE": "headless", "SWARM_STATE_FOLDER": str(containers.folder / "state")}
+    done = containers.run("--users", "0.5", "--host", "http://127.0.0.1:9", env=env)
+    assert done.returncode == 2, done.stderr
+    assert "0.5" in done.stderr
