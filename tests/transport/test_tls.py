@@ -19,7 +19,11 @@ from inference_swarm.transport.tls import make_tls_context
 from tests.transport.scripted_server import Peer, answer_all, relay_until, request_to, run, serve
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"predictions":[0]}'
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.xdist_group("tls"),  # the certificates are made once
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl"),
+]
 
 
 def make_certificate(folder: Path, name: str, subject: str) -> dict[str, str]:

@@ -82,6 +82,7 @@ def test_panels_do_not_overlap() -> None:
         taken |= cells
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
 def test_every_expression_is_promql(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yml"
@@ -91,6 +92,7 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
 def test_the_configuration_of_the_profile_monitoring_is_valid() -> None:
     file = DASHBOARD.parent.parent / "prometheus.yml"

@@ -118,6 +118,7 @@ def test_without_a_run_there_is_still_something_to_scrape() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
 def test_promtool_has_nothing_to_say() -> None:
     text = text_of(swarm({"a": tally([150, 900])}))
