@@ -6,6 +6,8 @@ starts a process and does not say so fails.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Generator
 
@@ -83,6 +85,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         _undeclared.clear()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`needs(program, package)`: without the program a test is skipped on a laptop, and fails in CI."""
+    for marker in item.iter_markers("needs"):
+        program, package = marker.args
+        if not shutil.which(program):
+            reason = f"needs {program} ({package})"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
 
 
 def _refuse_undeclared(event: str, _arguments: tuple[object, ...]) -> None:

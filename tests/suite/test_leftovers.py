@@ -69,21 +69,3 @@ def test_next(): pass
     assert "1 failed, 1 passed" in said
     (pid,) = orphans(tmp_path)
     assert not psutil.pid_exists(pid)
-
-
-@pytest.mark.parametrize("how", ["subprocess.run(['true'])", "os.fork() or os._exit(0)", "os.system('true')"])
-def test_a_test_that_starts_a_process_says_so_with_a_marker(tmp_path: Path, how: str) -> None:
-    said = run_inner(tmp_path, f"import os, subprocess\ndef test_it(): {how}\n")
-    assert re.search(r"test_inner.py::test_it starts a process \([\w.]+\), and has none of the markers processes", said)
-    assert "1 failed" in said
-
-
-def test_an_unmarked_test_is_marked_by_its_fixtures(tmp_path: Path) -> None:
-    tests = "import pytest\n" + "".join(
-        f"@pytest.fixture\ndef {name}(): pass\ndef test_{name}({name}): pass\n"
-        for name in ("swarm", "browser", "image_tag", "other")
-    )
-    for marker, chosen in (("processes", "swarm"), ("browser", "browser"), ("docker", "image_tag")):
-        said = run_inner(tmp_path, tests, "-v", "-m", marker)
-        assert f"test_{chosen} PASSED" in said
-        assert "1 passed, 3 deselected" in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,7 +21,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"predictions":[0]}'
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.xdist_group("tls"),  # the certificates are made once
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl"),
+    pytest.mark.needs("openssl", "Debian: openssl"),
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,7 @@ def test_panels_do_not_overlap() -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
+@pytest.mark.needs("promtool", "Debian: prometheus")
 def test_every_expression_is_promql(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yml"
     records = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(expressions())]
@@ -93,7 +92,7 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
+@pytest.mark.needs("promtool", "Debian: prometheus")
 def test_the_configuration_of_the_profile_monitoring_is_valid() -> None:
     file = DASHBOARD.parent.parent / "prometheus.yml"
     checked = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
