@@ -22,7 +22,9 @@ def sent_rows(source: Path | str, block_rows: int = 7, **choice: Any) -> list[di
     """The rows of all blocks in their order, by way of a worker's manifest. Numbers with a fraction are Decimals."""
     manifest = read_manifest(str(source), None, block_rows, ColumnChoice(**choice))
     manifest = manifest_from_wire(manifest_to_wire(manifest))
-    bodies = [body for loaded in iter_blocks(manifest, manifest.blocks) for body in encode_rows(loaded.table).to_pylist()]
+    bodies = [
+        body for loaded in iter_blocks(manifest, manifest.blocks) for body in encode_rows(loaded.table).to_pylist()
+    ]
     assert len(bodies) == manifest.rows
     return [json.loads(body, parse_float=Decimal, parse_constant=_no_constant) for body in bodies]
 

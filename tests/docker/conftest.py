@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from suite import shared
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -43,13 +44,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image_tag(docker_engine: None, checkout: Path) -> Iterator[str]:
-    """The tag of both images, built from `checkout`."""
-    tag = f"test-{secrets.token_hex(4)}"
-    Project(checkout, "inference-swarm-build", tag).must("build", "master", "inference-server", timeout_s=900)
-    yield tag
-    for name in ("inference-swarm", "inference-swarm-server"):
-        subprocess.run(["docker", "image", "rm", "--force", f"{name}:{tag}"], capture_output=True, check=False)
+def image_tag(docker_engine: None, checkout: Path) -> str:
+    """The tag of both images, built from `checkout` by the first process of pytest that needs them."""
+
+    def build() -> str:
+        tag = f"test-{secrets.token_hex(4)}"
+        for name in ("inference-swarm", "inference-swarm-server"):
+            shared.run_at_end(["docker", "image", "rm", "--force", f"{name}:{tag}"])
+        Project(checkout, "inference-swarm-build", tag).must("build", "master", "inference-server", timeout_s=900)
+        return tag
+
+    return shared.once("image-tag", build)
 
 
 @pytest.fixture(scope="module")

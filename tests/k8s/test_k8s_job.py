@@ -26,7 +26,7 @@ from swarm_cli.manifests.policy import check_policy
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 KUBECTL = shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="needs kubectl for kustomize; scripts/render installs one")
+pytestmark = [pytest.mark.processes, pytest.mark.needs("kubectl", "for kustomize; scripts/render installs one")]
 
 # A shell that runs the tests in the background makes its children deaf to Ctrl-C.
 QUICK = (

@@ -15,6 +15,8 @@ from swarm_cli.manifests.objects import Item, config_map, find, needed_secrets
 from swarm_cli.manifests.policy import check_policy
 from swarm_cli.manifests.schemas import NEWEST, OLDEST, Schemas
 
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("manifests")]  # kubectl builds them, once for all tests
+
 
 @pytest.fixture(scope="module")
 def code() -> Code:

@@ -15,7 +15,7 @@ from swarm_processes import Swarm, wait_until
 
 from inference_swarm.export.saved_run import merge_intervals, read_run
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.alone]
 
 Server = Callable[..., Any]
 PERCENTILES = {"p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ def serving(trained: Trained, *options: str, environment: dict[str, str] | None 
     """A real server on a free port; yields its process and its address."""
     command = [sys.executable, "-m", "server.serve", "--port", "0", "--models", str(trained.results / "models")]
     process = subprocess.Popen(
-        [*command, *options], cwd=ROOT, env=PLAIN | (environment or {}), stderr=subprocess.PIPE, text=True
-    )
+        [*command, *options], cwd=ROOT, env=PLAIN | (environment or {}), stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
     assert process.stderr is not None
     try:
         for line in process.stderr:
@@ -43,7 +44,8 @@ def serving(trained: Trained, *options: str, environment: dict[str, str] | None 
         else:
             pytest.fail("the server ended before it served")
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too: they hold the other end of the pipe
         process.communicate()
 
 

@@ -37,7 +37,9 @@ class _User:
 class Users:
     """Closed load and order once. `take`: whether there is a row to send; `done`: its request has ended."""
 
-    def __init__(self, service_s: float, take: Callable[[float], object | None], done: Callable[[object], None]) -> None:
+    def __init__(
+        self, service_s: float, take: Callable[[float], object | None], done: Callable[[object], None]
+    ) -> None:
         self._service_s = service_s
         self._take = take
         self._done = done

@@ -146,7 +146,7 @@ class SimMaster:
             return
         self._is_stepping = True
         try:
-            while self._inbox and not self.is_dead and not self.is_ended:
+            while self._inbox and not self.is_dead:
                 event = self._inbox.popleft()
                 actions = c.step(self.state, event, self.clock.now_s)
                 for action in actions:

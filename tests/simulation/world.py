@@ -61,7 +61,11 @@ class World:
         self.kinds = (UserKind("A"),) if rng.random() < 0.8 else (UserKind("A", 2), UserKind("B", 1))
         delay_s = rng.choice((0.002, 0.02, 0.15))
         self.network = Network(
-            self.clock, rng, delay_s, 0.0 if calm else rng.choice((0.0, 0.0, 0.03)), 0.0 if calm else rng.choice((0.0, 0.03))
+            self.clock,
+            rng,
+            delay_s,
+            0.0 if calm else rng.choice((0.0, 0.0, 0.03)),
+            0.0 if calm else rng.choice((0.0, 0.03)),
         )
         self._loads: dict[str, LoadPlan] = {}
         self.any_load = LoadPlan(1, 1.0)
@@ -153,9 +157,13 @@ class World:
             rps = rng.choice((5.0, 20.0))
             shape = Stages.constant(rps) if length_s is None else Stages.constant(rps, length_s)
             schedule = Schedule(ArrivalProcess.CONSTANT, shape, 1)
-            return LoadPlan(users, float(users), length_s, None, schedule, drop_after_s=rng.choice((0.5, 2.0)), **common)
+            return LoadPlan(
+                users, float(users), length_s, None, schedule, drop_after_s=rng.choice((0.5, 2.0)), **common
+            )
         if kind == "stages":
-            steps = [Stage(rng.uniform(1.0, 4.0), rng.randint(0, 5), rng.randint(1, 6)) for _ in range(rng.randint(1, 3))]
+            steps = [
+                Stage(rng.uniform(1.0, 4.0), rng.randint(0, 5), rng.randint(1, 6)) for _ in range(rng.randint(1, 3))
+            ]
             stages = Stages(tuple(steps))
             return LoadPlan(users, 50.0, stages.duration_s, stages, None, **common)
         return LoadPlan(users, rate, length_s, None, None, kind == "once", **common)
@@ -163,7 +171,19 @@ class World:
     def _plan_fault(self, time_s: float) -> None:
         rng = self.rng
         kind = rng.choice(
-            ("crash", "freeze", "cut", "cut", "one-way", "join", "join", "leave", "master-freeze", "master-crash", "quit")
+            (
+                "crash",
+                "freeze",
+                "cut",
+                "cut",
+                "one-way",
+                "join",
+                "join",
+                "leave",
+                "master-freeze",
+                "master-crash",
+                "quit",
+            )
         )
         pause_s = rng.choice((rng.uniform(0.1, 3.0), rng.uniform(3.0, 9.0)))
         if kind == "quit" and rng.random() < 0.5:
@@ -187,7 +207,9 @@ class World:
                 return
             self.master.is_dead = True
             for run_id, log in self.master.runs.items():
-                self.say(lambda run_id=run_id, log=log: f"{run_id} was {log.outcome or 'under way'} when its master died")
+                self.say(
+                    lambda run_id=run_id, log=log: f"{run_id} was {log.outcome or 'under way'} when its master died"
+                )
             self._new_master()
         elif alive:
             worker = rng.choice(alive)
@@ -330,12 +352,15 @@ class Judgement:
         assert course is not None and log.writing_s is not None
         served = sum(truth.served.values())
         require(
-            truth.last_begun_s <= log.writing_s, f"{run_id} sent at {truth.last_begun_s:.3f} s, closed at {log.writing_s:.3f} s"
+            truth.last_begun_s <= log.writing_s,
+            f"{run_id} sent at {truth.last_begun_s:.3f} s, closed at {log.writing_s:.3f} s",
         )
         require(log.counted <= served, f"{run_id}: {log.counted} counted, {served} served")
         missing = course.possibly_uncounted()
         if missing is not None:
-            require(served <= log.counted + missing, f"{run_id}: {served} served, {log.counted} counted, {missing} perhaps")
+            require(
+                served <= log.counted + missing, f"{run_id}: {served} served, {log.counted} counted, {missing} perhaps"
+            )
         if not log.problems:
             require(served == log.counted, f"{run_id} has no problem, {served} served, {log.counted} counted")
             require(bool(served) or log.measured_s < world.service_s + 5, f"{run_id} has no problem and sent nothing")

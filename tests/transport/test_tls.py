@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -25,7 +24,11 @@ from inference_swarm.transport.tls import TlsFiles, make_tls_context
 from tests.transport.scripted_server import Peer, fast_path_until, request_to, respond_all, run, serve
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"predictions":[0]}'
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.xdist_group("tls"),  # the certificates are made once
+    pytest.mark.needs("openssl", "Debian: openssl"),
+]
 
 
 def make_certificate(folder: Path, name: str, subject: str) -> dict[str, str]:

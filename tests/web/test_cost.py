@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PERIOD_MS = 2000
 
 
+@pytest.mark.processes
 def test_an_update_every_2_s_at_50_workers_takes_less_than_5_percent_of_a_core(tmp_path: Path) -> None:
     measured = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("fifty_workers.py")), str(tmp_path)],

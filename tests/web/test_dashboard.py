@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,8 @@ def test_panels_do_not_overlap() -> None:
         taken |= cells
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
+@pytest.mark.processes
+@pytest.mark.needs("promtool", "Debian: prometheus")
 def test_every_expression_is_promql(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yml"
     records = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(expressions())]
@@ -91,7 +91,8 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
+@pytest.mark.processes
+@pytest.mark.needs("promtool", "Debian: prometheus")
 def test_the_configuration_of_the_profile_monitoring_is_valid() -> None:
     file = DASHBOARD.parent.parent / "prometheus.yml"
     checked = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)

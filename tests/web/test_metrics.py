@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -121,7 +120,8 @@ def test_without_a_run_there_is_still_something_to_scrape() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian: prometheus)")
+@pytest.mark.processes
+@pytest.mark.needs("promtool", "Debian: prometheus")
 def test_promtool_has_nothing_to_say() -> None:
     text = text_of(swarm({"a": counters([150, 900])}))
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)

@@ -1,0 +1,71 @@
+"""Imports Locust and our package once, then forks a process for every `locust` command that it is asked for.
+
+    python prefork_program.py SOCKET FOLDER…      the descriptor of a socket; what to put before sys.path
+A request is a datagram: JSON with `arguments`, `folder` and `environment`, and three descriptors. The answer is the
+number of the process. It is no child of this one but of the nearest ancestor that adopts orphans, which asked.
+"""
+
+import locust.main  # first: it makes the standard library cooperative  # isort: skip
+
+import _socket
+import array
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent.monkey
+import gevent.os
+
+LARGEST = 1 << 20
+
+
+def main() -> None:
+    """Returns in a process that was asked for; ends when nobody can ask any more."""
+    channel = _socket.socket(fileno=int(sys.argv[1]))  # the plain one, as its own loop must not run before a fork
+    sys.path[:0] = sys.argv[2:]
+    import pandas  # noqa: F401 - what a run imports, and a start does not
+
+    import inference_swarm.wiring  # noqa: F401 - what every locustfile of ours imports
+
+    plain_fork = gevent.monkey.get_original("os", "fork")
+    while True:
+        message, ancillary, _, _ = channel.recvmsg(LARGEST, _socket.CMSG_SPACE(3 * 4))
+        if not message:
+            os._exit(0)
+        descriptors = array.array("i")
+        for _, _, data in ancillary:
+            descriptors.frombytes(data)
+        read_end, write_end = os.pipe()
+        between = plain_fork()
+        if between == 0:
+            if child := gevent.os.fork_gevent():
+                os.write(write_end, str(child).encode())
+                os._exit(0)
+            channel.close()
+            os.close(read_end)
+            os.close(write_end)
+            become(json.loads(message), list(descriptors))
+            return
+        os.waitpid(between, 0)
+        channel.send(os.read(read_end, 20))
+        for descriptor in (read_end, write_end, *descriptors):
+            os.close(descriptor)
+
+
+def become(request: dict[str, Any], descriptors: list[int]) -> None:
+    """All that a new process is given by the one that starts it."""
+    os.setsid()
+    for target, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, target)
+        os.close(descriptor)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv[:] = [str(Path(locust.__file__).with_name("__main__.py")), *request["arguments"]]
+    sys.path.insert(0, request["folder"])
+
+
+main()
+locust.main.main()

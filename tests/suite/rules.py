@@ -1,0 +1,107 @@
+"""Markers that follow from what a test uses, its time limit, its place in the order, and who runs it.
+
+A plug-in of pytest, registered by tests/conftest.py. `scripts/test --fast` chooses by these markers, so a test that
+starts a process and does not say so fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Generator
+
+import pytest
+
+# A test that asks for one of these fixtures does what the marker says.
+MARKER_OF_FIXTURE = {
+    "swarm": "processes",
+    "web": "processes",
+    "browser": "browser",
+    "docker_engine": "docker",
+    "image_tag": "docker",
+    "project": "docker",
+}
+STARTS_PROCESSES = ("processes", "browser", "docker")
+# What only hangs reach: several times what a test takes on a machine whose cores are busy with something else.
+LIMITS_S = {"docker": 900, "alone": 600, "browser": 300, "processes": 300}
+LIMIT_S = 120
+# What takes seconds to make for a session is made once: the tests that use it stay in one process of pytest.
+GROUP_OF_FIXTURE = {"trained": "trained"}
+# Long ones first, so that none is left when all others have ended.
+ORDER = ("docker", "browser", "processes")
+
+_undeclared: list[str] = []  # the test that runs now, if its markers say that it starts no process
+
+
+def pytest_configure() -> None:
+    sys.addaudithook(_refuse_undeclared)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Before pytest chooses by markers."""
+    fixtures = getattr(item, "fixturenames", ())
+    for fixture, marker in MARKER_OF_FIXTURE.items():
+        if fixture in fixtures and not item.get_closest_marker(marker):
+            item.add_marker(marker)
+    if not item.get_closest_marker("timeout"):
+        limits = [limit for name, limit in LIMITS_S.items() if item.get_closest_marker(name)]
+        item.add_marker(pytest.mark.timeout(max(limits, default=LIMIT_S)))
+    if group := group_of(item):
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def group_of(item: pytest.Item) -> str:
+    """The name of those tests that one process of pytest runs in turn; empty when any may."""
+    if item.get_closest_marker("xdist_group"):
+        return ""  # it has said so itself
+    if item.get_closest_marker("alone"):
+        return "alone"
+    if item.get_closest_marker("docker"):
+        return f"docker-{item.path.stem}"  # the tests of a file share their containers
+    fixtures = getattr(item, "fixturenames", ())
+    return next((group for fixture, group in GROUP_OF_FIXTURE.items() if fixture in fixtures), "")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """By kind; within a kind as they stand in the files."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    if item.get_closest_marker("alone"):
+        return len(ORDER) + 1
+    return next((place for place, name in enumerate(ORDER) if item.get_closest_marker(name)), len(ORDER))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """What the test may start, while it runs."""
+    if any(item.get_closest_marker(marker) for marker in STARTS_PROCESSES):
+        return (yield)
+    _undeclared.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _undeclared.clear()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`needs(program, package)`: without the program a test is skipped on a laptop, and fails in CI."""
+    for marker in item.iter_markers("needs"):
+        program, package = marker.args
+        if not shutil.which(program):
+            reason = f"needs {program} ({package})"
+            if os.environ.get("CI") == "true":
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
+
+
+def _refuse_undeclared(event: str, _arguments: tuple[object, ...]) -> None:
+    """The interpreter asks before it does what `event` says; an audit hook stays until its end."""
+    if _undeclared and event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
+        raise RuntimeError(
+            f"{_undeclared[0]} starts a process ({event}), and has none of the markers {', '.join(STARTS_PROCESSES)}. "
+            "What to do: mark it, so that scripts/test --fast leaves it out."
+        )

@@ -1,0 +1,51 @@
+"""Which markers a test has, and what follows from them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from suite.inner_session import run_inner
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.mark.parametrize("how", ["subprocess.run(['true'])", "os.fork() or os._exit(0)", "os.system('true')"])
+def test_a_test_that_starts_a_process_says_so_with_a_marker(tmp_path: Path, how: str) -> None:
+    said = run_inner(tmp_path, f"import os, subprocess\ndef test_it(): {how}\n")
+    assert re.search(r"test_inner.py::test_it starts a process \([\w.]+\), and has none of the markers processes", said)
+    assert "1 failed" in said
+
+
+def test_an_unmarked_test_is_marked_by_its_fixtures(tmp_path: Path) -> None:
+    tests = "import pytest\n" + "".join(
+        f"@pytest.fixture\ndef {name}(): pass\ndef test_{name}({name}): pass\n"
+        for name in ("swarm", "browser", "image_tag", "other")
+    )
+    for marker, chosen in (("processes", "swarm"), ("browser", "browser"), ("docker", "image_tag")):
+        said = run_inner(tmp_path, tests, "-v", "-m", marker)
+        assert f"test_{chosen} PASSED" in said
+        assert "1 passed, 3 deselected" in said
+
+
+def test_long_tests_come_first_and_those_that_run_alone_last(tmp_path: Path) -> None:
+    tests = "import pytest\n" + "".join(
+        f"@pytest.mark.{name}\ndef test_{name}(): pass\n" for name in ("alone", "processes", "browser", "docker")
+    )
+    said = run_inner(tmp_path, tests + "def test_plain(): pass\n", "-v")
+    order = re.findall(r"::test_(\w+) PASSED", said)
+    assert order == ["docker", "browser", "processes", "plain", "alone"]
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 passed, 1 skipped"), ("true", "1 failed, 1 passed")])
+def test_a_missing_program_skips_a_test_but_not_in_ci(tmp_path: Path, ci: str, outcome: str) -> None:
+    tests = """import pytest
+@pytest.mark.needs("no-such-program", "Debian: nothing")
+def test_it(): pass
+@pytest.mark.needs("sh", "everywhere")
+def test_other(): pass
+"""
+    said = run_inner(tmp_path, tests, "-rs", env={"CI": ci})
+    assert outcome in said
+    assert "needs no-such-program (Debian: nothing)" in said
