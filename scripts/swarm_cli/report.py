@@ -25,10 +25,10 @@ def find_run(name: str, results: Path) -> Path:
 
 def _rescue(folder: Path) -> None:
     import locust  # noqa: F401 - first: it makes the standard library cooperative
-    from inference_swarm.export.recovery import rescue_run
+    from inference_swarm.export.recovery import recover_run
 
     print(f"The run in {folder} was interrupted; its results are made from its last state.", file=sys.stderr)
-    rescue_run(folder)
+    recover_run(folder)
 
 
 def main(args: list[str] | None = None) -> int:

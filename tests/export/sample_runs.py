@@ -11,7 +11,8 @@ from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
 from inference_swarm.export.run_folder import write_json, write_whole
-from inference_swarm.export.summary import DataRecord, RunRecord, build_summary
+from inference_swarm.export.summary import RunRecord, build_summary
+from inference_swarm.run.run import DataRecord
 from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
 from inference_swarm.judge.verdict import RunFacts, judge_totals

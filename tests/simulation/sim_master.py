@@ -34,7 +34,7 @@ class SimTotals:
     def apply(self, snapshot: CountedReport) -> Applied:
         assert isinstance(snapshot, Counted)
         if snapshot.run_id != self.run_id:
-            return Applied.STRAY
+            return Applied.STALE
         seen = self.sequences.setdefault(snapshot.worker, set())
         if snapshot.sequence in seen:
             return Applied.DUPLICATE

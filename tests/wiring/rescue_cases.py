@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "export"))
 from sample_runs import make_run
 
 from inference_swarm.errors import DataError
-from inference_swarm.export.recovery import rescue_run
+from inference_swarm.export.recovery import recover_run
 from inference_swarm.export.saved_run import read_run
 
 
@@ -37,7 +37,7 @@ def interrupted(folder: Path) -> Path:
 
 def test_all_numbers_up_to_the_last_report_are_there_and_the_run_is_not_complete(tmp_path: Path) -> None:
     folder = interrupted(tmp_path / "run")
-    rescue_run(folder)
+    recover_run(folder)
     saved = read_run(folder)
     assert saved.summary["requests"] == 6000
     assert saved.summary["complete"] is False
@@ -52,4 +52,4 @@ def test_a_state_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     folder = interrupted(tmp_path / "run")
     (folder / "state.msgpack").write_bytes(b"\xc1")
     with pytest.raises(DataError, match="state of the run"):
-        rescue_run(folder)
+        recover_run(folder)

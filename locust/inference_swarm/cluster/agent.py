@@ -6,7 +6,8 @@ TABLE says what follows from each event in each stage of a run; a test holds tha
     NONE -HoldRows-> HOLDING -SetUsers-> SENDING -StopRun-> STOPPING -users have stopped-> FINAL -ReleaseRun-> NONE
 
 Beside that a worker is joined to a master or not. It may send while it has a lease, which each answered heartbeat
-extends; without one it stops its users and says hello until a master answers. What no master has confirmed is kept meanwhile.
+extends; without one it stops its users and says hello until a master answers. What no master has confirmed is kept
+meanwhile.
 """
 
 from __future__ import annotations

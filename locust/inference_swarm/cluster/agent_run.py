@@ -17,6 +17,7 @@ from inference_swarm.cluster.agent_state import (
     RowsAreReady,
     RowsCouldNotLoad,
     RunStage,
+    SetEpochs,
     SetPartition,
     SnapshotTaken,
     StopUsers,
@@ -57,7 +58,7 @@ def hold_first(state: Agent, message: HoldRows, now_s: float) -> None:
     state.run_id = message.run_id
     state.rows_generation = message.generation
     state.ready_generation = state.users_generation = -1
-    state.users, state.partition, state.failure = {}, None, ""
+    state.users, state.partition, state.failure, state.epochs_ns = {}, None, "", ()
     state.stage = RunStage.HOLDING
     state.do(Hold(message))
 
@@ -148,6 +149,9 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
         return
     partition = message.partition
     state.lower_at_s = None
+    if message.epochs_ns != state.epochs_ns:
+        state.epochs_ns = message.epochs_ns
+        state.do(SetEpochs(message.epochs_ns))
     if partition is not None and partition != state.partition:
         state.partition = partition
         state.do(SetPartition(partition))

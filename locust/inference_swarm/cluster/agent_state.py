@@ -173,6 +173,13 @@ class SetPartition(AgentAction):
 
 
 @dataclass(frozen=True, slots=True)
+class SetEpochs(AgentAction):
+    """The statistics were reset at these instants, in ns since the run began."""
+
+    epochs_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExtendLease(AgentAction):
     """Arrivals up to this instant may be taken."""
 
@@ -278,6 +285,7 @@ class Agent:
     users_generation: int = -1
     users: dict[str, int] = field(default_factory=dict)
     partition: Partition | None = None
+    epochs_ns: tuple[int, ...] = ()
     began_s: float = 0.0
     lower_at_s: float | None = None  # open load: when fewer users are to be applied
     lower_to: dict[str, int] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from locust.exception import RPCError
 from locust.rpc import Message
 from zmq.utils import z85
 
-from inference_swarm.cluster.control_messages import LARGEST_MESSAGE_BYTES, decode_message
+from inference_swarm.cluster.control_messages import MAX_MESSAGE_BYTES, decode_message
 from inference_swarm.cluster.keys import ControlKeys, read_keys
 from inference_swarm.errors import ProtocolError
 
@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = b"inference-swarm"
 # A peer that sends more in one message is cut off by ZMQ itself; up to here the message is read, dropped and counted.
-LARGEST_FRAME_BYTES = 4 * LARGEST_MESSAGE_BYTES
+MAX_FRAME_BYTES = 4 * MAX_MESSAGE_BYTES
 # A flood must leave the event loop time for those who wait.
-LONGEST_TURN_S = 0.005
+MAX_TURN_S = 0.005
 
 
 class Dropped:
@@ -61,7 +61,7 @@ class _Socket:
         self._context = zmq.green.Context()
         self.socket: Any = self._context.socket(kind)
         self.socket.setsockopt(zmq.LINGER, 1000)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_FRAME_BYTES)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self.socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
         if _uses_ipv6(host, port):
@@ -74,7 +74,7 @@ class _Socket:
 
     def _receive(self) -> list[bytes]:
         now_s = time.monotonic()
-        if now_s - self._turn_began_s > LONGEST_TURN_S:
+        if now_s - self._turn_began_s > MAX_TURN_S:
             gevent.sleep(0)  # a green socket with messages waiting never gives way by itself
             self._turn_began_s = time.monotonic()
         try:
@@ -104,7 +104,7 @@ class Server(_Socket):
                 self.socket.bind(f"tcp://{host}:{port}")
                 self.port = port
         except zmq.ZMQError as error:
-            raise RPCError(f"Socket bind failure: {error}") from error
+            raise RPCError(f"{host}:{port} cannot be bound: {error}") from error
 
     def send_to_client(self, message: Message) -> None:
         """Never waits: what a worker that is gone does not take is dropped by ZMQ."""
@@ -152,7 +152,7 @@ class Client(_Socket):
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 200)
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-        self.socket.setsockopt(zmq.MAXMSGSIZE, 4 * LARGEST_FRAME_BYTES)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, 4 * MAX_FRAME_BYTES)
         if keys is not None:
             self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
             self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)

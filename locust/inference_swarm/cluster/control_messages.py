@@ -5,7 +5,7 @@ Bytes in, a Message or ProtocolError out. Knows no socket.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgpack  # type: ignore[import-untyped]
 from locust.rpc import Message
@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from inference_swarm.errors import ProtocolError
 
 # A worker's report of a thousand request names with full histograms stays below; a socket takes four times as much.
-LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
-LONGEST_NAME = 256
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+MAX_NAME = 256
 
 Count = Annotated[int, Field(ge=0, lt=1 << 62)]
 Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -24,14 +24,6 @@ Text = Annotated[str, Field(max_length=1 << 16)]
 
 class _Payload(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
-
-
-class Heartbeat(_Payload):
-    """Once a second from every worker."""
-
-    state: Literal["ready", "spawning", "running", "cleanup", "stopping", "stopped", "missing"]
-    current_cpu_usage: Figure
-    current_memory_usage: Count = 0
 
 
 class Users(_Payload):
@@ -68,7 +60,7 @@ class _Error(_Payload):
 
 
 class Stats(Users):
-    """A report of Locust's own statistics; our snapshot travels beside them and is read by its own module."""
+    """Locust's own statistics in a report; our snapshot travels beside them and is read by its own module."""
 
     stats: list[_StatsEntry]
     stats_total: _StatsEntry
@@ -90,26 +82,24 @@ class Logs(_Payload):
 
 
 _CHECKS: dict[str, TypeAdapter[Any]] = {
-    "heartbeat": TypeAdapter(Heartbeat),
-    "stats": TypeAdapter(Stats),
-    "spawning_complete": TypeAdapter(Users),
     "exception": TypeAdapter(UserException),
     "logs": TypeAdapter(Logs),
 }
+_STATS = TypeAdapter(Stats)
 
 
 def decode_message(data: bytes) -> Message:
     """A message as Locust packs it. Raises ProtocolError; never anything else, whatever the bytes are."""
-    if len(data) > LARGEST_MESSAGE_BYTES:
-        raise ProtocolError(f"a message of {len(data)} bytes", expected=f"at most {LARGEST_MESSAGE_BYTES} bytes")
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ProtocolError(f"a message of {len(data)} bytes", expected=f"at most {MAX_MESSAGE_BYTES} bytes")
     try:
         parts = msgpack.unpackb(data, raw=False, strict_map_key=False)
     except Exception as error:  # msgpack raises a dozen kinds; none of them may end the master
-        raise ProtocolError(f"bytes that are no message ({type(error).__name__})") from error
+        raise ProtocolError(f"bytes that are not a message ({type(error).__name__})") from error
     if not isinstance(parts, list) or len(parts) != 3:
         raise ProtocolError("a message that is no list of type, data and sender")
     kind, content, sender = parts
-    if not isinstance(kind, str) or not isinstance(sender, str) or not len(kind) <= LONGEST_NAME >= len(sender):
+    if not isinstance(kind, str) or not isinstance(sender, str) or not len(kind) <= MAX_NAME >= len(sender):
         raise ProtocolError("a message whose type or sender is no text")
     return Message(kind, content, sender)  # type: ignore[no-untyped-call]
 
@@ -117,11 +107,19 @@ def decode_message(data: bytes) -> Message:
 def check_payload(message: Message) -> None:
     """Raises ProtocolError when a message of Locust's own is not as Locust makes it."""
     check = _CHECKS.get(message.type)
-    if check is None:
-        return
+    if check is not None:
+        _validate(check, message.data, f"a {message.type} message")
+
+
+def check_locust_report(locust: object) -> None:
+    """Raises ProtocolError when Locust's part of a report is not as Locust makes it."""
+    _validate(_STATS, locust, "Locust's part of a report")
+
+
+def _validate(check: TypeAdapter[Any], data: object, what: str) -> None:
     try:
-        check.validate_python(message.data)
+        check.validate_python(data)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(ascii(part)[:60] for part in problem["loc"][:4]) or "data"
-        raise ProtocolError(f"a {message.type} message with a bad {place}: {problem['msg'][:200]}") from error
+        raise ProtocolError(f"{what} with a bad {place}: {problem['msg'][:200]}") from error

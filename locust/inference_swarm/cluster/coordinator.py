@@ -23,6 +23,7 @@ from inference_swarm.cluster.events import (
     Quit,
     Received,
     Reported,
+    ResetStatistics,
     ResultsFailed,
     ResultsOpened,
     ResultsRefused,
@@ -77,6 +78,14 @@ TABLE: dict[type[Event] | type[protocol.Message], dict[Phase, Handler]] = {
         running=run.edit_running,
         stopping=run.refuse_edit,
         closing=run.refuse_edit,
+    ),
+    ResetStatistics: _row(
+        idle=run.ignore,
+        preparing=run.ignore,
+        starting=run.ignore,
+        running=run.reset_statistics,
+        stopping=run.ignore,
+        closing=run.ignore,
     ),
     StopAsked: _row(
         idle=run.ignore,

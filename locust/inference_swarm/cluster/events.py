@@ -44,6 +44,11 @@ class Edit(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ResetStatistics(Event):
+    """What was measured so far is to be left out of everything."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked(Event):
     """The run under way is to end, whatever it is doing."""
 
@@ -188,6 +193,14 @@ class BeginLoad(Action):
 
     run_id: str
     began_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BeginEpoch(Action):
+    """What was intended before this instant, in seconds since the run began, does not count any more."""
+
+    run_id: str
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,171 +1,168 @@
-"""Locust's master with our order of events: rows before users, users kept as workers come and go, last reports before
-results.
-"""
+"""Locust's master with a coordinator in charge: messages go in, wishes go in, everything else is decided there."""
 
 from __future__ import annotations
 
 import logging
-import math
-import time
+import sys
 from typing import Any
 
-import gevent
-from gevent.event import Event
+from locust.exception import RPCError
 from locust.rpc import Message
-from locust.runners import STATE_SPAWNING, STATE_STOPPED, STATE_STOPPING
+from locust.runners import MasterRunner
 
-from inference_swarm.cluster.distribution import UserDistribution, UserKind
-from inference_swarm.cluster.keepers import MasterKeeper
-from inference_swarm.cluster.preparation import PreparesRuns
-from inference_swarm.cluster.worker_listener import ACTIVE_STATES, WorkerListener
+from inference_swarm.cluster.boot import boot_id
+from inference_swarm.cluster.channel import use_channel
+from inference_swarm.cluster.control_messages import check_payload
+from inference_swarm.cluster.events import ResetStatistics
+from inference_swarm.cluster.keys import MASTER
+from inference_swarm.cluster.locust_test import LocustTest
+from inference_swarm.cluster.master_adapter import MasterAdapter, RunServices
+from inference_swarm.cluster.protocol import FROM_WORKER, MESSAGES, Envelope
+from inference_swarm.cluster.run_control import Planner, RunControl
+from inference_swarm.cluster.state import CoordinatorConfig
+from inference_swarm.errors import ExitCode, ProtocolError
 
 logger = logging.getLogger(__name__)
+KINDS = {kind.type: kind for kind in FROM_WORKER}
 
-REPORTED_TIMEOUT_S = 1.0
 
+class SwarmMasterRunner(MasterRunner):
+    """`attach` gives it the services of its runs; before that it only holds its port."""
 
-class SwarmMasterRunner(WorkerListener, PreparesRuns[MasterKeeper]):
-    """Begins and ends runs, and spreads their users over the workers that have rows."""
+    server: Any
 
     def __init__(self, environment: Any, master_bind_host: str, master_bind_port: int) -> None:
-        self._spread: UserDistribution | None = None
-        self._ramp_wanted = Event()
-        self._ramp_settled = Event()
-        self._is_stopped = Event()
-        self._is_stopped.set()
-        super().__init__(environment, master_bind_host, master_bind_port)
-        self.greenlet.spawn(self._ramp)
+        self.channel = use_channel(environment.parsed_options, MASTER)
+        self._events: Any = environment.events
+        self._is_ended = False
+        try:
+            super().__init__(environment, master_bind_host, master_bind_port)
+        except RPCError as error:
+            logger.error(
+                "The control channel of this master cannot be opened: %s.\n  Expected: a free port for workers to join."
+                "\n  Fix: end the other master, or choose another port with --master-bind-port (and --master-port for "
+                "workers).",
+                error,
+            )
+            sys.exit(ExitCode.BAD_CONFIGURATION)
 
-    # runs
+    def attach(self, services: RunServices, planner: Planner, swarm: str, *, ends_workers: bool) -> MasterAdapter:
+        """From now on workers are heard and runs can begin."""
+        is_finite = bool(self.environment.parsed_options and self.environment.parsed_options.headless)
+        self.test = LocustTest(self.environment, self, lambda: self.adapter.feed(ResetStatistics()))
+        config = CoordinatorConfig(ends_after_run=is_finite, swarm=swarm, boot=boot_id())
+        self.adapter = MasterAdapter(config, self._send, services, self.test)
+        self.control = RunControl(self, self.adapter, planner, ends_workers=ends_workers)
+        self.greenlet.spawn(self._listen)
+        self.adapter.begin()
+        return self.adapter
+
+    # what Locust asks
 
     def start(self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: Any = None) -> None:
         """Begins a run, or changes the users of the one under way. Returns when they are spawned."""
-        if self.state not in ACTIVE_STATES and not self._begin():
-            return
-        assert self._spread is not None
-        self.spawning_completed = False
         self.target_user_count = user_count
         self.spawn_rate = spawn_rate
-        self.update_state(STATE_SPAWNING)
-        self._spread.want(user_count, None if user_classes is None else _kinds(user_classes))
-        logger.info("Ramping to %d users at %.4g a second on %d workers", user_count, spawn_rate, self.worker_count)
-        self._ramp_settled.clear()
-        self._ramp_wanted.set()
-        self._ramp_settled.wait()
-        if self.state != STATE_SPAWNING or self._spread is None:
-            return
-        with gevent.Timeout(REPORTED_TIMEOUT_S, False):
-            while self.user_count != user_count:
-                gevent.sleep(0.01)
-        self.target_user_classes_count = self._user_classes()
-        self._events.spawning_complete.fire(user_count=self.user_count)
-        self.send_message("spawning_complete", data={"user_count": self.user_count})
-        self.spawning_completed = True
-        logger.info("All users spawned: %d", self.user_count)
+        self.control.start(user_count, spawn_rate, user_classes)
 
     def stop(self, send_stop_to_client: bool = True) -> None:
-        """Ends the run: users stop, every last report comes in, results are written. A second call waits for it."""
-        self.cancel_preparing()
-        if self.state not in ACTIVE_STATES:
-            self._is_stopped.wait()
-            return
-        self._is_stopped.clear()
-        try:
-            self.keeper.end_load()
-            self._events.test_stopping.fire(environment=self.environment)
-            self.final_user_classes_count = {**self.reported_user_classes_count}
-            self.update_state(STATE_STOPPING)
-            self._end_shape()
-            self._spread = None
-            self._ramp_settled.set()
-            # Always an ordered stop: without it the workers' last reports race with the end of this process.
-            for client in self.clients.all:
-                self.server.send_to_client(Message("stop", None, client.id))  # type: ignore[no-untyped-call]
-            self._events.test_stop.fire(environment=self.environment)
-            self.keeper.finish_run()
-            for client in self.clients.all:
-                client.user_classes_count = {}
-        finally:
-            self.update_state(STATE_STOPPED)
-            self._is_stopped.set()
+        """Ends the run: users stop, every last report comes in, results are written."""
+        self.control.stop()
 
     def quit(self) -> None:
-        super().quit()
+        """As `stop`; then this process may end, and its workers with it if nobody will need them."""
+        if not self._is_ended:
+            self.control.quit()
+        self.end_process()
+
+    def end_process(self) -> None:
+        """Nothing is left to be done."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self.adapter.close()
         self.channel.dropped.log_counts()
+        self.greenlet.kill(block=True)
 
     def check_stopped(self) -> None:
-        """Locust guesses from its workers' states; here `stop` knows."""
+        """Locust guesses from its workers' states; here the coordinator knows."""
 
     def rebalancing_enabled(self) -> bool:
         """Users are always kept; Locust's own way loses some."""
         return False
 
-    def _begin(self) -> bool:
-        """Whether the run has begun."""
-        if not self.worker_count:
-            logger.warning("No worker has joined yet: the run cannot begin")
-            return False
-        if not self.prepare_run():
-            return False
-        for user_class in self.user_classes:
-            if self.environment.host:
-                user_class.host = self.environment.host
-        self.stats.clear_all()
-        self.exceptions = {}
-        self.environment._filter_tasks_by_tags()
-        self._events.test_start.fire(environment=self.environment)
-        if self.environment.shape_class:
-            self.environment.shape_class.reset_time()  # type: ignore[no-untyped-call]
-        self._spread = UserDistribution(_kinds(self.user_classes))
-        self.serving_changed()
-        return True
+    @property
+    def user_count(self) -> int:
+        """Users that workers say they run; those on their way out are not counted."""
+        adapter = getattr(self, "adapter", None)
+        return 0 if adapter is None else sum(sum(one.users.values()) for one in adapter.state.here())
 
-    def _end_shape(self) -> None:
-        if self.shape_greenlet is not None and self.shape_greenlet is not gevent.getcurrent():
-            self.shape_greenlet.kill(block=True)
-            self.shape_greenlet = None
-            self.shape_last_tick = None
+    @property
+    def reported_user_classes_count(self) -> dict[str, int]:
+        """The same by class."""
+        total: dict[str, int] = {}
+        for member in self.adapter.state.here():
+            for name, count in member.users.items():
+                total[name] = total.get(name, 0) + count
+        return total
 
-    # users
+    def tell_workers_complete(self, users: int) -> None:
+        """Locust's own message to its listeners on workers."""
+        self.send_message("spawning_complete", data={"user_count": users})
 
-    def serving_changed(self) -> None:
-        """Other workers have rows now: users follow them, at the spawn rate."""
-        if self._spread is None:
-            return
-        serving = self.keeper.serving_workers()
-        for worker in set(self._spread.workers) - set(serving):
-            self._spread.remove_worker(worker)
-        for worker in serving:
-            self._spread.add_worker(worker)
-        self._ramp_wanted.set()
+    # messages
 
-    def _ramp(self) -> None:
+    def heartbeat_worker(self) -> None:  # type: ignore[override]
+        """The coordinator looks after that."""
+
+    def client_listener(self) -> None:  # type: ignore[override]
+        """Nobody is heard before `attach`."""
+
+    def _send(self, worker: str, envelope: Envelope) -> None:
+        self.server.send_to_client(Message(envelope.message.type, envelope.to_wire(), worker))  # type: ignore[no-untyped-call]
+
+    def _listen(self) -> None:
         while True:
-            self._ramp_wanted.wait()
-            self._ramp_wanted.clear()
-            while (spread := self._spread) is not None and not spread.is_settled:
-                at_once = max(1, math.floor(self.spawn_rate))
-                for worker in spread.step(at_once):
-                    self._send_spawn(spread, worker)
-                if not spread.is_settled:
-                    gevent.sleep(at_once / self.spawn_rate)
-            self._ramp_settled.set()
+            worker, message = self.server.recv_from_client()
+            try:
+                self.handle_message(worker, message)
+            except ProtocolError as error:
+                self.channel.dropped.note("a message that cannot be used", f"{error.found} (from {worker[:80]!a})")
+            except Exception:
+                self.channel.dropped.note("a message that failed in its handler", ascii(message.type)[:80])
+                logger.exception("A %r message from worker %r failed", message.type[:80], worker[:80])
 
-    def _send_spawn(self, spread: UserDistribution, worker: str) -> None:
-        self.keeper.spawned(worker)
-        options = self.environment.parsed_options
-        data = {
-            "timestamp": time.time(),
-            "user_classes_count": dict(spread.users_of(worker)),
-            "host": self.environment.host,
-            "stop_timeout": self.environment.stop_timeout,
-            "parsed_options": vars(options) if options else {},
-        }
-        self.server.send_to_client(Message("spawn", data, worker))  # type: ignore[no-untyped-call]
+    def handle_message(self, client_id: str, msg: Message) -> None:
+        """One message, from whomever. Raises ProtocolError for one that cannot be used."""
+        kind = KINDS.get(msg.type)
+        if kind is not None:
+            self.adapter.receive(client_id, Envelope.from_wire(kind, msg.data))
+            self._update_node(client_id)
+            return
+        if client_id not in self.clients:
+            self._on_unknown_peer(client_id, msg)
+        elif msg.type in ("exception", "logs"):
+            check_payload(msg)
+            super().handle_message(client_id, msg)
+        elif listener := self.custom_messages.get(msg.type):
+            listener[0](environment=self.environment, msg=msg)
+        else:
+            raise ProtocolError(f"a message of unknown type {msg.type[:80]!a}")
 
-    def _user_classes(self) -> dict[str, int]:
-        return dict(self.reported_user_classes_count)
+    def _update_node(self, worker: str) -> None:
+        member, node = self.adapter.state.members.get(worker), self.clients.get(worker)
+        if member is not None and node is not None:
+            node.state = member.state
+            node.user_classes_count = member.users
+            node.cpu_usage = member.cpu_percent
+            node.memory_usage = member.memory_bytes
 
-
-def _kinds(user_classes: list[Any]) -> list[UserKind]:
-    return [UserKind(user.__name__, user.weight, user.fixed_count) for user in user_classes]
+    def _on_unknown_peer(self, peer: str, msg: Message) -> None:
+        if msg.type in ("client_ready", "locustfile"):
+            self.channel.dropped.note(
+                "a foreign join request", f"{peer[:80]!a} runs another locustfile, or Locust without inference_swarm"
+            )
+        elif msg.type not in MESSAGES and msg.type not in ("stats", "quit", "client_stopped", "logs", "exception"):
+            self.channel.dropped.note(
+                "a message from a peer that has not joined", f"{msg.type[:80]!a} from {peer[:80]!a}"
+            )

@@ -53,6 +53,7 @@ Ranges = Annotated[
     tuple[Span, ...], BeforeValidator(_from_list), AfterValidator(_ascending), Field(max_length=MAX_LIST)
 ]
 Indexes = Annotated[tuple[Count, ...], BeforeValidator(_from_list), Field(max_length=1024)]
+Instants = Annotated[tuple[Count, ...], BeforeValidator(_from_list), Field(max_length=1000)]
 Users = Annotated[dict[Name, Count], Field(max_length=1000)]
 Wire = dict[str, Any]  # plain values as msgpack carries them, checked by the module whose value it is
 
@@ -386,6 +387,7 @@ class SetUsers(Message):
     now_ns: Nanoseconds
     boot: Label
     partition: Partition | None = None  # None: a closed load
+    epochs_ns: Instants = ()  # resets of the statistics: when each began, since the run began
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inference_swarm.cluster.events import (
+    BeginEpoch,
     BeginLoad,
     Cancelled,
     Closed,
@@ -17,6 +18,7 @@ from inference_swarm.cluster.events import (
     ReadData,
     Received,
     Refuse,
+    ResetStatistics,
     ResultsFailed,
     ResultsOpened,
     ResultsRefused,
@@ -226,6 +228,17 @@ def edit_running(state: Coordinator, event: Edit, now_s: float) -> None:
         what = f"{event.users} users at {event.spawn_rate:g} a second"
         job.course.changes.append(Change(max(0.0, now_s - job.course.began_s), what))
     want_users(job, event.users, event.spawn_rate, now_s, event.kinds)
+
+
+def reset_statistics(state: Coordinator, event: ResetStatistics, now_s: float) -> None:
+    """As a warm-up that ends now: recorded, and the same in every output."""
+    job = _job(state)
+    assert job.course.began_s is not None
+    assert job.users is not None
+    at_s = max(0.0, now_s - job.course.began_s)
+    job.course.changes.append(Change(at_s, "the statistics were reset"))
+    job.users.reset(at_s)
+    state.do(BeginEpoch(job.run_id, at_s))
 
 
 def refuse_edit(state: Coordinator, event: Edit, now_s: float) -> None:

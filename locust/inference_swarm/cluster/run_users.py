@@ -35,6 +35,7 @@ class RunUsers:
         self._touched: set[str] = set()
         self._partitions: dict[str, Partition] = {}
         self._is_divided = False
+        self._epochs_ns: tuple[int, ...] = ()
         self.wanted = 0
 
     @property
@@ -76,6 +77,11 @@ class RunUsers:
             self._distribution.add_worker(worker)
         if not self._distribution.is_settled or self._touched:
             self._due_s = now_s if self._due_s is None else min(self._due_s, now_s)
+
+    def reset(self, at_s: float) -> None:
+        """The statistics begin again at this instant, in seconds since the run began."""
+        self._epochs_ns = (*self._epochs_ns, round(at_s * NS_PER_S))
+        self._touched.update(self._distribution.workers)
 
     def forget(self, worker: str) -> None:
         """It is gone: nothing more is said to it."""
@@ -131,6 +137,7 @@ class RunUsers:
             round(now_s * NS_PER_S),
             self._boot,
             self._partitions.get(worker, Partition()) if self._is_open else None,
+            self._epochs_ns,
         )
 
 

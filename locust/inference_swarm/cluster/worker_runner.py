@@ -1,142 +1,179 @@
-"""Locust's worker with our order of events: it sends its last report before it says that it has stopped, delivers
-everything before it leaves, and stops its users by itself when the master is gone.
-"""
+"""Locust's worker with an agent in charge: messages go in, everything else is decided there."""
 
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from typing import Any
 
 import gevent
-from gevent.pool import Group
-from locust.argument_parser import default_args_dict
-from locust.runners import STATE_CLEANUP, STATE_INIT, STATE_RUNNING, STATE_SPAWNING
+from gevent.event import Event
+from locust.rpc import Message
+from locust.runners import STATE_INIT, STATE_RUNNING, WorkerRunner
 
-from inference_swarm.cluster.join_messages import Leaving
-from inference_swarm.cluster.master_link import MasterLink
-from inference_swarm.errors import ExitCode
+import inference_swarm
+from inference_swarm.cluster.agent_state import AgentConfig, EndAsked
+from inference_swarm.cluster.channel import use_channel
+from inference_swarm.cluster.keys import WORKER
+from inference_swarm.cluster.protocol import FROM_MASTER, Envelope
+from inference_swarm.cluster.state import LEASE_S
+from inference_swarm.cluster.worker_adapter import WorkerAdapter, WorkerSeams
+from inference_swarm.errors import ExitCode, ProtocolError
 
 logger = logging.getLogger(__name__)
+KINDS = {kind.type: kind for kind in FROM_MASTER}
+# Of --master-timeout, the part after which users are told to stop: the rest is for them to hear it.
+LEASE_PART = 0.8
+LOCUSTS_OWN = ("spawn", "stop", "quit", "reconnect", "ack", "heartbeat")  # a master of ours sends none of these
+LOG_WAITING_S = 30.0
+USAGE_PERIOD_S = 1.0
 
-ACTIVE_STATES = (STATE_SPAWNING, STATE_RUNNING)
-DELIVERY_TIMEOUT_S = 10.0
 
-
-class SwarmWorkerRunner(MasterLink):
+class SwarmWorkerRunner(WorkerRunner):
     """Takes part in a swarm from `join` on, until it is told to quit or its process is."""
 
+    client: Any
+
     def __init__(self, environment: Any, master_host: str, master_port: int) -> None:
-        # Of Locust's own options a worker takes these from the master, and all that are not Locust's.
-        self._locusts_options = set(default_args_dict()) - {"expect_workers", "tags", "exclude_tags"}
-        self._leaving_users: Group = Group()
-        self._stopper: gevent.Greenlet | None = None
+        self.channel = use_channel(environment.parsed_options, WORKER)
+        self._ended = Event()
         super().__init__(environment, master_host, master_port)
+        # Locust's own good-bye is a message that no master of ours knows.
+        handlers = environment.events.quitting._handlers
+        handlers[:] = [one for one in handlers if getattr(one, "__module__", "") != "locust.runners"]
+        environment.process_exit_code = ExitCode.PASSED
 
-    def join(self) -> None:
-        super().join()
-        self._events.quitting.add_listener(self._on_quitting)
-
-    # users
-
-    def take_spawn(self, job: Any) -> None:
-        """As Locust's, which builds a parser for each of a hundred options: a second of work for every message."""
-        if self._is_leaving or (self._stopper is not None and not self._stopper.ready()):
-            return
-        if job["timestamp"] <= self.last_received_spawn_timestamp:
-            return
-        self.last_received_spawn_timestamp = job["timestamp"]
-        self.send_message("spawning")
-        self.environment.host = job["host"]
-        self.environment.stop_timeout = job["stop_timeout"] or 0.0
-        if self.worker_state not in ACTIVE_STATES:
-            own = {name: value for name, value in job["parsed_options"].items() if name not in self._locusts_options}
-            vars(self.environment.parsed_options).update(own)
-            self.stats.clear_all()
-            self.exceptions = {}
-            self.cpu_warning_emitted = self.worker_cpu_warning_emitted = False
-            self.environment._filter_tasks_by_tags()
-            self._events.test_start.fire(environment=self.environment)
-        self.worker_state = STATE_SPAWNING
-        self.start_worker(job["user_classes_count"])
-
-    def start_worker(self, user_classes_count: dict[str, int], **_: Any) -> None:
-        """Starts and stops users until there are these, not counting those that are on their way out already."""
-        self.target_user_classes_count = user_classes_count
-        self.target_user_count = sum(user_classes_count.values())
-        for user_class in self.user_classes:
-            if self.environment.host:
-                user_class.host = self.environment.host
-        staying: dict[str, list[Any]] = {name: [] for name in user_classes_count}
-        for greenlet in list(self.user_greenlets):
-            if not greenlet.dead and greenlet.args and greenlet not in self._leaving_users:
-                staying.setdefault(type(greenlet.args[0]).__name__, []).append(greenlet.args[0])
-        lacking = {
-            name: count - len(staying[name]) for name, count in user_classes_count.items() if count > len(staying[name])
-        }
-        self.spawn_users(lacking)
-        for name, count in user_classes_count.items():
-            for user in staying[name][count:]:
-                self._leaving_users.add(user.greenlet)
-                gevent.spawn(self._stop_user, user)
-        self.update_state(STATE_RUNNING)
-        self.worker_state = STATE_RUNNING
-        self.send_message(
-            "spawning_complete", {"user_classes_count": user_classes_count, "user_count": self.target_user_count}
+    def join(self, swarm: str) -> None:
+        """Looks for the master from now on."""
+        options: Any = self.environment.parsed_options
+        config = AgentConfig(
+            self.client_id,
+            lease_s=min(LEASE_S, LEASE_PART * float(options.master_timeout_s)),
+            swarm=swarm,
+            release=inference_swarm.__version__,
+            host_name=socket.gethostname()[:256] or "unknown",
+            pid=os.getpid(),
+            cpu_count=os.cpu_count() or 1,
         )
+        seams = WorkerSeams(self._say, self._open_channel, self._end, tells_listeners=True)
+        self.adapter = WorkerAdapter(self.environment, self, config, str(options.allow_host), seams)
+        self.greenlet.spawn(self._listen)
+        self.greenlet.spawn(self._watch)
+        self.environment.events.quitting.add_listener(lambda **_: self._leave("its process was told to end"))  # type: ignore[no-untyped-call]
+        self.adapter.begin()
 
-    def _stop_user(self, user: Any) -> None:
-        """As Locust: a request under way may take the stop timeout."""
-        if not self.environment.stop_timeout:
-            user.stop(force=True)
-            return
-        user.stop()
-        user.greenlet.join(self.environment.stop_timeout)
-        user.greenlet.kill(block=False)
+    # what Locust asks
 
-    # the end of a run, and of the worker
+    def users_applied(self, count: int) -> None:
+        """For those who look at a worker's state."""
+        self.update_state(STATE_RUNNING if count else STATE_INIT)
+        self.worker_state = self.state
 
     def stop(self) -> None:
-        was_active = self.state in ACTIVE_STATES
-        super().stop()
-        if was_active:
-            self.keeper.finish_run()
-            self.report()
+        """A run is ended by its master."""
 
-    def begin_stopping(self) -> None:
-        # In its own greenlet: users may take the whole stop timeout, heartbeats must go on meanwhile.
-        self._stopper = self.greenlet.spawn(self._stop_run)
-
-    def stop_for_want_of_master(self) -> None:
-        if self._stopper is not None:
-            self._stopper.join()
-        if self.state in ACTIVE_STATES:
-            super().stop()  # without a last report: the run may go on when there is a master again
-
-    def _stop_run(self) -> None:
-        if self.state != STATE_CLEANUP:
-            self.stop()
-        self.worker_state = STATE_INIT
-        self.send_message("client_stopped")
-
-    def quit_in_order(self) -> None:
-        if self._stopper is not None:
-            self._stopper.join()
-        self._leave("the master said so")
+    def quit(self) -> None:
+        """Leaves in good order."""
+        self._leave("it was told to quit")
         self.greenlet.kill(block=True)
 
-    def _on_quitting(self, **_: Any) -> None:
-        """SIGTERM, SIGINT or the master's word; before Locust says `quit` to the master."""
-        self._leave("its process was told to end")
+    def connect_to_master(self) -> None:
+        """Called by Locust before anyone listens to messages; `join` does it later."""
+
+    def heartbeat(self) -> None:  # type: ignore[override]
+        """The agent does that."""
+
+    def heartbeat_timeout_checker(self) -> None:  # type: ignore[override]
+        """The agent does that."""
+
+    def stats_reporter(self) -> None:  # type: ignore[override]
+        """The agent does that."""
+
+    def worker(self) -> None:  # type: ignore[override]
+        """Nobody is heard before `join`."""
 
     def _leave(self, reason: str) -> None:
-        """Stops in good order; the exit code says whether everything was delivered."""
-        if self._is_leaving:
+        """Returns when everything is delivered, or will not be."""
+        if not hasattr(self, "adapter"):
             return
-        self._is_leaving = True
-        if self._is_joined.is_set():
-            self.send_ours(Leaving(reason=reason))
-        if self.state in ACTIVE_STATES:
-            self.stop()
-        if not self.keeper.wait_delivered(DELIVERY_TIMEOUT_S if self._is_joined.is_set() else 0.0):
-            logger.error("Not all reports of this worker were delivered to the master")
-            self.environment.process_exit_code = ExitCode.INCOMPLETE
+        gevent.spawn(self.adapter.feed, EndAsked(reason))
+        if gevent.getcurrent() not in self.user_greenlets:
+            self._ended.wait()
+
+    def _end(self, code: ExitCode) -> None:
+        self.environment.process_exit_code = code
+        gevent.spawn(self._end_later)
+
+    def _end_later(self) -> None:
+        gevent.sleep(0.05)  # for the last message to be on its way
+        self._ended.set()
+        self.adapter.close()
+        self.greenlet.kill(block=True)
+
+    # messages
+
+    def _say(self, envelope: Envelope) -> None:
+        self.client.send(Message(envelope.message.type, envelope.to_wire(), self.client_id))  # type: ignore[no-untyped-call]
+
+    def _open_channel(self) -> None:
+        former, self.client = self.client, self.channel.Client(self.master_host, self.master_port, self.client_id)
+        former.close(linger=0)
+
+    def _listen(self) -> None:
+        while True:
+            client = self.client
+            try:
+                message = client.recv()
+            except Exception:
+                if client is self.client:
+                    logger.exception("The connection to the master failed")
+                    gevent.sleep(1)
+                continue
+            try:
+                self.handle_message(message)
+            except ProtocolError as error:
+                self.channel.dropped.note("a message of the master that cannot be used", error.found)
+            except Exception:
+                logger.exception("A %r message of the master failed", message.type[:80])
+
+    def handle_message(self, msg: Message) -> None:
+        """One message of whoever has the master's address."""
+        kind = KINDS.get(msg.type)
+        if kind is not None:
+            self.adapter.feed(Envelope.from_wire(kind, msg.data))
+            self.worker_index = self.adapter.state.index
+        elif self.adapter.state.is_joined and msg.type not in LOCUSTS_OWN:
+            super().handle_message(msg)
+
+    def logs_reporter(self) -> None:
+        while not hasattr(self, "adapter") or not self.adapter.state.is_joined:
+            gevent.sleep(1)
+        super().logs_reporter()
+
+    def _watch(self) -> None:
+        """Its own CPU and memory for the heartbeats; and a line now and then while no master answers."""
+        waited_s = LOG_WAITING_S - 5
+        while True:
+            state = self.adapter.state
+            state.cpu_percent, state.memory_bytes = max(0.0, self.current_cpu_usage), self.current_memory_usage
+            gevent.sleep(USAGE_PERIOD_S)
+            waited_s = 0.0 if state.is_joined else waited_s + USAGE_PERIOD_S
+            if waited_s >= LOG_WAITING_S:
+                waited_s = 0.0
+                keys = "with the same --swarm-keys" if self.channel.keys else "without --swarm-keys, as this worker is"
+                why = _why_unreachable(self.master_host, self.master_port)
+                logger.info("Waiting for a master at %s:%d (%s): %s", self.master_host, self.master_port, keys, why)
+
+
+def _why_unreachable(host: str, port: int) -> str:
+    """What a person who waits wants to know: does the name resolve, does anybody listen there?"""
+    try:
+        socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
+    except OSError as error:
+        return f"the name does not resolve ({error.strerror or error})"
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return "the port is open, but no master of this protocol answers"
+    except OSError as error:
+        return f"the port does not answer ({error.strerror or error})"

@@ -93,8 +93,8 @@ def _moment(run: Run, users: int) -> Moment:
             break
     p50_us, p99_us = newest.latency.percentiles_us([50, 99]) if newest.latency.count else (math.nan, math.nan)
     return Moment(
-        elapsed_s=max(0.0, time.monotonic() - run.began_s),
-        length_s=run.length_s,
+        elapsed_s=max(0.0, time.monotonic() - (run.course.began_s or 0.0)),
+        length_s=run.plan.load.length_s,
         users=users,
         workers=len(totals.workers),
         rate_rps=rate_rps,

@@ -20,6 +20,8 @@ from inference_swarm.measure.counters import RequestCounters, merge_counters
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.course import Change
+from inference_swarm.run.run import DataRecord, Run
 
 SUMMARY_VERSION = 2
 PERCENTILES: Sequence[tuple[str, float]] = (
@@ -33,16 +35,6 @@ PERCENTILES: Sequence[tuple[str, float]] = (
 )
 MAX_FAILURES = 50
 LIBRARIES = ("locust", "gevent", "pyarrow", "pyzmq", "pandas")
-
-
-@dataclass(frozen=True, slots=True)
-class DataRecord:
-    """What was sent: source, rows, blocks and the fingerprint of the content."""
-
-    source: str
-    rows: int
-    blocks: int
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +58,52 @@ class RunRecord:
     """How many an open load's schedule held, and the rate asked for; None for a closed load."""
     data: DataRecord | None = None
     lost_workers: Mapping[str, str] = field(default_factory=dict)
-    possibly_uncounted: int = 0
-    """Requests that lost workers may have sent and nobody counted, at most."""
+    possibly_uncounted: int | None = 0
+    """Requests that lost workers may have sent and nobody counted, at most; None: no bound is known."""
+    possibly_twice: int = 0
+    """Arrivals that two workers may have sent."""
     once: OnceNumbers | None = None
+    changes: Sequence[Change] = ()
+    """What was changed while the run went on."""
+    is_cut_short: bool = False
+    """Recovered: its master was killed."""
 
     @property
     def is_complete(self) -> bool:
         """Every worker's final snapshot is in."""
-        return self.totals.is_complete and not self.lost_workers
+        return self.totals.is_complete and not self.lost_workers and not self.is_cut_short
 
     @property
     def unserved(self) -> int:
         """Requests that were asked for and are in no counter: unaccounted for, or never sent."""
         unaccounted = 0 if self.arrivals_wanted is None else self.totals.unaccounted(self.arrivals_wanted[0])
         return unaccounted + (0 if self.once is None else self.once.never_sent)
+
+
+def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
+    """The run at this instant, finished or recovered."""
+    course = run.course
+    return RunRecord(
+        run_id=run.run_id,
+        name=run.folder.name,
+        started_unix_s=run.started_unix_s,
+        duration_s=run.duration_s,
+        measured_s=run.measured_s,
+        settings=run.plan.settings,
+        sources=run.plan.sources,
+        totals=run.totals,
+        verdict=run.verdict(),
+        warnings=tuple(run.self_check.warnings()),
+        master_health=run.master_health,
+        arrivals_wanted=run.arrivals_wanted(),
+        data=run.data,
+        lost_workers=run.losses,
+        possibly_uncounted=course.possibly_uncounted(),
+        possibly_twice=course.possibly_twice + run.totals.possibly_twice,
+        once=course.once,
+        changes=tuple(course.changes),
+        is_cut_short=is_cut_short,
+    )
 
 
 def latency_metrics(histogram: Histogram) -> dict[str, float | None]:
@@ -228,6 +252,8 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "complete": run.is_complete,
         "incomplete_workers": {**run.totals.incomplete_workers(), **run.lost_workers},
         "possibly_uncounted": run.possibly_uncounted,
+        "possibly_twice": run.possibly_twice,
+        "changes": [{"at_s": round(change.at_s, 3), "what": change.what} for change in run.changes],
         "once": None if run.once is None else asdict(run.once),
         "dataset": run.settings.dataset_name,
         "model": run.settings.model,

@@ -6,8 +6,9 @@ marks the run: its numbers then say more about the generator than about the serv
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from inference_swarm.measure.snapshot import WorkerHealth
 
@@ -76,6 +77,17 @@ class SelfCheck:
         )
         if is_near:
             watched.files = f"{health.open_files:,} of {health.open_files_limit:,}"
+
+    def to_state(self) -> dict[str, Any]:
+        """A dict that msgpack can carry."""
+        return {who: asdict(watched) for who, watched in self._watched.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `to_state` wrote; raises TypeError for anything else."""
+        check = cls()
+        check._watched = {str(who): _Watched(**watched) for who, watched in state.items()}
+        return check
 
     def warnings(self) -> list[SelfCheckWarning]:
         """What is to be said about the run so far, the master first, then workers by id."""

@@ -1,11 +1,10 @@
 """The rows of this process in one run: reads and encodes what it is told to hold, off the event loop, and feeds users.
 
-Used by the worker, whose master tells it what to hold, and by a single process, which holds everything.
+An edge: threads and greenlets. What to hold is decided elsewhere.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -33,10 +32,9 @@ from inference_swarm.transport.rules import AttemptRules
 from inference_swarm.transport.target import Target, parse_headers, parse_target, request_heads
 from inference_swarm.transport.tls import TlsFiles
 
-logger = logging.getLogger(__name__)
-
 ONCE_REPORT_S = 0.5
-LEAST_ONCE_REPORT_S = 0.02
+LOADING_PERIOD_S = 1.0
+MIN_ONCE_REPORT_S = 0.02
 
 
 def target_of(settings: Settings) -> Target:
@@ -79,13 +77,18 @@ class Shard:
         block_ids: Sequence[int],
         leases: Iterable[BlockLease] = (),
         *,
-        on_ready: Callable[[StoreStatus, float], None],
+        generation: int,
+        on_ready: Callable[[int, StoreStatus, float], None],
+        on_loading: Callable[[int, StoreStatus], None],
         on_failed: Callable[[SwarmError], None],
-        on_once_report: Callable[[int, list[BlockProgress]], None] | None = None,
+        on_once_report: Callable[[int, list[BlockProgress]], None],
     ) -> None:
+        """The callbacks are told the generation of the last `hold`. Raises SwarmError."""
         self.client = make_client(settings)
         self._manifest = manifest
+        self._generation = generation
         self._on_ready = on_ready
+        self._on_loading = on_loading
         self._on_failed = on_failed
         self._on_once_report = on_once_report
         self._wanted = Event()
@@ -108,8 +111,8 @@ class Shard:
         self._began_s = time.monotonic()
         self._is_announced = False
         if self.store.once is not None:
-            self.hold(block_ids, leases)
-        self._greenlets = [gevent.spawn(self._load)]
+            self.hold(generation, block_ids, leases)
+        self._greenlets = [gevent.spawn(self._load), gevent.spawn(self._say_loading)]
         if self.store.once is not None:
             self._greenlets.append(gevent.spawn(self._report_once))
 
@@ -118,8 +121,9 @@ class Shard:
         """Not all that is to be in memory is."""
         return not self._is_announced
 
-    def hold(self, block_ids: Iterable[int], leases: Iterable[BlockLease] = ()) -> None:
+    def hold(self, generation: int, block_ids: Iterable[int], leases: Iterable[BlockLease] = ()) -> None:
         """From now on these blocks and no others."""
+        self._generation = generation
         self._began_s = time.monotonic()
         self._is_announced = False
         self.store.hold(self._blocks(block_ids), leases)
@@ -128,13 +132,16 @@ class Shard:
         self._report_wanted.set()
 
     def give_back(self) -> None:
-        """Order once: no more rows are sent, and the master hears which were."""
+        """Order once: no more rows are sent."""
         if self.store.once is not None:
             self.store.hold(())
-            self.report_once()
+
+    def last_once_report(self) -> tuple[int, list[BlockProgress]] | None:
+        """Order once: which rows were sent in the end, for the final report."""
+        return None if self.store.once is None else self.store.once.report()
 
     def close(self) -> None:
-        """Lets go of everything."""
+        """Releases everything."""
         gevent.killall(self._greenlets, block=False)
 
     def assignment(self) -> Assignment:
@@ -157,7 +164,7 @@ class Shard:
 
     def report_once(self) -> None:
         """Order once: says now what was sent, and announces what comes next."""
-        if self.store.once is not None and self._on_once_report is not None and not self.store.once.is_done:
+        if self.store.once is not None and not self.store.once.is_done:
             self._on_once_report(*self.store.once.report())
 
     def _blocks(self, block_ids: Iterable[int]) -> list[Block]:
@@ -179,7 +186,7 @@ class Shard:
             self._report_wanted.wait(ONCE_REPORT_S)
             self._report_wanted.clear()
             self.report_once()
-            gevent.sleep(LEAST_ONCE_REPORT_S)
+            gevent.sleep(MIN_ONCE_REPORT_S)
 
     def _load(self) -> None:
         pool = gevent.get_hub().threadpool
@@ -204,8 +211,13 @@ class Shard:
     def _announce(self) -> None:
         if not self._is_announced:
             self._is_announced = True
-            self._on_ready(self.store.status(), time.monotonic() - self._began_s)
+            self._on_ready(self._generation, self.store.status(), time.monotonic() - self._began_s)
+
+    def _say_loading(self) -> None:
+        while True:
+            gevent.sleep(LOADING_PERIOD_S)
+            if not self._is_announced:
+                self._on_loading(self._generation, self.store.status())
 
     def _fail(self, error: SwarmError) -> None:
-        logger.error("%s", error)
         self._on_failed(error)

@@ -50,6 +50,10 @@ class Phases:
         starts = tuple(sorted(round(start_s * NS_PER_S) for start_s in epoch_starts_s))
         return cls(starts, tuple(sorted(round(end_s * NS_PER_S) for end_s in stage_ends_s)))
 
+    def with_epochs(self, epochs_ns: Sequence[int]) -> Phases:
+        """Further epochs, each of which begins with a reset of the statistics."""
+        return Phases(tuple(sorted({*self.epoch_starts_ns, *epochs_ns})), self.stage_ends_ns)
+
     @property
     def is_whole(self) -> bool:
         """The run has only one phase."""

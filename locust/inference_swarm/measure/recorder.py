@@ -177,7 +177,14 @@ class RunRecorder:
             self._counters(self._place(at_ns, at_ns), name).stale_connections += count
 
     def take_snapshot(
-        self, now_ns: int, users: int, health: WorkerHealth | None = None, *, is_final: bool = False
+        self,
+        now_ns: int,
+        users: int,
+        health: WorkerHealth | None = None,
+        *,
+        user_seconds: float = 0.0,
+        possibly_twice: int = 0,
+        is_final: bool = False,
     ) -> Snapshot:
         """All since the last one. After the final one nothing more may be taken."""
         if self.is_closed:
@@ -197,6 +204,8 @@ class RunRecorder:
             seconds=[SecondCounts(*row) for row in self._seconds.values()],
             health=health or WorkerHealth(),
             users=users,
+            user_seconds=user_seconds,
+            possibly_twice=possibly_twice,
             is_final=is_final,
         )
         self._sequence += 1

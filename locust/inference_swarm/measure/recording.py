@@ -12,7 +12,7 @@ from dataclasses import replace
 import gevent
 from locust.stats import RequestStats
 
-from inference_swarm.load.player import ArrivalPlayer
+from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.load.user import METHOD
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.locust_stats import fold_into_locust, since, wall_offset_ns
@@ -36,27 +36,28 @@ class Recording:
         *,
         count_users: Callable[[], int],
         began_ns: int | None = None,
-        player: ArrivalPlayer | None = None,
+        dispatcher: ArrivalDispatcher | None = None,
         late_after_s: float = 0.0,
         phases: Phases | None = None,
     ) -> None:
-        """`began_ns` is when the run began on this process's clock, if not now; `player` is that of an open load."""
+        """`began_ns`: when the run began on this process's clock, if not now; `dispatcher`: that of an open load."""
         self._client = client
         self._stats = stats
         self._count_users = count_users
-        self._player = player
+        self._dispatcher = dispatcher
         now_ns = time.monotonic_ns()
         self._recorder = RunRecorder(
             run_id,
             worker,
             began_ns or now_ns,
             start_ns=now_ns,
-            late_after_ns=None if player is None else round(late_after_s * NS_PER_S),
-            load_end_ns=None if player is None else player.end_ns,
+            late_after_ns=None if dispatcher is None else round(late_after_s * NS_PER_S),
+            load_end_ns=None if dispatcher is None else dispatcher.end_ns,
             phases=phases,
         )
         self._offset_ns = wall_offset_ns()
         self._connects_seen = 0
+        self._twice_seen = 0
         self._health = HealthMonitor()
         self._folder = gevent.spawn(self._fold_loop)
 
@@ -84,30 +85,37 @@ class Recording:
         self._recorder.add_stale_connections(name, stale, now_ns)
         self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen, now_ns)
         self._connects_seen = self._client.counters.opened
-        if self._player is not None:
-            self._recorder.add_dropped(name, self._player.take_dropped(), now_ns)
+        if self._dispatcher is not None:
+            self._recorder.add_dropped(name, self._dispatcher.take_dropped(), now_ns)
 
     def end_load(self) -> None:
         """The load ends now: what ends later is counted, and is in no rate."""
         self._recorder.end_load(time.monotonic_ns())
-        if self._player is not None:
-            self._player.end()
+        if self._dispatcher is not None:
+            self._dispatcher.end()
 
-    def take_snapshot(self, *, is_final: bool = False) -> Snapshot:
-        """All since the last one; the final one ends the recording."""
+    def take_snapshot(self, user_seconds: float, *, is_final: bool = False) -> Snapshot:
+        """All since the last one; the final one ends the recording. `user_seconds`: users times seconds they ran."""
         if is_final:
             self._folder.kill(block=False)
             self.end_load()
         self.fold()
+        twice = 0 if self._dispatcher is None else self._dispatcher.possible_duplicates
         snapshot = self._recorder.take_snapshot(
-            time.monotonic_ns(), self._count_users(), self._take_health(), is_final=is_final
+            time.monotonic_ns(),
+            self._count_users(),
+            self._take_health(),
+            user_seconds=user_seconds,
+            possibly_twice=twice - self._twice_seen,
+            is_final=is_final,
         )
+        self._twice_seen = twice
         if is_final:
             self._health.close()
         return snapshot
 
     def _take_health(self) -> WorkerHealth:
-        lags_ns = None if self._player is None else self._player.take_lags_ns()
+        lags_ns = None if self._dispatcher is None else self._dispatcher.take_lags_ns()
         return replace(
             self._health.take(lags_ns),
             ports_exhausted=self._recorder.ports_exhausted,

@@ -71,8 +71,17 @@ class Snapshot:
     """Requests of all names and phases by the second in which they ended."""
     health: WorkerHealth = field(default_factory=WorkerHealth)
     users: Count = 0
+    user_seconds: Metric = 0.0
+    """Users times the seconds they ran."""
+    possibly_twice: Count = 0
+    """Arrivals that another worker may have sent as well."""
     is_final: Annotated[bool, Field(strict=True)] = False
     version: Literal[2] = SNAPSHOT_VERSION
+
+    @property
+    def ended(self) -> int:
+        """Requests with an outcome, whatever it is."""
+        return sum(counters.sent for part in self.slices for counters in part.names.values())
 
     def names(self) -> dict[str, RequestCounters]:
         """The counters of all slices together, by request name."""

@@ -109,6 +109,8 @@ class SwarmTotals:
     stages: dict[Count, CountersByName] = field(default_factory=dict)
     """What counts, by stage and request name."""
     workers: dict[Text, WorkerRecord] = field(default_factory=dict)
+    possibly_twice: Count = 0
+    """Arrivals that two workers may have sent."""
     stale_reports: Count = 0
     """Reports of other runs."""
     series: WireSeries = field(default_factory=IntervalSeries)
@@ -170,6 +172,7 @@ class SwarmTotals:
         if snapshot.is_final:
             record.final_sequence = snapshot.sequence
         self.seconds.add(snapshot.seconds)
+        self.possibly_twice += snapshot.possibly_twice
         for part in snapshot.slices:
             if part.epoch < self.epoch:
                 add_counters(self.left_out, part.names)
@@ -195,6 +198,24 @@ class SwarmTotals:
     def incomplete_workers(self) -> dict[str, str]:
         """Which reports of each worker that is not complete are missing, in words."""
         return {worker: _missing_reports(record) for worker, record in self.workers.items() if not record.is_complete}
+
+    def is_complete_for(self, worker: str) -> bool:
+        """The worker's final snapshot and every one before it are in."""
+        record = self.workers.get(worker)
+        return record is not None and record.is_complete
+
+    def has_workers(self) -> bool:
+        """Somebody takes part."""
+        return bool(self.workers)
+
+    def arrivals_accounted(self) -> int:
+        """Arrivals of an open load that were sent or dropped, in all epochs."""
+        counters = [one for names in (self.names, self.left_out) for one in names.values()]
+        return sum(one.sent + one.dropped for one in counters) - self.possibly_twice
+
+    def arrivals_possibly_twice(self) -> int:
+        """Arrivals that two workers may have sent, since one heard too late that they were no longer its own."""
+        return self.possibly_twice
 
     @property
     def duplicates(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.load.arrivals import Schedule
@@ -107,7 +107,7 @@ class CountedReport(Protocol):
 class Totals(Protocol):
     """What the coordinator asks of the sum of all reports."""
 
-    def apply(self, snapshot: CountedReport) -> Applied:
+    def apply(self, snapshot: Any) -> Applied:  # a CountedReport, of the kind that these totals add up
         """Counts a snapshot unless it was counted before or belongs to another run."""
 
     def expect(self, worker: str) -> None:
@@ -185,33 +185,34 @@ class RunCourse:
         """Arrivals that nobody reported as sent or dropped."""
         return max(0, self.arrivals_wanted(measured_s) - self.totals.arrivals_accounted())
 
-    def problems(self, measured_s: float) -> list[str]:
-        """Why the run is not complete, one sentence each; a run with any of them is never passed."""
-        found: list[str] = []
-        if self.is_interrupted and self.stop is not None:
-            found.append(_interrupted(self.stop, self.load.length_s))
-        missing = self.totals.incomplete_workers()
-        for worker, what in missing.items():
-            if worker not in self.losses:
-                found.append(f"worker {worker}: {what}")
-        found += [f"worker {worker}: {loss.sentence}" for worker, loss in self.losses.items()]
+    def interruption(self) -> str:
+        """Why the run ended before its own end, in words; empty if it did not."""
+        if not self.is_interrupted or self.stop is None:
+            return ""
+        length_s, stop = self.load.length_s, self.stop
+        planned = f" of {length_s:g} s" if length_s is not None else ""
+        more = f": {stop.text}" if stop.text else ""
+        return f"interrupted after {stop.at_s:.1f} s{planned} ({stop.cause}{more})"
+
+    def unknowns(self) -> list[str]:
+        """What cannot be known of the run, or which worker could not do its part; one sentence each."""
+        found = [f"worker {worker}: {loss.sentence}" for worker, loss in self.losses.items()]
         found += [f"worker {worker} could not load its rows: {reason}" for worker, reason in self.failures.items()]
-        if not self.totals.has_workers():
-            found.append("no worker took part")
-        if self.once is not None and self.once.sent < self.once.planned:
-            never, maybe = self.once.never_sent, self.once.maybe_sent
-            also = f", and of {maybe:,} it is not known" if maybe else ""
-            found.append(f"{never:,} of {self.once.planned:,} rows were never sent{also}")
-        if unaccounted := self.arrivals_unaccounted(measured_s):
-            found.append(f"of {unaccounted:,} arrivals nobody knows whether they were sent")
+        if self.once is not None and (maybe := self.once.maybe_sent):
+            found.append(f"of {maybe:,} rows it is not known whether they were sent")
         if twice := self.possibly_twice + self.totals.arrivals_possibly_twice():
-            found.append(
-                f"{twice:,} arrivals may have been sent twice: a worker heard too late that they were not its own"
-            )
+            found.append(f"{twice:,} arrivals may have been sent twice: a worker heard too late whose they were")
         return found
 
-
-def _interrupted(stop: Stop, length_s: float | None) -> str:
-    planned = f" of {length_s:g} s" if length_s is not None else ""
-    more = f": {stop.text}" if stop.text else ""
-    return f"interrupted after {stop.at_s:.1f} s{planned} ({stop.cause}{more})"
+    def problems(self, measured_s: float) -> list[str]:
+        """Everything for which the run is not complete; with any of it the run is never passed."""
+        found = [*filter(None, [self.interruption()]), *self.unknowns()]
+        missing = self.totals.incomplete_workers()
+        found += [f"worker {worker}: {what}" for worker, what in missing.items() if worker not in self.losses]
+        if not self.totals.has_workers():
+            found.append("no worker took part")
+        if self.once is not None and self.once.never_sent:
+            found.append(f"{self.once.never_sent:,} of {self.once.planned:,} rows were never sent")
+        if unaccounted := self.arrivals_unaccounted(measured_s):
+            found.append(f"of {unaccounted:,} arrivals nobody knows whether they were sent")
+        return found

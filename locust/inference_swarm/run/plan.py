@@ -1,22 +1,86 @@
-"""Settings to what judge and load make of them: objectives, stages, the schedule of an open load. Checked at start."""
+"""Settings to a RunPlan: everything about a run that is known before it begins, parsed and checked once.
+
+The same for command line, start form, API, headless, single process. What can be refused is refused here, all at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from inference_swarm.config.settings import Settings
-from inference_swarm.errors import SettingProblem
+from inference_swarm.data.locate import Source, find_source
+from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.shapes import users_at
+from inference_swarm.load.shard import target_of
 from inference_swarm.load.stages import Stages, format_stages, parse_stages
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.warm_up import parse_warm_up
-from inference_swarm.transport.allowed import parse_patterns
-from inference_swarm.transport.target import parse_headers
+from inference_swarm.run.course import LoadPlan
+from inference_swarm.transport.allowed import check_allowed, parse_patterns
+from inference_swarm.transport.target import Target, parse_headers
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One run before it begins. `sources` says where each setting came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    target: Target
+    source: Source
+    objectives: tuple[Objective, ...]
+    load: LoadPlan
+
+
+def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, where: str) -> RunPlan:
+    """`allowed`: the patterns of `--allow-host` that hold for `where`. Raises ConfigError with every problem."""
+    problems: list[SwarmError] = []
+
+    def tried(make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except SwarmError as error:
+            problems.extend(error.problems if isinstance(error, ConfigError) else [error])
+            return None
+
+    settings = resolve_stages(settings)
+    target = tried(lambda: target_of(settings))
+    tried(lambda: check_allowed(settings.host or "", allowed, where))
+    source = tried(lambda: find_source(settings))
+    if settings.run_name:
+        tried(lambda: check_folder_name(settings.run_name))
+    if problems or target is None or source is None:
+        raise problems[0] if len(problems) == 1 else ConfigError(problems)
+    return RunPlan(settings, dict(sources), target, source, tuple(objectives_of(settings)), load_of(settings))
+
+
+def load_of(settings: Settings) -> LoadPlan:
+    """How much load, for how long."""
+    users = first_users(settings)
+    return LoadPlan(
+        users=users[0] if users else settings.users,
+        spawn_rate=users[1] if users else settings.spawn_rate,
+        length_s=length_of(settings),
+        stages=None if settings.is_open else stages_of(settings),
+        schedule=schedule_of(settings),
+        is_once=settings.row_order == "once",
+        load_timeout_s=settings.load_timeout_s,
+        stop_timeout_s=float(settings.stop_timeout_s),
+        drop_after_s=settings.drop_after_s,
+    )
+
+
+def check_folder_name(name: str) -> None:
+    """Raises SettingProblem for a `--run-name` that is not one folder's name."""
+    if Path(name).name != name or name in (".", ".."):
+        raise SettingProblem(f"--run-name is {name!r}", expected="one folder name, without slashes")
 
 
 def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:

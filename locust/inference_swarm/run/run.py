@@ -1,104 +1,146 @@
-"""A run as its keeper (master or single process) sees it: identity, settings, data, totals."""
+"""The one record of a run: its plan, data, course and numbers. Summary, pages, checkpoint and recovery are views of it.
+
+Values, but for the clock of a run that is under way.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
-from inference_swarm.config.settings import Settings
-from inference_swarm.data.manifest import Manifest
 from inference_swarm.data.progress import OnceNumbers
-from inference_swarm.judge.objectives import Objective
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
-from inference_swarm.judge.verdict import RunFacts, Verdict, judge_totals
-from inference_swarm.load.arrivals import Schedule
+from inference_swarm.judge.verdict import RunFacts, Verdict, judge, judge_totals
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
-from inference_swarm.measure.totals import Applied, SwarmTotals
+from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.course import NS_PER_S, Change, Loss, RunCourse, Stop, StopCause
+from inference_swarm.run.plan import RunPlan
 
-NS_PER_S = 1_000_000_000
+
+@dataclass(frozen=True, slots=True)
+class DataRecord:
+    """What was sent: source (without secrets), rows, blocks and the fingerprint of the content."""
+
+    source: str
+    rows: int
+    blocks: int
+    fingerprint: str
 
 
 @dataclass(slots=True)
 class Run:
-    """One run under way."""
+    """One run, from its first request on. `totals` are those of its course."""
 
-    run_id: str
-    settings: Settings
-    source: str
-    manifest: Manifest
+    plan: RunPlan
+    data: DataRecord
+    course: RunCourse
     totals: SwarmTotals
-    objectives: list[Objective] = field(default_factory=list)
-    schedule: Schedule | None = None
-    length_s: float | None = None
+    folder: Path
+    started_unix_s: float = 0.0
     self_check: SelfCheck = field(default_factory=SelfCheck)
     master_health: WorkerHealth = field(default_factory=WorkerHealth)
-    began_ns: int = 0
-    ended_s: float = 0.0
-    started_unix_s: float = 0.0
-    folder: Path | None = None
-    lost_workers: dict[str, str] = field(default_factory=dict)
-    possibly_uncounted: dict[str, int] = field(default_factory=dict)
-    """Requests of a lost worker that may have been sent and are not counted, at most."""
-    once: OnceNumbers | None = None
-    interrupted_because: str = ""
-    """Why the run ended before its time, empty if it did not."""
-    aborted_because: str = ""
-    """Which condition of `--abort-when` ended the run."""
+    frozen_s: float | None = None
+    """Recovered: how long the run had gone on at its last checkpoint."""
 
     @property
-    def began_s(self) -> float:
-        return self.began_ns / NS_PER_S
+    def run_id(self) -> str:
+        return self.course.run_id
 
     @property
     def duration_s(self) -> float:
         """The time of the load, so far or in all, with its warm-up."""
-        return max(0.0, (self.ended_s or time.monotonic()) - self.began_s)
+        return self.course.measured_s(time.monotonic()) if self.frozen_s is None else self.frozen_s
 
     @property
     def measured_s(self) -> float:
         """The time in which requests count: without the warm-up; with order `once`, that in which rows were sent."""
-        if self.settings.row_order == "once" and (sending_s := self.totals.total().sending_s):
+        if self.plan.load.is_once and (sending_s := self.totals.total().sending_s):
             return sending_s
         return max(0.0, self.duration_s - self.totals.epoch_start_s)
 
-    def apply(self, snapshot: Snapshot) -> Applied:
-        """Counts a worker's report once."""
-        applied = self.totals.apply(snapshot)
-        if applied is Applied.COUNTED:
-            self.self_check.observe(snapshot.worker, snapshot.health)
-        return applied
+    def observe(self, snapshot: Snapshot) -> None:
+        """A worker's report was counted."""
+        self.self_check.observe(snapshot.worker, snapshot.health)
 
-    def end_load(self) -> None:
-        """The measured time ends."""
-        if not self.ended_s:
-            self.ended_s = time.monotonic()
-            if self.length_s and self.schedule is not None:
-                self.ended_s = min(self.ended_s, self.began_s + self.length_s)
+    @property
+    def losses(self) -> dict[str, str]:
+        """Workers that could not do their part, and what that means."""
+        course = self.course
+        failed = {worker: f"could not load its rows: {reason}" for worker, reason in course.failures.items()}
+        return {**failed, **{worker: loss.sentence for worker, loss in course.losses.items()}}
 
     def arrivals_wanted(self) -> tuple[int, float] | None:
         """How many the schedule of an open load held since the warm-up, and the rate that was asked for."""
-        start_s, end_s = self.totals.epoch_start_s, self.duration_s
-        if self.schedule is None or end_s <= start_s:
+        schedule, start_s, end_s = self.plan.load.schedule, self.totals.epoch_start_s, self.duration_s
+        if schedule is None or end_s <= start_s:
             return None
-        amount = self.schedule.rate.amount_until(end_s) - self.schedule.rate.amount_until(start_s)
-        counts = [self.schedule.count_until(round(at_s * NS_PER_S)) for at_s in (start_s, end_s)]
+        amount = schedule.rate.amount_until(end_s) - schedule.rate.amount_until(start_s)
+        counts = [schedule.count_until(round(at_s * NS_PER_S)) for at_s in (start_s, end_s)]
         return counts[1] - counts[0], amount / (end_s - start_s)
 
     def verdict(self) -> Verdict:
-        """What can be said of it when it has ended and every worker's final report is in."""
-        because = [f"worker {worker}: {what}" for worker, what in self.lost_workers.items()]
-        if self.once is not None and self.once.maybe_sent:
-            because.append(f"{self.once.maybe_sent:,} rows may not have been sent")
-        wanted = self.arrivals_wanted()
+        """What can be said of it when it has ended."""
+        course, wanted = self.course, self.arrivals_wanted()
+        is_aborted = course.stop is not None and course.stop.cause is StopCause.ABORTED
         facts = RunFacts(
             measured_s=self.measured_s,
             unaccounted=0 if wanted is None else self.totals.unaccounted(wanted[0]),
-            never_sent=0 if self.once is None else self.once.never_sent,
-            is_open=self.schedule is not None,
+            never_sent=0 if course.once is None else course.once.never_sent,
+            is_open=self.plan.load.is_open,
             is_generator_bound=is_generator_bottleneck(self.self_check.warnings()),
-            aborted_because=self.aborted_because,
-            interrupted_because=self.interrupted_because,
-            incomplete_because=tuple(because),
+            aborted_because=course.stop.text if is_aborted and course.stop is not None else "",
+            interrupted_because="" if is_aborted else course.interruption(),
+            incomplete_because=tuple(course.unknowns()),
         )
-        return judge_totals(self.totals, self.objectives, facts)
+        return judge_totals(self.totals, self.plan.objectives, facts)
+
+    def verdict_so_far(self) -> Verdict:
+        """That last reports are missing does not count against a run under way."""
+        facts = RunFacts(
+            measured_s=self.totals.duration_s or self.measured_s,
+            is_open=self.plan.load.is_open,
+            is_generator_bound=is_generator_bottleneck(self.self_check.warnings()),
+            has_connected=self.totals.has_connected,
+            incomplete_because=tuple(self.course.unknowns()),
+        )
+        return judge(self.totals.names, self.plan.objectives, facts)
+
+    # checkpoint and recovery
+
+    def to_state(self, once: OnceNumbers | None) -> dict[str, Any]:
+        """All that changes while the run goes on, as a dict that msgpack can carry; `once`: its account by now."""
+        course = self.course
+        return {
+            "duration_s": self.duration_s,
+            "stop": None if course.stop is None else asdict(course.stop),
+            "losses": {worker: asdict(loss) for worker, loss in course.losses.items()},
+            "failures": dict(course.failures),
+            "possibly_twice": course.possibly_twice,
+            "once": None if once is None else asdict(once),
+            "changes": [asdict(change) for change in course.changes],
+            "self_check": self.self_check.to_state(),
+            "master_health": asdict(self.master_health),
+            "totals": self.totals.to_state(),
+        }
+
+    @classmethod
+    def from_state(
+        cls, plan: RunPlan, data: DataRecord, run_id: str, started_unix_s: float, folder: Path, state: dict[str, Any]
+    ) -> Self:
+        """Read what `to_state` wrote. Raises KeyError, TypeError, ValueError or ProtocolError for anything else."""
+        totals = SwarmTotals.from_state(state["totals"])
+        course = RunCourse(run_id, plan.load, totals)
+        stop, once = state["stop"], state["once"]
+        course.stop = None if stop is None else Stop(StopCause(stop["cause"]), float(stop["at_s"]), str(stop["text"]))
+        course.losses = {str(worker): Loss(**loss) for worker, loss in state["losses"].items()}
+        course.failures = {str(worker): str(reason) for worker, reason in state["failures"].items()}
+        course.possibly_twice = int(state["possibly_twice"])
+        course.once = None if once is None else OnceNumbers(**once)
+        course.changes = [Change(**change) for change in state["changes"]]
+        run = cls(plan, data, course, totals, folder, started_unix_s)
+        run.self_check = SelfCheck.from_state(state["self_check"])
+        run.master_health = WorkerHealth(**state["master_health"])
+        run.frozen_s = float(state["duration_s"])
+        return run

@@ -32,7 +32,7 @@ SCRIPT = '<script type="module" src="./swarm/static/panel.js"></script>'
 def attach_web(
     environment: Environment,
     web_ui: WebUI,
-    keeper: KeptRuns,
+    runs: KeptRuns,
     command_line: CommandLine,
     check_password: PasswordCheck | None = None,
 ) -> None:
@@ -40,7 +40,7 @@ def attach_web(
     options = environment.parsed_options
     assert options is not None
     archive = RunArchive(Path(options.results_dir))
-    parts = WebParts(environment, web_ui, command_line, SwarmView(environment, keeper), archive, check_password)
+    parts = WebParts(environment, web_ui, command_line, SwarmView(environment, runs), archive, check_password)
     app = web_ui.app
     assert app is not None
     prefix = app.blueprints["locust"].url_prefix or ""

@@ -9,22 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.export.summary import counter_metrics, verdict_metrics
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import Verdict
 from inference_swarm.measure.counters import RequestCounters, merge_counters
 from inference_swarm.measure.snapshot import WorkerHealth
-
-
-@dataclass(frozen=True, slots=True)
-class ShardState:
-    """The rows of one worker, None where it has not said: `blocks` are those it owns, `ready_rows` wait in memory."""
-
-    blocks: int = 0
-    rows: int | None = None
-    ready_rows: int | None = None
-    ready_bytes: int | None = None
-    is_ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +28,7 @@ class WorkerState:
     cpu_percent: float
     memory_bytes: int
     health: WorkerHealth = field(default_factory=WorkerHealth)
-    shard: ShardState | None = None
+    shard: RowsState | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,40 +9,36 @@ from typing import Any, Protocol
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from inference_swarm.cluster.master_adapter import MasterAdapter
+from inference_swarm.cluster.run_rows import RowsState
+from inference_swarm.cluster.state import Phase
 from inference_swarm.export.summary import left_out_metrics
-from inference_swarm.judge.self_check import is_generator_bottleneck
-from inference_swarm.judge.verdict import RunFacts, Verdict, judge
 from inference_swarm.measure.counters import merge_counters
 from inference_swarm.measure.totals import WorkerRecord
 from inference_swarm.run.run import Run
 from inference_swarm.web.runs import SUMMARY, open_files
-from inference_swarm.web.state import RunState, ShardState, SwarmState, WorkerState, state_document
+from inference_swarm.web.state import RunState, SwarmState, WorkerState, state_document
 
 KEPT_S = 1.0
 
 
 class KeptRuns(Protocol):
-    """What is asked of the keeper of runs, be it the master or a single process."""
+    """Where the runs of this process are found: what the coordinator knows, the run under way or the last one, and why
+    the last start came to nothing.
+    """
 
-    @property
-    def latest_run(self) -> Run | None:
-        """The run under way, or the last one."""
-
-    @property
-    def refused(self) -> str:
-        """Why the last start came to nothing."""
-
-    def shard_states(self) -> Mapping[str, ShardState]:
-        """The rows of each worker by its id; empty between runs."""
+    adapter: MasterAdapter
+    latest: Run | None
+    refused: str
 
 
 class SwarmView:
     """Reads the state at most once in KEPT_S, however many look."""
 
-    def __init__(self, environment: Environment, keeper: KeptRuns) -> None:
+    def __init__(self, environment: Environment, runs: KeptRuns) -> None:
         self._environment = environment
-        self._keeper = keeper
-        self._shards: Mapping[str, ShardState] = {}
+        self._runs = runs
+        self._shards: Mapping[str, RowsState] = {}
         self._state: SwarmState | None = None
         self._document: dict[str, Any] | None = None
         self._read_s = 0.0
@@ -64,28 +60,29 @@ class SwarmView:
     @property
     def is_preparing(self) -> bool:
         """Rows are being loaded for a run that has not begun."""
-        return bool(getattr(self._environment.runner, "is_preparing", False))
+        return self._runs.adapter.state.phase in (Phase.PREPARING, Phase.STARTING)
 
     @property
     def is_running(self) -> bool:
         """A run is under way."""
-        runner = self._environment.runner
-        return runner is not None and runner.state in ("spawning", "running")
+        return self._runs.adapter.state.phase is Phase.RUNNING
 
     def _read(self) -> SwarmState:
         runner: Any = self._environment.runner
-        run = self._keeper.latest_run
+        run = self._runs.latest
         # Between runs the shards are those of the last one.
-        self._shards = self._keeper.shard_states() or self._shards
+        job = self._runs.adapter.state.job
+        if job is not None and job.rows is not None:
+            self._shards = job.rows.states()
         records: Mapping[str, WorkerRecord] = {} if run is None else run.totals.workers
         nodes = list(runner.clients.values()) if isinstance(runner, MasterRunner) else [_ThisProcess(runner)]
         return SwarmState(
-            state="loading" if self.is_preparing else runner.state,
+            state=_state(self._runs.adapter.state.phase, str(runner.state)),
             users=runner.user_count,
             users_wanted=runner.target_user_count,
             workers=[self._worker(node, records.get(node.id)) for node in nodes],
             run=None if run is None else _run_state(run),
-            refused=self._keeper.refused,
+            refused=self._runs.refused,
         )
 
     def _worker(self, node: Any, record: WorkerRecord | None) -> WorkerState:
@@ -114,12 +111,19 @@ class _ThisProcess:
         self.memory_usage = runner.get_memory_usage() if hasattr(runner, "get_memory_usage") else 0
 
 
+def _state(phase: Phase, locust_state: str) -> str:
+    """Locust's word where it has one."""
+    if phase in (Phase.PREPARING, Phase.STARTING):
+        return "loading"
+    return "stopping" if phase in (Phase.STOPPING, Phase.CLOSING) else locust_state
+
+
 def _run_state(run: Run) -> RunState:
-    settings = run.settings
-    is_over = run.folder is not None and (run.folder / SUMMARY).is_file()
+    settings = run.plan.settings
+    is_over = (run.folder / SUMMARY).is_file()
     return RunState(
         run_id=run.run_id,
-        name=run.folder.name if run.folder is not None else "",
+        name=run.folder.name,
         started_unix_s=run.started_unix_s,
         duration_s=run.duration_s,
         measured_s=run.measured_s,
@@ -128,35 +132,22 @@ def _run_state(run: Run) -> RunState:
         model=settings.model,
         method=settings.pred_method,
         load=settings.arrival,
-        source=run.source,
-        rows=run.manifest.rows,
-        blocks=len(run.manifest.blocks),
-        fingerprint=run.manifest.fingerprint,
+        source=run.data.source,
+        rows=run.data.rows,
+        blocks=run.data.blocks,
+        fingerprint=run.data.fingerprint,
         # Reports that come later must not change what was read at one instant.
         names={name: merge_counters([counters]) for name, counters in run.totals.names.items()},
-        verdict=run.verdict() if is_over else _so_far(run),
+        verdict=run.verdict() if is_over else run.verdict_so_far(),
         warnings=tuple(run.self_check.warnings()),
         rate_wanted_rps=_rate_wanted_rps(run),
-        files=open_files(run.folder) if run.folder is not None and is_over else (),
+        files=open_files(run.folder) if is_over else (),
         stale_reports=run.totals.stale_reports,
         duplicates=run.totals.duplicates,
         left_out=left_out_metrics(run.totals),
     )
 
 
-def _so_far(run: Run) -> Verdict:
-    """That last reports are missing does not count against a run under way."""
-    facts = RunFacts(
-        measured_s=run.totals.duration_s or run.measured_s,
-        is_open=run.schedule is not None,
-        is_generator_bound=is_generator_bottleneck(run.self_check.warnings()),
-        has_connected=run.totals.has_connected,
-        incomplete_because=tuple(f"worker {worker}: {what}" for worker, what in run.lost_workers.items()),
-    )
-    return judge(run.totals.names, run.objectives, facts)
-
-
 def _rate_wanted_rps(run: Run) -> float | None:
-    if run.schedule is None:
-        return None
-    return run.schedule.rate.value_at(run.duration_s) or 0.0
+    schedule = run.plan.load.schedule
+    return None if schedule is None else schedule.rate.value_at(run.duration_s) or 0.0

@@ -1,6 +1,6 @@
 """The one place that sees all stages: connects Locust's events, messages and runners to them.
 
-`attach` is called by the locustfile; after that Locust calls us. master.py, worker.py and local.py are the three roles.
+`attach` is called by the locustfile; after that Locust calls us. What is done for a run stands in runs.py.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import secrets
 import signal
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,10 @@ from inference_swarm.run.plan import check_plan, first_users
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, password_check, want_login
 from inference_swarm.web.routes import attach_web
-from inference_swarm.wiring.local import LocalSide
-from inference_swarm.wiring.master import MasterSide
-from inference_swarm.wiring.worker import WorkerSide
+from inference_swarm.wiring.runs import Runs
 
 logger = logging.getLogger(__name__)
+FORKED_SWARM = "forked_swarm"
 
 
 def attach(events: Events, config_file: Path) -> None:
@@ -49,21 +49,33 @@ def attach(events: Events, config_file: Path) -> None:
 
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         _end_when_the_terminal_closes()
+        options = environment.parsed_options
         if isinstance(runner, SwarmWorkerRunner):
-            runner.keeper = WorkerSide(environment, runner)
-            runner.join()
+            runner.join(getattr(options, FORKED_SWARM, ""))
             return
-        side = MasterSide if isinstance(runner, SwarmMasterRunner) else LocalSide
-        runner.keeper = side(environment, runner, command_line)
+        runs = _attach_runs(environment, runner, command_line)
         if web_ui is not None:
-            guard(web_ui, environment.parsed_options)
-            attach_web(environment, web_ui, runner.keeper, command_line, password_check())
+            guard(web_ui, options)
+            attach_web(environment, web_ui, runs, command_line, password_check())
         write_html_at_end(environment)
-        if environment.parsed_options.processes and not os.environ.get(WORKERS_ENV):
-            _say_quota(environment.parsed_options.processes)
+        if options.processes and not os.environ.get(WORKERS_ENV):
+            _say_quota(options.processes)
 
     events.init_command_line_parser.add_listener(on_parser)  # type: ignore[no-untyped-call]
     events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
+
+
+def _attach_runs(environment: Any, runner: Any, command_line: CommandLine) -> Runs:
+    options = environment.parsed_options
+    if isinstance(runner, SwarmMasterRunner):
+        runs = Runs(environment, command_line, "the master")
+        # Workers of a finite run, or forked by this process, have nobody else to work for.
+        ends_workers = bool(options.headless or options.processes)
+        runs.adapter = runner.attach(runs, runs, getattr(options, FORKED_SWARM, ""), ends_workers=ends_workers)
+    else:
+        runs = Runs(environment, command_line, "this process")
+        runs.adapter = runner.attach(runs, runs, str(options.allow_host))
+    return runs
 
 
 def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
@@ -90,6 +102,10 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
         options.processes = _worker_count()
     elif options.processes == -1:  # one for each core; Locust would count cores that a quota withholds
         options.processes = cpus_of_this_process().processes
+    if options.processes:  # what it forks takes part in its own swarm only, whoever has the usual port
+        setattr(options, FORKED_SWARM, secrets.token_hex(8))
+        options.master_port = options.master_bind_port
+        options.master_host = "127.0.0.1" if options.master_bind_host == "*" else options.master_bind_host
 
 
 def _check_keys(options: argparse.Namespace) -> None:

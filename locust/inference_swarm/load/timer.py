@@ -19,8 +19,8 @@ NS_PER_S = 1_000_000_000
 _ABSOLUTE_TIME = 1
 
 
-class Alarm(Protocol):
-    """One instant at a time; setting it anew forgets the one before."""
+class Timer(Protocol):
+    """One instant at a time; setting it again forgets the one before."""
 
     def set(self, due_ns: int) -> None:
         """Call back at this instant, or soon if it has passed."""
@@ -37,7 +37,7 @@ class _TimerSpec(ctypes.Structure):
     _fields_ = (("it_interval", _TimeSpec), ("it_value", _TimeSpec))
 
 
-class KernelAlarm:
+class KernelTimer:
     """Linux's timerfd on CLOCK_MONOTONIC, which is Python's `monotonic_ns` there."""
 
     def __init__(self, callback: Callable[[], None]) -> None:
@@ -48,7 +48,7 @@ class KernelAlarm:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         self._spec = _TimerSpec()
         self._watcher: Any = gevent.get_hub().loop.io(self._fd, 1)
-        self._watcher.start(self._ring)
+        self._watcher.start(self._fire)
 
     def set(self, due_ns: int) -> None:
         # An instant of 0 would disarm it.
@@ -62,15 +62,15 @@ class KernelAlarm:
             os.close(self._fd)
             self._fd = -1
 
-    def _ring(self) -> None:
+    def _fire(self) -> None:
         try:
             os.read(self._fd, 8)
-        except BlockingIOError:  # it was set anew between its ringing and now
+        except BlockingIOError:  # it was set again between its firing and now
             return
         self._callback()
 
 
-class HubAlarm:
+class HubTimer:
     """gevent's timer."""
 
     def __init__(self, callback: Callable[[], None]) -> None:
@@ -91,11 +91,11 @@ class HubAlarm:
             self._timer = None
 
 
-def make_alarm(callback: Callable[[], None]) -> Alarm:
+def make_timer(callback: Callable[[], None]) -> Timer:
     """The most exact one there is here."""
     if sys.platform == "linux":
         try:
-            return KernelAlarm(callback)
+            return KernelTimer(callback)
         except (OSError, AttributeError):  # a sandbox that forbids it
             pass
-    return HubAlarm(callback)
+    return HubTimer(callback)

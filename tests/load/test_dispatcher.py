@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.load.arrivals import ArrivalProcess, Part, Schedule, Share
-from inference_swarm.load.player import ArrivalPlayer
+from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.load.stages import Stages, parse_stages
 
 MS = 1_000_000
@@ -26,12 +26,12 @@ class Stage:
         self.alarm_ns: int | None = None
         self.got: list[tuple[int, int]] = []
         schedule = Schedule(ArrivalProcess.CONSTANT, stages, seed=0)
-        self.player = ArrivalPlayer(
+        self.player = ArrivalDispatcher(
             Share(schedule, part or Part(0, 1)),
             BEGAN_NS,
             drop_after_ns=round(drop_after_ms * MS),
             clock_ns=lambda: self.now_ns,
-            alarm_with=self._take_callback,
+            timer_with=self._take_callback,
         )
 
     def _take_callback(self, callback: Callable[[], None]) -> Stage:
@@ -173,9 +173,9 @@ def test_the_shares_of_several_workers_make_up_the_schedule() -> None:
 def test_an_alarm_rings_when_it_is_due(offset_ms: int) -> None:
     import time
 
-    from inference_swarm.load.alarm import HubAlarm, KernelAlarm
+    from inference_swarm.load.timer import HubTimer, KernelTimer
 
-    for kind in (KernelAlarm, HubAlarm):
+    for kind in (KernelTimer, HubTimer):
         rung = gevent.event.Event()
         alarm = kind(rung.set)
         due_ns = time.monotonic_ns() + offset_ms * MS

@@ -1,6 +1,6 @@
 """Hands the arrivals of a worker's share to its users: a free one gets it at its instant, else it waits for one.
 
-Instants are monotonic ns of this process; the share counts from `began_ns`. Clock, alarm and the switch between
+Instants are monotonic ns of this process; the share counts from `began_ns`. Clock, timer and the switch between
 greenlets come from outside, so that it can be tried with a clock of one's own.
 """
 
@@ -14,14 +14,15 @@ from typing import Any
 
 from gevent import get_hub, getcurrent
 
-from inference_swarm.load.alarm import Alarm, make_alarm
-from inference_swarm.load.arrivals import Part, Share
+from inference_swarm.load.arrivals import NO_PART, Part, Share
+from inference_swarm.load.timer import Timer, make_timer
 
 # So far ahead arrivals are computed; a change of shares must be announced earlier than that.
 AHEAD_NS = 100_000_000
+NO_LIMIT_NS = 1 << 62
 
 
-class ArrivalPlayer:
+class ArrivalDispatcher:
     """The `Arrivals` of this process's users."""
 
     def __init__(
@@ -30,14 +31,16 @@ class ArrivalPlayer:
         began_ns: int,
         *,
         drop_after_ns: int,
+        lease_until_ns: int = NO_LIMIT_NS,
         clock_ns: Callable[[], int] = time.monotonic_ns,
-        alarm_with: Callable[[Callable[[], None]], Alarm] = make_alarm,
+        timer_with: Callable[[Callable[[], None]], Timer] = make_timer,
     ) -> None:
         self._share = share
         self._began_ns = began_ns
         self._drop_after_ns = drop_after_ns
+        self._lease_until_ns = lease_until_ns
         self._clock_ns = clock_ns
-        self._alarm = alarm_with(self._play)
+        self._timer = timer_with(self._dispatch)
         self._free: deque[Any] = deque()
         self._due: deque[int] = deque()
         self._dropped = 0
@@ -58,7 +61,7 @@ class ArrivalPlayer:
         user = getcurrent()
         self._free.append(user)
         if len(self._free) == 1:
-            self._set_alarm(now_ns)
+            self._set_timer(now_ns)
         try:
             intended_ns: int = get_hub().switch()
         except BaseException:
@@ -66,9 +69,26 @@ class ArrivalPlayer:
             raise
         return intended_ns
 
-    def change(self, part: Part, from_ns: int) -> int:
-        """Play this part from so many ns after the beginning on; returns when that really happens."""
-        return self._share.change(part, from_ns)
+    @property
+    def possible_duplicates(self) -> int:
+        """Arrivals that others may have sent as well, since this process heard too late that they were not its own."""
+        return self._share.possible_duplicates
+
+    def change(self, part: Part, from_ns: int) -> None:
+        """This part from an instant on, in ns since the run began."""
+        self._share.change(part, from_ns)
+        if self._free:
+            self._set_timer(self._clock_ns())
+
+    def extend_lease(self, until_ns: int) -> None:
+        """Arrivals up to this instant may be taken."""
+        self._lease_until_ns = max(self._lease_until_ns, until_ns)
+
+    def pause(self, until_ns: int) -> None:
+        """Arrivals after this instant are not this process's; what is still waiting is dropped."""
+        self._look_ahead(self._clock_ns())
+        self._share.change(NO_PART, max(0, until_ns - self._began_ns))
+        self._drop_due(min(until_ns, self._clock_ns()))
 
     def take_dropped(self) -> int:
         """Arrivals that were dropped since the last call."""
@@ -89,11 +109,14 @@ class ArrivalPlayer:
         now_ns = self._clock_ns()
         self._look_ahead(now_ns)
         self._is_ended = True
-        self._alarm.close()
-        self._dropped += sum(intended_ns <= now_ns for intended_ns in self._due)
+        self._timer.close()
+        self._drop_due(now_ns)
+
+    def _drop_due(self, until_ns: int) -> None:
+        self._dropped += sum(intended_ns <= until_ns for intended_ns in self._due)
         self._due.clear()
 
-    def _play(self) -> None:
+    def _dispatch(self) -> None:
         """In the hub, when the next arrival is due."""
         now_ns = self._clock_ns()
         while self._free and self._is_next_due(now_ns):
@@ -102,7 +125,7 @@ class ArrivalPlayer:
             self._free.popleft().switch(intended_ns)
             now_ns = self._clock_ns()
         if self._free:
-            self._set_alarm(now_ns)
+            self._set_timer(now_ns)
 
     def _is_next_due(self, now_ns: int) -> bool:
         """Whether an arrival is to be sent now; drops those that waited too long."""
@@ -121,11 +144,11 @@ class ArrivalPlayer:
 
     def _look_ahead(self, now_ns: int) -> None:
         if not self._is_ended:
-            offsets_ns = self._share.take(now_ns + AHEAD_NS - self._began_ns)
+            offsets_ns = self._share.take(min(now_ns + AHEAD_NS, self._lease_until_ns) - self._began_ns)
             self._due.extend((offsets_ns + self._began_ns).tolist())
 
-    def _set_alarm(self, now_ns: int) -> None:
+    def _set_timer(self, now_ns: int) -> None:
         if self._is_ended or (not self._due and self._share.is_over):
             return
         # With nothing due in the time looked ahead to, look again before that time is over.
-        self._alarm.set(self._due[0] if self._due else now_ns + AHEAD_NS // 2)
+        self._timer.set(self._due[0] if self._due else now_ns + AHEAD_NS // 2)

@@ -1,0 +1,95 @@
+"""Master and worker in one process: a coordinator and an agent on an in-memory channel, the same code as everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import gevent
+from locust.runners import LocalRunner
+
+from inference_swarm.cluster.agent_state import AgentConfig
+from inference_swarm.cluster.boot import boot_id
+from inference_swarm.cluster.events import ResetStatistics
+from inference_swarm.cluster.locust_test import LocustTest
+from inference_swarm.cluster.master_adapter import MasterAdapter, RunServices
+from inference_swarm.cluster.memory_channel import MemoryChannel
+from inference_swarm.cluster.run_control import Planner, RunControl
+from inference_swarm.cluster.state import CoordinatorConfig
+from inference_swarm.cluster.worker_adapter import WorkerAdapter, WorkerSeams
+from inference_swarm.errors import ExitCode
+
+# A process cannot lose itself: if it stands still, so does everything that could blame it.
+LEASE_S = 1e9
+USAGE_PERIOD_S = 1.0
+
+
+class SwarmLocalRunner(LocalRunner):
+    """`attach` gives it the services of its runs."""
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.client_id = f"local_{uuid4().hex[:8]}"
+        self.clients: dict[str, Any] = {}
+        self.spawning_completed = False
+        self._is_ended = False
+
+    def attach(self, services: RunServices, planner: Planner, allowed: str) -> MasterAdapter:
+        """From now on runs can begin."""
+        options = self.environment.parsed_options
+        channel = MemoryChannel(self.client_id)
+        self.test = LocustTest(self.environment, self, lambda: self.adapter.feed(ResetStatistics()))
+        config = CoordinatorConfig(ends_after_run=bool(options and options.headless), boot=boot_id())
+        self.adapter = MasterAdapter(config, channel.send_to_worker, services, self.test)
+        self.control = RunControl(self, self.adapter, planner, ends_workers=True)
+        seams = WorkerSeams(channel.send_to_master, lambda: None, self._end_worker, tells_listeners=False)
+        self.worker = WorkerAdapter(self.environment, self, AgentConfig(self.client_id, LEASE_S), allowed, seams)
+        channel.to_master, channel.to_worker = self.adapter.receive, self.worker.feed
+        self.greenlet.spawn(self._watch)
+        self.adapter.begin()
+        self.worker.begin()
+        return self.adapter
+
+    def start(self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: Any = None) -> None:
+        """Begins a run, or changes the users of the one under way. Returns when they are spawned."""
+        self.target_user_count = user_count
+        self.control.start(user_count, spawn_rate, user_classes)
+
+    def stop(self) -> None:
+        """Ends the run: users stop, results are written."""
+        self.control.stop()
+
+    def quit(self) -> None:
+        """As `stop`; then this process may end."""
+        if not self._is_ended:
+            self.control.quit()
+        self.end_process()
+
+    def end_process(self) -> None:
+        """Nothing is left to be done."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self.adapter.close()
+        self.worker.close()
+        self.greenlet.kill(block=True)
+
+    @property
+    def reported_user_classes_count(self) -> dict[str, int]:
+        """As a master has it."""
+        return self.user_classes_count
+
+    def users_applied(self, count: int) -> None:
+        """Locust's own state follows the run, not the users."""
+
+    def tell_workers_complete(self, users: int) -> None:
+        """There is nobody else."""
+
+    def _end_worker(self, code: ExitCode) -> None:
+        """The process ends when its coordinator says so."""
+
+    def _watch(self) -> None:
+        while True:
+            state = self.worker.state
+            state.cpu_percent, state.memory_bytes = max(0.0, self.current_cpu_usage), self.current_memory_usage
+            gevent.sleep(USAGE_PERIOD_S)

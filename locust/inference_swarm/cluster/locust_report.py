@@ -1,0 +1,19 @@
+"""Locust's own statistics as they travel in a report, for its pages, its files and its listeners on the master."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inference_swarm.cluster.protocol import cut
+
+MAX_ERROR_TEXT = 2000
+
+
+def locust_report(environment: Any, runner: Any) -> dict[str, Any]:
+    """All since the last one, as Locust's `report_to_master` listeners put it together."""
+    data: dict[str, Any] = {}
+    environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
+    for failure in data.get("errors", {}).values():
+        failure["error"] = cut(str(failure["error"]), MAX_ERROR_TEXT)
+        failure["name"] = cut(str(failure["name"]), MAX_ERROR_TEXT)
+    return data

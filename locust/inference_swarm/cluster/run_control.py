@@ -1,0 +1,101 @@
+"""What Locust and its web UI ask of a runner, start, stop and quit, as wishes to the coordinator. An edge: it waits.
+
+For the runner of a master and of a single process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+import gevent
+
+from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.events import Edit, Quit, Start, StopAsked
+from inference_swarm.cluster.master_adapter import MasterAdapter
+from inference_swarm.cluster.state import Phase
+from inference_swarm.errors import ExitCode, SwarmError
+from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.course import LoadPlan, StopCause
+
+logger = logging.getLogger(__name__)
+
+
+class Planner(Protocol):
+    """Makes runs out of the settings as they are now."""
+
+    def plan(self) -> tuple[str, LoadPlan, SwarmTotals]:
+        """Id, load and empty totals of a new run. Raises SwarmError with everything that stands against it."""
+
+    def over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
+        """The run does not come about."""
+
+
+class RunControl:
+    """`runner` is Locust's, for its users and its shape."""
+
+    def __init__(self, runner: Any, adapter: MasterAdapter, planner: Planner, *, ends_workers: bool) -> None:
+        self._runner = runner
+        self._adapter = adapter
+        self._planner = planner
+        self._ends_workers = ends_workers
+        self._shape_run = ""
+
+    @property
+    def phase(self) -> Phase:
+        """Of the run under way."""
+        return self._adapter.state.phase
+
+    def start(self, user_count: int, spawn_rate: float, user_classes: list[Any] | None = None) -> None:
+        """Begins a run, or changes the users of the one under way; returns when they run or it is clear why not."""
+        kinds = tuple(UserKind(user.__name__, user.weight, user.fixed_count) for user in user_classes or ())
+        is_shape = self._runner.shape_greenlet is not None and gevent.getcurrent() is self._runner.shape_greenlet
+        if is_shape and self._shape_run:
+            self._adapter.feed(Edit(user_count, spawn_rate, kinds or None, self._shape_run))
+        elif self.phase is Phase.RUNNING:
+            self._adapter.edit_refused = ""
+            self._adapter.feed(Edit(user_count, spawn_rate, kinds or None))
+            self._wait(lambda: bool(self._adapter.edit_refused) or self._are_users_complete())
+        else:
+            run_id = self._begin(user_count, spawn_rate, kinds)
+            self._shape_run = run_id if is_shape else ""
+
+    def _begin(self, user_count: int, spawn_rate: float, kinds: tuple[UserKind, ...]) -> str:
+        try:
+            run_id, load, totals = self._planner.plan()
+        except SwarmError as error:
+            self._planner.over("", str(error), error.exit_code)
+            if self._adapter.state.config.ends_after_run:
+                self._adapter.feed(Quit(ends_workers=self._ends_workers))
+            return ""
+        if not kinds:
+            classes = self._runner.user_classes
+            kinds = tuple(UserKind(user.__name__, user.weight, user.fixed_count) for user in classes)
+        load = replace(load, users=user_count, spawn_rate=spawn_rate)
+        self._adapter.feed(Start(run_id, load, kinds, totals))
+        self._wait(lambda: run_id in self._adapter.outcomes or self._are_users_complete())
+        return run_id
+
+    def _are_users_complete(self) -> bool:
+        job = self._adapter.state.job
+        return self.phase is not Phase.RUNNING if job is None else job.is_complete_announced
+
+    def stop(self, cause: StopCause = StopCause.ASKED, text: str = "") -> None:
+        """Ends the run under way, whatever it is doing; returns when its results are written."""
+        self._shape_run = ""
+        self._adapter.feed(StopAsked(cause, text))
+        if gevent.getcurrent() not in self._runner.user_greenlets:
+            self._wait(lambda: self.phase is Phase.IDLE)
+
+    def quit(self) -> None:
+        """Ends the run under way and then the process; returns when nothing is left to be done."""
+        self._adapter.feed(Quit(ends_workers=self._ends_workers))
+        if gevent.getcurrent() not in self._runner.user_greenlets:
+            self._wait(lambda: self._adapter.has_ended)
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._adapter.changed.clear()
+            self._adapter.changed.wait(timeout=1.0)

@@ -1,0 +1,326 @@
+"""Carries out what a worker's agent decides: rows, users, numbers, messages. An edge: this process.
+
+Used by a worker process, whose messages go over the network, and by a single process, which is its own master.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from inference_swarm.cluster import agent
+from inference_swarm.cluster.agent_state import (
+    AcknowledgeOnce,
+    Agent,
+    AgentAction,
+    AgentConfig,
+    AgentEvent,
+    AgentNote,
+    AgentTick,
+    ApplyUsers,
+    BeginRecording,
+    DropLeases,
+    DropRecording,
+    DropRows,
+    EndWorkerProcess,
+    ExtendLease,
+    GiveBackRows,
+    Hold,
+    OnceProgressed,
+    OpenChannel,
+    RowsAreLoading,
+    RowsAreReady,
+    RowsCouldNotLoad,
+    Say,
+    SetEpochs,
+    SetPartition,
+    SnapshotTaken,
+    StopUsers,
+    TakeSnapshot,
+    UsersStopped,
+)
+from inference_swarm.cluster.boot import boot_id
+from inference_swarm.cluster.driver import Driver
+from inference_swarm.cluster.locust_report import locust_report
+from inference_swarm.cluster.master_clock import MasterClock
+from inference_swarm.cluster.protocol import (
+    Envelope,
+    HoldRows,
+    OnceReport,
+    Partition,
+    RowsLoading,
+    RowsReady,
+    RunOffer,
+    cut,
+    numbers_in,
+)
+from inference_swarm.config.settings import Settings
+from inference_swarm.data.manifest_wire import manifest_from_wire
+from inference_swarm.data.progress import BlockProgress
+from inference_swarm.data.row_store import StoreStatus
+from inference_swarm.errors import ExitCode, ProtocolError, SwarmError
+from inference_swarm.load.arrivals import Part, Share
+from inference_swarm.load.dispatcher import ArrivalDispatcher
+from inference_swarm.load.shard import Shard
+from inference_swarm.load.user_host import UserHost, assign_users, release_users
+from inference_swarm.measure.recording import Recording
+from inference_swarm.measure.snapshot import Snapshot
+from inference_swarm.run.plan import phases_of, schedule_of
+from inference_swarm.transport.allowed import check_allowed
+
+logger = logging.getLogger(__name__)
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeams:
+    """What differs between a worker process and a single one.
+
+    `say` sends to the master, `open_channel` opens the connection again, `end` ends the process. `tells_listeners`:
+    Locust's listeners hear of the start and stop of a test from here, and its statistics travel in the reports.
+    """
+
+    say: Callable[[Envelope], None]
+    open_channel: Callable[[], None]
+    end: Callable[[ExitCode], None]
+    tells_listeners: bool
+
+
+class WorkerAdapter:
+    """One worker: its agent, its rows, its users."""
+
+    def __init__(self, environment: Any, runner: Any, config: AgentConfig, allowed: str, seams: WorkerSeams) -> None:
+        """`allowed` are the patterns of `--allow-host` that this worker was started with."""
+        self.state = Agent(config, MasterClock(boot_id()))
+        self.users = UserHost(runner)
+        self._environment = environment
+        self._runner = runner
+        self._allowed = allowed
+        self._seams = seams
+        self._shard: Shard | None = None
+        self._settings: Settings | None = None
+        self._run_id = ""
+        self._began_ns = 0
+        self._recording: Recording | None = None
+        self._dispatcher: ArrivalDispatcher | None = None
+        self._driver: Driver[AgentEvent | Envelope, AgentAction] = Driver(
+            lambda event, now_s: agent.step(self.state, event, now_s),
+            self._execute,
+            lambda now_s: agent.wake_s(self.state, now_s),
+            AgentTick(),
+        )
+
+    def begin(self) -> None:
+        """Looks for a master from now on."""
+        self._driver.feed(AgentTick())
+
+    def feed(self, event: AgentEvent | Envelope) -> None:
+        """Something has happened in this process, or a message has come."""
+        self._driver.feed(event)
+
+    def close(self) -> None:
+        """Decides nothing any more."""
+        self._driver.close()
+
+    @property
+    def is_loading(self) -> bool:
+        """Rows that the master gave to this worker are not in memory yet; asked by the containers' health check."""
+        return self._shard is not None and self._shard.is_loading
+
+    # actions
+
+    def _execute(self, action: AgentAction) -> None:
+        match action:
+            case Say(session, message):
+                self._seams.say(Envelope(session, message))
+            case OpenChannel():
+                self._seams.open_channel()
+            case Hold(order):
+                self._hold(order)
+            case DropRows():
+                self._drop_rows()
+            case DropLeases() | GiveBackRows():
+                if self._shard is not None:
+                    self._shard.give_back()
+            case AcknowledgeOnce(sequence):
+                if self._shard is not None:
+                    self._shard.once_acknowledged(sequence)
+            case BeginRecording(run_id, began_s):
+                self._begin_recording(run_id, round(began_s * NS_PER_S))
+            case SetPartition(partition):
+                self._set_partition(partition)
+            case SetEpochs(epochs_ns):
+                self._set_epochs(epochs_ns)
+            case ExtendLease(until_s):
+                if self._dispatcher is not None:
+                    self._dispatcher.extend_lease(round(until_s * NS_PER_S))
+            case ApplyUsers(users):
+                self.users.apply(users, self._stop_timeout_s)
+                self._runner.users_applied(sum(users.values()))
+            case StopUsers():
+                self._stop_users(action)
+            case TakeSnapshot(run_id, is_final):
+                self._take_snapshot(run_id, is_final=is_final)
+            case DropRecording():
+                self._drop_recording()
+            case EndWorkerProcess(code):
+                self._seams.end(code)
+            case AgentNote(level, text):
+                logger.log(logging.getLevelNamesMapping()[level.upper()], "%s", text)
+            case _:
+                raise AssertionError(f"nobody carries out {action}")
+
+    # rows
+
+    def _hold(self, order: HoldRows) -> None:
+        blocks, leases = numbers_in(order.blocks), order.block_leases()
+        try:
+            if self._shard is not None and self._run_id == order.run_id:
+                self._shard.hold(order.generation, blocks, leases)
+                return
+            assert order.offer is not None  # the agent has seen to it
+            self._drop_rows()
+            self._run_id = order.run_id
+            self._settings = settings = _settings_of(order.offer)
+            check_allowed(settings.host or "", self._allowed, f"worker {self.state.config.worker}")
+            self._shard = Shard(
+                settings,
+                manifest_from_wire(order.offer.manifest),
+                blocks,
+                leases,
+                generation=order.generation,
+                on_ready=self._on_ready,
+                on_loading=self._on_loading,
+                on_failed=self._on_failed,
+                on_once_report=self._on_once_report,
+            )
+        except SwarmError as error:
+            self._on_failed(error)
+
+    def _on_ready(self, generation: int, status: StoreStatus, seconds: float) -> None:
+        message = RowsReady(
+            self._run_id, generation, status.blocks, status.rows, status.held_bytes, seconds, status.is_windowed
+        )
+        self.feed(RowsAreReady(message))
+
+    def _on_loading(self, generation: int, status: StoreStatus) -> None:
+        message = RowsLoading(self._run_id, generation, status.held_blocks, status.held_rows, status.held_bytes)
+        self.feed(RowsAreLoading(message))
+
+    def _on_failed(self, error: SwarmError) -> None:
+        self.feed(RowsCouldNotLoad(self._run_id, cut(str(error))))
+
+    def _on_once_report(self, sequence: int, progress: list[BlockProgress]) -> None:
+        self.feed(OnceProgressed(self._run_id, sequence, progress))
+
+    def _drop_rows(self) -> None:
+        if self._shard is not None:
+            self._shard.close()
+            self._shard = None
+            release_users()
+        self._run_id = ""
+
+    # users
+
+    @property
+    def _stop_timeout_s(self) -> float:
+        return 0.0 if self._settings is None else float(self._settings.stop_timeout_s)
+
+    def _begin_recording(self, run_id: str, began_ns: int) -> None:
+        assert self._shard is not None
+        assert self._settings is not None
+        settings = self._settings
+        self._began_ns = began_ns
+        self._environment.host = settings.host
+        self._environment.stop_timeout = float(settings.stop_timeout_s)
+        if self._seams.tells_listeners:
+            self._runner.stats.clear_all()
+            self._runner.exceptions = {}
+            self._environment._filter_tasks_by_tags()
+            self._environment.events.test_start.fire(environment=self._environment)
+        assignment = self._shard.assignment()
+        assignment.arrivals = self._dispatcher = self._make_dispatcher(settings)
+        assign_users(assignment, settings.wait_min_s, settings.wait_max_s)
+        self._recording = Recording(
+            self._shard.client,
+            self._environment.stats,
+            run_id,
+            self.state.config.worker,
+            count_users=lambda: self.users.count,
+            began_ns=began_ns,
+            dispatcher=self._dispatcher,
+            late_after_s=settings.late_after_s,
+            phases=phases_of(settings),
+        )
+        self.users.take_user_seconds()
+
+    def _make_dispatcher(self, settings: Settings) -> ArrivalDispatcher | None:
+        schedule = schedule_of(settings)
+        if schedule is None:
+            return None
+        return ArrivalDispatcher(
+            Share(schedule, Part(), max(0, time.monotonic_ns() - self._began_ns)),
+            self._began_ns,
+            drop_after_ns=round(settings.drop_after_s * NS_PER_S),
+            lease_until_ns=round(self.state.lease_until_s * NS_PER_S),
+        )
+
+    def _set_partition(self, partition: Partition) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.change(Part(partition.indexes, partition.count), partition.from_ns)
+
+    def _set_epochs(self, epochs_ns: tuple[int, ...]) -> None:
+        if self._recording is None or self._settings is None:
+            return
+        phases = phases_of(self._settings)
+        self._recording.set_phases(phases.with_epochs(epochs_ns))
+        if self._seams.tells_listeners:
+            self._runner.stats.clear_all()
+
+    def _stop_users(self, action: StopUsers) -> None:
+        if self._dispatcher is not None and not action.is_final:
+            self._dispatcher.pause(round(action.arrivals_until_s * NS_PER_S))
+        if self._recording is not None and action.is_final:
+            self._recording.end_load()
+        if action.is_final and self._seams.tells_listeners:
+            self._environment.events.test_stopping.fire(environment=self._environment)
+        timeout_s = 0.0 if action.is_at_once else self._stop_timeout_s
+        self.users.stop_all(timeout_s, lambda: self._users_stopped(action))
+
+    def _users_stopped(self, action: StopUsers) -> None:
+        self._runner.users_applied(self.users.count)
+        self.feed(UsersStopped(action.token))
+        if action.is_final and self._seams.tells_listeners:
+            self._environment.events.test_stop.fire(environment=self._environment)
+
+    # numbers
+
+    def _take_snapshot(self, run_id: str, *, is_final: bool) -> None:
+        recording, once = self._recording, None
+        if recording is None or recording.is_closed:
+            snapshot = Snapshot(run_id, self.state.config.worker, 0, 0.0, 0.0, is_final=is_final)
+        else:
+            snapshot = recording.take_snapshot(self.users.take_user_seconds(), is_final=is_final)
+        if is_final and self._shard is not None and (last := self._shard.last_once_report()) is not None:
+            once = OnceReport.of(run_id, *last)
+        locust = locust_report(self._environment, self._runner) if self._seams.tells_listeners else {}
+        taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), locust, once)
+        self.feed(taken)
+
+    def _drop_recording(self) -> None:
+        if self._recording is not None and not self._recording.is_closed:
+            self._recording.take_snapshot(0.0, is_final=True)
+        self._recording = self._dispatcher = None
+
+
+def _settings_of(offer: RunOffer) -> Settings:
+    try:
+        return Settings(**offer.settings)
+    except TypeError as error:
+        raise ProtocolError(
+            f"the master's settings cannot be used: {error}",
+            action="run the same release of the swarm on the master and on all workers",
+        ) from error

@@ -1,0 +1,104 @@
+"""Starts and stops the simulated users of this process. An edge: greenlets, Locust's runner.
+
+Users that are on their way out end their request in flight and send no other; they do not count as running.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gevent
+from gevent.pool import Group
+
+from inference_swarm.load.user import Assignment, InferenceUser, no_wait
+from locust import User, between
+
+
+class UserHost:
+    """The users of one process. `runner` is Locust's, which spawns them and holds their greenlets."""
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+        self._leaving: Group = Group()
+        self._user_seconds = 0.0
+        self._changed_s = time.monotonic()
+
+    @property
+    def count(self) -> int:
+        """Users that go on."""
+        return max(0, len(self._runner.user_greenlets) - len(self._leaving))
+
+    def take_user_seconds(self) -> float:
+        """Users times the seconds they ran, since the last call."""
+        self._note_time()
+        seconds, self._user_seconds = self._user_seconds, 0.0
+        return seconds
+
+    def apply(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
+        """Start and stop users until there are these."""
+        self._note_time()
+        host = self._runner.environment.host
+        for user_class in self._runner.user_classes:
+            if host:
+                user_class.host = host
+        staying = self._staying()
+        lacking = {name: count - len(staying.get(name, ())) for name, count in users.items()}
+        self._runner.spawn_users({name: count for name, count in lacking.items() if count > 0})
+        for name, present in staying.items():
+            for user in present[users.get(name, 0) :]:
+                self._leaving.add(user.greenlet)
+                gevent.spawn(self._stop_one, user, stop_timeout_s)
+
+    def stop_all(self, stop_timeout_s: float, then: Callable[[], None]) -> None:
+        """No user sends another request; calls `then` when none is left, which may take the stop timeout."""
+        self._note_time()
+        stopping = [user for users in self._staying().values() for user in users]
+        for user in stopping:
+            self._leaving.add(user.greenlet)
+        gevent.spawn(self._stop_and_tell, stopping, stop_timeout_s, then)
+
+    def _stop_and_tell(self, users: list[User], stop_timeout_s: float, then: Callable[[], None]) -> None:
+        greenlets = [greenlet for greenlet in self._runner.user_greenlets if not greenlet.dead]
+        for user in users:
+            user.stop(force=stop_timeout_s <= 0)
+        if stop_timeout_s > 0:
+            gevent.joinall(greenlets, timeout=stop_timeout_s)
+        gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=True)
+        then()
+
+    @staticmethod
+    def _stop_one(user: User, stop_timeout_s: float) -> None:
+        if stop_timeout_s <= 0:
+            user.stop(force=True)
+            return
+        greenlet = user.greenlet
+        user.stop()
+        greenlet.join(stop_timeout_s)
+        greenlet.kill(block=False)
+
+    def _staying(self) -> dict[str, list[User]]:
+        staying: dict[str, list[User]] = {}
+        for greenlet in list(self._runner.user_greenlets):
+            if not greenlet.dead and greenlet.args and greenlet not in self._leaving:
+                user = greenlet.args[0]
+                staying.setdefault(type(user).__name__, []).append(user)
+        return staying
+
+    def _note_time(self) -> None:
+        now_s = time.monotonic()
+        self._user_seconds += self.count * (now_s - self._changed_s)
+        self._changed_s = now_s
+
+
+def assign_users(assignment: Assignment, wait_min_s: float, wait_max_s: float) -> None:
+    """Before the first user is spawned. A wait time that a subclass chose for itself stays."""
+    InferenceUser.assignment = assignment
+    wait_time: Any = between(wait_min_s, wait_max_s) if wait_max_s > 0 else no_wait
+    InferenceUser.wait_time = wait_time
+
+
+def release_users() -> None:
+    """The run is over: its rows need not be kept in memory."""
+    InferenceUser.assignment = None

@@ -1,0 +1,187 @@
+"""What is done for a run outside of the swarm: a plan of its settings, its data, folder and results; not when.
+
+For a master and a single process. An edge: threads, files, Locust's environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from inference_swarm.cluster.master_adapter import MasterAdapter
+from inference_swarm.cluster.protocol import RunOffer
+from inference_swarm.config.command_line import CommandLine
+from inference_swarm.config.redaction import locations_without_secrets
+from inference_swarm.data.locate import read_source
+from inference_swarm.data.manifest_wire import manifest_to_wire
+from inference_swarm.data.threads import run_in_pool
+from inference_swarm.errors import ExitCode
+from inference_swarm.export.checkpoint import Checkpoint, write_begin
+from inference_swarm.export.progress import Progress
+from inference_swarm.export.results import write_results
+from inference_swarm.export.run_folder import make_run_folder, run_folder_name
+from inference_swarm.judge.self_check import MASTER
+from inference_swarm.measure.health import HealthMonitor
+from inference_swarm.measure.snapshot import Snapshot
+from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.measure.warm_up import parse_warm_up
+from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse
+from inference_swarm.run.plan import RunPlan, make_plan
+from inference_swarm.run.run import DataRecord, Run
+
+logger = logging.getLogger(__name__)
+HEALTH_PERIOD_S = 3.0
+
+
+class Runs:
+    """Implements `RunServices` and `Planner`; `adapter` is set before the first run."""
+
+    adapter: MasterAdapter
+
+    def __init__(self, environment: Any, command_line: CommandLine, where: str) -> None:
+        """`where` is what this process is called when it refuses a target."""
+        options = environment.parsed_options
+        assert options is not None
+        self.latest: Run | None = None
+        """The run under way, or the last one; for the web UI."""
+        self.refused = ""
+        """Why the last start came to nothing, empty when it did not."""
+        self._environment = environment
+        self._command_line = command_line
+        self._where = where
+        # As it was at the start: a request to the web UI may change any option.
+        self._allowed = str(getattr(options, "allow_host", ""))
+        self._is_headless = bool(options.headless)
+        self._progress = Progress(options)
+        self._duration_s = _take_run_time(options)
+        self._plans: dict[str, RunPlan] = {}
+        self._data: dict[str, DataRecord] = {}
+        self._folder: Path | None = None
+        self._checkpoint: Checkpoint | None = None
+        self._background: list[gevent.Greenlet] = []
+
+    # before a run
+
+    def plan(self) -> tuple[str, LoadPlan, SwarmTotals]:
+        """The settings as they are now, parsed and checked."""
+        self.refused = ""
+        options: argparse.Namespace = self._environment.parsed_options
+        if self._environment.host:
+            options.host = self._environment.host
+        settings = self._command_line.settings(options)
+        if self._duration_s and not options.run_time:
+            settings = replace(settings, duration_s=self._duration_s)
+        plan = make_plan(settings, self._command_line.sources.to_dict(), self._allowed, self._where)
+        run_id = secrets.token_hex(8)
+        self._plans = {run_id: plan}
+        totals = SwarmTotals(run_id, is_staged=bool(plan.settings.stages))
+        if warm_up_s := parse_warm_up(plan.settings.warm_up):
+            totals.start_epoch(warm_up_s)
+        return run_id, plan.load, totals
+
+    def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
+        plan = self._plans[course.run_id]
+        manifest = run_in_pool(gevent.get_hub().threadpool.apply, partial(read_source, plan.source))
+        for note in manifest.notes:
+            logger.warning("%s", note)
+        source = locations_without_secrets(plan.source.features)
+        self._data = {course.run_id: DataRecord(source, manifest.rows, len(manifest.blocks), manifest.fingerprint)}
+        offer = RunOffer(manifest_to_wire(manifest), plan.settings.to_dict())
+        return [block.rows for block in manifest.blocks], offer
+
+    def open_results(self, course: RunCourse) -> None:
+        settings = self._plans[course.run_id].settings
+        name = settings.run_name or run_folder_name(
+            time.strftime("%Y%m%d-%H%M%S"), settings.dataset_name, settings.model
+        )
+        self._folder = make_run_folder(Path(settings.results_dir), name)
+
+    # during a run
+
+    def begin(self, course: RunCourse) -> None:
+        run = self._make_run(course)
+        assert course.began_s is not None
+        run.started_unix_s = time.time() + course.began_s - time.monotonic()
+        self.latest = run
+        self._environment.process_exit_code = None
+        write_begin(run)
+        self._checkpoint = Checkpoint(run, self._once_numbers)
+        self._background = [
+            gevent.spawn(self._watch_health, run),
+            gevent.spawn(self._progress.show, run, lambda: self._environment.runner.user_count),
+        ]
+
+    def begin_epoch(self, at_s: float) -> None:
+        if self.latest is not None:
+            self.latest.totals.start_epoch(at_s)
+            self._environment.runner.stats.clear_all()
+
+    def counted(self, worker: str, snapshot: CountedReport) -> None:
+        run = self.latest
+        if run is not None and isinstance(snapshot, Snapshot):
+            run.observe(snapshot)
+            if self._checkpoint is not None:
+                self._checkpoint.write_soon()
+
+    def end_load(self) -> None:
+        gevent.killall(self._background, block=False)
+
+    # after a run
+
+    def write_results(self, course: RunCourse) -> None:
+        run = self.latest
+        if run is None or run.run_id != course.run_id:  # it was stopped before it began
+            run = self.latest = self._make_run(course)
+            run.started_unix_s = time.time()
+        checkpoint, self._checkpoint = self._checkpoint, None
+        if checkpoint is not None:
+            checkpoint.close()
+        summary = write_results(run, self._environment)
+        self._progress.close(summary, run.folder)
+
+    def over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
+        gevent.killall(self._background, block=False)
+        self._background = []
+        if why_not:
+            self.refused = why_not
+            logger.error("The run was refused: %s", why_not)
+        if code is not None and (self._is_headless or code is ExitCode.INCOMPLETE):
+            self._environment.process_exit_code = code
+
+    def _make_run(self, course: RunCourse) -> Run:
+        assert self._folder is not None
+        assert isinstance(course.totals, SwarmTotals)
+        return Run(self._plans[course.run_id], self._data[course.run_id], course, course.totals, self._folder)
+
+    def _once_numbers(self) -> Any:
+        job = self.adapter.state.job
+        return None if job is None or job.rows is None else job.rows.once_numbers()
+
+    def _watch_health(self, run: Run) -> None:
+        monitor = HealthMonitor()
+        try:
+            while True:
+                gevent.sleep(HEALTH_PERIOD_S)
+                run.master_health = monitor.take()
+                run.self_check.observe(MASTER, run.master_health)
+        finally:
+            monitor.close()
+
+
+def _take_run_time(options: argparse.Namespace) -> int | None:
+    """Locust would count from now on; the time to load rows must not be taken from the measured time."""
+    duration_s: int | None = None
+    if options.headless or options.autostart:
+        duration_s, options.run_time = options.run_time, None
+    if duration_s or options.stages:
+        logging.getLogger("locust.main").addFilter(lambda record: "No run time limit set" not in record.getMessage())
+    return duration_s
