@@ -144,6 +144,7 @@ class Connection:
         """None when the request may go out again."""
         stream = self._fit_stream()
         attempt.may_be_sent_again = stream is not None and not attempt.stale_connections
+        attempt.idle_ns = monotonic_ns() - self._wait.done_ns
         attempt.phase = ErrorKind.SEND
         attempt.is_sending = False
         try:
@@ -218,8 +219,11 @@ class Connection:
                 if self._is_unread(attempt, stream, error):
                     attempt.stale_connections += 1
                     attempt.intended_ns = attempt.intended_ns or wait.sent_ns
+                    client.idle_limits.note_close(attempt.idle_ns)
                     self.close()
                     return None
+                if isinstance(error, (OSError, ClosedUnansweredError)):
+                    client.idle_limits.note_close(attempt.idle_ns)
             except BaseException as interruption:
                 error = interruption
         self.close()
@@ -246,11 +250,23 @@ class Connection:
 
     def _fit_stream(self) -> Stream | None:
         """The open connection, if another request may go out on it."""
-        stream = self._stream
-        if stream is None or (not self._is_surely_fit(stream) and (stream.is_expired or not stream.is_still_fit())):
+        stream, limits = self._stream, self._client.idle_limits
+        if stream is None or self._is_surely_fit(stream):
+            return stream
+        idle_ns = monotonic_ns() - self._wait.done_ns
+        if stream.is_expired:
             self.close()
             return None
-        return stream
+        if not stream.is_still_fit():
+            limits.note_close((stream.stale_since_ns or monotonic_ns()) - self._wait.done_ns)
+            self.close()
+            return None
+        limit_ns = limits.find_risk(idle_ns)
+        if limit_ns is None:
+            return stream
+        self._stream = self._fast_path = None
+        self._client.retire(stream, limit_ns)
+        return None
 
     def _is_surely_fit(self, stream: Stream) -> bool:
         """Servers close connections that were idle; on a busy loop the watcher may not have said so yet."""
