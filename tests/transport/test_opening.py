@@ -335,6 +335,30 @@ def test_users_pause_longer_and_longer_while_no_connection_can_be_made_and_not_a
         assert 0.75 * longest_s <= pause_s <= longest_s <= MAX_PAUSE_S
 
 
+def test_many_users_pause_longer_so_that_all_together_do_not_try_too_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    Name(monkeypatch)
+    client = client_of(80)
+    everybody = gevent.event.Event()
+    pauses: list[float] = []
+
+    def user() -> None:
+        connection = client.connect()
+        assert connection.attempt(request_to(client)).error is not None
+        everybody.wait(timeout=10)
+        pauses.append(connection.pause_s)
+        connection.release()
+
+    greenlets = [gevent.spawn(user) for _ in range(800)]
+    with gevent.Timeout(10):
+        while client.disconnected_users < 800:
+            gevent.sleep(0.001)
+    everybody.set()
+    gevent.joinall(greenlets, timeout=10, raise_error=True)
+    assert 0.75 * 4 <= pauses[0] <= 4
+    assert pauses[-1] <= 0.05  # the last one is alone
+    assert client.disconnected_users == 0
+
+
 def test_an_attempt_that_fails_on_a_connection_asks_for_no_pause() -> None:
     with serve(Peer.close) as (client, _):
 

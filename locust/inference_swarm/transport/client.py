@@ -82,6 +82,8 @@ class InferenceClient:
             on_failure=self._note_failed_connect,
         )
         self.idle_limits = IdleLimits()
+        self.disconnected_users = 0
+        """Users whose last connection could not be made."""
         self._logged_refusals: set[int] = set()
 
     def connect(self) -> Connection:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 IDLE_NS: Final = 1_000_000_000
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 1.0
+MAX_CONNECTS_PER_S: Final = 200.0
+"""Of the users of a process whose last connection could not be made, all together, once they have begun to pause."""
+MAX_SHARED_PAUSE_S: Final = 10.0
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -67,11 +70,12 @@ class Connection:
     def pause_s(self) -> float:
         """How long its user should wait before the next attempt: longer with each connection in a row that failed.
 
-        A server that is down is then not asked thousands of times a second, nor is a name server.
+        A server that is down is then not asked thousands of times a second, however many the users are.
         """
         if not self._failed_opens:
             return 0.0
         pause_s = min(FIRST_PAUSE_S * 2.0 ** (min(self._failed_opens, 10) - 1), MAX_PAUSE_S)
+        pause_s = max(pause_s, min(self._client.disconnected_users / MAX_CONNECTS_PER_S, MAX_SHARED_PAUSE_S))
         return pause_s * random.uniform(0.75, 1.0)
 
     def attempt(self, request: bytes, intended_ns: int = 0, row_count: int = 1) -> Outcome:
@@ -129,6 +133,7 @@ class Connection:
     def release(self) -> None:
         """Closes for good."""
         self.close()
+        self._forget_failures()
         self._client.timeout_scan.remove(self._wait)
 
     # one attempt
@@ -272,6 +277,10 @@ class Connection:
         """Servers close connections that were idle; on a busy loop the watcher may not have said so yet."""
         return not stream.is_stale and not stream.is_expired and monotonic_ns() - self._wait.done_ns <= IDLE_NS
 
+    def _forget_failures(self) -> None:
+        self._client.disconnected_users -= self._failed_opens > 0
+        self._failed_opens = 0
+
     def _open(self) -> Stream:
         """Connects. Raises AttemptError."""
         client, wait = self._client, self._wait
@@ -288,6 +297,7 @@ class Connection:
             opened = client.dialer.open(note_phase)
         except BaseException as error:
             client.counters.failures += 1
+            client.disconnected_users += not self._failed_opens
             self._failed_opens += 1
             if isinstance(error, DeadlineExceeded):
                 detail = f"{phase} within {client.rules.deadlines.connect_s:g} s"
@@ -301,5 +311,5 @@ class Connection:
             # A little earlier, each at another time: not all users connect again at once.
             stream.expire_after(lifetime_s * random.uniform(0.9, 1.0), self.end_fast_path)
         self._has_been_open = True
-        self._failed_opens = 0
+        self._forget_failures()
         return stream
