@@ -14,10 +14,11 @@ import pytest
 from gevent.server import StreamServer
 
 from inference_swarm.transport.client import InferenceClient
-from inference_swarm.transport.connection import MAX_PAUSE_S, Connection
+from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.outcome import ErrorKind, Outcome
 from inference_swarm.transport.rules import AttemptRules
+from inference_swarm.transport.session import MAX_PAUSE_S
 from inference_swarm.transport.target import parse_target
 from tests.transport.scripted_server import Peer, request_to, respond_all, run, serve
 

@@ -49,7 +49,7 @@ def attempts(client: InferenceClient, count: int, before_last: Callable[[Connect
 
 def overlook_the_close(connection: Connection) -> None:
     """As on a busy loop: the end of the connection is there and nobody has looked yet."""
-    stream = connection._stream
+    stream = connection._session.stream
     assert stream is not None
     stream._watcher.stop()
     gevent.sleep(0.02)
@@ -281,7 +281,7 @@ def test_from_a_connection_that_the_server_closed_it_is_learned_how_long_others_
 
         def use(connection: Connection) -> None:
             connection.attempt(request_to(client))
-            stream = connection._stream
+            stream = connection._session.stream
             assert stream is not None
             wait_for(lambda: stream.is_stale)
             assert use_after(connection, 7.0, client).error is None
