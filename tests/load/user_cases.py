@@ -287,6 +287,17 @@ def test_a_server_that_is_down_is_asked_less_and_less_often_and_fails_requests()
         ]
 
 
+def test_a_user_that_pauses_because_the_server_is_down_stops_at_once() -> None:
+    with swarm(make_user(), respond_all(OK)) as run:
+        run.server.stop()
+        run.start(3)
+        run.client.disconnected_users += 100_000  # as if there were many more
+        run.wait_for(lambda: run.client.counters.failures >= 3)
+        with gevent.Timeout(2):
+            run.stop(60)
+        assert run.runner.user_count == 0
+
+
 def test_timeouts_are_counted_and_users_go_on() -> None:
     def script(peer: Peer) -> None:
         if peer.number % 2:

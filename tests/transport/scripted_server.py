@@ -28,6 +28,7 @@ class Peer:
         self.sock = sock
         self.number = number
         self.requests: list[bytes] = []
+        self.is_open = True
 
     def read_request(self) -> bytes:
         """The next request, whole; empty when the client closed."""
@@ -90,6 +91,8 @@ class ScriptedServer:
             self._script(peer)
         except OSError:  # the client went away in the middle of a script
             return
+        finally:
+            peer.is_open = False
 
     def stop(self) -> None:
         self._server.stop(timeout=0)

@@ -366,7 +366,7 @@ def test_a_close_that_a_busy_loop_has_not_noticed_is_found_before_the_send(way: 
 
         def use(connection: Connection) -> None:
             assert connection.attempt(request_to(client)).error is None
-            connection._stream._watcher.stop()  # as if the loop had not come to it yet
+            connection._session.stream._watcher.stop()  # as if the loop had not come to it yet
             gevent.sleep(0.02)
             connection._wait.done_ns -= 2_000_000_000
             if way == "attempt":
@@ -399,7 +399,7 @@ def test_bytes_nobody_asked_for_are_never_taken_for_a_response() -> None:
             for _ in range(3):
                 assert connection.attempt(request_to(client)).error is None
                 with gevent.Timeout(5):
-                    while not connection._stream.is_stale:  # the bytes that nobody asked for have arrived
+                    while not connection._session.stream.is_stale:  # the bytes that nobody asked for have arrived
                         gevent.sleep(0.001)
 
         run(use, client)

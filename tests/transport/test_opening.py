@@ -14,10 +14,11 @@ import pytest
 from gevent.server import StreamServer
 
 from inference_swarm.transport.client import InferenceClient
-from inference_swarm.transport.connection import MAX_PAUSE_S, Connection
+from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.outcome import ErrorKind, Outcome
 from inference_swarm.transport.rules import AttemptRules
+from inference_swarm.transport.session import MAX_PAUSE_S
 from inference_swarm.transport.target import parse_target
 from tests.transport.scripted_server import Peer, request_to, respond_all, run, serve
 
@@ -333,6 +334,30 @@ def test_users_pause_longer_and_longer_while_no_connection_can_be_made_and_not_a
     assert first == last == 0
     for pause_s, longest_s in zip(pauses, (0.05, 0.1, 0.2, 0.4, 0.8, 1, 1, 1, 1), strict=True):
         assert 0.75 * longest_s <= pause_s <= longest_s <= MAX_PAUSE_S
+
+
+def test_many_users_pause_longer_so_that_all_together_do_not_try_too_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    Name(monkeypatch)
+    client = client_of(80)
+    everybody = gevent.event.Event()
+    pauses: list[float] = []
+
+    def user() -> None:
+        connection = client.connect()
+        assert connection.attempt(request_to(client)).error is not None
+        everybody.wait(timeout=10)
+        pauses.append(connection.pause_s)
+        connection.release()
+
+    greenlets = [gevent.spawn(user) for _ in range(800)]
+    with gevent.Timeout(10):
+        while client.disconnected_users < 800:
+            gevent.sleep(0.001)
+    everybody.set()
+    gevent.joinall(greenlets, timeout=10, raise_error=True)
+    assert 0.75 * 4 <= pauses[0] <= 4
+    assert pauses[-1] <= 0.05  # the last one is alone
+    assert client.disconnected_users == 0
 
 
 def test_an_attempt_that_fails_on_a_connection_asks_for_no_pause() -> None:

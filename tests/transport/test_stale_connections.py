@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 
 import gevent
@@ -48,7 +49,7 @@ def attempts(client: InferenceClient, count: int, before_last: Callable[[Connect
 
 def overlook_the_close(connection: Connection) -> None:
     """As on a busy loop: the end of the connection is there and nobody has looked yet."""
-    stream = connection._stream
+    stream = connection._session.stream
     assert stream is not None
     stream._watcher.stop()
     gevent.sleep(0.02)
@@ -233,6 +234,91 @@ def test_a_new_connection_that_is_reset_at_once_is_one_connection_for_each_attem
 
         assert all(outcome.error is not None for outcome in run(use, client))
         assert client.counters.attempts == 20
+
+
+# before the server closes
+
+
+SECOND_NS = 1_000_000_000
+
+
+def use_after(connection: Connection, idle_s: float, client: InferenceClient) -> Outcome:
+    """An attempt on a connection that has been idle for so long."""
+    connection._wait.done_ns = time.monotonic_ns() - round(idle_s * SECOND_NS)
+    return connection.attempt(request_to(client))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0.001)
+
+
+def test_a_connection_that_was_idle_as_long_as_the_server_may_allow_is_replaced_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inference_swarm.transport.client.LINGER_S", 0.01)
+    with serve(respond_all(OK)) as (client, server):
+        limits = client.idle_limits
+
+        def use(connection: Connection) -> list[int]:
+            connection.attempt(request_to(client))
+            counts = []
+            for idle_s in (3.0, 5.0, 5.0, 5.0):
+                assert use_after(connection, idle_s, client).error is None
+                counts.append(len(server.peers))
+                if counts[-1] == 2:  # the first one was not closed: the server has no such limit
+                    wait_for(lambda: limits.find_risk(5 * SECOND_NS) is None)
+            return counts
+
+        assert run(use, client) == [1, 2, 2, 2]
+        assert client.counters.replaced_in_time == 1
+        assert client.counters.open == 0
+
+
+def test_from_a_connection_that_the_server_closed_it_is_learned_how_long_others_may_idle() -> None:
+    with serve(close_after(1, Peer.close)) as (client, server):
+
+        def use(connection: Connection) -> None:
+            connection.attempt(request_to(client))
+            stream = connection._session.stream
+            assert stream is not None
+            wait_for(lambda: stream.is_stale)
+            assert use_after(connection, 7.0, client).error is None
+            assert (len(server.peers), client.counters.replaced_in_time) == (2, 0)
+            assert use_after(connection, 7.0, client).error is None
+            assert (len(server.peers), client.counters.replaced_in_time) == (3, 1)
+
+        run(use, client)
+
+
+def test_a_retired_connection_wakes_nobody_and_is_closed() -> None:
+    goes_on = gevent.event.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(OK)
+        if peer.number == 0:
+            goes_on.wait()
+            return  # closes the retired connection while the other one waits for its response
+        peer.read_request()
+        goes_on.set()
+        wait_for(lambda: limits_kept() is not None and not server.peers[0].is_open)
+        peer.send(OK)
+
+    with serve(script) as (client, server):
+
+        def limits_kept() -> int | None:
+            return client.idle_limits.find_risk(5 * SECOND_NS)
+
+        def use(connection: Connection) -> list[Outcome]:
+            first = connection.attempt(request_to(client))
+            second = use_after(connection, 5.0, client)
+            return [first, second, connection.attempt(request_to(client))]
+
+        assert [outcome.error for outcome in run(use, client)] == [None] * 3
+        assert limits_kept() is not None
+        assert client.counters.replaced_in_time == 1
 
 
 # after an error of the server

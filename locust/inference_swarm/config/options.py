@@ -186,8 +186,24 @@ OPTIONS: tuple[Option, ...] = (
         "longest time from the send to the last byte of the answer, in seconds", in_start_form=False,
     ),
     Option(
+        "connection_lifetime_s", "--connection-lifetime", "SWARM_CONNECTION_LIFETIME", "connection_lifetime",
+        kinds.TIMEOUT, None,
+        "age at which a connection is replaced between two requests, such as 30s, with a new look-up of the server's "
+        "name: load then reaches servers that are added during a run; without it a connection is kept as long as the "
+        "server keeps it", in_start_form=False,
+    ),
+    Option(
         "ca_file", "--ca-file", "SWARM_CA_FILE", "ca_file", kinds.TEXT, "",
         "certificates to trust for https, in PEM; empty: the system's", in_start_form=False,
+    ),
+    Option(
+        "client_cert", "--client-cert", "SWARM_CLIENT_CERT", "client_cert", kinds.TEXT, "",
+        "certificate to show to a server that asks for one, in PEM; empty: none", in_start_form=False,
+    ),
+    Option(
+        "client_key", "--client-key", "SWARM_CLIENT_KEY", "client_key", kinds.TEXT, "",
+        "private key of --client-cert, in PEM and without a password; empty: it is in the same file",
+        in_start_form=False,
     ),
     Option(
         "insecure", "--insecure", "SWARM_INSECURE", "insecure", kinds.FLAG, False,

@@ -49,7 +49,10 @@ class Settings:
     headers: str
     connect_timeout_s: float
     request_timeout_s: float
+    connection_lifetime_s: float | None
     ca_file: str
+    client_cert: str
+    client_key: str
     insecure: bool
     results_dir: str
     load_timeout_s: float

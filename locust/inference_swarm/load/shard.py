@@ -59,9 +59,12 @@ def make_client(settings: Settings) -> InferenceClient:
             ),
             expected_status=parse_expected_status(settings.expect_status),
             response_check=check_predictions if settings.check_answer else None,
+            connection_lifetime_s=settings.connection_lifetime_s,
         ),
         tls_files=TlsFiles(
             ca_file=Path(settings.ca_file) if settings.ca_file else None,
+            client_cert=Path(settings.client_cert) if settings.client_cert else None,
+            client_key=Path(settings.client_key) if settings.client_key else None,
             is_insecure=settings.insecure,
         ),
     )

@@ -172,7 +172,7 @@ class InferenceUser(User):
             elif outcome is not None:
                 log.add(outcome)
                 if outcome.error is not None:
-                    gevent.sleep(connection.pause_s)  # a refused connection fails without ever waiting
+                    self._pause(connection.pause_s)
         raise StopUser
 
     def _send_and_wait(self, assignment: Assignment, connection: Connection) -> NoReturn:
@@ -213,6 +213,19 @@ class InferenceUser(User):
             raise StopUser
         self._state = LOCUST_STATE_RUNNING
 
+    def _pause(self, pause_s: float) -> None:
+        """After a failure: a refused connection fails without ever waiting. A user that pauses is stopped at once."""
+        if not pause_s:
+            gevent.sleep(0)
+            return
+        if self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        self._state = LOCUST_STATE_WAITING
+        gevent.sleep(pause_s)
+        if self._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+        self._state = LOCUST_STATE_RUNNING
+
     # one attempt
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
@@ -235,8 +248,8 @@ class InferenceUser(User):
             assignment.client.notified_log.add(outcome)
             self._notify_listeners(assignment, outcome, start_s)
         if outcome.error is not None:
-            # A refused connection fails without ever waiting; in an open load it is the schedule that paces.
-            gevent.sleep(connection.pause_s if assignment.arrivals is None else 0)
+            # In an open load it is the schedule that paces.
+            self._pause(connection.pause_s if assignment.arrivals is None else 0)
         return outcome
 
     def _notify_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float) -> None:

@@ -36,6 +36,8 @@ class Attempt:
     """Whether there is a connection and the send has begun, so that its instant is known."""
     may_be_sent_again: bool = False
     """Whether its connection was used before, so that the server may have closed it while it was idle."""
+    idle_ns: int = 0
+    """How long its connection had been idle."""
     stale_connections: int = 0
     first_byte_ns: int = 0
 

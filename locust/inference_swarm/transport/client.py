@@ -14,10 +14,12 @@ from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import TimeoutScan
 from inference_swarm.transport.dial import Dialer
 from inference_swarm.transport.head_shapes import HeadShapes
+from inference_swarm.transport.idle_limits import LINGER_S, IdleLimits
 from inference_swarm.transport.outcome_log import Lane, OutcomeLog
 from inference_swarm.transport.reading import ResponseReader
 from inference_swarm.transport.resolve import LOOKUP_TTL_S, Resolver
 from inference_swarm.transport.rules import AttemptRules
+from inference_swarm.transport.stream import Stream
 from inference_swarm.transport.target import Target
 from inference_swarm.transport.tls import TlsFiles, make_tls_context
 
@@ -36,6 +38,8 @@ class ConnectionCounters:
     reconnects: int = 0
     """Attempts to connect of users who had been connected before."""
     open: int = 0
+    replaced_in_time: int = 0
+    """Connections that were idle for about as long as the server allows, and were replaced before they were used."""
 
 
 class InferenceClient:
@@ -77,6 +81,9 @@ class InferenceClient:
             clock_s=time.monotonic,
             on_failure=self._note_failed_connect,
         )
+        self.idle_limits = IdleLimits()
+        self.disconnected_users = 0
+        """Users whose last connection could not be made."""
         self._logged_refusals: set[int] = set()
 
     def connect(self) -> Connection:
@@ -103,6 +110,17 @@ class InferenceClient:
     def note_closed(self, address: Address) -> None:
         self.counters.open -= 1
         self.dialer.release(address)
+
+    def retire(self, stream: Stream, limit_ns: int) -> None:
+        """Replaces a connection that the server may be about to close, and watches whether it does."""
+        self.counters.replaced_in_time += 1
+        self.note_closed(stream.address)
+
+        def on_end(is_closed_by_server: bool) -> None:
+            if not is_closed_by_server:
+                self.idle_limits.note_survival(limit_ns)
+
+        stream.retire(LINGER_S, on_end)
 
     def log_refusal(self, status: int, words: str, text: str) -> None:
         """The server's own explanation of a failure, once for each status: a wrong model or column shows at once."""

@@ -1,4 +1,4 @@
-"""The connection of one user: opened when it is needed, used for one attempt after the other. An edge.
+"""The connection of one user, used for one attempt after the other. An edge.
 
 An attempt is an attempt: nothing is sent twice, except a request that provably nothing has read, because the server had
 closed its idle connection (`tcp_info`). That is done once for an attempt, and counted.
@@ -7,7 +7,6 @@ closed its idle connection (`tcp_info`). That is done once for an attempt, and c
 from __future__ import annotations
 
 import errno
-import random
 from collections.abc import Callable, Sized
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
@@ -19,20 +18,18 @@ from inference_swarm.transport.attempt import (
     describe_failure,
     judge_response,
 )
-from inference_swarm.transport.deadlines import DeadlineExceeded, Wait
-from inference_swarm.transport.fast_path import ALL_NOTED, RECEIVE_YOURSELF, SENT_IN_PART, FastPath
+from inference_swarm.transport.deadlines import Wait
+from inference_swarm.transport.fast_path import ALL_NOTED, RECEIVE_YOURSELF, SENT_IN_PART
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
 from inference_swarm.transport.reading import Response, ResponseReader, read_known
 from inference_swarm.transport.sending import CLOSED_INSIDE, send_rest
+from inference_swarm.transport.session import Session
 from inference_swarm.transport.stream import Stream
 from inference_swarm.transport.tcp_info import Delivery
 
 if TYPE_CHECKING:
     from inference_swarm.transport.client import InferenceClient
 
-IDLE_NS: Final = 1_000_000_000
-FIRST_PAUSE_S: Final = 0.05
-MAX_PAUSE_S: Final = 1.0
 _NS_PER_S: Final = 1_000_000_000
 
 
@@ -46,33 +43,24 @@ class ClosedUnansweredError(AttemptError):
 class Connection:
     """Belongs to the greenlet that made it; only that one may call anything but `end_fast_path`."""
 
-    __slots__ = ("_client", "_failed_opens", "_fast_path", "_has_been_open", "_stream", "_wait", "is_starved")
+    __slots__ = ("_client", "_session", "_wait", "is_starved")
 
     def __init__(self, client: InferenceClient) -> None:
         self._client = client
         self._wait = Wait(client.rules.deadlines.request_s)
-        self._stream: Stream | None = None
-        self._fast_path: FastPath | None = None
-        self._has_been_open = False
-        self._failed_opens = 0
+        self._session = Session(client, self._wait)
         self.is_starved = False
         """Whether `attempt_repeatedly` ended because there was no request."""
         client.timeout_scan.add(self._wait)
 
     @property
     def is_open(self) -> bool:
-        return self._stream is not None
+        return self._session.stream is not None
 
     @property
     def pause_s(self) -> float:
-        """How long its user should wait before the next attempt: longer with each connection in a row that failed.
-
-        A server that is down is then not asked thousands of times a second, nor is a name server.
-        """
-        if not self._failed_opens:
-            return 0.0
-        pause_s = min(FIRST_PAUSE_S * 2.0 ** (min(self._failed_opens, 10) - 1), MAX_PAUSE_S)
-        return pause_s * random.uniform(0.75, 1.0)
+        """How long its user should wait before the next attempt, because no connection could be made."""
+        return self._session.pause_s
 
     def attempt(self, request: bytes, intended_ns: int = 0, row_count: int = 1) -> Outcome:
         """Sends a whole request and reads its response.
@@ -96,9 +84,10 @@ class Connection:
         self.is_starved = request is None
         if request is None:
             return None
-        stream, fast_path = self._stream, self._fast_path
-        if stream is None or fast_path is None or not self._client.shapes.is_primed or not self._is_surely_fit(stream):
+        fast_path = self._session.fast_path
+        if fast_path is None or not self._client.shapes.is_primed or not self._session.is_surely_fit:
             return self.attempt(request, 0, row_count)
+        stream = fast_path.stream
         attempt = Attempt(request, 0, row_count, stream.address.label, may_be_sent_again=True, is_sending=True)
         try:
             count = fast_path.run(request, take, listeners, listener_count)
@@ -116,19 +105,15 @@ class Connection:
 
     def end_fast_path(self) -> None:
         """The attempt under way is the last of its `attempt_repeatedly`; may be called by anybody."""
-        if self._fast_path is not None:
-            self._fast_path.end()
+        self._session.end_fast_path()
 
     def close(self) -> None:
         """Closes the socket; the next attempt connects again."""
-        stream, self._stream, self._fast_path = self._stream, None, None
-        if stream is not None:
-            stream.close()
-            self._client.note_closed(stream.address)
+        self._session.close()
 
     def release(self) -> None:
         """Closes for good."""
-        self.close()
+        self._session.release()
         self._client.timeout_scan.remove(self._wait)
 
     # one attempt
@@ -142,14 +127,15 @@ class Connection:
 
     def _try(self, attempt: Attempt) -> Outcome | None:
         """None when the request may go out again."""
-        stream = self._fit_stream()
+        stream = self._session.find_fit()
         attempt.may_be_sent_again = stream is not None and not attempt.stale_connections
+        attempt.idle_ns = monotonic_ns() - self._wait.done_ns
         attempt.phase = ErrorKind.SEND
         attempt.is_sending = False
         try:
             if stream is None:
                 attempt.intended_ns = attempt.intended_ns or monotonic_ns()
-                stream = self._open()
+                stream = self._session.open()
             attempt.address = stream.address.label
             attempt.is_sending = True
             self._wait.sent_ns = monotonic_ns()
@@ -173,7 +159,7 @@ class Connection:
         response = self._receive_all(attempt, stream, reader, count)
         error, text = judge_response(response, self._client.rules, attempt.row_count)
         if not response.is_reusable or stream.sent_bytes < len(attempt.request):
-            self.close()
+            self._session.close()
         if error is not None and error.kind is ErrorKind.STATUS:
             self._client.log_refusal(response.status, error.detail, text)
         return attempt.outcome(self._wait, response, error, text)
@@ -218,11 +204,14 @@ class Connection:
                 if self._is_unread(attempt, stream, error):
                     attempt.stale_connections += 1
                     attempt.intended_ns = attempt.intended_ns or wait.sent_ns
-                    self.close()
+                    client.idle_limits.note_close(attempt.idle_ns)
+                    self._session.close()
                     return None
+                if isinstance(error, (OSError, ClosedUnansweredError)):
+                    client.idle_limits.note_close(attempt.idle_ns)
             except BaseException as interruption:
                 error = interruption
-        self.close()
+        self._session.close()
         wait.done_ns = monotonic_ns()
         failure = describe_failure(error, attempt.phase, client.rules.deadlines)
         if failure is None:
@@ -241,49 +230,3 @@ class Connection:
             return False
         due_ns = self._wait.sent_ns + round(self._client.rules.deadlines.request_s * _NS_PER_S)
         return stream.find_delivery(due_ns) is Delivery.UNREAD
-
-    # opening
-
-    def _fit_stream(self) -> Stream | None:
-        """The open connection, if another request may go out on it."""
-        stream = self._stream
-        if stream is None or (not self._is_surely_fit(stream) and (stream.is_expired or not stream.is_still_fit())):
-            self.close()
-            return None
-        return stream
-
-    def _is_surely_fit(self, stream: Stream) -> bool:
-        """Servers close connections that were idle; on a busy loop the watcher may not have said so yet."""
-        return not stream.is_stale and not stream.is_expired and monotonic_ns() - self._wait.done_ns <= IDLE_NS
-
-    def _open(self) -> Stream:
-        """Connects. Raises AttemptError."""
-        client, wait = self._client, self._wait
-        client.counters.attempts += 1
-        client.counters.reconnects += self._has_been_open
-        phase = ""
-
-        def note_phase(words: str) -> None:
-            nonlocal phase
-            phase = words
-
-        wait.phase_due_ns = monotonic_ns() + round(client.rules.deadlines.connect_s * _NS_PER_S)
-        try:
-            opened = client.dialer.open(note_phase)
-        except BaseException as error:
-            client.counters.failures += 1
-            self._failed_opens += 1
-            if isinstance(error, DeadlineExceeded):
-                detail = f"{phase} within {client.rules.deadlines.connect_s:g} s"
-                raise AttemptError(ErrorKind.TIMEOUT, detail) from None
-            raise
-        finally:
-            wait.phase_due_ns = 0
-        stream = self._stream = Stream(opened, wait, client.shapes.buffer, client.note_opened(opened.address))
-        self._fast_path = FastPath(stream, client.shapes)
-        if (lifetime_s := client.rules.connection_lifetime_s) is not None:
-            # A little earlier, each at another time: not all users connect again at once.
-            stream.expire_after(lifetime_s * random.uniform(0.9, 1.0), self.end_fast_path)
-        self._has_been_open = True
-        self._failed_opens = 0
-        return stream

@@ -33,17 +33,17 @@ class FastPath:
         "_recv_into",
         "_send",
         "_shapes",
-        "_stream",
         "_take",
         "_wait",
         "is_in_flight",
         "is_sent",
         "is_starved",
         "request",
+        "stream",
     )
 
     def __init__(self, stream: Stream, shapes: HeadShapes) -> None:
-        self._stream = stream
+        self.stream = stream
         self._shapes = shapes
         self._wait = stream.wait
         self._greenlet = stream.wait.greenlet
@@ -71,7 +71,7 @@ class FastPath:
         Returns ALL_NOTED when all of them are noted; otherwise `request` is under way and what has come of it is
         returned. Raises what `take` raises, with `is_in_flight` false, and everything that ends an attempt.
         """
-        stream = self._stream
+        stream = self.stream
         self._take = take
         self._listeners = listeners
         self._listener_count = listener_count
@@ -97,7 +97,7 @@ class FastPath:
         """The attempt under way is the last of its run."""
         if self._is_running:
             self._is_running = False
-            self._stream.call_when_readable(None)
+            self.stream.call_when_readable(None)
 
     def _go_on(self) -> None:
         """Called in the hub with a response to be read: the hot path of the closed loop."""
@@ -145,11 +145,11 @@ class FastPath:
             sent_bytes = 0
         except BaseException as error:
             self.is_sent = False
-            self._stream.sent_bytes = 0
+            self.stream.sent_bytes = 0
             self._greenlet.throw(error)
             return
         self.is_sent = False
-        self._stream.sent_bytes = sent_bytes
+        self.stream.sent_bytes = sent_bytes
         self._greenlet.switch(SENT_IN_PART)
 
     def _stop_noted(self, done_ns: int) -> None:

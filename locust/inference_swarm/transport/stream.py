@@ -39,6 +39,7 @@ class Stream:
         "send",
         "sent_bytes",
         "socket",
+        "stale_since_ns",
         "wait",
     )
 
@@ -54,6 +55,7 @@ class Stream:
         self.sent_bytes = 0
         """How much of the last request the socket took, or TLS."""
         self.is_stale = False
+        self.stale_since_ns = 0
         self.is_expired = False
         self._expiry: Any = None
         self._watcher = get_hub().loop.io(self.socket.fileno(), READABLE)
@@ -62,10 +64,7 @@ class Stream:
     def close(self) -> None:
         self._watcher.stop()
         self._watcher.close()  # before the socket: a new one may get the same number at once
-        if self._expiry is not None:
-            self._expiry.stop()
-            self._expiry.close()
-            self._expiry = None
+        self._stop_expiry()
         self.socket.close()
 
     def expire_after(self, lifetime_s: float, on_expired: Callable[[], None]) -> None:
@@ -77,6 +76,19 @@ class Stream:
 
         self._expiry = get_hub().loop.timer(lifetime_s, ref=False)
         self._expiry.start(expire, update=True)
+
+    def retire(self, linger_s: float, on_end: Callable[[bool], None]) -> None:
+        """Closes after `linger_s`, or when the server does, and tells `on_end` whether that came first."""
+
+        def end(is_closed_by_server: bool) -> None:
+            self.close()
+            on_end(is_closed_by_server)
+
+        self._stop_expiry()
+        self._watcher.stop()
+        self._watcher.start(end, True)
+        self._expiry = get_hub().loop.timer(linger_s, ref=False)
+        self._expiry.start(end, False, update=True)
 
     def call_when_readable(self, callback: Callable[[], None] | None) -> None:
         """Who is called in the hub when bytes arrive; None: whoever waits for them here."""
@@ -158,10 +170,17 @@ class Stream:
             gevent.sleep(pause_s)
         return Delivery.POSSIBLY_READ
 
+    def _stop_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.stop()
+            self._expiry.close()
+            self._expiry = None
+
     def _on_readable(self) -> None:
         """Runs in the hub."""
         if self.wait.is_for_response:
             self.wait.greenlet.switch(RECEIVE_YOURSELF)
         else:  # the watcher would call again and again
             self.is_stale = True
+            self.stale_since_ns = monotonic_ns()
             self._watcher.stop()
