@@ -13,6 +13,7 @@ from typing import Any
 from inference_swarm import __version__
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.progress import OnceNumbers
+from inference_swarm.data.sources import source_name
 from inference_swarm.judge.evaluate import ObjectiveResult
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import Verdict
@@ -229,7 +230,7 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "incomplete_workers": {**run.totals.incomplete_workers(), **run.lost_workers},
         "possibly_uncounted": run.possibly_uncounted,
         "once": None if run.once is None else asdict(run.once),
-        "dataset": run.settings.dataset_name,
+        "dataset": run.settings.dataset_name if run.data is None else source_name(run.data.source),
         "model": run.settings.model,
         "method": run.settings.pred_method,
         "users": run.settings.users,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from inference_swarm.data.sources import source_name
 from inference_swarm.export.summary import left_out_metrics
 from inference_swarm.judge.self_check import is_generator_bottleneck
 from inference_swarm.judge.verdict import RunFacts, Verdict, judge
@@ -124,7 +125,7 @@ def _run_state(run: Run) -> RunState:
         duration_s=run.duration_s,
         measured_s=run.measured_s,
         is_over=is_over,
-        dataset=settings.dataset_name,
+        dataset=source_name(run.source),
         model=settings.model,
         method=settings.pred_method,
         load=settings.arrival,

@@ -17,6 +17,7 @@ from inference_swarm.cluster.master_runner import SwarmMasterRunner
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.data.locate import find_source, read_source
+from inference_swarm.data.sources import source_name
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.export.progress import Progress
@@ -117,7 +118,7 @@ class RunBook:
         run.began_ns = time.monotonic_ns() + round(lead_s * NS_PER_S)
         run.started_unix_s = time.time() + lead_s
         name = settings.run_name or run_folder_name(
-            time.strftime("%Y%m%d-%H%M%S"), settings.dataset_name, settings.model
+            time.strftime("%Y%m%d-%H%M%S"), source_name(run.source), settings.model
         )
         run.folder = make_run_folder(Path(settings.results_dir), name)
         if self._arrival_parts is not None:
