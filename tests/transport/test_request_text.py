@@ -9,6 +9,8 @@ import pytest
 from inference_swarm.transport.request_text import show_request
 from inference_swarm.transport.target import parse_headers, parse_target, request_heads
 
+pytestmark = pytest.mark.processes  # a shell
+
 # Stands for curl: prints its arguments and what it was given to read, so that quoting is a shell's own business.
 STUB = """curl() { for a in "$@"; do printf '%s\\n--\\n' "$a"; done; case "$*" in *@-) cat;; esac; }
 """
@@ -58,7 +60,9 @@ def test_a_body_that_is_no_text_goes_through_a_pipe() -> None:
 
 
 def test_secret_headers_are_shown_by_name_and_taken_from_the_environment() -> None:
-    shown = show_request(request(b"{}", "Authorization: Bearer SECRET\nX-Api-Key: SECRET"), "http", ["authorization", "X-API-KEY"])
+    shown = show_request(
+        request(b"{}", "Authorization: Bearer SECRET\nX-Api-Key: SECRET"), "http", ["authorization", "X-API-KEY"]
+    )
     assert "SECRET" not in shown.text + shown.curl
     assert {"Authorization: …", "X-Api-Key: …"} < set(shown.text.splitlines())
     assert {"Authorization: Bearer t", "X-Api-Key: k"} < set(

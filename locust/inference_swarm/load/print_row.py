@@ -11,9 +11,8 @@ from inference_swarm.data.json_rows import encode_rows
 from inference_swarm.data.locate import find_source, read_source
 from inference_swarm.data.manifest import Manifest
 from inference_swarm.errors import DataError
-from inference_swarm.load.shard import target_of
 from inference_swarm.transport.request_text import RequestText, show_request
-from inference_swarm.transport.target import parse_headers, request_heads
+from inference_swarm.transport.target import parse_headers, request_heads, target_of
 
 NO_HOST = "http://SERVER"
 _PUBLIC_HEADERS = ("content-type", "accept", "user-agent", "host")

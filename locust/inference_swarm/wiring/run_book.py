@@ -25,12 +25,12 @@ from inference_swarm.export.results import write_results
 from inference_swarm.export.run_folder import make_run_folder, run_folder_name
 from inference_swarm.judge.self_check import MASTER
 from inference_swarm.load.shapes import UserStages
-from inference_swarm.load.shard import target_of
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.plan import length_of, objectives_of, resolve_stages, schedule_of, stages_of
 from inference_swarm.run.run import NS_PER_S, Run
+from inference_swarm.transport.target import target_of
 from inference_swarm.wiring.arrivals import ArrivalParts
 
 logger = logging.getLogger(__name__)
