@@ -97,7 +97,7 @@ def make_run(
         verdict=judge_totals(totals, [parse_objective(text) for text in slo], facts),
         warnings=tuple(check.warnings()),
         arrivals_wanted=arrivals,
-        data=DataRecord("rows.parquet", 300, 5, "f00d"),
+        data=DataRecord(f"splits/{settings.get('dataset_name') or 'rows'}/X_test.parquet", 300, 5, "f00d"),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sample_runs import make_run
 
-from inference_swarm.export.run_folder import append_to_run_table
-from inference_swarm.export.summary import RUN_TABLE_COLUMNS, build_summary, run_table_row
+from inference_swarm.export.run_folder import append_to_run_table, run_folder_name
+from inference_swarm.export.summary import RUN_TABLE_COLUMNS, DataRecord, build_summary, run_table_row
 from inference_swarm.measure.snapshot import WorkerHealth
 
 
@@ -115,3 +116,10 @@ def test_a_run_table_of_an_older_release_keeps_its_rows(tmp_path: Path) -> None:
     assert [(row["run"], row["requests"], row["verdict"]) for row in rows] == [
         ("old", "5", ""), ("one", "2000", "passed"), ("two", "2000", "passed"),
     ]  # fmt: skip
+
+
+def test_a_run_is_named_after_the_data_that_it_sent_and_not_after_a_query_parameter() -> None:
+    run = replace(make_run(dataset_name="d"), data=DataRecord("/in/mine.parquet", 3, 1, "f00d"))
+    assert build_summary(run)["dataset"] == "mine"
+    assert run_folder_name("20260102-030405", "mine", "xgb/2") == "20260102-030405_mine_xgb-2"
+    assert run_folder_name("20260102-030405", "", "") == "20260102-030405_data"

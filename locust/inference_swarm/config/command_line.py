@@ -75,6 +75,16 @@ class CommandLine:
             action="store_true",
             help="print every setting and where it came from, then exit",
         )
+        row = group.add_argument(
+            "--print-row",
+            nargs="?",
+            type=int,
+            const=0,
+            metavar="N",
+            help="print the request that row N of the data (from 0 on; without N the first) becomes, as text and as a "
+            "curl command, then exit",
+        )
+        row.include_in_web_ui = False
         if not os.environ.get("LOCUST_LOGLEVEL"):
             _action(parser, "loglevel").env_var = "LOGLEVEL"
         parse = parser.parse_args
@@ -124,9 +134,10 @@ class CommandLine:
             before_run(options, None)
             return
         has_start_form = not options.headless and not options.autostart
+        is_host_required = not has_start_form and options.print_row is None
         problems: list[SwarmError] = list(self._file_problems)
         try:
-            settings = self.settings(options, is_host_required=not has_start_form)
+            settings = self.settings(options, is_host_required=is_host_required)
         except ConfigError as error:
             problems += error.problems
         if problems:

@@ -219,7 +219,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "run_name", "--run-name", "SWARM_RUN_NAME", "run_name", kinds.TEXT, "",
-        "name of the run's folder in RESULTS/runs; empty: <time>_<dataset>_<model>", in_start_form=False,
+        "name of the run's folder in RESULTS/runs; empty: <time>_<data>_<model>", in_start_form=False,
     ),
     Option(
         "allow_host", "--allow-host", "SWARM_ALLOW_HOST", "allow_host", kinds.TEXTS, "",

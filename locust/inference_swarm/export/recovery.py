@@ -11,10 +11,10 @@ from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.export.checkpoint import RUN_FILE, read_state
 from inference_swarm.export.run_files import write_number_files
 from inference_swarm.export.summary import record_of
-from inference_swarm.load.shard import target_of
 from inference_swarm.run.course import Stop, StopCause
 from inference_swarm.run.plan import RunPlan, load_of, objectives_of
 from inference_swarm.run.run import DataRecord, Run
+from inference_swarm.transport.target import target_of
 
 KILLED = "the master was killed: these are the numbers up to its last report"
 

@@ -17,8 +17,8 @@ RUNS = "runs"
 
 
 def run_folder_name(started_local: str, dataset: str, model: str) -> str:
-    """`<time>_<dataset>_<model>`, of characters that every file system takes."""
-    parts = (started_local, dataset or "data", model or "any")
+    """`<time>_<data>_<model>`, of characters that every file system takes; without a model where none was asked for."""
+    parts = filter(None, (started_local, dataset or "data", model))
     return "_".join(re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-.") or "x" for part in parts)
 
 

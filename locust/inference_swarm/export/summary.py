@@ -13,6 +13,7 @@ from typing import Any
 from inference_swarm import __version__
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.progress import OnceNumbers
+from inference_swarm.data.sources import source_name
 from inference_swarm.judge.evaluate import ObjectiveResult
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import Verdict
@@ -255,7 +256,7 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "possibly_twice": run.possibly_twice,
         "changes": [{"at_s": round(change.at_s, 3), "what": change.what} for change in run.changes],
         "once": None if run.once is None else asdict(run.once),
-        "dataset": run.settings.dataset_name,
+        "dataset": run.settings.dataset_name if run.data is None else source_name(run.data.source),
         "model": run.settings.model,
         "method": run.settings.pred_method,
         "users": run.settings.users,

@@ -141,8 +141,8 @@ class Part:
             return arrivals.offsets_ns[indexes == self.indexes[0]]
         is_mine = np.zeros(self.count, np.bool_)
         is_mine[list(self.indexes)] = True
-        mine: Offsets = arrivals.offsets_ns[is_mine[indexes]]
-        return mine
+        chosen: Offsets = arrivals.offsets_ns[is_mine[indexes]]
+        return chosen
 
 
 NO_PART = Part()

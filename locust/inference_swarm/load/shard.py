@@ -29,22 +29,12 @@ from inference_swarm.transport.check import check_predictions, parse_expected_st
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.rules import AttemptRules
-from inference_swarm.transport.target import Target, parse_headers, parse_target, request_heads
+from inference_swarm.transport.target import parse_headers, request_heads, target_of
 from inference_swarm.transport.tls import TlsFiles
 
 ONCE_REPORT_S = 0.5
 LOADING_PERIOD_S = 1.0
 MIN_ONCE_REPORT_S = 0.02
-
-
-def target_of(settings: Settings) -> Target:
-    """Where requests go. Raises SettingProblem."""
-    return parse_target(
-        settings.host,
-        method=settings.pred_method or None,
-        dataset=settings.dataset_name or None,
-        model=settings.model or None,
-    )
 
 
 def make_client(settings: Settings) -> InferenceClient:

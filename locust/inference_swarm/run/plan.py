@@ -16,13 +16,12 @@ from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.shapes import users_at
-from inference_swarm.load.shard import target_of
 from inference_swarm.load.stages import Stages, format_stages, parse_stages
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.course import LoadPlan
 from inference_swarm.transport.allowed import check_allowed, parse_patterns
-from inference_swarm.transport.target import Target, parse_headers
+from inference_swarm.transport.target import Target, parse_headers, target_of
 
 T = TypeVar("T")
 

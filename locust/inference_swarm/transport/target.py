@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
+from inference_swarm.config.settings import Settings
 from inference_swarm.errors import SettingProblem
 
 INVOCATION_PATH = "/invocation"
@@ -46,6 +47,16 @@ class Target:
     @property
     def url(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def target_of(settings: Settings) -> Target:
+    """The target of a run. Raises SettingProblem."""
+    return parse_target(
+        settings.host,
+        method=settings.pred_method or None,
+        dataset=settings.dataset_name or None,
+        model=settings.model or None,
+    )
 
 
 def parse_target(

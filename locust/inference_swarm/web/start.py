@@ -14,9 +14,9 @@ from inference_swarm.config.options import BY_NAME, OPTIONS, Option
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source, list_datasets, search_roots
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
-from inference_swarm.load.shard import target_of
 from inference_swarm.run.plan import first_users, resolve_stages
 from inference_swarm.transport.allowed import check_allowed
+from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form
 from inference_swarm.web.parts import WebParts, is_stranger
 

@@ -12,6 +12,7 @@ from locust.runners import MasterRunner
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.cluster.state import Phase
+from inference_swarm.data.sources import source_name
 from inference_swarm.export.summary import left_out_metrics
 from inference_swarm.measure.counters import merge_counters
 from inference_swarm.measure.totals import WorkerRecord
@@ -128,7 +129,7 @@ def _run_state(run: Run) -> RunState:
         duration_s=run.duration_s,
         measured_s=run.measured_s,
         is_over=is_over,
-        dataset=settings.dataset_name,
+        dataset=source_name(run.data.source),
         model=settings.model,
         method=settings.pred_method,
         load=settings.arrival,

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from inference_swarm.data.locate import find_source
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.export.html_report import write_html_at_end
 from inference_swarm.export.results_folder import check_writable
+from inference_swarm.load.print_row import print_row
 from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.run.plan import check_plan, first_users
@@ -84,6 +86,12 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
         _check_keys(options)
     if settings is None:
         return
+    if options.print_row is not None:
+        try:
+            print(print_row(settings, options.print_row))  # noqa: T201 - this is what the option is for
+        except SwarmError as error:
+            raise ConfigError([error]) from error
+        sys.exit(0)
     want_login(options)
     first = first_users(settings)
     if first is not None:

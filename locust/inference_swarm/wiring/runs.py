@@ -23,6 +23,7 @@ from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.data.locate import read_source
 from inference_swarm.data.manifest_wire import manifest_to_wire
+from inference_swarm.data.sources import source_name
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ExitCode
 from inference_swarm.export.checkpoint import Checkpoint, write_begin
@@ -101,7 +102,7 @@ class Runs:
     def open_results(self, course: RunCourse) -> None:
         settings = self._plans[course.run_id].settings
         name = settings.run_name or run_folder_name(
-            time.strftime("%Y%m%d-%H%M%S"), settings.dataset_name, settings.model
+            time.strftime("%Y%m%d-%H%M%S"), source_name(self._data[course.run_id].source), settings.model
         )
         self._folder = make_run_folder(Path(settings.results_dir), name)
 

@@ -1,0 +1,54 @@
+"""Settings and the number of a row in, the request that it becomes out, as text and as a curl command."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from inference_swarm.config.redaction import without_secrets
+from inference_swarm.config.settings import Settings
+from inference_swarm.data.blocks import iter_blocks
+from inference_swarm.data.json_rows import encode_rows
+from inference_swarm.data.locate import find_source, read_source
+from inference_swarm.data.manifest import Manifest
+from inference_swarm.errors import DataError
+from inference_swarm.transport.request_text import RequestText, show_request
+from inference_swarm.transport.target import parse_headers, request_heads, target_of
+
+NO_HOST = "http://SERVER"
+_PUBLIC_HEADERS = ("content-type", "accept", "user-agent", "host")
+
+
+def print_row(settings: Settings, row: int) -> str:
+    """What `--print-row` prints. Raises SwarmError when the data cannot be read or has no such row."""
+    manifest = read_source(find_source(settings))
+    if not 0 <= row < manifest.rows:
+        raise DataError(
+            f"--print-row asks for row {row:,}, and the data has {manifest.rows:,} rows.",
+            expected=f"a number from 0 to {manifest.rows - 1:,}",
+            action="give one of them",
+        )
+    place = manifest.place_of(row)
+    lines = [f"row {row:,} of {manifest.rows:,}: row {place.row_in_file:,} of {without_secrets(place.location)}"]
+    lines += manifest.notes
+    if not settings.host:
+        settings = replace(settings, host=NO_HOST)
+        lines.append(f"no host is set: {NO_HOST} stands in its place")
+    shown, label = request_of_row(settings, manifest, row)
+    if manifest.label_field is not None:
+        lines.append(f"its label, which is not sent: {label}")
+    comments = "\n".join(f"# {line}" for line in lines)
+    return f"{comments}\n{shown.text}\n\n{shown.curl}"
+
+
+def request_of_row(settings: Settings, manifest: Manifest, row: int) -> tuple[RequestText, object]:
+    """The request of one row, as a worker would send it, and the row's label if there are labels."""
+    block = manifest.block_of(row)
+    loaded = next(iter_blocks(manifest, [block]))
+    number = row - block.first_row
+    body: bytes = encode_rows(loaded.table.slice(number, 1), settings.body_format)[0].as_py()
+    target, headers = target_of(settings), parse_headers(settings.headers)
+    head = request_heads(target, headers)(len(body))
+    secret = [name for name in headers if name.lower() not in _PUBLIC_HEADERS]
+    options = ["--insecure"] if settings.insecure else ["--cacert", settings.ca_file] if settings.ca_file else []
+    label = None if loaded.labels is None else loaded.labels[number].as_py()
+    return show_request(head + body, target.scheme, secret, options), label
