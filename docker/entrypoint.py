@@ -76,14 +76,14 @@ def become_locust(role: str, arguments: list[str]) -> None:
         import gevent
 
         web_port = environment.parsed_options.web_port if web_ui is not None else None
-        gevent.spawn(write_state_on_and_on, role, runner, web_port)
+        gevent.spawn(write_state_loop, role, runner, web_port)
 
     locust.events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
     sys.argv = ["locust", "-f", LOCUSTFILE, *arguments]
     locust_main()  # type: ignore[no-untyped-call]
 
 
-def write_state_on_and_on(role: str, runner: Any, web_port: int | None) -> None:
+def write_state_loop(role: str, runner: Any, web_port: int | None) -> None:
     """Runs on the event loop, so that the age of what it wrote tells whether the loop turns."""
     import gevent
 

@@ -35,7 +35,7 @@ def wait_for_hook() -> None:
 
 
 def closed_results() -> str:
-    """What cannot be written and how to mend it; empty when all can."""
+    """What cannot be written and how to fix it; empty when all can."""
     closed = [path for path in WRITTEN if path.exists() and not os.access(path, os.W_OK)]
     if not closed:
         return ""

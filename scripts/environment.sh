@@ -38,14 +38,14 @@ locks_of() {
   esac
 }
 
-# Half-made ones (no pip, or a Python that is gone) are made again; what is no virtual environment is left alone.
+# Half-made ones (no pip, or a Python that is gone) are made again; what is not a virtual environment is left alone.
 make_environment() {
   local python
   if [[ -x $venv/bin/python ]] && "$venv/bin/python" -c 'import pip' >/dev/null 2>&1; then
     return
   fi
   if [[ -e $venv && ! -e $venv/pyvenv.cfg && -n $(ls -A "$venv" 2>/dev/null) ]]; then
-    fail "$venv is no virtual environment." "Fix: name another folder with SWARM_VENV, or remove this one."
+    fail "$venv is not a virtual environment." "Fix: name another folder with SWARM_VENV, or remove this one."
   fi
   mkdir -p "$venv" 2>/dev/null && [[ -w $venv ]] ||
     fail "The virtual environment $venv cannot be written." "Fix: name a folder that can: SWARM_VENV=/path/to/venv $0"

@@ -10,7 +10,7 @@
 #   scripts/start.sh keys DIR                            keys that let only your own workers join a master
 #   scripts/start.sh k8s-job [HOST USERS SPAWN_RATE DURATION [LOGLEVEL]]   one run on a Kubernetes cluster
 #   scripts/start.sh k8s-secrets                         makes the keys and the login of k8s/ in the cluster
-# `scripts/start.sh COMMAND --help` tells the options of each. Paths count from the folder in which it is called.
+# `scripts/start.sh COMMAND --help` lists the options of each. Paths count from the folder in which it is called.
 set -euo pipefail
 
 self=${BASH_SOURCE[0]}

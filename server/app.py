@@ -1,4 +1,4 @@
-"""The HTTP surface: POST /invocation, GET /health, /models, /stats and /docs.
+"""The HTTP surface: POST /invocation and the paths of other APIs, GET /health, /models, /stats and /docs.
 
 Bodies are read as they are, whatever their Content-Type says, and every refusal says what was found and expected.
 """
@@ -12,7 +12,8 @@ from fastapi import FastAPI, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from server import invocation
+from server.apis import invocation
+from server.apis.routes import other_routes
 from server.bodies import Bodies
 from server.catalog import Catalog
 from server.counters import Counters
@@ -38,6 +39,7 @@ class ReferenceServer(FastAPI):
         bodies = Bodies(max_body_bytes)
         self._invocation = Endpoint(invocation.make_answering(catalog), invocation.refuse, bodies, counters)
         self.router.routes.append(Route(invocation.PATH, self._invocation, methods=["POST"]))  # 405 to others
+        self.router.routes.extend(other_routes(catalog, bodies, counters))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI request."""

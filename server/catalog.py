@@ -65,6 +65,14 @@ class Catalog:
             f"{'s' if len(missing) > 1 else ''} {' and '.join(missing)}.",
         )
 
+    def named(self, name: str) -> ServedModel:
+        """The model of a path, as `<dataset>-<model>`. Raises RequestError."""
+        for (dataset, key), model in self.models.items():
+            if name == f"{dataset}-{key}":
+                return model
+        known = sorted(f"{dataset}-{key}" for dataset, key in self.models)
+        raise RequestError(404, f"Model {shown(name)} not found{nearest(name, known)}; expected {' or '.join(known)}.")
+
     def _check_known(self, what: str, name: str | None, known: set[str]) -> None:
         if name is not None and name not in known:
             raise RequestError(

@@ -7,7 +7,7 @@ FastAPI's own request handling costs more than a prediction, so these routes pas
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from anyio import to_thread
@@ -31,8 +31,12 @@ class Request:
 
     query: bytes
     body: bytes
-    content_type: str = ""
     name: str = ""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+    def header(self, name: bytes) -> str:
+        """The value of a header (its name in small letters); empty without one."""
+        return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,8 @@ class Answer:
 Answering = Callable[[Request], Answer]
 """Raises RequestError for what the sender must change."""
 
-Refusing = Callable[[int, str], bytes]
-"""The body that tells of a problem, as this API shapes it."""
+Refusing = Callable[[int, str], Answer]
+"""How this API tells of a problem, from our status and sentence."""
 
 
 class Endpoint:
@@ -65,7 +69,7 @@ class Endpoint:
         """One request."""
         try:
             async with self._bodies.read(scope, receive) as body:
-                request = Request(scope["query_string"], body, _content_type(scope), _name(scope))
+                request = Request(scope["query_string"], body, _name(scope), scope["headers"])
                 if len(body) <= INLINE_BODY_BYTES:
                     answer = self._answer(request)
                 else:
@@ -74,7 +78,7 @@ class Endpoint:
             self._counters.count_abandoned()
             return
         except RequestError as problem:
-            answer = Answer(self._refusing(problem.status, problem.sentence), problem.status)
+            answer = self._refusing(problem.status, problem.sentence)
         self._counters.count_answer(answer.status)
         if answer.model:
             self._counters.count_prediction(answer.model, answer.rows)
@@ -89,14 +93,7 @@ class Endpoint:
         except Exception:  # the edge: a library's failure is a counted answer and a logged trace
             _log.exception("prediction failed")
             status, sentence = 500, "The prediction failed inside the server; its log has the reason."
-        return Answer(self._refusing(status, sentence), status)
-
-
-def _content_type(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            return str(value.decode("latin-1"))
-    return ""
+        return self._refusing(status, sentence)
 
 
 def _name(scope: Scope) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
@@ -118,6 +118,35 @@ def rows_from_split(columns: Any, data: Any, names: tuple[str, ...]) -> list[lis
             raise RequestError(422, f'Row {number} of "data" {found}; expected a list of {len(columns)} values.')
     order = [columns.index(name) for name in names]
     return [[row[position] for position in order] for row in data]
+
+
+def rows_from_records(rows: Any, names: tuple[str, ...], where: str) -> list[list[Any]]:
+    """Like `rows_from_list`, for APIs whose servers ignore what a model does not know; what it lacks is refused."""
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        found = "an empty list" if rows == [] else describe(rows)
+        raise RequestError(422, f"{where} is {found}; expected a list of rows, each an object of columns.")
+    try:
+        return [[row[name] for name in names] for row in rows]
+    except KeyError:
+        number = next(number for number, row in enumerate(rows) if not row.keys() >= set(names))
+        raise _missing_columns(rows[number], names, f"Row {number} of {where}") from None
+
+
+def rows_from_columns(columns: dict[str, list[Any]], names: tuple[str, ...], where: str) -> list[list[Any]]:
+    """Values by column, all equally many. Columns that a model does not know are ignored."""
+    if not columns.keys() >= set(names):
+        raise _missing_columns(columns, names, where)
+    lengths = {name: len(columns[name]) for name in names}
+    if len(set(lengths.values())) > 1 or not all(lengths.values()):
+        found = ", ".join(f"'{name}' {length}" for name, length in list(lengths.items())[:_SHOWN])
+        raise RequestError(422, f"The columns of {where} have these numbers of values: {found}; expected one number.")
+    return [list(row) for row in zip(*(columns[name] for name in names), strict=True)]
+
+
+def _missing_columns(found: Collection[str], names: tuple[str, ...], where: str) -> RequestError:
+    missing = [name for name in names if name not in found]
+    plural = "s" if len(missing) > 1 else ""
+    return RequestError(422, f"{where} lacks the column{plural} {_listed(missing)}; expected {_listed(names)}.")
 
 
 def _wrong_columns(found: list[str], names: tuple[str, ...], where: str) -> RequestError:

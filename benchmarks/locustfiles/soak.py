@@ -1,4 +1,4 @@
-"""The product's own locustfile, telling at its end what its users left behind."""
+"""The product's own locustfile, which prints at its end what its users left behind."""
 
 import locust  # first: it makes the standard library cooperative  # isort: skip
 
@@ -18,7 +18,7 @@ __all__ = ["ModelUser"]
 
 
 @locust.events.quit.add_listener  # after the last user has been stopped
-def tell(**_: Any) -> None:
+def print_leftovers(**_: Any) -> None:
     gc.collect()
     client = InferenceUser.assignment.client if InferenceUser.assignment else None
     objects = gc.get_objects()

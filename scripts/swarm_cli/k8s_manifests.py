@@ -51,7 +51,7 @@ def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
         prog="scripts/start.sh k8s-job",
         description="Runs one test on the cluster that kubectl points at: renders and applies the manifests, follows "
         "the log, copies the results out, removes all that it made, and ends with the verdict's exit code. Ctrl-C "
-        "stops the run in good order and still copies its results. Without HOST the reference server is tested.",
+        "drains the run and still copies its results. Without HOST the reference server is tested.",
     )
     parser.add_argument("host", metavar="HOST", nargs="?", help="such as http://model.models.svc:8000")
     parser.add_argument("users", metavar="USERS", nargs="?")

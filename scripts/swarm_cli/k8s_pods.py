@@ -64,7 +64,7 @@ def _waiting(pod: Pod) -> tuple[str, str]:
 
 
 def hopeless(pods: Sequence[Pod]) -> str:
-    """What will not mend itself, an image that is not there or a missing Secret; empty when there is no such thing."""
+    """What will not fix itself, an image that is not there or a missing Secret; empty when there is no such thing."""
     for pod in pods:
         reason, message = _waiting(pod)
         if reason in HOPELESS:

@@ -59,9 +59,9 @@ def unpack(packed: IO[bytes], results: Path) -> list[Path]:
 
 
 def append_lines(path: Path, table: str, runs: list[str]) -> None:
-    """The lines of these runs, below the heads."""
-    heads, *lines = table.splitlines()
+    """The lines of these runs, below the headers."""
+    headers, *lines = table.splitlines()
     with path.open("a", encoding="utf-8") as file:
         if file.tell() == 0:
-            file.write(heads + "\n")
+            file.write(headers + "\n")
         file.writelines(f"{line}\n" for line in lines if line.split(",")[0].strip('"') in runs)

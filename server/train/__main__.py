@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 def _row_count(text: str) -> int:
     number = text.replace(",", "").replace("_", "")
     if not number.isdecimal() or int(number) < _FEWEST_ROWS:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of rows; expected at least {_FEWEST_ROWS}")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of rows; expected at least {_FEWEST_ROWS}")
     return int(number)
 
 
@@ -107,7 +107,7 @@ def _share(text: str) -> float:
     except ValueError:
         share = 0.0
     if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no share; expected a number between 0 and 1, such as 0.2")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share; expected a number between 0 and 1, such as 0.2")
     return share
 
 
@@ -143,7 +143,7 @@ def _check_writable(results: Path) -> None:
         nearest = nearest.parent
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise SetupError(
-            f"Nothing can be written to {results}: {nearest} {'is read-only' if nearest.is_dir() else 'is no folder'}.",
+            f"Nothing can be written to {results}: {nearest} {'is read-only' if nearest.is_dir() else 'is not a folder'}.",
             expected="a folder that can be written, or made (--results).",
             action="name another with --results DIR, or open this one.",
         )

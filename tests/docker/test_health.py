@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import time
 from pathlib import Path
 from types import ModuleType
@@ -53,3 +54,13 @@ def test_a_worker_is_ready_when_it_hears_its_master_and_has_its_rows(
 
 def test_a_process_whose_loop_stands_still_is_not_live(health: ModuleType) -> None:
     assert "its event loop has not turned for 60 s" in health.check_process(worker(at_s=time.monotonic() - 60), "live")
+
+
+def test_the_engine_waits_longer_for_the_check_than_the_check_for_a_server_under_full_load(health: ModuleType) -> None:
+    dockerfile = (HEALTH.parent / "Dockerfile").read_text(encoding="utf-8")
+    timeouts = {
+        question: int(seconds)
+        for seconds, question in re.findall(r'^HEALTHCHECK .*--timeout=(\d+)s .*"(\w+)"\]$', dockerfile, re.M)
+    }
+    assert timeouts["server"] > health.SERVER_ANSWERS_WITHIN_S >= 50
+    assert timeouts["ready"] > health.ANSWER_WITHIN_S >= 10

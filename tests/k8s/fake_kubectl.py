@@ -34,7 +34,7 @@ for number, rule in enumerate(json.loads((folder / "rules.json").read_text())):
     deadline_s = time.monotonic() + 20
     while "waits_for" in answer and not (folder / answer["waits_for"]).exists() and time.monotonic() < deadline_s:
         time.sleep(0.02)
-    if answer.get("runs"):  # what stands behind --, with the folder of the test for the pod's volume
+    if answer.get("runs"):  # what comes after --, with the folder of the test for the pod's volume
         code = [text.replace("/results", str(folder / "volume")) for text in arguments[arguments.index("--") + 1 :]]
         subprocess.run([sys.executable, *code[1:]], check=True)
     if "touches" in answer:

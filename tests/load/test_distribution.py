@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from inference_swarm.cluster.distribution import UserKind, UserDistribution, divide_users
+from inference_swarm.cluster.distribution import UserDistribution, UserKind, divide_users
 
 ONE = [UserKind("A")]
 EVENTS = st.lists(

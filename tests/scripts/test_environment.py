@@ -81,7 +81,7 @@ def test_a_folder_that_is_no_environment_is_left_alone(python: Path, tmp_path: P
     (folder / "letters.txt").write_text("dear")
     done = run(python, folder)
     assert done.returncode == 2
-    assert f"{folder} is no virtual environment." in done.stderr
+    assert f"{folder} is not a virtual environment." in done.stderr
     assert (folder / "letters.txt").read_text() == "dear"
 
 

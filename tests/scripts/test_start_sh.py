@@ -113,11 +113,11 @@ def test_results_that_nobody_names_are_the_checkouts_from_anywhere(elsewhere: Pa
     [
         (["demo", "--seconds", "0"], "'0' is not a whole number of at least 1"),
         (["demo", "--users", "-1"], "'-1' is not a whole number of at least 1"),
-        (["demo", "--results", "file/x"], "file is no folder"),
-        (["test", "http://127.0.0.1:9", "1", "1", "1s", "--results", "file"], "file is no folder"),
-        (["train", "--results", "file/x"], "file is no folder"),
+        (["demo", "--results", "file/x"], "file is not a folder"),
+        (["test", "http://127.0.0.1:9", "1", "1", "1s", "--results", "file"], "file is not a folder"),
+        (["train", "--results", "file/x"], "file is not a folder"),
         (["keys", "file/x"], "file/x"),
-        (["k8s-job", "--results", "file/x"], "file is no folder"),
+        (["k8s-job", "--results", "file/x"], "file is not a folder"),
     ],
 )
 def test_what_cannot_be_done_ends_with_2_and_a_message(
@@ -139,7 +139,7 @@ def test_a_run_whose_results_cannot_be_written_never_starts(
     arguments = [*mode, "--host", "http://127.0.0.1:9", "--processes", "2", "--results", "file/x"]
     done = run([START, "locust", *arguments], elsewhere, variables)
     assert done.returncode == 2
-    assert f"{elsewhere / 'file'} is no folder" in done.stderr
+    assert f"{elsewhere / 'file'} is not a folder" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -14,7 +14,7 @@ from inference_swarm.cluster.protocol import Envelope, HoldRows, OnceReport, Par
 from inference_swarm.data.progress_worker import OnceShare
 from inference_swarm.load.arrivals import NO_PART, Part, Schedule, Share
 from tests.simulation.clock import Clock
-from tests.simulation.load_model import Counted, Truth, Users
+from tests.simulation.load_model import Counted, Users
 
 NS = 1_000_000_000
 ONCE_REPORT_S = 0.5

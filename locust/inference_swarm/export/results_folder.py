@@ -29,5 +29,5 @@ def _what_is_closed(path: Path) -> tuple[Path, str] | None:
     if nearest.is_file() and nearest == path.absolute() and path.name == "run_table.csv":
         return None if os.access(nearest, os.W_OK) else (nearest, "is read-only")
     if not nearest.is_dir():
-        return nearest, "is no folder"
+        return nearest, "is not a folder"
     return None if os.access(nearest, os.W_OK | os.X_OK) else (nearest, "is read-only")

@@ -39,9 +39,9 @@ def make_answering(catalog: Catalog) -> Answering:
     return answer
 
 
-def refuse(_status: int, sentence: str) -> bytes:
-    """The body of a refusal."""
-    return orjson.dumps({"detail": sentence})
+def refuse(status: int, sentence: str) -> Answer:
+    """A sentence in `detail`, as FastAPI has it."""
+    return Answer(orjson.dumps({"detail": sentence}), status)
 
 
 def document(catalog: Catalog) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def document(catalog: Catalog) -> dict[str, Any]:
     }
     return {
         "summary": "Predict for one or more rows",
-        "description": f"The body is {SHAPES}. Missing values are null. GET /models tells the columns of each model.",
+        "description": f"The body is {SHAPES}. Missing values are null. GET /models lists the columns of each model.",
         "parameters": [
             _parameter("dataset", datasets, "May be left out when only one is loaded."),
             _parameter("model", keys, "May be left out when only one is loaded."),
