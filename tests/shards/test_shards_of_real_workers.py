@@ -182,7 +182,7 @@ def test_a_file_that_changes_during_the_run_is_named_and_the_run_is_incomplete(
     # So little memory that blocks are read all the time.
     master = swarm.start_master(
         "--host", recording.url, "--data", str(rows), "--row-order", "sequential", "--row-memory", "64KiB", "-u", "4",
-        "-r", "100", "-t", "25s", "--stop-timeout", "2", workers=1,
+        "-r", "100", "-t", "10m", "--stop-timeout", "2", workers=1,
     )  # fmt: skip
     swarm.start_worker(1)
     wait_until(lambda: recording.count > 100, 60, "requests")

@@ -31,11 +31,32 @@ GROUP_OF_FIXTURE = {"trained": "trained"}
 # Long ones first, so that none is left when all others have ended.
 ORDER = ("docker", "browser", "processes")
 
+GZIP_MAGIC = b"\x1f\x8b"
+
 _undeclared: list[str] = []  # the test that runs now, if its markers say that it starts no process
 
 
 def pytest_configure() -> None:
     sys.addaudithook(_refuse_undeclared)
+    if "locust" not in sys.modules:  # tests/patched.py starts sessions that have it from the start
+        sys.meta_path.insert(0, _NoLocust())
+
+
+class _NoLocust:
+    """Locust replaces threads and locks of the whole process, also those of pytest-xdist, which then waits for ever."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        if name == "locust":
+            raise ImportError(
+                "A test imports Locust into pytest's own process, and would change it for all others. "
+                "What to do: put it into a file of cases for tests/patched.py, as in tests/wiring/test_patched.py."
+            )
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """What gzip writes has the time in it, and the name of a test must be the same in each process of pytest."""
+    return "gzip" if isinstance(val, bytes) and GZIP_MAGIC in val else None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

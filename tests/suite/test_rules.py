@@ -18,6 +18,25 @@ def test_a_test_that_starts_a_process_says_so_with_a_marker(tmp_path: Path, how:
     assert "1 failed" in said
 
 
+def test_a_test_that_would_import_locust_into_the_process_of_pytest_is_refused(tmp_path: Path) -> None:
+    said = run_inner(tmp_path, "import locust\ndef test_it(): pass\n")
+    assert "put it into a file of cases for tests/patched.py" in said
+    assert "1 error" in said
+
+
+def test_the_names_of_tests_with_gzip_are_the_same_in_every_process(tmp_path: Path) -> None:
+    tests = """import gzip, os, pytest
+@pytest.mark.parametrize("body", [gzip.compress(b"a", mtime=os.getpid()), b"plain", gzip.compress(os.urandom(9))])
+def test_it(body): pass
+"""
+    said = run_inner(tmp_path, tests, "-v")
+    assert [name for name in ("gzip0", "plain", "gzip1") if f"::test_it[{name}] PASSED" in said] == [
+        "gzip0",
+        "plain",
+        "gzip1",
+    ]
+
+
 def test_an_unmarked_test_is_marked_by_its_fixtures(tmp_path: Path) -> None:
     tests = "import pytest\n" + "".join(
         f"@pytest.fixture\ndef {name}(): pass\ndef test_{name}({name}): pass\n"
@@ -38,7 +57,7 @@ def test_long_tests_come_first_and_those_that_run_alone_last(tmp_path: Path) -> 
     assert order == ["docker", "browser", "processes", "plain", "alone"]
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("", "1 passed, 1 skipped"), ("true", "1 failed, 1 passed")])
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 passed, 1 skipped"), ("true", "1 passed, 1 error")])
 def test_a_missing_program_skips_a_test_but_not_in_ci(tmp_path: Path, ci: str, outcome: str) -> None:
     tests = """import pytest
 @pytest.mark.needs("no-such-program", "Debian: nothing")
