@@ -136,12 +136,9 @@ class Part:
             return arrivals.offsets_ns[:0]
         if len(self.indexes) == self.count:
             return arrivals.offsets_ns
-        indexes = arrivals.numbers % self.count
-        if len(self.indexes) == 1:
-            return arrivals.offsets_ns[indexes == self.indexes[0]]
-        is_mine = np.zeros(self.count, np.bool_)
-        is_mine[list(self.indexes)] = True
-        chosen: Offsets = arrivals.offsets_ns[is_mine[indexes]]
+        table = np.zeros(self.count, np.bool_)
+        table[list(self.indexes)] = True
+        chosen: Offsets = arrivals.offsets_ns[table[arrivals.numbers % self.count]]
         return chosen
 
 
