@@ -82,7 +82,7 @@ def test_users_are_kept_while_workers_leave_one_by_one_and_come_back(
         assert swarm.processes[f"worker-{number}"].wait(20) == 0, swarm.log(f"worker-{number}")
     for number in (5, 6, 7):
         swarm.start_worker(number)
-    wait_until(lambda: swarm.log("master").count("has its") == 7 + 3, 20, "the newcomers' rows")
+    wait_until(lambda: swarm.log("master").count("has joined") == 7, 20, "the newcomers")
     wait_for_users(recording, USERS, "users on 4 workers again")
     pids = [swarm.processes[f"worker-{number}"].pid for number in (4, 5, 6, 7)]
 
@@ -169,7 +169,6 @@ def test_every_row_has_an_owner_while_eight_workers_become_three_and_eight_again
     wait_until(lambda: rows_since(at_three) == set(range(400)), 20, "every row from three workers")
     swarm.start_worker(2, "--processes", "5")
     wait_until(lambda: swarm.log("master").count("has joined") == 13, 30, "eight workers again")
-    wait_until(lambda: swarm.log("worker-2").count("are ready") >= 5, 20, "their rows")
     wait_for_users(recording, USERS, "users on eight workers", timeout_s=20)
     at_eight = recording.count
     wait_until(lambda: rows_since(at_eight) == set(range(400)), 20, "every row from eight workers")

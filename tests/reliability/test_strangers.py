@@ -114,7 +114,7 @@ def test_strangers_without_keys_are_not_heard_and_harm_nothing(swarm: Swarm, rec
         cwd=swarm.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        wait_until(lambda: "none of ours" in swarm.log("master"), 30, "that a plain Locust worker is noticed")
+        wait_until(lambda: "a foreign join request" in swarm.log("master"), 30, "that a plain Locust worker is noticed")
         before, at_s = recording.count, time.monotonic()
         wait_until(lambda: time.monotonic() - at_s > 1.5, 5, "a moment more")
         assert recording.count > before + 100

@@ -50,6 +50,7 @@ FINALS_TIMEOUT_S = 10.0
 # A worker that is lost when the load ends may only be cut off: so long it may come back with its last report.
 RETURN_GRACE_S = 5.0
 REPEAT_STOP_S = 1.0
+SAY_LOADING_S = 2.0
 # A run without any worker waits so long for one to come (a rolling restart, say) before it is stopped.
 NO_WORKERS_GRACE_S = 30.0
 BUSY = {
@@ -105,6 +106,7 @@ def data_read(state: Coordinator, event: DataRead, now_s: float) -> None:
     if event.run_id != job.run_id or job.rows is not None:
         return
     job.rows = RunRows(job.run_id, event.block_rows, event.offer, is_once=job.load.is_once)
+    job.said_s = now_s
     rows = sum(event.block_rows)
     job.rows.start(first_hosts(state, job))
     state.note(
@@ -131,7 +133,12 @@ def tick_preparing(state: Coordinator, event: Tick, now_s: float) -> None:
     tick(state, event, now_s)
     job = _job(state)
     limit_s = job.load.load_timeout_s
-    if job.rows is None or now_s - job.since_s <= limit_s:
+    if job.rows is None:
+        return
+    if now_s - job.said_s >= SAY_LOADING_S:
+        job.said_s = now_s
+        state.note(f"Loading: {job.rows.describe()}, {now_s - job.since_s:.1f} s")
+    if now_s - job.since_s <= limit_s:
         return
     pending = job.rows.pending_workers()
     who = f"{len(pending)} workers had not loaded their rows" if pending else "no worker had loaded rows"
@@ -307,7 +314,7 @@ def _end_load(state: Coordinator, cause: StopCause, text: str, now_s: float) -> 
 
 
 def _say_stop(state: Coordinator, job: Job, now_s: float) -> None:
-    job.stop_said_s = now_s
+    job.said_s = now_s
     for member in state.here():
         if member.worker in job.waited_for:
             state.send(member, StopRun(job.run_id))
@@ -320,7 +327,7 @@ def tick_stopping(state: Coordinator, event: Tick, now_s: float) -> None:
     """A stop that was lost is said again; who does not deliver is not waited for without end."""
     tick(state, event, now_s)
     job = _job(state)
-    if now_s - job.stop_said_s >= REPEAT_STOP_S:
+    if now_s - job.said_s >= REPEAT_STOP_S:
         _say_stop(state, job, now_s)
 
 
@@ -422,6 +429,7 @@ def follow_up(state: Coordinator, now_s: float) -> None:
     if job is None:
         return
     if state.phase is Phase.PREPARING and job.rows is not None and job.rows.is_settled and job.rows.hosts():
+        state.note(f"Loaded: {job.rows.describe()}, {now_s - job.since_s:.1f} s")
         _enter(state, Phase.STARTING, now_s)
         state.do(OpenResults(job.run_id))
         state.do(TellTestStart(job.run_id))

@@ -143,6 +143,16 @@ class RunRows:
         """Workers that have not confirmed what they were told to load."""
         return [worker for worker in self._ledger.workers if self._ledger.unconfirmed(worker)]
 
+    def describe(self) -> str:
+        """How far loading is, for the console."""
+        workers = self._ledger.workers
+        ready = sum(not self._ledger.unconfirmed(worker) for worker in workers)
+        rows = sum(rows for rows, _ in self._loaded.values())
+        held_bytes = sum(held for _, held in self._loaded.values())
+        return (
+            f"{ready} of {len(workers)} workers ready, {rows:,} of {sum(self._rows):,} rows, {held_bytes / 1e6:,.1f} MB"
+        )
+
     def states(self) -> dict[str, RowsState]:
         """For those who watch."""
         return {worker: self._state(worker) for worker in self._ledger.workers}

@@ -86,7 +86,7 @@ class Job:
     unapplied: set[str] = field(default_factory=set)  # workers that have not confirmed what users they are to run
     waited_for: set[str] = field(default_factory=set)  # workers whose last report is not in
     alone_since_s: float | None = None
-    stop_said_s: float = 0.0
+    said_s: float = 0.0  # when people or workers were told last what they are told again and again
     wanted: tuple[int, float] = (0, 1.0)
 
     @property
