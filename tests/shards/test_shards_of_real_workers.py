@@ -198,7 +198,7 @@ def test_a_file_that_changes_during_the_run_is_named_and_the_run_is_incomplete(
 
 def test_loading_shows_how_far_it_is(swarm: Swarm, recording: Recording, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.parquet", 3000)
-    master = swarm.start_master("--host", recording.url, "--data", str(rows), "-u", "1", "-t", "1s", workers=2)
+    master = swarm.start_master("--host", recording.url, "--data", str(rows), "-u", "2", "-t", "1s", workers=2)
     swarm.start_worker(1, "--processes", "2")
     assert master.wait(60) == 0
     assert "Loaded: 2 of 2 workers ready, 3,000 of 3,000 rows" in swarm.log("master")

@@ -221,6 +221,8 @@ class SimMaster:
         log.problems = tuple(job.course.problems(log.measured_s))
         assert isinstance(job.course.totals, SimTotals)
         log.counted = job.course.totals.counted
+        if not log.counted:  # the verdict says so by itself
+            log.problems += ("nothing was sent",)
         if self.rng.random() < self.world.write_failures:
             self._later(self.world.disk_s, e.ResultsFailed(run_id, "disk full"))
         else:

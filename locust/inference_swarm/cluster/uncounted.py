@@ -33,10 +33,14 @@ class Exposure:
     reported_s: float
     orders: list[Order] = field(default_factory=list)  # the one that it follows, and those that it may follow by now
     max_users: int = 0  # since then
+    former: list[tuple[float, int]] = field(default_factory=list)  # users of earlier times, who may still be stopping
     max_share: float = 0.0
 
-    def begin_anew(self) -> None:
-        """From now on only what may be in force counts."""
+    def begin_again(self, until_s: float, stop_timeout_s: float) -> None:
+        """From now on only what may be in force counts, and requests of users who were told to stop."""
+        self.former = [(at_s, users) for at_s, users in self.former if at_s >= until_s - stop_timeout_s]
+        self.former.append((self.reported_s, self.max_users))
+        self.reported_s = until_s
         self.max_users = max((order.users for order in self.orders), default=0)
         self.max_share = max((order.share for order in self.orders), default=0.0)
 
@@ -47,6 +51,7 @@ class Uncounted:
 
     schedule: Schedule | None = None
     drop_after_s: float = 0.0
+    stop_timeout_s: float = 0.0
     peak_per_user_rps: float | None = None
     _exposures: dict[str, Exposure] = field(default_factory=dict)
 
@@ -73,8 +78,7 @@ class Uncounted:
             peak_rps = (ended + exposure.max_users) / user_seconds
             self.peak_per_user_rps = max(self.peak_per_user_rps or 0.0, peak_rps)
         if until_s >= exposure.reported_s:
-            exposure.reported_s = until_s
-            exposure.begin_anew()
+            exposure.begin_again(until_s, self.stop_timeout_s)
 
     def possibly_twice(self, worker: str, until_s: float, began_s: float) -> int:
         """Open load: arrivals that the worker may have sent by an order that it did not know to be past, at most.
@@ -98,7 +102,7 @@ class Uncounted:
         if exposure is None:
             return 0
         since_s = max(0.0, until_s - exposure.reported_s)
-        in_flight = exposure.max_users
+        in_flight = exposure.max_users + max((users for _, users in exposure.former), default=0)
         if self.schedule is not None:
             first = max(0.0, exposure.reported_s - self.drop_after_s - began_s)
             wanted = self._count(until_s - began_s) - self._count(first)
