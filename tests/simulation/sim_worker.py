@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from inference_swarm.cluster import agent as agents
-from inference_swarm.cluster import agent_state as a
+from inference_swarm.cluster import agent_events as a
+from inference_swarm.cluster.agent_state import Agent, AgentConfig
 from inference_swarm.cluster.master_clock import MasterClock
 from inference_swarm.cluster.protocol import Envelope, HoldRows, OnceReport, Partition, RowsReady, numbers_in
 from inference_swarm.data.progress_worker import OnceShare
@@ -36,7 +37,7 @@ class SimWorker:
         self.rng = rng
         self.world = world
         self.send = send
-        self.state = a.Agent(a.AgentConfig(name), MasterClock("boot"))
+        self.state = Agent(AgentConfig(name), MasterClock("boot"))
         self.is_dead = False
         self.is_frozen = False
         self.fails_to_load = False

@@ -17,8 +17,7 @@ from collections.abc import Callable
 from inference_swarm.cluster import agent_link as link
 from inference_swarm.cluster import agent_run as run
 from inference_swarm.cluster import protocol
-from inference_swarm.cluster.agent_state import (
-    Agent,
+from inference_swarm.cluster.agent_events import (
     AgentAction,
     AgentEvent,
     AgentTick,
@@ -27,10 +26,10 @@ from inference_swarm.cluster.agent_state import (
     RowsAreLoading,
     RowsAreReady,
     RowsCouldNotLoad,
-    RunStage,
     SnapshotTaken,
     UsersStopped,
 )
+from inference_swarm.cluster.agent_state import Agent, RunStage
 
 Handler = Callable[..., None]
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from inference_swarm.cluster.agent_run import abandon_run, advance_run, pause, repeat_failure, stop_for_good
-from inference_swarm.cluster.agent_state import (
-    Agent,
+from inference_swarm.cluster.agent_events import (
     AgentTick,
     DropLeases,
     EndAsked,
     EndWorkerProcess,
     ExtendLease,
     OpenChannel,
-    RunStage,
     Say,
 )
+from inference_swarm.cluster.agent_run import abandon_run, advance_run, pause, repeat_failure, stop_for_good
+from inference_swarm.cluster.agent_state import Agent, RunStage
 from inference_swarm.cluster.protocol import (
     PROTOCOL_VERSION,
     ClockAnswer,

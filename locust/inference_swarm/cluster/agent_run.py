@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from inference_swarm.cluster.agent_state import (
+from inference_swarm.cluster.agent_events import (
     AcknowledgeOnce,
-    Agent,
     AgentEvent,
     ApplyUsers,
     BeginRecording,
@@ -16,15 +15,14 @@ from inference_swarm.cluster.agent_state import (
     RowsAreLoading,
     RowsAreReady,
     RowsCouldNotLoad,
-    RunStage,
     SetEpochs,
     SetPartition,
     SnapshotTaken,
     StopUsers,
     TakeSnapshot,
-    Undelivered,
     UsersStopped,
 )
+from inference_swarm.cluster.agent_state import Agent, RunStage, Undelivered
 from inference_swarm.cluster.protocol import (
     HoldRows,
     Message,

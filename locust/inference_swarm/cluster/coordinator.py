@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inference_swarm.cluster import protocol
-from inference_swarm.cluster import run_phases as run
-from inference_swarm.cluster import run_workers as workers
+from inference_swarm.cluster import presence, protocol, run_common, run_end, run_load, run_start, worker_reports
 from inference_swarm.cluster.events import (
     Action,
     DataRead,
@@ -33,6 +31,7 @@ from inference_swarm.cluster.events import (
     TestStarted,
     Tick,
 )
+from inference_swarm.cluster.follow_up import follow_up
 from inference_swarm.cluster.state import Coordinator, Phase
 
 Handler = Callable[..., None]
@@ -64,153 +63,153 @@ def _always(handler: Handler) -> dict[Phase, Handler]:
 
 TABLE: dict[type[Event] | type[protocol.Message], dict[Phase, Handler]] = {
     Start: _row(
-        idle=run.start,
-        preparing=run.refuse_start,
-        starting=run.refuse_start,
-        running=run.refuse_start,
-        stopping=run.refuse_start,
-        closing=run.refuse_start,
+        idle=run_start.start,
+        preparing=run_start.refuse_start,
+        starting=run_start.refuse_start,
+        running=run_start.refuse_start,
+        stopping=run_start.refuse_start,
+        closing=run_start.refuse_start,
     ),
     Edit: _row(
-        idle=run.refuse_edit,
-        preparing=run.edit_plan,
-        starting=run.edit_plan,
-        running=run.edit_running,
-        stopping=run.refuse_edit,
-        closing=run.refuse_edit,
+        idle=run_load.refuse_edit,
+        preparing=run_start.edit_plan,
+        starting=run_start.edit_plan,
+        running=run_load.edit_running,
+        stopping=run_load.refuse_edit,
+        closing=run_load.refuse_edit,
     ),
     ResetStatistics: _row(
-        idle=run.ignore,
-        preparing=run.ignore,
-        starting=run.ignore,
-        running=run.reset_statistics,
-        stopping=run.ignore,
-        closing=run.ignore,
+        idle=run_common.ignore,
+        preparing=run_common.ignore,
+        starting=run_common.ignore,
+        running=run_load.reset_statistics,
+        stopping=run_common.ignore,
+        closing=run_common.ignore,
     ),
     StopAsked: _row(
-        idle=run.ignore,
-        preparing=run.cancel,
-        starting=run.stop_early,
-        running=run.stop_asked,
-        stopping=run.ignore,
-        closing=run.ignore,
+        idle=run_common.ignore,
+        preparing=run_start.cancel,
+        starting=run_start.stop_early,
+        running=run_load.stop_asked,
+        stopping=run_common.ignore,
+        closing=run_common.ignore,
     ),
     Quit: _row(
-        idle=run.quit_idle,
-        preparing=run.quit_preparing,
-        starting=run.quit_starting,
-        running=run.quit_running,
-        stopping=run.quit_later,
-        closing=run.quit_later,
+        idle=run_end.quit_idle,
+        preparing=run_start.quit_preparing,
+        starting=run_end.quit_starting,
+        running=run_end.quit_running,
+        stopping=run_end.quit_later,
+        closing=run_end.quit_later,
     ),
     DataRead: _row(
-        idle=run.ignore,
-        preparing=run.data_read,
-        starting=run.ignore,
-        running=run.ignore,
-        stopping=run.ignore,
-        closing=run.ignore,
+        idle=run_common.ignore,
+        preparing=run_start.data_read,
+        starting=run_common.ignore,
+        running=run_common.ignore,
+        stopping=run_common.ignore,
+        closing=run_common.ignore,
     ),
     DataRefused: _row(
-        idle=run.ignore,
-        preparing=run.data_refused,
-        starting=run.ignore,
-        running=run.ignore,
-        stopping=run.ignore,
-        closing=run.ignore,
+        idle=run_common.ignore,
+        preparing=run_start.data_refused,
+        starting=run_common.ignore,
+        running=run_common.ignore,
+        stopping=run_common.ignore,
+        closing=run_common.ignore,
     ),
     ResultsOpened: _row(
-        idle=run.ignore,
-        preparing=run.ignore,
-        starting=run.results_opened,
-        running=run.ignore,
-        stopping=run.results_opened_late,
-        closing=run.ignore,
+        idle=run_common.ignore,
+        preparing=run_common.ignore,
+        starting=run_start.results_opened,
+        running=run_common.ignore,
+        stopping=run_start.results_opened,
+        closing=run_common.ignore,
     ),
     ResultsRefused: _row(
-        idle=run.ignore,
-        preparing=run.ignore,
-        starting=run.results_refused,
-        running=run.ignore,
-        stopping=run.results_refused,
-        closing=run.ignore,
+        idle=run_common.ignore,
+        preparing=run_common.ignore,
+        starting=run_start.results_refused,
+        running=run_common.ignore,
+        stopping=run_start.results_refused,
+        closing=run_common.ignore,
     ),
     TestStarted: _row(
-        idle=run.ignore,
-        preparing=run.ignore,
-        starting=run.test_started,
-        running=run.ignore,
-        stopping=run.ignore,
-        closing=run.ignore,
+        idle=run_common.ignore,
+        preparing=run_common.ignore,
+        starting=run_start.test_started,
+        running=run_common.ignore,
+        stopping=run_common.ignore,
+        closing=run_common.ignore,
     ),
     ResultsWritten: _row(
-        idle=run.ignore,
-        preparing=run.ignore,
-        starting=run.ignore,
-        running=run.ignore,
-        stopping=run.ignore,
-        closing=run.results_written,
+        idle=run_common.ignore,
+        preparing=run_common.ignore,
+        starting=run_common.ignore,
+        running=run_common.ignore,
+        stopping=run_common.ignore,
+        closing=run_end.results_written,
     ),
     ResultsFailed: _row(
-        idle=run.ignore,
-        preparing=run.ignore,
-        starting=run.ignore,
-        running=run.ignore,
-        stopping=run.ignore,
-        closing=run.results_failed,
+        idle=run_common.ignore,
+        preparing=run_common.ignore,
+        starting=run_common.ignore,
+        running=run_common.ignore,
+        stopping=run_common.ignore,
+        closing=run_end.results_failed,
     ),
     Tick: _row(
-        idle=workers.tick,
-        preparing=run.tick_preparing,
-        starting=run.tick_starting,
-        running=run.tick_running,
-        stopping=run.tick_stopping,
-        closing=workers.tick,
+        idle=presence.tick,
+        preparing=run_start.tick_preparing,
+        starting=run_start.tick_starting,
+        running=run_load.tick_running,
+        stopping=run_end.tick_stopping,
+        closing=presence.tick,
     ),
     Reported: _row(
-        idle=workers.report_stale,
-        preparing=workers.report_stale,
-        starting=workers.report_stale,
-        running=workers.report,
-        stopping=workers.report_last,
-        closing=workers.report_stale,
+        idle=worker_reports.report_stale,
+        preparing=worker_reports.report_stale,
+        starting=worker_reports.report_stale,
+        running=worker_reports.report,
+        stopping=worker_reports.report_last,
+        closing=worker_reports.report_stale,
     ),
-    protocol.Hello: _always(workers.hello),
-    protocol.Heartbeat: _always(workers.heartbeat),
-    protocol.ClockQuestion: _always(workers.clock_question),
-    protocol.Leaving: _always(workers.leaving),
-    protocol.Goodbye: _always(workers.goodbye),
+    protocol.Hello: _always(presence.hello),
+    protocol.Heartbeat: _always(presence.heartbeat),
+    protocol.ClockQuestion: _always(presence.clock_question),
+    protocol.Leaving: _always(presence.leaving),
+    protocol.Goodbye: _always(presence.goodbye),
     protocol.RowsReady: _row(
-        idle=workers.ignore_message,
-        preparing=workers.rows_ready,
-        starting=workers.rows_ready,
-        running=workers.rows_ready,
-        stopping=workers.ignore_message,
-        closing=workers.ignore_message,
+        idle=worker_reports.ignore_message,
+        preparing=worker_reports.rows_ready,
+        starting=worker_reports.rows_ready,
+        running=worker_reports.rows_ready,
+        stopping=worker_reports.ignore_message,
+        closing=worker_reports.ignore_message,
     ),
     protocol.RowsLoading: _row(
-        idle=workers.ignore_message,
-        preparing=workers.rows_loading,
-        starting=workers.rows_loading,
-        running=workers.rows_loading,
-        stopping=workers.ignore_message,
-        closing=workers.ignore_message,
+        idle=worker_reports.ignore_message,
+        preparing=worker_reports.rows_loading,
+        starting=worker_reports.rows_loading,
+        running=worker_reports.rows_loading,
+        stopping=worker_reports.ignore_message,
+        closing=worker_reports.ignore_message,
     ),
     protocol.RowsFailed: _row(
-        idle=workers.ignore_message,
-        preparing=run.rows_failed,
-        starting=workers.rows_failed_during,
-        running=workers.rows_failed_during,
-        stopping=workers.ignore_message,
-        closing=workers.ignore_message,
+        idle=worker_reports.ignore_message,
+        preparing=run_start.rows_failed,
+        starting=worker_reports.rows_failed_during,
+        running=worker_reports.rows_failed_during,
+        stopping=worker_reports.ignore_message,
+        closing=worker_reports.ignore_message,
     ),
     protocol.OnceReport: _row(
-        idle=workers.once_stale,
-        preparing=workers.once_report,
-        starting=workers.once_report,
-        running=workers.once_report,
-        stopping=workers.once_report,
-        closing=workers.once_stale,
+        idle=worker_reports.once_stale,
+        preparing=worker_reports.once_report,
+        starting=worker_reports.once_report,
+        running=worker_reports.once_report,
+        stopping=worker_reports.once_report,
+        closing=worker_reports.once_stale,
     ),
 }
 
@@ -218,20 +217,20 @@ TABLE: dict[type[Event] | type[protocol.Message], dict[Phase, Handler]] = {
 def step(state: Coordinator, event: Event, now_s: float) -> list[Action]:
     """Everything that follows from the event, in the order in which it is to be done. Changes `state` in place."""
     if isinstance(event, Received):
-        if workers.is_heard(state, event, now_s):
+        if presence.is_heard(state, event, now_s):
             TABLE[type(event.message)][state.phase](state, event, now_s)
     else:
         TABLE[type(event)][state.phase](state, event, now_s)
-    run.follow_up(state, now_s)
+    follow_up(state, now_s)
     actions, state.actions = state.actions, []
     return actions
 
 
 def wake_s(state: Coordinator, now_s: float) -> float:
     """When the next Tick is due at the latest."""
-    due, job = [now_s + workers.WATCH_PERIOD_S], state.job
+    due, job = [now_s + presence.WATCH_PERIOD_S], state.job
     if job is not None and state.phase is Phase.RUNNING:
-        end_s = run.end_s(job)
+        end_s = run_load.end_s(job)
         if end_s is not None:
             due.append(end_s)
         if job.users is not None and job.users.due_s is not None:

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference_swarm.cluster import agent
-from inference_swarm.cluster.agent_state import (
+from inference_swarm.cluster.agent_events import (
     AcknowledgeOnce,
-    Agent,
     AgentAction,
-    AgentConfig,
     AgentEvent,
     AgentNote,
     AgentTick,
@@ -29,11 +27,7 @@ from inference_swarm.cluster.agent_state import (
     ExtendLease,
     GiveBackRows,
     Hold,
-    OnceProgressed,
     OpenChannel,
-    RowsAreLoading,
-    RowsAreReady,
-    RowsCouldNotLoad,
     Say,
     SetEpochs,
     SetPartition,
@@ -42,34 +36,25 @@ from inference_swarm.cluster.agent_state import (
     TakeSnapshot,
     UsersStopped,
 )
+from inference_swarm.cluster.agent_state import Agent, AgentConfig
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.driver import Driver
 from inference_swarm.cluster.locust_report import locust_report
 from inference_swarm.cluster.master_clock import MasterClock
 from inference_swarm.cluster.protocol import (
     Envelope,
-    HoldRows,
     OnceReport,
     Partition,
-    RowsLoading,
-    RowsReady,
-    RunOffer,
-    cut,
-    numbers_in,
 )
+from inference_swarm.cluster.worker_rows import WorkerRows
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.manifest_wire import manifest_from_wire
-from inference_swarm.data.progress import BlockProgress
-from inference_swarm.data.row_store import StoreStatus
-from inference_swarm.errors import ExitCode, ProtocolError, SwarmError
+from inference_swarm.errors import ExitCode
 from inference_swarm.load.arrivals import Part, Share
 from inference_swarm.load.dispatcher import ArrivalDispatcher
-from inference_swarm.load.shard import Shard
-from inference_swarm.load.user_host import UserHost, assign_users, release_users
+from inference_swarm.load.user_host import UserHost, assign_users
 from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.run.plan import phases_of, schedule_of
-from inference_swarm.transport.allowed import check_allowed
 
 logger = logging.getLogger(__name__)
 NS_PER_S = 1_000_000_000
@@ -98,11 +83,8 @@ class WorkerAdapter:
         self.users = UserHost(runner)
         self._environment = environment
         self._runner = runner
-        self._allowed = allowed
         self._seams = seams
-        self._shard: Shard | None = None
-        self._settings: Settings | None = None
-        self._run_id = ""
+        self._rows = WorkerRows(config.worker, allowed, self.feed)
         self._began_ns = 0
         self._recording: Recording | None = None
         self._dispatcher: ArrivalDispatcher | None = None
@@ -128,7 +110,7 @@ class WorkerAdapter:
     @property
     def is_loading(self) -> bool:
         """Rows that the master gave to this worker are not in memory yet; asked by the containers' health check."""
-        return self._shard is not None and self._shard.is_loading
+        return self._rows.is_loading
 
     # actions
 
@@ -139,15 +121,13 @@ class WorkerAdapter:
             case OpenChannel():
                 self._seams.open_channel()
             case Hold(order):
-                self._hold(order)
+                self._rows.hold(order)
             case DropRows():
-                self._drop_rows()
+                self._rows.drop()
             case DropLeases() | GiveBackRows():
-                if self._shard is not None:
-                    self._shard.give_back()
+                self._rows.give_back()
             case AcknowledgeOnce(sequence):
-                if self._shard is not None:
-                    self._shard.once_acknowledged(sequence)
+                self._rows.acknowledge_once(sequence)
             case BeginRecording(run_id, began_s):
                 self._begin_recording(run_id, round(began_s * NS_PER_S))
             case SetPartition(partition):
@@ -173,66 +153,17 @@ class WorkerAdapter:
             case _:
                 raise AssertionError(f"nobody carries out {action}")
 
-    # rows
-
-    def _hold(self, order: HoldRows) -> None:
-        blocks, leases = numbers_in(order.blocks), order.block_leases()
-        try:
-            if self._shard is not None and self._run_id == order.run_id:
-                self._shard.hold(order.generation, blocks, leases)
-                return
-            assert order.offer is not None  # the agent has seen to it
-            self._drop_rows()
-            self._run_id = order.run_id
-            self._settings = settings = _settings_of(order.offer)
-            check_allowed(settings.host or "", self._allowed, f"worker {self.state.config.worker}")
-            self._shard = Shard(
-                settings,
-                manifest_from_wire(order.offer.manifest),
-                blocks,
-                leases,
-                generation=order.generation,
-                on_ready=self._on_ready,
-                on_loading=self._on_loading,
-                on_failed=self._on_failed,
-                on_once_report=self._on_once_report,
-            )
-        except SwarmError as error:
-            self._on_failed(error)
-
-    def _on_ready(self, generation: int, status: StoreStatus, seconds: float) -> None:
-        message = RowsReady(
-            self._run_id, generation, status.blocks, status.rows, status.held_bytes, seconds, status.is_windowed
-        )
-        self.feed(RowsAreReady(message))
-
-    def _on_loading(self, generation: int, status: StoreStatus) -> None:
-        message = RowsLoading(self._run_id, generation, status.held_blocks, status.held_rows, status.held_bytes)
-        self.feed(RowsAreLoading(message))
-
-    def _on_failed(self, error: SwarmError) -> None:
-        self.feed(RowsCouldNotLoad(self._run_id, cut(str(error))))
-
-    def _on_once_report(self, sequence: int, progress: list[BlockProgress]) -> None:
-        self.feed(OnceProgressed(self._run_id, sequence, progress))
-
-    def _drop_rows(self) -> None:
-        if self._shard is not None:
-            self._shard.close()
-            self._shard = None
-            release_users()
-        self._run_id = ""
-
     # users
 
     @property
     def _stop_timeout_s(self) -> float:
-        return 0.0 if self._settings is None else float(self._settings.stop_timeout_s)
+        settings = self._rows.settings
+        return 0.0 if settings is None else float(settings.stop_timeout_s)
 
     def _begin_recording(self, run_id: str, began_ns: int) -> None:
-        assert self._shard is not None
-        assert self._settings is not None
-        settings = self._settings
+        shard, settings = self._rows.shard, self._rows.settings
+        assert shard is not None
+        assert settings is not None
         self._began_ns = began_ns
         self._environment.host = settings.host
         self._environment.stop_timeout = float(settings.stop_timeout_s)
@@ -241,11 +172,11 @@ class WorkerAdapter:
             self._runner.exceptions = {}
             self._environment._filter_tasks_by_tags()
             self._environment.events.test_start.fire(environment=self._environment)
-        assignment = self._shard.assignment()
+        assignment = shard.assignment()
         assignment.arrivals = self._dispatcher = self._make_dispatcher(settings)
         assign_users(assignment, settings.wait_min_s, settings.wait_max_s)
         self._recording = Recording(
-            self._shard.client,
+            shard.client,
             self._environment.stats,
             run_id,
             self.state.config.worker,
@@ -273,9 +204,9 @@ class WorkerAdapter:
             self._dispatcher.change(Part(partition.indexes, partition.count), partition.from_ns)
 
     def _set_epochs(self, epochs_ns: tuple[int, ...]) -> None:
-        if self._recording is None or self._settings is None:
+        if self._recording is None or self._rows.settings is None:
             return
-        phases = phases_of(self._settings)
+        phases = phases_of(self._rows.settings)
         self._recording.set_phases(phases.with_epochs(epochs_ns))
         if self._seams.tells_listeners:
             self._runner.stats.clear_all()
@@ -299,13 +230,14 @@ class WorkerAdapter:
     # numbers
 
     def _take_snapshot(self, run_id: str, *, is_final: bool) -> None:
-        recording, once = self._recording, None
+        recording = self._recording
+        once: OnceReport | None = None
         if recording is None or recording.is_closed:
             snapshot = Snapshot(run_id, self.state.config.worker, 0, 0.0, 0.0, is_final=is_final)
         else:
             snapshot = recording.take_snapshot(self.users.take_user_seconds(), is_final=is_final)
-        if is_final and self._shard is not None and (last := self._shard.last_once_report()) is not None:
-            once = OnceReport.of(run_id, *last)
+        if is_final:
+            once = self._rows.last_once_report(run_id)
         locust = locust_report(self._environment, self._runner) if self._seams.tells_listeners else {}
         taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), locust, once)
         self.feed(taken)
@@ -314,13 +246,3 @@ class WorkerAdapter:
         if self._recording is not None and not self._recording.is_closed:
             self._recording.take_snapshot(0.0, is_final=True)
         self._recording = self._dispatcher = None
-
-
-def _settings_of(offer: RunOffer) -> Settings:
-    try:
-        return Settings(**offer.settings)
-    except TypeError as error:
-        raise ProtocolError(
-            f"the master's settings cannot be used: {error}",
-            action="run the same release of the swarm on the master and on all workers",
-        ) from error

@@ -13,7 +13,8 @@ from locust.rpc import Message
 from locust.runners import STATE_INIT, STATE_RUNNING, WorkerRunner
 
 import inference_swarm
-from inference_swarm.cluster.agent_state import AgentConfig, EndAsked
+from inference_swarm.cluster.agent_events import EndAsked
+from inference_swarm.cluster.agent_state import AgentConfig
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.keys import WORKER
 from inference_swarm.cluster.protocol import FROM_MASTER, Envelope

@@ -1,4 +1,4 @@
-"""What workers do to the coordinator: they come, say things, fall silent and go. Handlers of coordinator.TABLE.
+"""Workers come, fall silent, come back and leave. Handlers of coordinator.TABLE.
 
 Nothing that arrives from a worker is believed before it is checked: unknown workers and earlier sessions are not heard,
 but for reports, which count whenever they come.
@@ -6,7 +6,7 @@ but for reports, which count whenever they come.
 
 from __future__ import annotations
 
-from inference_swarm.cluster.events import CountReport, Received, Reported, Tick, WorkerGone, WorkerJoined
+from inference_swarm.cluster.events import Received, Tick, WorkerGone, WorkerJoined
 from inference_swarm.cluster.protocol import (
     PROTOCOL_VERSION,
     ClockAnswer,
@@ -16,20 +16,14 @@ from inference_swarm.cluster.protocol import (
     HeartbeatAck,
     Hello,
     Leaving,
-    OnceAck,
     OnceReport,
     Refused,
     Rejoin,
     ReleaseRun,
-    ReportAck,
-    RowsFailed,
-    RowsLoading,
-    RowsReady,
     StopRun,
     Welcome,
 )
 from inference_swarm.cluster.state import LEASE_S, SILENCE_S, Coordinator, Job, Member, Phase
-from inference_swarm.measure.totals import Applied
 from inference_swarm.run.course import Loss
 
 WATCH_PERIOD_S = 0.25
@@ -37,9 +31,6 @@ FORGET_LOST_S = 60.0
 # What was said to a worker and is not confirmed by its heartbeats after this time is said again.
 REPEAT_S = 2.5
 NS_PER_S = 1_000_000_000
-
-
-# who is heard
 
 
 def is_heard(state: Coordinator, event: Received, now_s: float) -> bool:
@@ -62,13 +53,6 @@ def _answer_unknown(state: Coordinator, event: Received) -> None:
     """Its users must stop; then it may join again."""
     stranger = Member(event.worker, event.session, 0, 0.0)
     state.send(stranger, Rejoin("the master does not know this worker, or had marked it lost"))
-
-
-def ignore_message(state: Coordinator, event: Received, now_s: float) -> None:
-    """It comes too late to matter."""
-
-
-# coming
 
 
 def hello(state: Coordinator, event: Received, now_s: float) -> None:
@@ -114,9 +98,6 @@ def _refusal(state: Coordinator, message: Hello) -> str:
     if message.swarm and message.swarm != state.config.swarm:
         return "it was started by another master, whose port this one has"
     return ""
-
-
-# presence
 
 
 def tick(state: Coordinator, event: Tick, now_s: float) -> None:
@@ -227,9 +208,6 @@ def clock_question(state: Coordinator, event: Received, now_s: float) -> None:
     state.send(state.members[event.worker], answer)
 
 
-# going
-
-
 def leaving(state: Coordinator, event: Received, now_s: float) -> None:
     """It goes in good order: its rows and users go to others, its last report is still to come."""
     message = event.message
@@ -257,93 +235,3 @@ def goodbye(state: Coordinator, event: Received, now_s: float) -> None:
         del state.members[event.worker]
     if was_here:
         state.do(WorkerGone(event.worker, ""))
-
-
-# rows
-
-
-def rows_ready(state: Coordinator, event: Received, now_s: float) -> None:
-    message, job = event.message, state.job
-    assert isinstance(message, RowsReady)
-    if job is None or job.rows is None or message.run_id != job.run_id:
-        return
-    if job.rows.ready(event.worker, message):
-        window = ", through a window" if message.is_windowed else ""
-        text = f"Worker {event.worker} has its {message.rows:,} rows ready after {message.seconds:.1f} s{window}"
-        state.note(text, "debug")
-
-
-def rows_loading(state: Coordinator, event: Received, now_s: float) -> None:
-    message, job = event.message, state.job
-    assert isinstance(message, RowsLoading)
-    if job is not None and job.rows is not None and message.run_id == job.run_id:
-        job.rows.loading(event.worker, message)
-
-
-def rows_failed_during(state: Coordinator, event: Received, now_s: float) -> None:
-    """During a run: its rows and users go to others, and the result says so."""
-    message, job = event.message, state.job
-    assert isinstance(message, RowsFailed)
-    if job is None or message.run_id != job.run_id or event.worker in job.course.failures:
-        return
-    job.course.failures[event.worker] = message.reason
-    job.is_placement_due = True
-    state.note(f"Worker {event.worker} could not load its rows: {message.reason}", "error")
-
-
-def once_report(state: Coordinator, event: Received, now_s: float) -> None:
-    message, job = event.message, state.job
-    assert isinstance(message, OnceReport)
-    if job is None or job.rows is None or message.run_id != job.run_id:
-        return
-    job.rows.once_report(event.worker, message)
-    member = state.members[event.worker]
-    if member.is_here and member.session == event.session:
-        state.send(member, OnceAck(message.run_id, message.sequence))
-
-
-def once_stale(state: Coordinator, event: Received, now_s: float) -> None:
-    """The account is closed: the worker need not say it again, and may send nothing."""
-
-
-# reports
-
-
-def _acknowledge(state: Coordinator, event: Reported) -> None:
-    member = state.members.get(event.worker)
-    session = event.session if member is None else member.session
-    to = Member(event.worker, session, 0, 0.0)
-    state.send(to, ReportAck(event.report.run_id, event.report.sequence))
-
-
-def report_stale(state: Coordinator, event: Reported, now_s: float) -> None:
-    """Of a run that is over or has not begun: confirmed, so that it does not come again, and not counted."""
-    _acknowledge(state, event)
-
-
-def report(state: Coordinator, event: Reported, now_s: float) -> None:
-    """Counted once, whenever it comes, whoever its worker is by now."""
-    job = state.job
-    _acknowledge(state, event)
-    if job is None or event.report.run_id != job.run_id or job.course.began_s is None:
-        return
-    if job.course.totals.apply(event.snapshot) is not Applied.COUNTED:
-        return
-    if event.report.once is not None and job.rows is not None:
-        job.rows.once_report(event.worker, event.report.once)
-    member = state.members.get(event.worker)
-    if member is not None and member.session == event.session and member.is_here:
-        member.heard_s = now_s
-    snapshot = event.snapshot
-    until_s = job.course.began_s + snapshot.end_s
-    job.uncounted.reported(event.worker, snapshot.ended, snapshot.user_seconds, until_s)
-    if job.course.totals.is_complete_for(event.worker):
-        job.waited_for.discard(event.worker)
-        if job.course.losses.pop(event.worker, None) is not None:
-            state.note(f"Worker {event.worker} was marked lost, but its last report has come: nothing is missing")
-    state.do(CountReport(event.worker, event.report, snapshot))
-
-
-def report_last(state: Coordinator, event: Reported, now_s: float) -> None:
-    """While the run stops: as before; the run closes when all are in."""
-    report(state, event, now_s)

@@ -1,0 +1,69 @@
+"""What may follow from any event: transitions that depend on several things at once, and messages that are due now."""
+
+from __future__ import annotations
+
+from inference_swarm.cluster.events import (
+    OpenResults,
+    TellTestStart,
+    UsersComplete,
+)
+from inference_swarm.cluster.placement import choose_hosts, exposed
+from inference_swarm.cluster.run_common import enter
+from inference_swarm.cluster.run_end import close, end_load, is_stopped
+from inference_swarm.cluster.run_start import begin
+from inference_swarm.cluster.state import Coordinator, Job, Phase
+from inference_swarm.run.course import StopCause
+
+
+def follow_up(state: Coordinator, now_s: float) -> None:
+    """Transitions that depend on several things at once, and the messages that any event may have made due."""
+    job = state.job
+    if job is None:
+        return
+    if state.phase is Phase.PREPARING and job.rows is not None and job.rows.is_settled and job.rows.hosts():
+        state.note(f"Loaded: {job.rows.describe()}, {now_s - job.since_s:.1f} s")
+        enter(state, Phase.STARTING, now_s)
+        state.do(OpenResults(job.run_id))
+        state.do(TellTestStart(job.run_id))
+    elif state.phase is Phase.STARTING and job.is_opened and job.is_test_started and job.rows and job.rows.hosts():
+        begin(state, job, now_s)
+    elif state.phase is Phase.RUNNING and job.rows is not None and job.rows.is_all_sent:
+        end_load(state, StopCause.ALL_SENT, "", now_s)
+    if state.phase in (Phase.PREPARING, Phase.STARTING, Phase.RUNNING):
+        _place(state, job, now_s)
+    if state.phase is Phase.STOPPING and is_stopped(state, job, now_s):
+        close(state, job, now_s)
+
+
+def _place(state: Coordinator, job: Job, now_s: float) -> None:
+    """Rows follow workers, users follow rows, arrivals follow users."""
+    if job.rows is None:
+        return
+    if job.is_placement_due or job.rows.is_changed:
+        job.is_placement_due = job.rows.is_changed = False
+        choose_hosts(state, job)
+        if job.users is not None:
+            job.users.set_hosts(job.rows.hosts(), now_s)
+    for worker, hold in job.rows.take_messages():
+        if (member := state.members.get(worker)) is not None and member.is_here:
+            member.rows_sent = (hold.generation, now_s)
+            state.send(member, hold)
+    if job.users is None:
+        return
+    job.users.advance(now_s)
+    for worker, message in job.users.take_messages(now_s):
+        if (member := state.members.get(worker)) is not None and member.is_here:
+            member.users_sent = (message.generation, now_s)
+            job.unapplied.add(worker)
+            exposed(job, worker, message.generation, now_s)
+            state.send(member, message)
+    _announce_users(state, job)
+
+
+def _announce_users(state: Coordinator, job: Job) -> None:
+    users = job.users
+    if job.is_complete_announced or job.unapplied or users is None or not users.is_settled:
+        return
+    if users.user_count == users.wanted:
+        job.is_complete_announced = True
+        state.do(UsersComplete(job.run_id, users.user_count))

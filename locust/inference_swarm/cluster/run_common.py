@@ -1,0 +1,68 @@
+"""What the phases of a run share: entering one, refusing, releasing, and the end of the process."""
+
+from __future__ import annotations
+
+from inference_swarm.cluster.events import (
+    EndProcess,
+    Event,
+    Refuse,
+)
+from inference_swarm.cluster.protocol import EndWorker, ReleaseRun
+from inference_swarm.cluster.state import Coordinator, Job, Phase
+from inference_swarm.errors import ExitCode
+
+BUSY = {
+    Phase.PREPARING: "a run is being prepared already; stop it first",
+    Phase.STARTING: "a run is about to begin; stop it first",
+    Phase.RUNNING: "a run is under way; stop it first",
+    Phase.STOPPING: "the last run is still stopping: its workers send their last reports; try again in a moment",
+    Phase.CLOSING: "the results of the last run are still being written; try again in a moment",
+}
+
+
+def job_of(state: Coordinator) -> Job:
+    assert state.job is not None  # every phase but IDLE has one
+    return state.job
+
+
+def enter(state: Coordinator, phase: Phase, now_s: float) -> None:
+    state.phase = phase
+    if state.job is not None:
+        state.job.since_s = now_s
+
+
+def ignore(state: Coordinator, event: Event, now_s: float) -> None:
+    """Nothing follows: it comes too late, or asks for what is so already."""
+
+
+def release(state: Coordinator) -> None:
+    for member in state.here():
+        state.send(member, ReleaseRun(job_of(state).run_id))
+
+
+def refuse(state: Coordinator, run_id: str, reason: str, code: ExitCode) -> None:
+    state.do(Refuse(run_id, reason, code))
+    over(state, code)
+
+
+def give_up(state: Coordinator, reason: str, code: ExitCode) -> None:
+    run_id = job_of(state).run_id
+    release(state)
+    state.job, state.phase = None, Phase.IDLE
+    refuse(state, run_id, reason, code)
+
+
+def over(state: Coordinator, code: ExitCode | None) -> None:
+    """There is no run any more; a process with one run only ends."""
+    if state.config.ends_after_run:
+        state.is_quitting = state.ends_workers = True
+    end_if_wanted(state, code)
+
+
+def end_if_wanted(state: Coordinator, code: ExitCode | None) -> None:
+    if not state.is_quitting:
+        return
+    if state.ends_workers:
+        for member in state.here():
+            state.send(member, EndWorker("the run is over"))
+    state.do(EndProcess(code))

@@ -1,0 +1,119 @@
+"""From the end of the load to written results, and the end of the process: STOPPING and CLOSING. Handlers of TABLE."""
+
+from __future__ import annotations
+
+from inference_swarm.cluster.events import (
+    Closed,
+    EndLoad,
+    Quit,
+    ResultsFailed,
+    ResultsWritten,
+    Tick,
+    WriteResults,
+)
+from inference_swarm.cluster.presence import note_missing_finals, note_possibly_twice, tick
+from inference_swarm.cluster.protocol import StopRun
+from inference_swarm.cluster.run_common import end_if_wanted, enter, job_of, over, release
+from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
+from inference_swarm.errors import ExitCode
+from inference_swarm.run.course import Stop, StopCause
+
+FINALS_TIMEOUT_S = 10.0
+# A worker that is lost when the load ends may only be cut off: so long it may come back with its last report.
+RETURN_GRACE_S = 5.0
+REPEAT_STOP_S = 1.0
+
+
+def end_load(state: Coordinator, cause: StopCause, text: str, now_s: float) -> None:
+    """The measured time ends here; users stop, every last report comes in."""
+    job = job_of(state)
+    course = job.course
+    for member in state.here():
+        note_possibly_twice(job, member, now_s)
+    course.ended_s = now_s
+    at_s = course.measured_s(now_s)
+    course.stop = Stop(cause, at_s, text)
+    enter(state, Phase.STOPPING, now_s)
+    if course.began_s is not None:
+        state.do(EndLoad(job.run_id))
+    _say_stop(state, job, now_s)
+
+
+def _say_stop(state: Coordinator, job: Job, now_s: float) -> None:
+    job.said_s = now_s
+    for member in state.here():
+        if member.worker in job.waited_for:
+            state.send(member, StopRun(job.run_id))
+
+
+def tick_stopping(state: Coordinator, event: Tick, now_s: float) -> None:
+    """A stop that was lost is said again; who does not deliver is not waited for without end."""
+    tick(state, event, now_s)
+    job = job_of(state)
+    if now_s - job.said_s >= REPEAT_STOP_S:
+        _say_stop(state, job, now_s)
+
+
+def is_stopped(state: Coordinator, job: Job, now_s: float) -> bool:
+    """Every last report is in, or nobody is waited for any more."""
+    course = job.course
+    if course.began_s is None:
+        return job.is_opened
+    if now_s - job.since_s > job.load.stop_timeout_s + FINALS_TIMEOUT_S:
+        return True
+    return not any(_is_waited_for(state.members.get(worker), job, now_s) for worker in job.waited_for)
+
+
+def _is_waited_for(member: Member | None, job: Job, now_s: float) -> bool:
+    if member is None:
+        return False
+    return member.lost_s is None or now_s - max(member.lost_s, job.since_s) < RETURN_GRACE_S
+
+
+def close(state: Coordinator, job: Job, now_s: float) -> None:
+    note_missing_finals(state, job, now_s)
+    if job.rows is not None:
+        job.course.once = job.rows.once_numbers()
+    release(state)
+    enter(state, Phase.CLOSING, now_s)
+    state.do(WriteResults(job.run_id))
+
+
+def results_written(state: Coordinator, event: ResultsWritten, now_s: float) -> None:
+    if event.run_id == job_of(state).run_id:
+        _closed(state, "", now_s)
+
+
+def results_failed(state: Coordinator, event: ResultsFailed, now_s: float) -> None:
+    """A full disk, say: the process must end all the same, and not as if all were well."""
+    if event.run_id == job_of(state).run_id:
+        state.note(f"The results of run {event.run_id} could not be written: {event.reason}", "error")
+        _closed(state, event.reason, now_s)
+
+
+def _closed(state: Coordinator, failure: str, now_s: float) -> None:
+    run_id = job_of(state).run_id
+    state.job, state.phase = None, Phase.IDLE
+    state.do(Closed(run_id, failure))
+    over(state, ExitCode.INCOMPLETE if failure else None)
+
+
+def quit_idle(state: Coordinator, event: Quit, now_s: float) -> None:
+    quit_later(state, event, now_s)
+    end_if_wanted(state, None)
+
+
+def quit_starting(state: Coordinator, event: Quit, now_s: float) -> None:
+    quit_later(state, event, now_s)
+    end_load(state, StopCause.SIGNAL, "", now_s)
+
+
+def quit_running(state: Coordinator, event: Quit, now_s: float) -> None:
+    quit_later(state, event, now_s)
+    end_load(state, StopCause.SIGNAL, "", now_s)
+
+
+def quit_later(state: Coordinator, event: Quit, now_s: float) -> None:
+    """The run that is under way closes first."""
+    state.is_quitting = True
+    state.ends_workers = state.ends_workers or event.ends_workers

@@ -1,0 +1,93 @@
+"""While the load is on: RUNNING. Handlers of coordinator.TABLE."""
+
+from __future__ import annotations
+
+from inference_swarm.cluster.events import (
+    BeginEpoch,
+    Edit,
+    Refuse,
+    ResetStatistics,
+    StopAsked,
+    Tick,
+)
+from inference_swarm.cluster.placement import able_workers, want_users
+from inference_swarm.cluster.presence import tick
+from inference_swarm.cluster.run_common import BUSY, job_of
+from inference_swarm.cluster.run_end import end_load
+from inference_swarm.cluster.state import Coordinator, Job
+from inference_swarm.errors import ExitCode
+from inference_swarm.load.shapes import users_at
+from inference_swarm.run.course import Change, StopCause
+
+# Its last requests are on their way when it ends, give or take the difference of two clocks.
+OPEN_GRACE_S = 0.1
+# A run without any worker waits so long for one to come (a rolling restart, say) before it is stopped.
+NO_WORKERS_GRACE_S = 30.0
+
+
+def edit_running(state: Coordinator, event: Edit, now_s: float) -> None:
+    """Other users from now on; recorded, since the result must say so."""
+    job = job_of(state)
+    if event.run_id not in ("", job.run_id):
+        return
+    assert job.course.began_s is not None
+    if (event.users, event.spawn_rate) != job.wanted:
+        what = f"{event.users} users at {event.spawn_rate:g} a second"
+        job.course.changes.append(Change(max(0.0, now_s - job.course.began_s), what))
+    want_users(job, event.users, event.spawn_rate, now_s, event.kinds)
+
+
+def reset_statistics(state: Coordinator, event: ResetStatistics, now_s: float) -> None:
+    """As a warm-up that ends now: recorded, and the same in every output."""
+    job = job_of(state)
+    assert job.course.began_s is not None
+    assert job.users is not None
+    at_s = max(0.0, now_s - job.course.began_s)
+    job.course.changes.append(Change(at_s, "the statistics were reset"))
+    job.users.reset(at_s)
+    state.do(BeginEpoch(job.run_id, at_s))
+
+
+def refuse_edit(state: Coordinator, event: Edit, now_s: float) -> None:
+    """There is no run whose users could change."""
+    if not event.run_id:
+        reason = BUSY.get(state.phase, "no run is under way whose users could change; start one")
+        state.do(Refuse("", reason, ExitCode.INCOMPLETE))
+
+
+def end_s(job: Job) -> float | None:
+    """When the load ends by itself; None: when it is stopped."""
+    if job.load.length_s is None or job.course.began_s is None:
+        return None
+    return job.course.began_s + job.load.length_s + (OPEN_GRACE_S if job.load.is_open else 0.0)
+
+
+def tick_running(state: Coordinator, event: Tick, now_s: float) -> None:
+    """Silence, the steps of ramps and stages, and the ends of a run that come with time."""
+    tick(state, event, now_s)
+    job = job_of(state)
+    assert job.course.began_s is not None
+    until_s = end_s(job)
+    if until_s is not None and now_s >= until_s:
+        end_load(state, StopCause.FINISHED, "", now_s)
+        return
+    if job.load.stages is not None:
+        wanted = users_at(job.load.stages, max(0.0, now_s - job.course.began_s))
+        if wanted is not None and wanted != job.wanted:
+            want_users(job, *wanted, now_s)
+    watch_for_none(state, job, now_s)
+
+
+def watch_for_none(state: Coordinator, job: Job, now_s: float) -> None:
+    if able_workers(state, job):
+        job.alone_since_s = None
+    elif job.alone_since_s is None:
+        job.alone_since_s = now_s
+        text = f"The last worker is gone. The run is stopped unless another joins within {NO_WORKERS_GRACE_S:g} s."
+        state.note(text, "error")
+    elif now_s - job.alone_since_s > NO_WORKERS_GRACE_S:
+        end_load(state, StopCause.NO_WORKERS, "", now_s)
+
+
+def stop_asked(state: Coordinator, event: StopAsked, now_s: float) -> None:
+    end_load(state, event.cause, event.text, now_s)

@@ -1,0 +1,187 @@
+"""Messages from workers to their master; docs/protocol.md says when which is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from inference_swarm.cluster.wire import (
+    EXACT,
+    MAX_LIST,
+    Count,
+    Figure,
+    Flag,
+    Generation,
+    Label,
+    Message,
+    Name,
+    Nanoseconds,
+    Positive,
+    Ranges,
+    Text,
+    Users,
+    Version,
+    Wire,
+    from_list,
+)
+from inference_swarm.data.progress import BlockProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    """Until it is answered. A session is one stay of a worker in a swarm; they count up from 1 in each process."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "swarm_hello"
+    protocol_version: Version  # any: the master answers another version with `Refused`
+    release: Name
+    session: Count
+    swarm: Label  # of a worker that was forked by a master: it takes part in that master's swarm only
+    host_name: Name
+    pid: Count
+    cpu_count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Message):
+    """Once a second, and after each change of users.
+
+    The generations are those of the last `HoldRows` and `SetUsers` of the run that were applied; `ready_generation` is
+    the last one of which all rows are ready.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "swarm_heartbeat"
+    beat: Count
+    state: Label
+    cpu_percent: Figure
+    memory_bytes: Count
+    users: Users
+    run_id: Label = ""
+    rows_generation: Generation = -1
+    ready_generation: Generation = -1
+    users_generation: Generation = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ClockQuestion(Message):
+    """What time is it on the master? Asked a few times while rows load."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "clock_question"
+    sent_ns: Nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class RowsReady(Message):
+    """All blocks of the generation are in memory, or in the rotation of a full window."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "rows_ready"
+    run_id: Name
+    generation: Count
+    blocks: Count
+    rows: Count
+    held_bytes: Count
+    seconds: Figure
+    is_windowed: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class RowsLoading(Message):
+    """About once a second while a worker loads: for the console."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "rows_loading"
+    run_id: Name
+    generation: Count
+    loaded_blocks: Count
+    loaded_rows: Count
+    held_bytes: Count
+
+
+@dataclass(frozen=True, slots=True)
+class RowsFailed(Message):
+    """The worker cannot load its rows, and why. It holds nothing of what the generation added."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "rows_failed"
+    run_id: Name
+    generation: Generation
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReport:
+    """`progress.BlockProgress` on the wire."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    block_id: Count
+    lease: Positive
+    reserved: Count
+    completed: Ranges
+    is_released: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class OnceReport(Message):
+    """Order once, twice a second: cumulative for each lease that is not yet known to have ended."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "once_report"
+    run_id: Name
+    sequence: Count
+    blocks: Annotated[tuple[BlockReport, ...], BeforeValidator(from_list), Field(max_length=MAX_LIST)]
+
+    @classmethod
+    def of(cls, run_id: str, sequence: int, progress: Iterable[BlockProgress]) -> Self:
+        """What `OnceShare.report` returned."""
+        blocks = tuple(
+            BlockReport(entry.block_id, entry.lease, entry.announced, entry.completed, entry.is_released)
+            for entry in progress
+        )
+        return cls(run_id, sequence, blocks)
+
+    def progress(self) -> list[BlockProgress]:
+        """As `OnceProgress.report` takes it."""
+        return [
+            BlockProgress(block.block_id, block.lease, block.reserved, block.completed, block.is_released)
+            for block in self.blocks
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Message):
+    """What came of the requests since the last report; sent again until it is acknowledged.
+
+    `snapshot` is read by measure/snapshot.py, `locust` holds Locust's own statistics, for its pages and listeners.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "report"
+    run_id: Name
+    sequence: Count
+    is_final: Flag
+    snapshot: Wire
+    locust: Wire = field(default_factory=dict)
+    once: OnceReport | None = None  # order once, in the final report: which rows were sent in the end
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving(Message):
+    """The worker is about to stop its users for good; its last report follows, then `Goodbye`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "swarm_leaving"
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye(Message):
+    """The worker's last message."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "swarm_goodbye"

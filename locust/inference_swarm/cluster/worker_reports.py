@@ -1,0 +1,103 @@
+"""What workers say of their rows and their requests. Handlers of coordinator.TABLE."""
+
+from __future__ import annotations
+
+from inference_swarm.cluster.events import CountReport, Received, Reported
+from inference_swarm.cluster.protocol import (
+    OnceAck,
+    OnceReport,
+    ReportAck,
+    RowsFailed,
+    RowsLoading,
+    RowsReady,
+)
+from inference_swarm.cluster.state import Coordinator, Member
+from inference_swarm.measure.totals import Applied
+
+
+def ignore_message(state: Coordinator, event: Received, now_s: float) -> None:
+    """It comes too late to matter."""
+
+
+def rows_ready(state: Coordinator, event: Received, now_s: float) -> None:
+    message, job = event.message, state.job
+    assert isinstance(message, RowsReady)
+    if job is None or job.rows is None or message.run_id != job.run_id:
+        return
+    if job.rows.ready(event.worker, message):
+        window = ", through a window" if message.is_windowed else ""
+        text = f"Worker {event.worker} has its {message.rows:,} rows ready after {message.seconds:.1f} s{window}"
+        state.note(text, "debug")
+
+
+def rows_loading(state: Coordinator, event: Received, now_s: float) -> None:
+    message, job = event.message, state.job
+    assert isinstance(message, RowsLoading)
+    if job is not None and job.rows is not None and message.run_id == job.run_id:
+        job.rows.loading(event.worker, message)
+
+
+def rows_failed_during(state: Coordinator, event: Received, now_s: float) -> None:
+    """During a run: its rows and users go to others, and the result says so."""
+    message, job = event.message, state.job
+    assert isinstance(message, RowsFailed)
+    if job is None or message.run_id != job.run_id or event.worker in job.course.failures:
+        return
+    job.course.failures[event.worker] = message.reason
+    job.is_placement_due = True
+    state.note(f"Worker {event.worker} could not load its rows: {message.reason}", "error")
+
+
+def once_report(state: Coordinator, event: Received, now_s: float) -> None:
+    message, job = event.message, state.job
+    assert isinstance(message, OnceReport)
+    if job is None or job.rows is None or message.run_id != job.run_id:
+        return
+    job.rows.once_report(event.worker, message)
+    member = state.members[event.worker]
+    if member.is_here and member.session == event.session:
+        state.send(member, OnceAck(message.run_id, message.sequence))
+
+
+def once_stale(state: Coordinator, event: Received, now_s: float) -> None:
+    """The account is closed: the worker need not say it again, and may send nothing."""
+
+
+def _acknowledge(state: Coordinator, event: Reported) -> None:
+    member = state.members.get(event.worker)
+    session = event.session if member is None else member.session
+    to = Member(event.worker, session, 0, 0.0)
+    state.send(to, ReportAck(event.report.run_id, event.report.sequence))
+
+
+def report_stale(state: Coordinator, event: Reported, now_s: float) -> None:
+    """Of a run that is over or has not begun: confirmed, so that it does not come again, and not counted."""
+    _acknowledge(state, event)
+
+
+def report(state: Coordinator, event: Reported, now_s: float) -> None:
+    """Counted once, whenever it comes, whoever its worker is by now."""
+    job = state.job
+    _acknowledge(state, event)
+    if job is None or event.report.run_id != job.run_id or job.course.began_s is None:
+        return
+    if job.course.totals.apply(event.snapshot) is not Applied.COUNTED:
+        return
+    if event.report.once is not None and job.rows is not None:
+        job.rows.once_report(event.worker, event.report.once)
+    member = state.members.get(event.worker)
+    if member is not None and member.session == event.session and member.is_here:
+        member.heard_s = now_s
+    snapshot = event.snapshot
+    until_s = job.course.began_s + snapshot.end_s
+    job.uncounted.reported(event.worker, snapshot.ended, snapshot.user_seconds, until_s)
+    if job.course.totals.is_complete_for(event.worker):
+        job.waited_for.discard(event.worker)
+        if job.course.losses.pop(event.worker, None) is not None:
+            state.note(f"Worker {event.worker} was marked lost, but its last report has come: nothing is missing")
+    state.do(CountReport(event.worker, event.report, snapshot))
+
+
+def report_last(state: Coordinator, event: Reported, now_s: float) -> None:
+    """While the run stops: as before; the run closes when all are in."""
+    report(state, event, now_s)
