@@ -101,6 +101,7 @@ def test_the_fast_path_sends_again_as_well() -> None:
 
 
 @TAKEN
+@pytest.mark.processes
 def test_over_tls_too(ours: dict[str, str]) -> None:  # noqa: F811
     with serve(close_after(3, Peer.close), tls=ours, tls_files=TlsFiles(is_insecure=True)) as (client, server):
         outcomes = attempts(client, 4, overlook_the_close)
