@@ -139,7 +139,8 @@ class OutcomeLog:
     def add(self, outcome: Outcome) -> None:
         self._stale_connections += outcome.stale_connections
         if outcome.error is None:
-            self.lane(outcome.address).add_success(outcome)
+            lane = self._lanes.get(outcome.address) or self.lane(outcome.address)
+            lane.add_success(outcome)
         elif outcome.is_abandoned:
             self.abandoned_count += 1
             self._abandoned.append(outcome)
