@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
+from _socket import socket as plain_socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -363,6 +365,45 @@ def test_an_attempt_that_fails_on_a_connection_asks_for_no_pause() -> None:
     assert outcome.error is not None
     assert outcome.error.kind is not ErrorKind.CONNECT
     assert pause_s == 0
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        (errno.ENETUNREACH, "Network is unreachable"),
+        (OSError(errno.EACCES, "Permission denied"), "Permission denied"),
+        (0, None),  # connected without a wait
+    ],
+)
+def test_what_a_connect_says_at_once_is_taken_at_once(
+    monkeypatch: pytest.MonkeyPatch, behaviour: int | OSError, reason: str | None
+) -> None:
+    with backends("127.0.0.1") as servers:
+
+        def make_socket(family: int, kind: int) -> Any:
+            sock = plain_socket(family, kind)
+
+            class Socket:
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(sock, name)
+
+                def connect_ex(self, address: tuple[str, int]) -> int:
+                    if isinstance(behaviour, OSError):
+                        raise behaviour
+                    if behaviour == 0:
+                        sock.setblocking(True)
+                        sock.connect(address)
+                        sock.setblocking(False)
+                    return behaviour
+
+            return Socket()
+
+        monkeypatch.setattr("inference_swarm.transport.happy_eyeballs.plain_socket", make_socket)
+        Name(monkeypatch, "127.0.0.1")
+        client = client_of(servers.port)
+        outcome = attempts(client, 1, 1)[0]
+        assert repr(outcome.error) == ("None" if reason is None else f"connect: {reason}")
+        assert client.counters.open == 0
 
 
 def test_too_many_open_files_say_nothing_about_the_address(monkeypatch: pytest.MonkeyPatch) -> None:

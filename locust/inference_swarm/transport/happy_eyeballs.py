@@ -55,7 +55,10 @@ class Race:
             if winner is None:
                 reasons = list(dict.fromkeys(self._reasons)) or ["no address"]
                 raise AttemptError(ErrorKind.CONNECT, "; ".join(reasons))
-            return self._pending.pop(winner)[0], winner
+            sock, watcher = self._pending.pop(winner)
+            watcher.stop()
+            watcher.close()
+            return sock, winner
         finally:
             for address in list(self._pending):
                 self._drop(address)
