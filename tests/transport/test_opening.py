@@ -189,6 +189,42 @@ def test_when_every_address_fails_each_reason_is_said_once(monkeypatch: pytest.M
     assert all(state.failures_in_row == 1 for state in client.dialer.pool._states.values())
 
 
+def resting(client: InferenceClient) -> set[str]:
+    """The hosts that come last because they failed."""
+    return {
+        str(address.socket_address[0]) for address, state in client.dialer.pool._states.items() if state.failures_in_row
+    }
+
+
+def test_a_user_that_is_ended_while_it_connects_says_nothing_about_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    Name(monkeypatch, "127.0.0.3", "127.0.0.7")
+    with ExitStack() as stack:
+        with closing(socket.socket()) as unused:
+            unused.bind(("127.0.0.3", 0))
+            port = unused.getsockname()[1]
+        stack.enter_context(black_hole("127.0.0.3", port))
+        client = client_of(port)
+        client.dialer.pool._turn = -1  # begin with the first
+        greenlet = gevent.spawn(lambda: client.connect().attempt(request_to(client)))
+        with gevent.Timeout(5):
+            while not client.dialer.pool._states:
+                gevent.sleep(0.001)
+        greenlet.kill()
+        assert resting(client) == set()
+
+
+def test_of_two_that_connect_only_the_slower_one_that_began_first_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    Name(monkeypatch, "127.0.0.3", "127.0.0.1", "127.0.0.7")
+    with ExitStack() as stack:
+        servers = stack.enter_context(backends("127.0.0.1"))
+        stack.enter_context(black_hole("127.0.0.3", servers.port))
+        stack.enter_context(black_hole("127.0.0.7", servers.port))
+        client = client_of(servers.port)
+        client.dialer.pool._turn = -1
+        assert attempts(client, 1, 1)[0].error is None
+        assert resting(client) == {"127.0.0.3"}
+
+
 def test_no_address_at_all_in_time_is_a_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     Name(monkeypatch, "127.0.0.3", "127.0.0.7")
     with ExitStack() as stack:
@@ -202,6 +238,7 @@ def test_no_address_at_all_in_time_is_a_connect_timeout(monkeypatch: pytest.Monk
     assert repr(outcome.error) == "timeout: not connected within 0.4 s"
     assert 0.4 <= outcome.service_ns / 1e9 < 0.7
     assert client.counters.open == 0
+    assert resting(client) == {"127.0.0.3", "127.0.0.7"}
 
 
 # the age of a connection
