@@ -29,6 +29,7 @@ BODY_BYTES = 713
 ROW_GROUP_ROWS = 100_000
 MEASURED_ROWS = 5_000
 ANSWER = '{"predictions":[0]}'
+MESH = "/mesh"
 
 NGINX_CONF = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_rlimit_nofile 65536;
@@ -41,6 +42,11 @@ http {{
     listen 127.0.0.1:{port} backlog=16384 {tls};
     {certificate}
     location / {{ default_type application/json; return 200 '{answer}'; }}
+    # As behind a mesh or a gateway: the head of every response is another one, and so is its length.
+    location {mesh}/ {{
+      default_type application/json; return 200 '{answer}';
+      add_header x-request-id $request_id; add_header x-envoy-upstream-service-time $connection_requests;
+    }}
     location = /_count {{ stub_status; }}
   }}
 }}
@@ -93,7 +99,7 @@ def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
         conf = folder / "nginx.conf"
         conf.write_text(
             NGINX_CONF.format(
-                folder=folder, port=port, tls="ssl" if is_tls else "", certificate=certificate, answer=ANSWER
+                folder=folder, port=port, tls="ssl" if is_tls else "", certificate=certificate, answer=ANSWER, mesh=MESH
             )
         )
         process = subprocess.Popen([*pinned(core), nginx, "-c", str(conf)], stderr=subprocess.DEVNULL)
@@ -176,12 +182,12 @@ def make_rows(path: Path, rows: int = 20_000, columns: int = 35) -> None:
         writer.close()
 
 
-def locust_command(core: str, locustfile: Path, server: Server, users: int, *more: str) -> list[str]:
-    """A headless Locust process that stops only when it is told to."""
+def locust_command(core: str, locustfile: Path, server: Server, users: int, *more: str, prefix: str = "") -> list[str]:
+    """A headless Locust process that stops only when it is told to; `prefix` comes before the path of its requests."""
     return [
         *pinned(core),
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
-        *("--host", server.url, "-u", str(users), "-r", str(users), "-t", "24h", *more),
+        *("--host", server.url + prefix, "-u", str(users), "-r", str(users), "-t", "24h", *more),
     ]
 
 

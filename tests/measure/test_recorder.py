@@ -17,7 +17,7 @@ from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
-from inference_swarm.transport.outcome_log import Batch
+from inference_swarm.transport.outcome_log import Batch, OutcomeLog
 
 MS = 1_000_000
 S = 1000 * MS
@@ -46,7 +46,8 @@ def failure(
 ) -> Outcome:
     detail = os.strerror(error) if isinstance(error, int) else error
     failed = AttemptError(kind, detail)
-    return Outcome(intended_ms * MS, sent_ms * MS, 0, done_ms * MS, 0, 0, 0, 503, failed, explanation, row)
+    instants = (intended_ms * MS, sent_ms * MS, 0, done_ms * MS)
+    return Outcome(*instants, 0, 0, 0, 503, failed, failure_text=explanation, row=row)
 
 
 def total(snapshot: Snapshot) -> RequestCounters:
@@ -86,6 +87,27 @@ def test_an_outcome_that_says_abandoned_is_no_failure() -> None:
     recorder.add("x", batch([], [given_up]))
     counted = total(recorder.take_snapshot(MS, 1))
     assert (counted.abandoned, counted.failures, counted.failed_latency.count) == (1, 0, 0)
+
+
+def test_requests_and_latencies_are_counted_by_address() -> None:
+    log = OutcomeLog()
+    for address, latency_ms in (("a:1", 1), ("b:1", 2), ("b:1", 3)):
+        log.lane(address).sent_ns.append(S)
+        log.lane(address).done_ns.append(S + latency_ms * MS)
+    for address, kind in (("b:1", ErrorKind.STATUS), ("b:1", ErrorKind.ABANDONED), ("", ErrorKind.RESOLVE)):
+        log.add(Outcome(S, S, 0, 2 * S, 0, 0, 0, 0, AttemptError(kind, "x"), address))
+    recorder = RunRecorder("run", "w", 0)
+    recorder.add("x", log.take_batch())
+    log.lane("a:1").sent_ns.append(S)
+    log.lane("a:1").done_ns.append(S + 5 * MS)
+    recorder.add("x", log.take_batch())
+    counters = total(Snapshot.from_wire(recorder.take_snapshot(3 * S, 1).to_wire()))
+    found = {
+        address: (each.requests, each.failures, each.latency.count, round(each.latency.max_us))
+        for address, each in counters.addresses.items()
+    }
+    assert found == {"a:1": (2, 0, 2, 5000), "b:1": (4, 1, 2, 3000)}
+    assert (counters.succeeded, counters.latency.count, counters.failures, counters.abandoned) == (4, 4, 2, 1)
 
 
 def test_connections_that_this_machine_refused_are_told_apart() -> None:

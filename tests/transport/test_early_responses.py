@@ -74,6 +74,7 @@ def test_a_response_before_the_request_was_read_is_the_response(
     assert time.monotonic() - begin_s < 2
 
 
+@pytest.mark.processes
 def test_over_tls_too(ours: dict[str, str]) -> None:  # noqa: F811
     from inference_swarm.transport.tls import TlsFiles
 

@@ -66,11 +66,19 @@ def test_attempts_are_counted_by_address_and_batches_hold_those_of_all() -> None
     log.add(failure(ErrorKind.RESOLVE, ""))
     batch = log.take_batch()
     assert sorted(batch.latency_ns.tolist()) == [1000, 3000, 5000]
-    assert len(batch.failures) == 2
-    counters = log.by_address()
-    assert sorted(counters) == ["a:1", "b:1"]
-    assert (counters["a:1"].successes, counters["a:1"].failures, counters["a:1"].latency_sum_ns) == (1, 0, 1000)
-    assert (counters["b:1"].successes, counters["b:1"].failures, counters["b:1"].latency_sum_ns) == (2, 1, 8000)
+    assert [outcome.address for outcome in batch.failures] == ["b:1", ""]
+    by_address = {address: part.latency_ns.tolist() for address, part in batch.successes_by_address()}
+    assert by_address == {"a:1": [1000], "b:1": [3000, 5000]}
+    services = {address: part.service_ns.tolist() for address, part in batch.successes_by_address()}
+    assert services == {"a:1": [1000], "b:1": [3000, 4500]}
+    note(log, 0, 7, "b:1")
+    assert [(address, part.success_count) for address, part in log.take_batch().successes_by_address()] == [("b:1", 1)]
+
+
+def test_a_batch_that_knows_no_addresses_is_of_none() -> None:
+    log = OutcomeLog()
+    batch = log.take_batch()
+    assert [(address, part is batch) for address, part in batch.successes_by_address()] == [("", True)]
 
 
 def test_abandoned_attempts_are_kept_apart_with_the_time_that_they_took_so_far() -> None:
@@ -80,7 +88,7 @@ def test_abandoned_attempts_are_kept_apart_with_the_time_that_they_took_so_far()
     batch = log.take_batch()
     assert (batch.abandoned, batch.failures, batch.success_count) == ([abandoned], [], 0)
     assert abandoned.service_ns == 90
-    assert (log.abandoned_count, log.by_address()["a:1"].abandoned, log.by_address()["a:1"].failures) == (1, 1, 0)
+    assert log.abandoned_count == 1
     assert log.take_batch().abandoned == []
 
 
@@ -96,9 +104,10 @@ def test_addresses_without_end_share_a_lane() -> None:
     log = OutcomeLog()
     for number in range(MAX_LANES + 10):
         note(log, 0, 1, f"a:{number}")
-    assert log.take_batch().success_count == MAX_LANES + 10
-    assert log.by_address()[OTHER_ADDRESSES].successes == 10
-    assert len(log.by_address()) == MAX_LANES + 1
+    counts = {address: part.success_count for address, part in log.take_batch().successes_by_address()}
+    assert len(counts) == MAX_LANES + 1
+    assert counts.pop(OTHER_ADDRESSES) == 10
+    assert set(counts.values()) == {1}
 
 
 def test_an_attempt_that_was_never_sent_serves_from_its_intended_instant() -> None:

@@ -101,6 +101,7 @@ def test_the_fast_path_sends_again_as_well() -> None:
 
 
 @TAKEN
+@pytest.mark.processes
 def test_over_tls_too(ours: dict[str, str]) -> None:  # noqa: F811
     with serve(close_after(3, Peer.close), tls=ours, tls_files=TlsFiles(is_insecure=True)) as (client, server):
         outcomes = attempts(client, 4, overlook_the_close)
@@ -290,6 +291,23 @@ def test_from_a_connection_that_the_server_closed_it_is_learned_how_long_others_
             assert (len(server.peers), client.counters.replaced_in_time) == (3, 1)
 
         run(use, client)
+
+
+@pytest.mark.parametrize("then", [read_and_reset, read_and_close])
+def test_a_connection_that_the_server_closes_in_use_says_nothing_about_idling(then: Callable[[Peer], None]) -> None:
+    with serve(close_after(20, then)) as (client, _):
+        known_ns = list(client.idle_limits._limits_ns)
+
+        def use(connection: Connection) -> Outcome:
+            request = request_to(client)
+            while True:
+                outcome = connection.attempt_repeatedly(lambda: request, (), 0)
+                if outcome is not None and outcome.error is not None:
+                    return outcome
+
+        assert run(use, client).error.kind is ErrorKind.RECEIVE
+        assert client.log.take_batch().success_count == 19  # and the first, which opened the connection
+        assert client.idle_limits._limits_ns == known_ns
 
 
 def test_a_retired_connection_wakes_nobody_and_is_closed() -> None:

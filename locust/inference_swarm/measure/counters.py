@@ -175,6 +175,11 @@ class RequestCounters:
             known = self.failed.setdefault(text, FailureRecord(record.kind))
         known.add(record)
 
+    def count_at(self, address: str, counters: AddressCounters) -> None:
+        """Add what went to one address; beyond MAX_ADDRESSES of them it is in no address."""
+        if address in self.addresses or len(self.addresses) < MAX_ADDRESSES:
+            self.addresses.setdefault(address, AddressCounters()).add(counters)
+
     def note_span(self, first_intended_s: float, last_done_s: float) -> None:
         """Widen the time in which attempts were made."""
         known_first_s, known_last_s = self.first_intended_s, self.last_done_s
@@ -201,8 +206,7 @@ class RequestCounters:
         self.failed_latency.add(other.failed_latency)
         self.failed_service.add(other.failed_service)
         for address, counters in other.addresses.items():
-            if address in self.addresses or len(self.addresses) < MAX_ADDRESSES:
-                self.addresses.setdefault(address, AddressCounters()).add(counters)
+            self.count_at(address, counters)
 
 
 _BY_NAME = TypeAdapter(Annotated[dict[Text, RequestCounters], Field(max_length=MAX_NAMES + 1)])

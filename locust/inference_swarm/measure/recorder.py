@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from inference_swarm.measure.counters import FailureRecord, RequestCounters, add_counters, counters_of
+from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters, add_counters, counters_of
+from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.phases import NS_PER_S, Phase, Phases
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
@@ -90,9 +92,10 @@ class RunRecorder:
         if batch.success_count:
             self._note_seconds(batch.done_ns, 1)
             counters = None
-            for place, part in self._split(batch):
-                counters = self._counters(place, name)
-                self._add_successes(counters, part)
+            for address, of_address in batch.successes_by_address():
+                for place, part in self._split(of_address):
+                    counters = self._counters(place, name)
+                    self._add_successes(counters, part, address)
             assert counters is not None
             counters.response_bytes += batch.body_bytes
         if batch.failures:
@@ -100,9 +103,13 @@ class RunRecorder:
         if batch.abandoned:
             self._add_failures(name, batch.abandoned)
 
-    def _add_successes(self, counters: RequestCounters, part: _Successes) -> None:
+    def _add_successes(self, counters: RequestCounters, part: _Successes, address: str) -> None:
         counters.succeeded += len(part.done_ns)
-        counters.latency.record_ns(part.latency_ns)
+        latency = Histogram()  # adding one up twice costs much less than recording each latency twice
+        latency.record_ns(part.latency_ns)
+        counters.latency.add(latency)
+        if address:
+            counters.count_at(address, AddressCounters(requests=len(part.done_ns), latency=latency))
         counters.service.record_ns(part.service_ns)
         last_ns = int(part.done_ns.max())
         self._note_span(counters, int((part.done_ns - part.latency_ns).min()), last_ns)
@@ -129,7 +136,10 @@ class RunRecorder:
         sent_ns = np.array([outcome.sent_ns for outcome in group], dtype=np.int64)
         if self._late_after_ns is not None:
             counters.late += int(np.count_nonzero((sent_ns > 0) & (sent_ns - intended_ns > self._late_after_ns)))
-        if error.kind.value == ABANDONED:
+        is_abandoned = error.kind.value == ABANDONED
+        for address, count in Counter(outcome.address for outcome in group if outcome.address).items():
+            counters.count_at(address, AddressCounters(requests=count, failures=0 if is_abandoned else count))
+        if is_abandoned:
             counters.abandoned += len(group)
             self._note_seconds(done_ns, 3)
             return

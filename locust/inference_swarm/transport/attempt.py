@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from inference_swarm.transport.body import EncodingError, decode_body, first_words
 from inference_swarm.transport.deadlines import DeadlineExceeded, Deadlines, Wait
+from inference_swarm.transport.head_shapes import HeadShapes
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
 from inference_swarm.transport.reading import Response
 from inference_swarm.transport.response import ResponseError
@@ -36,10 +37,27 @@ class Attempt:
     """Whether there is a connection and the send has begun, so that its instant is known."""
     may_be_sent_again: bool = False
     """Whether its connection was used before, so that the server may have closed it while it was idle."""
-    idle_ns: int = 0
-    """How long its connection had been idle."""
+    last_done_ns: int = 0
+    """When the attempt before it ended, since when its connection has been idle."""
     stale_connections: int = 0
     first_byte_ns: int = 0
+
+    def success(self, wait: Wait, shapes: HeadShapes) -> Outcome:
+        """The record of a response that is the last known one to the byte, but for its body."""
+        return Outcome(
+            self.intended_ns or wait.sent_ns,
+            wait.sent_ns,
+            wait.done_ns,
+            wait.done_ns,
+            len(self.request),
+            shapes.total_bytes,
+            shapes.body_bytes,
+            shapes.status,
+            None,
+            self.address,
+            "",
+            self.stale_connections,
+        )
 
     def outcome(self, wait: Wait, response: Response | None, error: AttemptError | None, text: str = "") -> Outcome:
         """The record, with the instants of `wait`; without a response nothing is said about one."""

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from inference_swarm.transport.address_counters import AddressCounters, merge_by_address
 from inference_swarm.transport.addresses import Address, AddressPool
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import TimeoutScan
@@ -79,7 +78,6 @@ class InferenceClient:
             host=target.host,
             tls_context=make_tls_context(tls_files or TlsFiles()) if target.is_tls else None,
             clock_s=time.monotonic,
-            on_failure=self._note_failed_connect,
         )
         self.idle_limits = IdleLimits()
         self.disconnected_users = 0
@@ -90,10 +88,6 @@ class InferenceClient:
         """The connection of the calling greenlet, not opened yet: the first attempt does that."""
         return Connection(self)
 
-    def by_address(self) -> dict[str, AddressCounters]:
-        """What each address of the server got so far, of all attempts that were taken out of the logs."""
-        return merge_by_address([self.log.by_address(), self.notified_log.by_address()])
-
     # for connections
 
     def make_reader(self) -> ResponseReader:
@@ -103,9 +97,7 @@ class InferenceClient:
         """Counts a connection; returns where its attempts are noted."""
         self.counters.open += 1
         self.counters.opened += 1
-        lane = self.log.lane(address.label)
-        lane.counters.connects += 1
-        return lane
+        return self.log.lane(address.label)
 
     def note_closed(self, address: Address) -> None:
         self.counters.open -= 1
@@ -127,6 +119,3 @@ class InferenceClient:
         if status not in self._logged_refusals:
             self._logged_refusals.add(status)
             logger.warning("The server under test responded %s: %s", words, text or "(no text)")
-
-    def _note_failed_connect(self, address: Address) -> None:
-        self.log.lane(address.label).counters.failed_connects += 1

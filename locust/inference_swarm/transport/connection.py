@@ -88,7 +88,7 @@ class Connection:
         if fast_path is None or not self._client.shapes.is_primed or not self._session.is_surely_fit:
             return self.attempt(request, 0, row_count)
         stream = fast_path.stream
-        attempt = Attempt(request, 0, row_count, stream.address.label, may_be_sent_again=True, is_sending=True)
+        attempt = Attempt(request, 0, row_count, stream.label, may_be_sent_again=True, is_sending=True)
         try:
             count = fast_path.run(request, take, listeners, listener_count)
             if count == ALL_NOTED:
@@ -101,6 +101,7 @@ class Connection:
                 raise
             attempt.request = fast_path.request
             attempt.phase = ErrorKind.RECEIVE if fast_path.is_sent else attempt.phase
+            attempt.last_done_ns = self._wait.sent_ns
             return self._end_failed(attempt, stream, error) or self._carry_out(attempt)
 
     def end_fast_path(self) -> None:
@@ -127,16 +128,17 @@ class Connection:
 
     def _try(self, attempt: Attempt) -> Outcome | None:
         """None when the request may go out again."""
-        stream = self._session.find_fit()
+        session = self._session
+        stream = session.stream if session.is_surely_fit else session.find_fit()
         attempt.may_be_sent_again = stream is not None and not attempt.stale_connections
-        attempt.idle_ns = monotonic_ns() - self._wait.done_ns
+        attempt.last_done_ns = self._wait.done_ns
         attempt.phase = ErrorKind.SEND
         attempt.is_sending = False
         try:
             if stream is None:
                 attempt.intended_ns = attempt.intended_ns or monotonic_ns()
-                stream = self._session.open()
-            attempt.address = stream.address.label
+                stream = session.open()
+            attempt.address = stream.label
             attempt.is_sending = True
             self._wait.sent_ns = monotonic_ns()
             is_sent = stream.begin_send(attempt.request) == len(attempt.request)
@@ -156,6 +158,9 @@ class Connection:
         if count < 0 and reader is None:
             stream.wait_for_response()
             count = stream.receive()
+            shapes = self._client.shapes
+            if count == shapes.total_bytes and shapes.buffer.startswith(shapes.head):
+                return attempt.success(self._wait, shapes)
         response = self._receive_all(attempt, stream, reader, count)
         error, text = judge_response(response, self._client.rules, attempt.row_count)
         if not response.is_reusable or stream.sent_bytes < len(attempt.request):
@@ -204,11 +209,11 @@ class Connection:
                 if self._is_unread(attempt, stream, error):
                     attempt.stale_connections += 1
                     attempt.intended_ns = attempt.intended_ns or wait.sent_ns
-                    client.idle_limits.note_close(attempt.idle_ns)
+                    client.idle_limits.note_close(wait.sent_ns - attempt.last_done_ns)
                     self._session.close()
                     return None
                 if isinstance(error, (OSError, ClosedUnansweredError)):
-                    client.idle_limits.note_close(attempt.idle_ns)
+                    client.idle_limits.note_close(wait.sent_ns - attempt.last_done_ns)
             except BaseException as interruption:
                 error = interruption
         self._session.close()

@@ -50,14 +50,12 @@ class Dialer:
         host: str,
         tls_context: SSLContext | None,
         clock_s: Callable[[], float],
-        on_failure: Callable[[Address], None],
     ) -> None:
         self.resolver = resolver
         self.pool = pool
         self._host = host
         self._tls_context = tls_context
         self._clock_s = clock_s
-        self._on_failure = on_failure
 
     def open(self, note_phase: Callable[[str], None]) -> Opened:
         """`note_phase` is told what is not done yet, in words for a message. Raises AttemptError."""
@@ -71,11 +69,9 @@ class Dialer:
                 return Opened(sock, sock, address)
             note_phase("TLS handshake not done")
             return Opened(sock, self._shake_hands(sock, self._tls_context), address)
-        except BaseException as error:
+        except BaseException:
             sock.close()
             self.release(address)
-            if isinstance(error, AttemptError):
-                self._on_failure(address)
             raise
 
     def release(self, address: Address) -> None:
@@ -97,7 +93,6 @@ class Dialer:
 
     def _note_failure(self, address: Address) -> None:
         self.pool.note_failure(address, self._clock_s())
-        self._on_failure(address)
 
     def _shake_hands(self, sock: Any, context: SSLContext) -> TlsChannel:
         """TLS over a connected socket, which stays the caller's to close. Raises AttemptError."""

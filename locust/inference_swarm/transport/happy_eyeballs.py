@@ -18,6 +18,7 @@ from gevent import get_hub
 from gevent.event import Event
 
 from inference_swarm.transport.addresses import Address
+from inference_swarm.transport.deadlines import DeadlineExceeded
 from inference_swarm.transport.outcome import AttemptError, ErrorKind
 
 ATTEMPT_DELAY_S: Final = 0.25
@@ -40,26 +41,41 @@ class Race:
 
     def run(self) -> tuple[plain_socket, Address]:
         """A connected socket, and where to. Raises AttemptError with the reasons of all that failed."""
-        winner: Address | None = None
         try:
-            while winner is None:
-                if self._queue and not self._ready:
-                    winner = self._begin(self._queue.popleft())
-                    if winner is not None or not self._pending:
-                        continue
-                if not self._pending:
-                    break
-                self._has_news.wait(ATTEMPT_DELAY_S if self._queue else None)
-                self._has_news.clear()
-                winner = self._take_ready()
-            if winner is None:
-                reasons = list(dict.fromkeys(self._reasons)) or ["no address"]
-                raise AttemptError(ErrorKind.CONNECT, "; ".join(reasons))
-            return self._pending.pop(winner)[0], winner
+            winner = self._find_winner()
+            slower = list(self._pending)[: list(self._pending).index(winner)]  # they had begun before it
+            sock, watcher = self._pending.pop(winner)
+            watcher.stop()
+            watcher.close()
+        except DeadlineExceeded:
+            slower = list(self._pending)
+            raise
+        except BaseException:  # the user was ended, which says nothing about the addresses
+            slower = []
+            raise
         finally:
             for address in list(self._pending):
                 self._drop(address)
+            for address in slower:
                 self._on_failure(address)
+        return sock, winner
+
+    def _find_winner(self) -> Address:
+        while True:
+            if self._queue and not self._ready:
+                connected = self._begin(self._queue.popleft())
+                if connected is not None:
+                    return connected
+                if not self._pending:
+                    continue
+            if not self._pending:
+                reasons = list(dict.fromkeys(self._reasons)) or ["no address"]
+                raise AttemptError(ErrorKind.CONNECT, "; ".join(reasons))
+            self._has_news.wait(ATTEMPT_DELAY_S if self._queue else None)
+            self._has_news.clear()
+            ready = self._take_ready()
+            if ready is not None:
+                return ready
 
     def _begin(self, address: Address) -> Address | None:
         """Starts one attempt; the address if it is connected at once."""

@@ -109,6 +109,7 @@ class HeadShapes:
         "head",
         "head_bytes",
         "shape",
+        "status",
         "total_bytes",
         "view",
     )
@@ -135,6 +136,7 @@ class HeadShapes:
         self._misses = 0
         self.head = b""
         self.total_bytes = -1
+        self.status = 0
         self.body_bytes = 0
         self.shape: HeadShape | None = None
         """The shape of the response that was last matched."""
@@ -168,6 +170,7 @@ class HeadShapes:
         if self.total_bytes < 0 or self._misses % _REMEMBER_EVERY == 0:
             self.head = bytes(self.view[: self.head_bytes])
             self.total_bytes = count
+            self.status = self.shape.status  # type: ignore[union-attr]
             if body_bytes != self.body_bytes:
                 self.body_bytes = body_bytes
                 self._on_body_length(body_bytes)

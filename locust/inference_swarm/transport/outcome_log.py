@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_swarm.transport.address_counters import AddressCounters
 from inference_swarm.transport.outcome import ErrorKind, Outcome
 
 Nanoseconds = NDArray[np.int64]
@@ -36,10 +35,21 @@ class Batch:
     """Attempts that were in flight when the run ended; they are not in `failures`."""
     stale_connections: int = 0
     """Requests of all of these that went out again: the server had closed their connection while it was idle."""
+    spans: list[tuple[str, int, int]] = field(default_factory=list)
+    """Which part of the arrays is of which address: address, begin and end. None: of no address that is known."""
 
     @property
     def success_count(self) -> int:
         return len(self.done_ns)
+
+    def successes_by_address(self) -> Iterator[tuple[str, Batch]]:
+        """The successes of each address, without what belongs to all of them."""
+        if len(self.spans) < 2:
+            yield self.spans[0][0] if self.spans else "", self
+            return
+        for address, begin, end in self.spans:
+            arrays = (self.done_ns[begin:end], self.latency_ns[begin:end], self.service_ns[begin:end])
+            yield address, Batch(*arrays, body_bytes=0, failures=[])
 
 
 class Lane:
@@ -49,14 +59,12 @@ class Lane:
     have a body of the log's common length; whoever appends another one adds the difference to `body_bytes`.
     """
 
-    __slots__ = ("_counted", "_done_ns", "_intended_ns", "_sent_ns", "body_bytes", "counters", "done_ns", "sent_ns")
+    __slots__ = ("_counted", "_done_ns", "_intended_ns", "_sent_ns", "body_bytes", "done_ns", "sent_ns")
 
     def __init__(self) -> None:
         self.sent_ns: array[int] = array(_INT64)
         self.done_ns: array[int] = array(_INT64)
         self.body_bytes = 0
-        self.counters = AddressCounters()
-        """Of the attempts in batches already taken."""
         self._counted = 0
         self._intended_ns: array[int] = array(_INT64)
         self._sent_ns: array[int] = array(_INT64)
@@ -84,7 +92,6 @@ class Lane:
             latency_ns = np.concatenate((service_ns, done - intended))
             service_ns = np.concatenate((service_ns, done - sent))
             done_ns = np.concatenate((common_done, done))
-        self.counters.add_latencies(latency_ns)
         return done_ns, latency_ns, service_ns
 
 
@@ -131,15 +138,13 @@ class OutcomeLog:
 
     def add(self, outcome: Outcome) -> None:
         self._stale_connections += outcome.stale_connections
-        lane = self.lane(outcome.address)
         if outcome.error is None:
+            lane = self._lanes.get(outcome.address) or self.lane(outcome.address)
             lane.add_success(outcome)
         elif outcome.is_abandoned:
             self.abandoned_count += 1
-            lane.counters.abandoned += 1
             self._abandoned.append(outcome)
         else:
-            lane.counters.failures += 1
             self._failures.append(outcome)
             self.failure_counts[outcome.error.kind] += 1
 
@@ -149,6 +154,12 @@ class OutcomeLog:
         lanes = list(self._lanes.values())
         taken = [lane.take() for lane in lanes]
         done_ns, latency_ns, service_ns = (_join([part[index] for part in taken]) for index in range(3))
+        spans: list[tuple[str, int, int]] = []
+        begin = 0
+        for address, part in zip(self._lanes, taken, strict=True):
+            if count := len(part[0]):
+                spans.append((address, begin, begin + count))
+                begin += count
         body_bytes = 0
         for lane in lanes:
             body_bytes += lane.body_bytes
@@ -157,15 +168,11 @@ class OutcomeLog:
         abandoned, self._abandoned = self._abandoned, []
         stale_connections, self._stale_connections = self._stale_connections, 0
         self.attempt_count += len(done_ns) + len(failures)
-        return Batch(done_ns, latency_ns, service_ns, body_bytes, failures, abandoned, stale_connections)
+        return Batch(done_ns, latency_ns, service_ns, body_bytes, failures, abandoned, stale_connections, spans)
 
     def _count_bodies(self) -> None:
         for lane in self._lanes.values():
             lane.count_bodies(self._common_body_bytes)
-
-    def by_address(self) -> dict[str, AddressCounters]:
-        """The counters of each address, of all attempts in batches already taken and of all that failed."""
-        return {address: lane.counters for address, lane in self._lanes.items() if address}
 
 
 def _join(parts: Sequence[Nanoseconds]) -> Nanoseconds:

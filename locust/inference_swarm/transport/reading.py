@@ -10,7 +10,7 @@ from inference_swarm.transport.head_shapes import HEAD_END, HeadShapes, may_be_r
 from inference_swarm.transport.response import ResponseLimits, ResponseParser
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """A whole response. `body` is as it was sent and may be cut short unless all of it was asked for."""
 

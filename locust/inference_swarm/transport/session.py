@@ -57,10 +57,10 @@ class Session:
         return pause_s * random.uniform(0.75, 1.0)
 
     def find_fit(self) -> Stream | None:
-        """The open stream, if another request may go out on it."""
+        """The open stream, if another request may go out on it after a closer look."""
         stream, limits = self.stream, self._client.idle_limits
-        if stream is None or self.is_surely_fit:
-            return stream
+        if stream is None:
+            return None
         idle_ns = monotonic_ns() - self._wait.done_ns
         if stream.is_expired:
             self.close()

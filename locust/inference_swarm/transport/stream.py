@@ -34,6 +34,7 @@ class Stream:
         "address",
         "is_expired",
         "is_stale",
+        "label",
         "lane",
         "recv_into",
         "send",
@@ -46,6 +47,7 @@ class Stream:
     def __init__(self, opened: Opened, wait: Wait, buffer: bytearray, lane: Lane) -> None:
         self.socket = opened.socket
         self.address = opened.address
+        self.label = opened.address.label
         self.lane = lane
         self.wait = wait
         self.send: Callable[[bytes | memoryview], int] = opened.channel.send
@@ -110,7 +112,11 @@ class Stream:
     def begin_send(self, request: bytes) -> int:
         """Sends as much as the socket takes now; how many bytes that were. TLS takes all, or as good as none."""
         self.sent_bytes = 0
-        return self.send_more(request)
+        try:
+            self.sent_bytes = self.send(request)
+        except BlockingIOError:
+            return 0
+        return self.sent_bytes
 
     def send_more(self, data: bytes | memoryview) -> int:
         try:
