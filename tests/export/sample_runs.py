@@ -12,7 +12,6 @@ from inference_swarm.config.settings import Settings
 from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
 from inference_swarm.export.run_folder import write_json, write_whole
 from inference_swarm.export.summary import RunRecord, build_summary
-from inference_swarm.run.run import DataRecord
 from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
 from inference_swarm.judge.verdict import RunFacts, judge_totals
@@ -20,6 +19,7 @@ from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.hlog import hlog_lines
 from inference_swarm.measure.snapshot import WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.run import DataRecord
 
 NAME = "POST /invocation"
 

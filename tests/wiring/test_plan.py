@@ -37,6 +37,7 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--stages", "1s@0"], ["every stage", "has the value 0"]),
         (["--arrival", "open"], ["--arrival"]),
         (["--warm-up", "a while"], ["--warm-up is 'a while'", "a time like 10s"]),
+        (["--abort-when", "error_rate>50%"], ["--abort-when: 'error_rate>50%'", "it does not say for how long"]),
         (["--warm-up", "1s"], ["--warm-up is 1s and --run-time 1 s", "a warm-up shorter than the run"]),
     ],
 )
@@ -186,3 +187,27 @@ def test_requests_that_end_after_the_load_are_counted_and_in_no_rate(
     summary = swarm.summary()
     assert summary["requests"] == summary["ended_after_load"] == recording.count
     assert summary["rate_rps"] == 0.0
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_hopeless_run_ends_early_with_the_reason(
+    swarm: Swarm, recording: Recording, run: Any, processes: str
+) -> None:
+    recording.answer = lambda _: answer_bytes(503)
+    result = run(
+        "--abort-when", "error_rate>50% for 2s", "-t", "60s", "--wait-min", "0.02", "--wait-max", "0.02",
+        "--processes", processes,
+    )  # fmt: skip
+    assert result.returncode == 3, result.stderr
+    summary = swarm.summary()
+    assert (summary["verdict"], summary["tone"]) == ("aborted", "bad")
+    assert summary["reasons"][0].startswith("error_rate>50% for 2s: error_rate was 100 % from ")
+    assert summary["duration_s"] < 20
+
+
+def test_a_warm_up_may_be_a_number_of_requests(swarm: Swarm, recording: Recording, run: Any) -> None:
+    assert run("--warm-up", "50 requests", "-t", "7s", "--wait-min", "0.02", "--wait-max", "0.02").returncode == 0
+    summary = swarm.summary()
+    assert summary["left_out"]["requests"] >= 50
+    assert summary["requests"] + summary["left_out"]["requests"] == recording.count
+    assert 0 < summary["measured_s"] < summary["duration_s"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import gevent
 
+from inference_swarm.cluster.events import ResetStatistics, StopAsked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import RunOffer
 from inference_swarm.config.command_line import CommandLine
@@ -35,9 +36,10 @@ from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.warm_up import parse_warm_up
-from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse
-from inference_swarm.run.plan import RunPlan, make_plan
+from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse, StopCause
+from inference_swarm.run.plan import RunPlan, abort_conditions_of, make_plan
 from inference_swarm.run.run import DataRecord, Run
+from inference_swarm.run.watch import RunWatch, Seen
 
 logger = logging.getLogger(__name__)
 HEALTH_PERIOD_S = 3.0
@@ -69,6 +71,7 @@ class Runs:
         self._folder: Path | None = None
         self._checkpoint: Checkpoint | None = None
         self._background: list[gevent.Greenlet] = []
+        self._watch = RunWatch()
 
     # before a run
 
@@ -85,8 +88,10 @@ class Runs:
         run_id = secrets.token_hex(8)
         self._plans = {run_id: plan}
         totals = SwarmTotals(run_id, is_staged=bool(plan.settings.stages))
-        if warm_up_s := parse_warm_up(plan.settings.warm_up):
-            totals.start_epoch(warm_up_s)
+        warm_up = parse_warm_up(plan.settings.warm_up)
+        if warm_up.duration_s:
+            totals.start_epoch(warm_up.duration_s)
+        self._watch = RunWatch(abort_conditions_of(plan.settings), warm_up.requests)
         return run_id, plan.load, totals
 
     def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
@@ -130,8 +135,16 @@ class Runs:
         run = self.latest
         if run is not None and isinstance(snapshot, Snapshot):
             run.observe(snapshot)
+            self._act(self._watch.look(run.totals))
             if self._checkpoint is not None:
                 self._checkpoint.write_soon()
+
+    def _act(self, seen: Seen) -> None:
+        # Not at once: it is an action of the coordinator that is being carried out.
+        if seen.is_warm:
+            gevent.spawn(self.adapter.feed, ResetStatistics())
+        if seen.abort_because:
+            gevent.spawn(self.adapter.feed, StopAsked(StopCause.ABORTED, seen.abort_because))
 
     def end_load(self) -> None:
         gevent.killall(self._background, block=False)
