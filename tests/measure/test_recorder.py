@@ -17,7 +17,7 @@ from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
-from inference_swarm.transport.outcome_log import Batch
+from inference_swarm.transport.outcome_log import Batch, OutcomeLog
 
 MS = 1_000_000
 S = 1000 * MS
@@ -46,7 +46,8 @@ def failure(
 ) -> Outcome:
     detail = os.strerror(error) if isinstance(error, int) else error
     failed = AttemptError(kind, detail)
-    return Outcome(intended_ms * MS, sent_ms * MS, 0, done_ms * MS, 0, 0, 0, 503, failed, explanation, row)
+    instants_ns = (intended_ms * MS, sent_ms * MS, 0, done_ms * MS)
+    return Outcome(*instants_ns, 0, 0, 0, 503, failed, failure_text=explanation, row=row)
 
 
 def total(snapshot: Snapshot) -> RequestCounters:
@@ -78,12 +79,12 @@ def test_what_has_no_outcome_is_counted_in_the_snapshot_it_belongs_to() -> None:
     assert recorder.take_snapshot(2 * MS, 1).names() == {}
 
 
-def test_an_outcome_that_says_abandoned_is_no_failure() -> None:
+def test_an_abandoned_attempt_is_no_failure() -> None:
     recorder = RunRecorder("run", "w", 0)
-    given_up = failure("in flight when the run ended")
-    assert given_up.error is not None
-    given_up.error.kind = type("Kind", (), {"value": "abandoned"})  # type: ignore[assignment]
-    recorder.add("x", batch([], [given_up]))
+    ended = failure("in flight when the run ended", kind=ErrorKind.ABANDONED)
+    log = OutcomeLog()
+    log.add(ended)
+    recorder.add("x", log.take_batch())
     counted = total(recorder.take_snapshot(MS, 1))
     assert (counted.abandoned, counted.failures, counted.failed_latency.count) == (1, 0, 0)
 

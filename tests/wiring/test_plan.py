@@ -116,6 +116,12 @@ def test_users_follow_their_stages_and_the_run_ends_with_them(swarm: Swarm, reco
     summary = swarm.summary()
     assert summary["duration_s"] == pytest.approx(4, abs=1)
     assert summary["settings"]["stages"]["value"] == "2s@1,2s@6"
+    first, second = summary["stages"]
+    assert (first["wanted_last"], second["wanted_last"], second["wanted_is"]) == (1, 6, "users")
+    assert first["requests"] + second["requests"] == summary["requests"]
+    assert first["rate_rps"] < 11 < second["rate_rps"]
+    assert (swarm.run_folders()[0] / "stages.csv").read_text().startswith("stage,start_s,end_s,wanted_first")
+    assert "users" in next(line for line in result.stderr.splitlines() if line.startswith("2 "))
     assert summary["requests"] == recording.count
     # One user and then six, each a tenth of a second a request at the quickest.
     began_s = recording.times_s[0]

@@ -38,7 +38,7 @@ from inference_swarm.cluster.run_workers import note_missing_finals, note_possib
 from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
 from inference_swarm.cluster.uncounted import Uncounted
 from inference_swarm.errors import ExitCode
-from inference_swarm.load.shapes import users_at
+from inference_swarm.load.stages import users_at
 from inference_swarm.run.course import Change, RunCourse, Stop, StopCause
 
 # An open load begins so much after it was announced, for the message and the users to be there when it does.
