@@ -61,3 +61,13 @@ def test_the_matrix_compares_models_on_the_same_data(tmp_path: Path) -> None:
     ((dataset, models, words),) = matrix_rows(runs)
     assert (dataset, models) == ("d", "lgbm against catboost")
     assert "p50 60 % higher" in words or "p50 6" in words
+
+
+def test_a_run_has_the_same_values_here_as_in_its_report(tmp_path: Path) -> None:
+    one, other = saved(tmp_path, "one"), saved(tmp_path, "other", seed=1)
+    one.summary["rate_rps"] = 1932.0  # its intervals say 666.7/s
+    compared = {metric.metric: metric for metric in compare_saved(one, other).metrics}
+    assert compared["rate"].one.value == 1932.0
+    assert compared["rate"].ratio.value == other.summary["rate_rps"] / 1932.0
+    for name in ("mean", "p50", "p99"):
+        assert compared[name].other.value == other.summary["latency_us"][name]

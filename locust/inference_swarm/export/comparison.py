@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inference_swarm.export.figures import format_rate, format_us
@@ -39,9 +39,30 @@ class ComparedRuns:
 
 
 def compare_saved(one: SavedRun, other: SavedRun) -> ComparedRuns:
-    """Compares by the intervals of each run."""
-    metrics = compare_runs(sample_of(one), sample_of(other))
+    """Compares by the intervals of each run; the values are those of their summaries."""
+    metrics = [_as_summarized(metric, one, other) for metric in compare_runs(sample_of(one), sample_of(other))]
     return ComparedRuns(one, other, tuple(metrics), tuple(_differences(one.summary, other.summary)))
+
+
+def _as_summarized(metric: Comparison, one: SavedRun, other: SavedRun) -> Comparison:
+    """A run has one rate, whatever shows it: intervals begin with the users' and end with the last report."""
+    values = [_summarized(run.summary, metric.metric) for run in (one, other)]
+    first, second = values
+    if first is None or second is None or not first:
+        return metric
+    return replace(
+        metric,
+        one=replace(metric.one, value=first),
+        other=replace(metric.other, value=second),
+        ratio=replace(metric.ratio, value=second / first),
+    )
+
+
+def _summarized(summary: dict[str, Any], metric: str) -> float | None:
+    if metric == "rate":
+        return float(summary["rate_rps"])
+    value = summary["latency_us"].get(metric.replace(".", "_"))
+    return None if value is None else float(value)
 
 
 def sample_of(run: SavedRun) -> RunSample:
@@ -117,7 +138,7 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
         if not summary["complete"]:
             found.append(f"{label} is incomplete")
         if summary["failures"]:
-            found.append(f"{label} has {summary['failures']:,} failed requests, whose times are in it")
+            found.append(f"{label} has {summary['failures']:,} failed requests, which are not in it")
     return found
 
 
