@@ -3,7 +3,7 @@ from __future__ import annotations
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.errors import ProtocolError
@@ -18,6 +18,7 @@ def series_of(*given_rows: SecondCounts) -> SecondSeries:
     return series
 
 
+@settings(deadline=None)
 @given(rows, rows)
 def test_seconds_of_several_workers_add_up_and_survive_being_saved(
     one: list[SecondCounts], other: list[SecondCounts]

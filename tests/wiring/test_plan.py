@@ -192,6 +192,9 @@ def test_requests_that_end_after_the_load_are_counted_and_in_no_rate(
     assert run("-t", "1s").returncode == 0
     summary = swarm.summary()
     assert summary["requests"] == summary["ended_after_load"] == recording.count
+    (address,) = summary["addresses"].values()
+    assert (address["requests"], address["failures"]) == (recording.count, 0)
+    assert address["latency_us"]["p50"] == pytest.approx(summary["latency_us"]["p50"], rel=0.05)
     assert summary["rate_rps"] == 0.0
 
 

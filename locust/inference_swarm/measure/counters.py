@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, TypeAdapter, ValidationError
 
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.histogram import Histogram
@@ -23,6 +23,7 @@ from inference_swarm.measure.wire_types import (
     cut_text,
     describe_problems,
 )
+from inference_swarm.transport.address_counters import AddressCounters
 
 MAX_NAMES: Final = 1000
 MAX_FAILURES: Final = 200
@@ -67,21 +68,18 @@ def _example_order(example: tuple[str, int | None]) -> tuple[bool, str, bool, in
     return not explanation, explanation, row is None, row or 0
 
 
-@dataclass(slots=True)
-class AddressCounters:
-    """What went to one address of the server's name; `latency` is of its successes."""
+def _read_address(value: object) -> AddressCounters:
+    if isinstance(value, AddressCounters):
+        return value
+    try:
+        return AddressCounters.from_wire(value)
+    except ProtocolError as error:
+        raise ValueError(str(error)) from error
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    requests: Count = 0
-    failures: Count = 0
-    latency: WireHistogram = field(default_factory=Histogram)
-
-    def add(self, other: AddressCounters) -> None:
-        """Merge another address's counters into this one."""
-        self.requests += other.requests
-        self.failures += other.failures
-        self.latency.add(other.latency)
+WireAddress = Annotated[
+    InstanceOf[AddressCounters], BeforeValidator(_read_address), PlainSerializer(AddressCounters.to_wire)
+]
 
 
 @dataclass(slots=True)
@@ -119,8 +117,8 @@ class RequestCounters:
     """From the send, of successes."""
     failed_latency: WireHistogram = field(default_factory=Histogram)
     failed_service: WireHistogram = field(default_factory=Histogram)
-    addresses: Annotated[dict[Text, AddressCounters], Field(max_length=MAX_ADDRESSES)] = field(default_factory=dict)
-    """By address of the server, where the transport tells."""
+    addresses: Annotated[dict[Text, WireAddress], Field(max_length=MAX_ADDRESSES)] = field(default_factory=dict)
+    """What each address of the server got."""
 
     @property
     def failures(self) -> int:

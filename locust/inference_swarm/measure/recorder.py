@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from inference_swarm.measure.phases import NS_PER_S, Phase, Phases
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
 from inference_swarm.measure.wire_types import cut_text
+from inference_swarm.transport.address_counters import AddressCounters
 from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.outcome_log import Batch, Nanoseconds
 
@@ -54,9 +55,7 @@ class RunRecorder:
         load_end_ns: int | None = None,
         phases: Phases | None = None,
     ) -> None:
-        """`start_ns` is when this worker joined, if later; `late_after_ns` makes an open load's requests late;
-        `load_end_ns` is when the load ends, if that is known.
-        """
+        """`start_ns`: when this worker joined, if later; `load_end_ns`: when the load ends, if that is known."""
         self.run_id = run_id
         self.worker = worker
         self.is_closed = False
@@ -160,12 +159,6 @@ class RunRecorder:
             self._counters(self._place(at_ns, at_ns), name).dropped += count
             self._second(at_ns)[3] += count
 
-    def add_abandoned(self, name: str, count: int, at_ns: int) -> None:
-        """Counts attempts that were in flight when their user was stopped for good."""
-        if count:
-            self._counters(self._place(at_ns, at_ns), name).abandoned += count
-            self._second(at_ns)[3] += count
-
     def add_connects(self, name: str, count: int, at_ns: int) -> None:
         """Counts connections that were opened."""
         if count:
@@ -175,6 +168,15 @@ class RunRecorder:
         """Counts requests that went out again because the server had closed the idle connection."""
         if count:
             self._counters(self._place(at_ns, at_ns), name).stale_connections += count
+
+    def add_addresses(self, name: str, counted: Mapping[str, AddressCounters], at_ns: int) -> None:
+        """What addresses of the server got since this was last called."""
+        if counted:
+            self._counters(self._place(at_ns, at_ns), name).add(RequestCounters(addresses=dict(counted)))
+
+    def phase_at(self, instant_ns: int) -> Phase:
+        """The phase of the run that holds an instant."""
+        return self._phases.at(instant_ns - self._began_ns)
 
     def take_snapshot(
         self,

@@ -14,6 +14,7 @@ from locust.stats import RequestStats
 
 from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.load.user import METHOD
+from inference_swarm.measure.address_deltas import AddressDeltas
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.locust_stats import fold_into_locust, since, wall_offset_ns
 from inference_swarm.measure.phases import NS_PER_S, Phases
@@ -58,6 +59,8 @@ class Recording:
         self._offset_ns = wall_offset_ns()
         self._connects_seen = 0
         self._twice_seen = 0
+        self._addresses = AddressDeltas()
+        self._folded_ns = now_ns
         self._health = HealthMonitor()
         self._folder = gevent.spawn(self._fold_loop)
 
@@ -81,12 +84,19 @@ class Recording:
         counted = since(batch, self._recorder.epoch_start_ns)
         fold_into_locust(self._stats, counted, method=METHOD, name=name, offset_ns=self._offset_ns)
         now_ns = time.monotonic_ns()
+        if self._recorder.phase_at(now_ns) != self._recorder.phase_at(self._folded_ns):
+            self._note_addresses(self._folded_ns)
+        self._folded_ns = now_ns
         stale = batch.stale_connections + notified.stale_connections
         self._recorder.add_stale_connections(name, stale, now_ns)
         self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen, now_ns)
         self._connects_seen = self._client.counters.opened
         if self._dispatcher is not None:
             self._recorder.add_dropped(name, self._dispatcher.take_dropped(), now_ns)
+
+    def _note_addresses(self, at_ns: int) -> None:
+        new = self._addresses.take(self._client.by_address())
+        self._recorder.add_addresses(self._client.target.name, new, at_ns)
 
     def end_load(self) -> None:
         """The load ends now: what ends later is counted, and is in no rate."""
@@ -100,6 +110,7 @@ class Recording:
             self._folder.kill(block=False)
             self.end_load()
         self.fold()
+        self._note_addresses(self._folded_ns)
         twice = 0 if self._dispatcher is None else self._dispatcher.possible_duplicates
         snapshot = self._recorder.take_snapshot(
             time.monotonic_ns(),
