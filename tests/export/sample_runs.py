@@ -12,14 +12,17 @@ from inference_swarm.config.settings import Settings
 from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
 from inference_swarm.export.run_folder import write_json, write_whole
 from inference_swarm.export.summary import RunRecord, build_summary
-from inference_swarm.run.run import DataRecord
 from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
+from inference_swarm.judge.stages import judge_stages
 from inference_swarm.judge.verdict import RunFacts, judge_totals
+from inference_swarm.load.stages import parse_stages
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.hlog import hlog_lines
+from inference_swarm.measure.phases import phases_of_run
 from inference_swarm.measure.snapshot import WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.run import DataRecord
 
 NAME = "POST /invocation"
 
@@ -50,7 +53,9 @@ def make_run(
 ) -> RunRecord:
     """A run of so many 3 s intervals with log-normal latencies."""
     draw = np.random.default_rng(seed)
-    totals, check = SwarmTotals("run"), SelfCheck()
+    stages = parse_stages(str(settings["stages"])) if settings.get("stages") else None
+    phases = phases_of_run([stage.duration_s for stage in stages.stages] if stages else [])
+    totals, check = SwarmTotals("run", is_staged=stages is not None), SelfCheck()
     if warm_up_s:
         totals.start_epoch(warm_up_s)
         totals.left_out[NAME] = RequestCounters(123)
@@ -74,7 +79,7 @@ def make_run(
                 health or WorkerHealth(), 0 if is_final else 10, is_final,
             )  # fmt: skip
             part = snapshot.slices[0]
-            snapshot.slices[0] = replace(part, epoch=totals.epoch)
+            snapshot.slices[0] = replace(part, epoch=totals.epoch, stage=phases.at(round(3e9 * number)).stage)
             totals.apply(snapshot)
             check.observe(snapshot.worker, snapshot.health)
     duration_s = 3.0 * intervals
@@ -96,6 +101,15 @@ def make_run(
         totals=totals,
         verdict=judge_totals(totals, [parse_objective(text) for text in slo], facts),
         warnings=tuple(check.warnings()),
+        stages=()
+        if stages is None
+        else judge_stages(
+            totals,
+            stages,
+            [parse_objective(text) for text in slo],
+            is_open=arrivals is not None,
+            end_s=duration_s,
+        ),
         arrivals_wanted=arrivals,
         data=DataRecord(f"splits/{settings.get('dataset_name') or 'rows'}/X_test.parquet", 300, 5, "f00d"),
     )

@@ -16,10 +16,10 @@ def saved(tmp_path: Path, name: str, **run: object) -> SavedRun:
 
 
 def test_a_slower_run_is_told_by_its_times_and_not_by_its_rate(tmp_path: Path) -> None:
-    one, other = saved(tmp_path, "one", median_ms=5.0), saved(tmp_path, "other", median_ms=6.0, seed=1)
+    one, other = saved(tmp_path, "one", median_ms=5.0), saved(tmp_path, "other", median_ms=8.0, seed=1)
     words = conclusion(compare_saved(one, other))
     assert words.startswith("B against A: mean ")
-    assert "p99 " in words
+    assert "p95 " in words
     assert "higher" in words
     assert "rate" not in words
     assert "lower" not in words
@@ -27,7 +27,7 @@ def test_a_slower_run_is_told_by_its_times_and_not_by_its_rate(tmp_path: Path) -
 
 def test_equal_runs_differ_in_nothing(tmp_path: Path) -> None:
     compared = compare_saved(saved(tmp_path, "one"), saved(tmp_path, "other", seed=1))
-    assert conclusion(compared) == "Nothing that these runs can show differs."
+    assert conclusion(compared) == "No significant difference."
     assert compared.differences == ()
 
 
@@ -61,3 +61,13 @@ def test_the_matrix_compares_models_on_the_same_data(tmp_path: Path) -> None:
     ((dataset, models, words),) = matrix_rows(runs)
     assert (dataset, models) == ("d", "lgbm against catboost")
     assert "p50 60 % higher" in words or "p50 6" in words
+
+
+def test_a_run_has_the_same_values_here_as_in_its_report(tmp_path: Path) -> None:
+    one, other = saved(tmp_path, "one"), saved(tmp_path, "other", seed=1)
+    one.summary["rate_rps"] = 1932.0  # its intervals say 666.7/s
+    compared = {metric.metric: metric for metric in compare_saved(one, other).metrics}
+    assert compared["rate"].one.value == 1932.0
+    assert compared["rate"].ratio.value == other.summary["rate_rps"] / 1932.0
+    for name in ("mean", "p50", "p99"):
+        assert compared[name].other.value == other.summary["latency_us"][name]

@@ -87,3 +87,11 @@ def test_settings_have_their_sources_and_data_their_fingerprint() -> None:
     at = found.index("host")
     assert found[at : at + 3] == ["host", "http://127.0.0.1:8000", "command line"]
     assert "f00d" in found
+
+
+def test_stages_have_a_table_of_their_own() -> None:
+    found = texts(render(make_run(stages="12s@10,18s@20")))
+    at = found.index("Stages")
+    assert found[at + 1 : at + 6] == ["stage", "from", "to", "wanted", "rate"]
+    assert "20 users" in found
+    assert "Stages" not in texts(render(make_run()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from sample_runs import make_run
 
-from inference_swarm.export.run_folder import append_to_run_table, run_folder_name
-from inference_swarm.export.summary import RUN_TABLE_COLUMNS, DataRecord, build_summary, run_table_row
+from inference_swarm.export.run_folder import run_folder_name
+from inference_swarm.export.run_table import RUN_TABLE_COLUMNS, append_to_run_table, run_table_row
+from inference_swarm.export.stage_table import stage_cells, stage_csv
+from inference_swarm.export.summary import DataRecord, build_summary
 from inference_swarm.measure.snapshot import WorkerHealth
 
 
@@ -123,3 +126,15 @@ def test_a_run_is_named_after_the_data_that_it_sent_and_not_after_a_query_parame
     assert build_summary(run)["dataset"] == "mine"
     assert run_folder_name("20260102-030405", "mine", "xgb/2") == "20260102-030405_mine_xgb-2"
     assert run_folder_name("20260102-030405", "", "") == "20260102-030405_data"
+
+
+def test_each_stage_is_there_with_what_it_wanted_and_achieved() -> None:
+    run = make_run(arrivals=(20_000, 666.0), arrival="constant", stages="12s@600,18s@600..733", slo=("p99<1s",))
+    first, second = build_summary(run)["stages"]
+    assert (first["requests"], second["requests"]) == (8000, 12_000)
+    assert (first["wanted_first"], first["wanted_last"], first["wanted_is"]) == (600, 600, "rate")
+    assert (second["start_s"], second["end_s"], second["wanted_last"]) == (12.0, 30.0, 733)
+    assert stage_cells(second)[:4] == ["2", "12 s", "30 s", "600 … 733/s"]
+    table = list(csv.DictReader(io.StringIO(stage_csv([first, second]))))
+    assert [row["verdict"] for row in table] == [first["verdict"], second["verdict"]]
+    assert table[0]["p50_us"] == str(first["latency_us"]["p50"])

@@ -72,3 +72,22 @@ def test_what_has_no_outcome_and_what_was_left_out_are_said(tmp_path: Path) -> N
         "verdict    INTERRUPTED (SIGTERM after 8 s of 60; "
         "6 requests were abandoned: sent, and without a response when the run ended)"
     ) in lines
+
+
+def test_stages_are_told_one_by_one(tmp_path: Path) -> None:
+    lines = table(tmp_path, stages="12s@10,18s@20")
+    at = next(number for number, line in enumerate(lines) if line.startswith("stage"))
+    assert lines[at].split() == [
+        "stage",
+        "from",
+        "to",
+        "wanted",
+        "rate",
+        "p50",
+        "p90",
+        "p99",
+        "max",
+        "failed",
+        "verdict",
+    ]
+    assert lines[at + 2].split()[:6] == ["2", "12", "s", "30", "s", "20"]

@@ -4,7 +4,7 @@ import random
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.errors import ProtocolError
@@ -58,6 +58,7 @@ def any_counters(draw: st.DrawFn) -> RequestCounters:
     return made
 
 
+@settings(deadline=None)
 @given(st.lists(any_counters(), max_size=6), st.randoms(use_true_random=False))
 def test_counters_add_up_to_the_same_in_any_order_and_over_the_wire(
     given_counters: list[RequestCounters], shuffler: random.Random

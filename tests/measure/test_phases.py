@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.measure.phases import NS_PER_S, Phase, Phases, Segment, phases_of_run
@@ -31,6 +31,7 @@ def test_a_stretch_without_length_is_one_segment() -> None:
     assert Phases((5 * S,)).segments(7 * S, 7 * S) == [Segment(Phase(1, 0), 7 * S, 7 * S)]
 
 
+@settings(deadline=None)
 @given(cuts, cuts, st.lists(st.integers(0, 120), max_size=20))
 def test_many_instants_have_the_phases_that_each_has_by_itself(
     epochs: list[int], stages: list[int], instants: list[int]
@@ -40,6 +41,7 @@ def test_many_instants_have_the_phases_that_each_has_by_itself(
     assert [phases.decode(code) for code in codes.tolist()] == [phases.at(instant * S) for instant in instants]
 
 
+@settings(deadline=None)
 @given(cuts, cuts, st.integers(0, 100), st.integers(1, 50))
 def test_segments_cover_a_stretch_without_gaps_and_each_has_its_phase(
     epochs: list[int], stages: list[int], start: int, length: int

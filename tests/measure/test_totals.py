@@ -4,7 +4,7 @@ import random
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.errors import ProtocolError
@@ -119,6 +119,7 @@ reports = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(reports, st.randoms(use_true_random=False), st.lists(st.integers(0, 19), max_size=5), st.integers(0, 20))
 def test_order_duplicates_and_a_restart_of_the_master_change_nothing(
     sent: list[tuple[str, list[int]]], shuffler: random.Random, again: list[int], restart_at: int

@@ -160,7 +160,7 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
 
 def test_two_runs_with_enough_data_are_said_to_differ_or_not(web: WebSwarm, browser: Any) -> None:
     for name, median_ms, seed in (("slow", 6.0, 1), ("quick", 5.0, 2), ("quick-too", 5.0, 3)):
-        save_run(make_run(name=name, median_ms=median_ms, seed=seed), web.swarm.results / "runs" / name)
+        save_run(make_run(name=name, intervals=30, median_ms=median_ms, seed=seed), web.swarm.results / "runs" / name)
     web.start(workers=0)
     wait_until(web.is_up, 30, "the page")
     watched = Watched(browser)
@@ -175,8 +175,8 @@ def test_two_runs_with_enough_data_are_said_to_differ_or_not(web: WebSwarm, brow
         compare.get_by_role("button", name="Compare").click()
         page.get_by_text(f"A is quick, B is {other}").wait_for()
         found[other] = medians.all_inner_texts()
-    assert found["slow"][3] == "differs"
-    assert found["quick-too"][3] == "no difference shown"
+    assert found["slow"][3] == "significant difference"
+    assert found["quick-too"][3] == "no significant difference"
     value, low, high = (float(text) for text in re.findall(r"×([\d.]+)", found["slow"][2]))
     assert 1.17 < low < value < high < 1.23
     assert watched.errors == []

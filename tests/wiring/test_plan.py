@@ -37,6 +37,7 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--stages", "1s@0"], ["every stage", "has the value 0"]),
         (["--arrival", "open"], ["--arrival"]),
         (["--warm-up", "a while"], ["--warm-up is 'a while'", "a time like 10s"]),
+        (["--abort-when", "error_rate>50%"], ["--abort-when: 'error_rate>50%'", "it does not say for how long"]),
         (["--warm-up", "1s"], ["--warm-up is 1s and --run-time 1 s", "a warm-up shorter than the run"]),
     ],
 )
@@ -115,6 +116,12 @@ def test_users_follow_their_stages_and_the_run_ends_with_them(swarm: Swarm, reco
     summary = swarm.summary()
     assert summary["duration_s"] == pytest.approx(4, abs=1)
     assert summary["settings"]["stages"]["value"] == "2s@1,2s@6"
+    first, second = summary["stages"]
+    assert (first["wanted_last"], second["wanted_last"], second["wanted_is"]) == (1, 6, "users")
+    assert first["requests"] + second["requests"] == summary["requests"]
+    assert first["rate_rps"] < 11 < second["rate_rps"]
+    assert (swarm.run_folders()[0] / "stages.csv").read_text().startswith("stage,start_s,end_s,wanted_first")
+    assert "users" in next(line for line in result.stderr.splitlines() if line.startswith("2 "))
     assert summary["requests"] == recording.count
     # One user and then six, each a tenth of a second a request at the quickest.
     began_s = recording.times_s[0]
@@ -185,4 +192,31 @@ def test_requests_that_end_after_the_load_are_counted_and_in_no_rate(
     assert run("-t", "1s").returncode == 0
     summary = swarm.summary()
     assert summary["requests"] == summary["ended_after_load"] == recording.count
+    (address,) = summary["addresses"].values()
+    assert (address["requests"], address["failures"]) == (recording.count, 0)
+    assert address["latency_us"]["p50"] == pytest.approx(summary["latency_us"]["p50"], rel=0.05)
     assert summary["rate_rps"] == 0.0
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_hopeless_run_ends_early_with_the_reason(
+    swarm: Swarm, recording: Recording, run: Any, processes: str
+) -> None:
+    recording.answer = lambda _: answer_bytes(503)
+    result = run(
+        "--abort-when", "error_rate>50% for 2s", "-t", "60s", "--wait-min", "0.02", "--wait-max", "0.02",
+        "--processes", processes,
+    )  # fmt: skip
+    assert result.returncode == 3, result.stderr
+    summary = swarm.summary()
+    assert (summary["verdict"], summary["tone"]) == ("aborted", "bad")
+    assert summary["reasons"][0].startswith("error_rate>50% for 2s: error_rate was 100 % from ")
+    assert summary["duration_s"] < 20
+
+
+def test_a_warm_up_may_be_a_number_of_requests(swarm: Swarm, recording: Recording, run: Any) -> None:
+    assert run("--warm-up", "50 requests", "-t", "7s", "--wait-min", "0.02", "--wait-max", "0.02").returncode == 0
+    summary = swarm.summary()
+    assert summary["left_out"]["requests"] >= 50
+    assert summary["requests"] + summary["left_out"]["requests"] == recording.count
+    assert 0 < summary["measured_s"] < summary["duration_s"]

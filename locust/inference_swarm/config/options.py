@@ -120,7 +120,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "warm_up", "--warm-up", "SWARM_WARM_UP", "warm_up", kinds.TEXT, "",
-        "the beginning of the run that is sent and left out of every metric, such as 10s; part of --run-time",
+        "the beginning of the run that is sent and left out of every metric, such as 10s or 5000 requests; part of "
+        "--run-time",
+    ),
+    Option(
+        "abort_when", "--abort-when", "SWARM_ABORT_WHEN", "abort_when", kinds.TEXTS, "",
+        "conditions that end the run early, such as error_rate>50% for 10s; may be given several times. "
+        "docs/measuring.md has the grammar", joined_with="; ",
     ),
     Option(
         "data", "--data", "SWARM_DATA", "data", kinds.TEXT, "",

@@ -34,6 +34,7 @@ class Settings:
     drop_after_s: float
     slo: str
     warm_up: str
+    abort_when: str
     data: str
     columns: str
     drop_columns: str

@@ -1,21 +1,21 @@
-"""Two runs side by side: saved runs in, findings and text for the terminal out. Pure."""
+"""Two runs side by side: saved runs in, results and text for the terminal out. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from inference_swarm.export.figures import format_rate, format_us
 from inference_swarm.export.saved_run import SavedRun
 from inference_swarm.judge.compare import (
     CONFIDENCE,
-    LEAST_BATCHES,
+    MIN_BATCHES,
     Batch,
     Comparison,
     Estimate,
-    Finding,
+    Result,
     RunSample,
     compare_runs,
 )
@@ -30,7 +30,7 @@ NAMED_SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class ComparedRuns:
-    """Both runs, what was found metric by metric, and what else differs between them."""
+    """Both runs, the result metric by metric, and what else differs between them."""
 
     one: SavedRun
     other: SavedRun
@@ -39,9 +39,30 @@ class ComparedRuns:
 
 
 def compare_saved(one: SavedRun, other: SavedRun) -> ComparedRuns:
-    """Compares by the intervals of each run."""
-    metrics = compare_runs(sample_of(one), sample_of(other))
+    """Compares by the intervals of each run; the values are those of their summaries."""
+    metrics = [_as_summarized(metric, one, other) for metric in compare_runs(sample_of(one), sample_of(other))]
     return ComparedRuns(one, other, tuple(metrics), tuple(_differences(one.summary, other.summary)))
+
+
+def _as_summarized(metric: Comparison, one: SavedRun, other: SavedRun) -> Comparison:
+    """A run has one rate, whatever shows it: intervals begin with the users' and end with the last report."""
+    values = [_summarized(run.summary, metric.metric) for run in (one, other)]
+    first, second = values
+    if first is None or second is None or not first:
+        return metric
+    return replace(
+        metric,
+        one=replace(metric.one, value=first),
+        other=replace(metric.other, value=second),
+        ratio=replace(metric.ratio, value=second / first),
+    )
+
+
+def _summarized(summary: dict[str, Any], metric: str) -> float | None:
+    if metric == "rate":
+        return float(summary["rate_rps"])
+    value = summary["latency_us"].get(metric.replace(".", "_"))
+    return None if value is None else float(value)
 
 
 def sample_of(run: SavedRun) -> RunSample:
@@ -59,7 +80,7 @@ def sample_of(run: SavedRun) -> RunSample:
 
 def comparison_text(compared: ComparedRuns) -> str:
     """For the terminal."""
-    rows = [("", "A", "B", "B ÷ A", f"{CONFIDENCE:.0%} interval", "finding"), *metric_rows(compared)]
+    rows = [("", "A", "B", "B ÷ A", f"{CONFIDENCE:.0%} interval", "result"), *metric_rows(compared)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = [
         "  ".join(
@@ -73,7 +94,7 @@ def comparison_text(compared: ComparedRuns) -> str:
 
 
 def metric_rows(compared: ComparedRuns) -> list[tuple[str, ...]]:
-    """Metric, value of A, value of B, ratio, its interval, finding."""
+    """Metric, value of A, value of B, ratio, its interval, result."""
     return [
         (
             metric.metric,
@@ -81,20 +102,23 @@ def metric_rows(compared: ComparedRuns) -> list[tuple[str, ...]]:
             _value(metric.metric, metric.other),
             _ratio(metric.ratio.value),
             "–" if math.isnan(metric.ratio.low) else f"{_ratio(metric.ratio.low)} to {_ratio(metric.ratio.high)}",
-            _finding(metric),
+            _result(metric),
         )
         for metric in compared.metrics
     ]
 
 
 def conclusion(compared: ComparedRuns) -> str:
-    """The word on what really differs."""
-    apart = [metric for metric in compared.metrics if metric.finding is Finding.DIFFERS]
+    """The sentence on what differs significantly."""
+    apart = [metric for metric in compared.metrics if metric.result is Result.SIGNIFICANT]
     if apart:
         return "B against A: " + ", ".join(f"{metric.metric} {_change(metric)}" for metric in apart) + "."
-    if all(metric.finding is Finding.TOO_LITTLE for metric in compared.metrics):
-        return f"Too little data: a run needs at least {LEAST_BATCHES} intervals of 3 s, and enough requests."
-    return "Nothing that these runs can show differs."
+    if all(metric.result is Result.TOO_SHORT for metric in compared.metrics):
+        return (
+            f"Too short to say: a run needs at least {MIN_BATCHES} intervals of 3 s and enough requests, "
+            "and more if the server's speed drifts."
+        )
+    return "No significant difference."
 
 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
@@ -114,7 +138,7 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
         if not summary["complete"]:
             found.append(f"{label} is incomplete")
         if summary["failures"]:
-            found.append(f"{label} has {summary['failures']:,} failed requests, whose times are in it")
+            found.append(f"{label} has {summary['failures']:,} failed requests, which are not in it")
     return found
 
 
@@ -138,8 +162,8 @@ def _change(metric: Comparison) -> str:
     return f"{abs(percent):.3g} % {'higher' if percent > 0 else 'lower'}"
 
 
-def _finding(metric: Comparison) -> str:
-    return _change(metric) if metric.finding is Finding.DIFFERS else str(metric.finding)
+def _result(metric: Comparison) -> str:
+    return _change(metric) if metric.result is Result.SIGNIFICANT else str(metric.result)
 
 
 def matrix_rows(runs: Sequence[SavedRun]) -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from inference_swarm.errors import SettingProblem
 from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
 from inference_swarm.export.plots import plot_latency_by_percentile, plot_latency_over_time, plot_rate, plot_users
 from inference_swarm.export.report_data import ReportData
+from inference_swarm.export.stage_table import HEADERS, stage_cells
 from inference_swarm.export.terminal import left_out_words, load_words
 from inference_swarm.load.stages import Stages, parse_stages
 
@@ -43,6 +44,8 @@ def render_report(data: ReportData) -> str:
             load_words=load_words(summary),
             left_out=left_out_words(summary),
             metrics=_metrics(summary),
+            stage_headers=HEADERS,
+            stages=[(stage_cells(stage), stage["tone"]) for stage in summary["stages"]],
             plots=_plots(data, is_open),
             percentiles=PERCENTILE_WORDS,
             times_rows=times_rows,

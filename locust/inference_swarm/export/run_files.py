@@ -11,8 +11,10 @@ from locust.env import Environment
 from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
 from inference_swarm.export.locust_files import write_locust_files
 from inference_swarm.export.report_data import ReportData
-from inference_swarm.export.run_folder import append_to_run_table, write_json, write_whole
-from inference_swarm.export.summary import RunRecord, build_summary, run_table_row
+from inference_swarm.export.run_folder import write_json, write_whole
+from inference_swarm.export.run_table import append_to_run_table, run_table_row
+from inference_swarm.export.stage_table import stage_csv
+from inference_swarm.export.summary import RunRecord, build_summary
 from inference_swarm.measure.hlog import hlog_lines
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ def write_number_files(run: RunRecord, folder: Path) -> dict[str, Any]:
         write_whole(folder / name, "".join(lines))
     rows, total = interval_rows(series), run.totals.total()
     write_whole(folder / "intervals.csv", interval_table(rows))
+    if summary["stages"]:
+        write_whole(folder / "stages.csv", stage_csv(summary["stages"]))
     _write_report(ReportData(summary, rows, total.latency, total.service), folder)
     return summary
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,29 +54,3 @@ def write_whole(path: Path, text: str) -> None:
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Indented JSON; NaN is refused, since it is not JSON."""
     write_whole(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-RUN_TABLE = "run_table.csv"
-
-
-def append_to_run_table(results: Path, row: Mapping[str, Any]) -> None:
-    """One line for a run, below the headers that the first run writes; a table of other columns gets these first."""
-    path, columns = results / RUN_TABLE, list(row)
-    if path.exists() and path.stat().st_size:
-        with path.open(encoding="utf-8", newline="") as file:
-            known = csv.DictReader(file)
-            if known.fieldnames != columns:
-                write_whole(path, _table(columns, [*known, row]))
-                return
-        with path.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, columns).writerow(row)
-    else:
-        write_whole(path, _table(columns, [row]))
-
-
-def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -14,27 +13,23 @@ from inference_swarm import __version__
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.data.sources import source_name
-from inference_swarm.judge.evaluate import ObjectiveResult
+from inference_swarm.export.metrics import (
+    address_metrics,
+    counter_metrics,
+    failure_records,
+    left_out_metrics,
+    verdict_metrics,
+)
+from inference_swarm.export.stage_table import stage_metrics
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
+from inference_swarm.judge.stages import StageResult
 from inference_swarm.judge.verdict import Verdict
-from inference_swarm.measure.counters import RequestCounters, merge_counters
-from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import Change
 from inference_swarm.run.run import DataRecord, Run
 
 SUMMARY_VERSION = 2
-PERCENTILES: Sequence[tuple[str, float]] = (
-    ("p50", 50.0),
-    ("p75", 75.0),
-    ("p90", 90.0),
-    ("p95", 95.0),
-    ("p99", 99.0),
-    ("p99_9", 99.9),
-    ("p99_99", 99.99),
-)
-MAX_FAILURES = 50
 LIBRARIES = ("locust", "gevent", "pyarrow", "pyzmq", "pandas")
 
 
@@ -66,6 +61,7 @@ class RunRecord:
     once: OnceNumbers | None = None
     changes: Sequence[Change] = ()
     """What was changed while the run went on."""
+    stages: Sequence[StageResult] = ()
     is_cut_short: bool = False
     """Recovered: its master was killed."""
 
@@ -103,119 +99,9 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         possibly_twice=course.possibly_twice + run.totals.possibly_twice,
         once=course.once,
         changes=tuple(course.changes),
+        stages=run.stages(),
         is_cut_short=is_cut_short,
     )
-
-
-def latency_metrics(histogram: Histogram) -> dict[str, float | None]:
-    """Percentiles, mean, min and max in microseconds; None for all without a sample."""
-    names = [*(name for name, _ in PERCENTILES), "mean", "min", "max"]
-    if not histogram.count:
-        return dict.fromkeys(names)
-    values = histogram.percentiles_us([percentile for _, percentile in PERCENTILES])
-    values += [histogram.mean_us, histogram.min_us, histogram.max_us]
-    return {name: round(float(value), 3) for name, value in zip(names, values, strict=True)}
-
-
-def counter_metrics(counters: RequestCounters, measured_s: float, unserved: int = 0) -> dict[str, Any]:
-    """Counts, rates and times of one request name, or of all; `unserved` was asked for and is in no counter."""
-    asked = counters.succeeded + counters.unserved + unserved
-    return {
-        "requests": counters.ended,
-        "succeeded": counters.succeeded,
-        "failures": counters.failures,
-        "abandoned": counters.abandoned,
-        "dropped": counters.dropped,
-        "late": counters.late,
-        "error_rate": round((counters.unserved + unserved) / asked, 9) if asked else None,
-        "rate_rps": _rate(counters.ended_in_time, measured_s),
-        "goodput_rps": _rate(counters.succeeded_in_time, measured_s),
-        "ended_after_load": counters.succeeded_after + counters.failed_after,
-        "errors": dict(sorted(counters.failed_by_kind.items())),
-        "response_bytes": counters.response_bytes,
-        "connects": counters.connects,
-        "stale_connections": counters.stale_connections,
-        "latency_us": latency_metrics(counters.latency),
-        "service_us": latency_metrics(counters.service),
-        "failed_latency_us": latency_metrics(counters.failed_latency),
-        "failed_service_us": latency_metrics(counters.failed_service),
-    }
-
-
-def failure_records(counters: RequestCounters) -> list[dict[str, Any]]:
-    """What failed, the most frequent first, with when and an example."""
-    ordered = sorted(counters.failed.items(), key=lambda pair: (-pair[1].count, pair[0]))
-    return [
-        {
-            "error": text,
-            "kind": record.kind,
-            "status": record.status or None,
-            "count": record.count,
-            "first_s": round(record.first_s, 3),
-            "last_s": round(record.last_s, 3),
-            "explanation": record.explanation,
-            "row": record.row,
-        }
-        for text, record in ordered[:MAX_FAILURES]
-    ]
-
-
-def left_out_metrics(totals: SwarmTotals) -> dict[str, Any] | None:
-    """What was sent before what counts: a warm-up, or what a reset of the statistics left behind."""
-    if not totals.epoch:
-        return None
-    left_out = merge_counters(totals.left_out.values())
-    return {
-        "until_s": round(totals.epoch_start_s, 3),
-        "requests": left_out.ended,
-        "failures": left_out.failures,
-        "abandoned": left_out.abandoned,
-        "dropped": left_out.dropped,
-        "latency_us": latency_metrics(left_out.latency),
-    }
-
-
-def _rate(count: int, measured_s: float) -> float:
-    return round(count / measured_s, 3) if measured_s > 0 else 0.0
-
-
-def objective_metrics(result: ObjectiveResult) -> dict[str, Any]:
-    """One objective, measured value beside its bound: µs for times, fractions for shares, per second for rates."""
-    objective = result.objective
-    return {
-        "objective": objective.text,
-        "outcome": str(result.outcome),
-        "bound": objective.bound,
-        "measured": round(result.measured, 9) if math.isfinite(result.measured) else None,
-        "measured_text": result.measured_text,
-        "bound_text": objective.format(objective.bound),
-        "samples": result.samples,
-        "samples_needed": result.samples_needed,
-        "note": result.note,
-    }
-
-
-def verdict_metrics(verdict: Verdict) -> dict[str, Any]:
-    """Label, colour, exit code, reasons and objectives."""
-    return {
-        "verdict": verdict.label,
-        "tone": str(verdict.tone),
-        "exit_code": int(verdict.exit_code),
-        "reasons": list(verdict.reasons),
-        "objectives": [objective_metrics(result) for result in verdict.results],
-    }
-
-
-def address_metrics(counters: RequestCounters) -> dict[str, dict[str, Any]]:
-    """Requests and latency of each address of the server."""
-    return {
-        address: {
-            "requests": one.requests,
-            "failures": one.failures,
-            "latency_us": latency_metrics(one.latency),
-        }
-        for address, one in sorted(counters.addresses.items())
-    }
 
 
 def arrival_metrics(run: RunRecord) -> dict[str, Any] | None:
@@ -265,6 +151,7 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "arrivals": arrival_metrics(run),
         **counter_metrics(total, run.measured_s, run.unserved),
         "failed": failure_records(total),
+        "stages": [stage_metrics(stage) for stage in run.stages],
         "addresses": address_metrics(total),
         "names": {name: counter_metrics(one, run.measured_s) for name, one in sorted(run.totals.names.items())},
         "by_worker": {
@@ -300,23 +187,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[library] = "unknown"
     return found
-
-
-RUN_TABLE_COLUMNS: Sequence[str] = (
-    "run", "started_at", "duration_s", "measured_s", "dataset", "model", "method", "load", "wanted_rps", "users",
-    "workers", "verdict", "exit_code", "requests", "succeeded", "failures", "abandoned", "dropped", "unaccounted",
-    "never_sent", "rate_rps", "goodput_rps", "p50_us", "p95_us", "p99_us",
-)  # fmt: skip
-
-
-def run_table_row(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of run_table.csv."""
-    arrivals, once = summary["arrivals"] or {}, summary["once"] or {}
-    known = {
-        **summary,
-        "wanted_rps": arrivals.get("wanted_rps"),
-        "unaccounted": arrivals.get("unaccounted"),
-        "never_sent": once.get("never_sent"),
-        **{f"{name}_us": summary["latency_us"][name] for name in ("p50", "p95", "p99")},
-    }
-    return {column: known[column] for column in RUN_TABLE_COLUMNS}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.stage_table import stage_lines
 
 PERCENTILE_WORDS = {"p50": "p50", "p90": "p90", "p99": "p99", "p99_9": "p99.9", "p99_99": "p99.99", "max": "max"}
 LABEL_WIDTH = 11
@@ -53,6 +54,8 @@ def closing_table(summary: Mapping[str, Any], folder: Path) -> str:
     lines = [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
     lines += _latency_table(summary)
     lines.append("")
+    if summary["stages"]:
+        lines += [*stage_lines(summary["stages"]), ""]
     lines.append(_labelled("requests", request_words(summary)))
     lines += [_labelled("", failure_words(failure)) for failure in summary["failed"][:5]]
     lines.append(_labelled("rate", _rate_words(summary)))

@@ -131,8 +131,11 @@ def format_time_us(value_us: float) -> str:
     return f"{value_us / 1e6:.3g} s" if value_us < 999.5e6 else f"{value_us / 1e6:.0f} s"
 
 
-def parse_objective(text: str, *, source: str = "--slo") -> Objective:
-    """Read the grammar above; raises SettingProblem that says what is wrong with which part."""
+def parse_objective(text: str, *, source: str = "--slo", is_failure_wanted: bool = False) -> Objective:
+    """Read the grammar above; raises SettingProblem that says what is wrong with which part.
+
+    `is_failure_wanted`: a lower bound on `error_rate` makes sense where the text says what is not to be borne.
+    """
 
     def problem(found: str, expected: str, example: str = EXAMPLES) -> SettingProblem:
         return SettingProblem(
@@ -160,7 +163,7 @@ def parse_objective(text: str, *, source: str = "--slo") -> Objective:
     bound = _read_bound(right.strip(), metric, quantity, problem)
     if comparator == "<" and bound == 0:
         raise problem("nothing is below 0", "a bound above 0, or <= 0", f"{metric}<={right.strip()}")
-    if metric == "error_rate" and comparator.startswith(">"):
+    if metric == "error_rate" and comparator.startswith(">") and not is_failure_wanted:
         raise problem("it asks for failures", "an upper bound", f"error_rate<{right.strip()}")
     name = found["name"].strip() if found["name"] else None
     objective = Objective(text.strip(), metric, quantity, comparator, bound, origin, name)

@@ -120,7 +120,7 @@ class RequestCounters:
     failed_latency: WireHistogram = field(default_factory=Histogram)
     failed_service: WireHistogram = field(default_factory=Histogram)
     addresses: Annotated[dict[Text, AddressCounters], Field(max_length=MAX_ADDRESSES)] = field(default_factory=dict)
-    """By address of the server, where the transport tells."""
+    """What each address of the server got."""
 
     @property
     def failures(self) -> int:

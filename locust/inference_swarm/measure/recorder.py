@@ -56,9 +56,7 @@ class RunRecorder:
         load_end_ns: int | None = None,
         phases: Phases | None = None,
     ) -> None:
-        """`start_ns` is when this worker joined, if later; `late_after_ns` makes an open load's requests late;
-        `load_end_ns` is when the load ends, if that is known.
-        """
+        """`start_ns`: when this worker joined, if later; `load_end_ns`: when the load ends, if that is known."""
         self.run_id = run_id
         self.worker = worker
         self.is_closed = False
@@ -170,12 +168,6 @@ class RunRecorder:
             self._counters(self._place(at_ns, at_ns), name).dropped += count
             self._second(at_ns)[3] += count
 
-    def add_abandoned(self, name: str, count: int, at_ns: int) -> None:
-        """Counts attempts that were in flight when their user was stopped for good."""
-        if count:
-            self._counters(self._place(at_ns, at_ns), name).abandoned += count
-            self._second(at_ns)[3] += count
-
     def add_connects(self, name: str, count: int, at_ns: int) -> None:
         """Counts connections that were opened."""
         if count:
@@ -185,6 +177,10 @@ class RunRecorder:
         """Counts requests that went out again because the server had closed the idle connection."""
         if count:
             self._counters(self._place(at_ns, at_ns), name).stale_connections += count
+
+    def phase_at(self, instant_ns: int) -> Phase:
+        """The phase of the run that holds an instant."""
+        return self._phases.at(instant_ns - self._began_ns)
 
     def take_snapshot(
         self,

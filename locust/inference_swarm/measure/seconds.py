@@ -70,13 +70,14 @@ class SecondSeries:
         """In order of time; seconds without anything are left out."""
         return [self._counts[second] for second in sorted(self._counts)]
 
-    def ended_between(self, start_s: float, end_s: float) -> float:
-        """How many requests ended between two instants; seconds that lie in it partly count in part."""
-        ended = 0.0
+    def between(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """How many requests succeeded and how many ended between two instants; part of a second counts in part."""
+        succeeded = ended = 0.0
         for second in range(math.floor(start_s), math.ceil(min(end_s, MAX_SECONDS))):
             share = min(end_s, second + 1) - max(start_s, second)
+            succeeded += self.at(second).succeeded * share
             ended += self.at(second).ended * share
-        return ended
+        return succeeded, ended
 
     def to_wire(self) -> bytes:
         """Packed, for the saved state of a run."""

@@ -138,5 +138,5 @@ def whole_snapshot(
         [],
         health or WorkerHealth(),
         users,
-        is_final,
+        is_final=is_final,
     )

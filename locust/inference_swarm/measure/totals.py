@@ -240,6 +240,11 @@ class SwarmTotals:
         """Of so many arrivals that the schedule of an open load held, those that nobody reported as sent or dropped."""
         return max(0, wanted - sum(counters.sent + counters.dropped for counters in self.names.values()))
 
+    def reported_until_s(self) -> float:
+        """Until when every worker that takes part has reported; what ended later may be known in part."""
+        ends = [record.end_s for record in self.workers.values() if record.final_sequence is None]
+        return min(ends) if ends else 0.0
+
     def total(self) -> RequestCounters:
         """All request names together."""
         return merge_counters(self.names.values())

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import Source, find_source
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
+from inference_swarm.judge.abort import AbortCondition, parse_abort_conditions
 from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
-from inference_swarm.load.shapes import users_at
-from inference_swarm.load.stages import Stages, format_stages, parse_stages
+from inference_swarm.load.stages import Stages, format_stages, parse_stages, users_at
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.course import LoadPlan
@@ -83,9 +83,10 @@ def check_folder_name(name: str) -> None:
 
 
 def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
-    """Problems of `slo`, `warm_up`, `headers`, `allow_host` and `stages`, for `resolve_settings`."""
+    """Problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host` and `stages`, for `resolve_settings`."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
     problems += _warm_up_problems(values)
+    problems += parse_abort_conditions(values["abort_when"])[1]
     for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
         try:
             parse(text)
@@ -122,6 +123,11 @@ def read_stages_text(given: str) -> str:
 def objectives_of(settings: Settings) -> list[Objective]:
     """Those of `--slo`, which were checked at start."""
     return [parse_objective(text) for text in split_objectives(settings.slo)]
+
+
+def abort_conditions_of(settings: Settings) -> list[AbortCondition]:
+    """Those of `--abort-when`, which were checked at start."""
+    return parse_abort_conditions(settings.abort_when)[0]
 
 
 def resolve_stages(settings: Settings) -> Settings:
@@ -162,12 +168,12 @@ def phases_of(settings: Settings) -> Phases:
     """Warm-up and stages as what belongs to which of them."""
     stages = stages_of(settings)
     lengths_s = [] if stages is None else [stage.duration_s for stage in stages.stages]
-    return phases_of_run(lengths_s, parse_warm_up(settings.warm_up))
+    return phases_of_run(lengths_s, parse_warm_up(settings.warm_up).duration_s)
 
 
 def _warm_up_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
     try:
-        warm_up_s = parse_warm_up(values["warm_up"])
+        warm_up_s = parse_warm_up(values["warm_up"]).duration_s
     except SettingProblem as problem:
         return [problem]
     length_s = values["duration_s"]

@@ -12,11 +12,12 @@ from typing import Any, Self
 
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
+from inference_swarm.judge.stages import StageResult, judge_stages
 from inference_swarm.judge.verdict import RunFacts, Verdict, judge, judge_totals
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import NS_PER_S, Change, Loss, RunCourse, Stop, StopCause
-from inference_swarm.run.plan import RunPlan
+from inference_swarm.run.plan import RunPlan, stages_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,20 @@ class Run:
             incomplete_because=tuple(course.unknowns()),
         )
         return judge_totals(self.totals, self.plan.objectives, facts)
+
+    def stages(self) -> tuple[StageResult, ...]:
+        """Each stage that was reached by itself; none where the load has no stages."""
+        stages = stages_of(self.plan.settings)
+        if stages is None:
+            return ()
+        return judge_stages(
+            self.totals,
+            stages,
+            self.plan.objectives,
+            is_open=self.plan.load.is_open,
+            end_s=self.duration_s,
+            is_generator_bound=is_generator_bottleneck(self.self_check.warnings()),
+        )
 
     def verdict_so_far(self) -> Verdict:
         """That last reports are missing does not count against a run under way."""

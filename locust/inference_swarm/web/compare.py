@@ -18,7 +18,7 @@ def compare_in(archive: RunArchive, one: str, other: str) -> ComparedRuns:
 
 
 def comparison_document(compared: ComparedRuns) -> dict[str, Any]:
-    """Each metric with its confidence interval and a finding, what else differs, and a word on the whole."""
+    """Each metric with its confidence interval and a result, what else differs, and a sentence on the whole."""
     return {
         "one": compared.one.summary["run"],
         "other": compared.other.summary["run"],
@@ -31,7 +31,7 @@ def comparison_document(compared: ComparedRuns) -> dict[str, Any]:
                 "one": _estimate(row.one),
                 "other": _estimate(row.other),
                 "ratio": _estimate(row.ratio),
-                "finding": str(row.finding),
+                "result": str(row.result),
             }
             for row in compared.metrics
         ],

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from inference_swarm.cluster.run_rows import RowsState
-from inference_swarm.export.summary import counter_metrics, verdict_metrics
+from inference_swarm.export.metrics import counter_metrics, verdict_metrics
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import Verdict
 from inference_swarm.measure.counters import RequestCounters, merge_counters

@@ -13,7 +13,7 @@ from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.cluster.state import Phase
 from inference_swarm.data.sources import source_name
-from inference_swarm.export.summary import left_out_metrics
+from inference_swarm.export.metrics import left_out_metrics
 from inference_swarm.measure.counters import merge_counters
 from inference_swarm.measure.totals import WorkerRecord
 from inference_swarm.run.run import Run

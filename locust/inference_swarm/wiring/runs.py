@@ -17,6 +17,7 @@ from typing import Any
 
 import gevent
 
+from inference_swarm.cluster.events import ResetStatistics, StopAsked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import RunOffer
 from inference_swarm.config.command_line import CommandLine
@@ -35,9 +36,10 @@ from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.warm_up import parse_warm_up
-from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse
-from inference_swarm.run.plan import RunPlan, make_plan
+from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse, StopCause
+from inference_swarm.run.plan import RunPlan, abort_conditions_of, make_plan
 from inference_swarm.run.run import DataRecord, Run
+from inference_swarm.run.watch import RunWatch, Seen
 
 logger = logging.getLogger(__name__)
 HEALTH_PERIOD_S = 3.0
@@ -69,6 +71,7 @@ class Runs:
         self._folder: Path | None = None
         self._checkpoint: Checkpoint | None = None
         self._background: list[gevent.Greenlet] = []
+        self._watch = RunWatch()
 
     # before a run
 
@@ -83,10 +86,11 @@ class Runs:
             settings = replace(settings, duration_s=self._duration_s)
         plan = make_plan(settings, self._command_line.sources.to_dict(), self._allowed, self._where)
         run_id = secrets.token_hex(8)
-        self._plans = {run_id: plan}
+        self._plans[run_id] = plan
         totals = SwarmTotals(run_id, is_staged=bool(plan.settings.stages))
-        if warm_up_s := parse_warm_up(plan.settings.warm_up):
-            totals.start_epoch(warm_up_s)
+        warm_up = parse_warm_up(plan.settings.warm_up)
+        if warm_up.duration_s:
+            totals.start_epoch(warm_up.duration_s)
         return run_id, plan.load, totals
 
     def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
@@ -95,7 +99,7 @@ class Runs:
         for note in manifest.notes:
             logger.warning("%s", note)
         source = locations_without_secrets(plan.source.features)
-        self._data = {course.run_id: DataRecord(source, manifest.rows, len(manifest.blocks), manifest.fingerprint)}
+        self._data[course.run_id] = DataRecord(source, manifest.rows, len(manifest.blocks), manifest.fingerprint)
         offer = RunOffer(manifest_to_wire(manifest), plan.settings.to_dict())
         return [block.rows for block in manifest.blocks], offer
 
@@ -114,6 +118,8 @@ class Runs:
         run.started_unix_s = time.time() + course.began_s - time.monotonic()
         self.latest = run
         self._environment.process_exit_code = None
+        warm_up = parse_warm_up(run.plan.settings.warm_up)
+        self._watch = RunWatch(abort_conditions_of(run.plan.settings), warm_up.requests)
         write_begin(run)
         self._checkpoint = Checkpoint(run, self._once_numbers)
         self._background = [
@@ -130,8 +136,16 @@ class Runs:
         run = self.latest
         if run is not None and isinstance(snapshot, Snapshot):
             run.observe(snapshot)
+            self._act(self._watch.look(run.totals))
             if self._checkpoint is not None:
                 self._checkpoint.write_soon()
+
+    def _act(self, seen: Seen) -> None:
+        # Not at once: it is an action of the coordinator that is being carried out.
+        if seen.is_warm:
+            gevent.spawn(self.adapter.feed, ResetStatistics())
+        if seen.abort_because:
+            gevent.spawn(self.adapter.feed, StopAsked(StopCause.ABORTED, seen.abort_because))
 
     def end_load(self) -> None:
         gevent.killall(self._background, block=False)
@@ -150,8 +164,12 @@ class Runs:
         self._progress.close(summary, run.folder)
 
     def over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
-        gevent.killall(self._background, block=False)
-        self._background = []
+        if run_id:
+            self._plans.pop(run_id, None)
+            self._data.pop(run_id, None)
+        if self.adapter.state.job is None:
+            gevent.killall(self._background, block=False)
+            self._background = []
         if why_not:
             self.refused = why_not
             logger.error("The run was refused: %s", why_not)

@@ -23,7 +23,7 @@ export class RunsSection {
     });
     this.said = make("p", { role: "status" });
     this.comparison = table("Comparison", [
-      { title: "Metric" }, { title: "A", number: true }, { title: "B", number: true }, { title: "B ÷ A", number: true }, { title: "Finding" },
+      { title: "Metric" }, { title: "A", number: true }, { title: "B", number: true }, { title: "B ÷ A", number: true }, { title: "Result" },
     ]);
     this.notes = make("ul", { class: "dim" });
     this.more = make("p", { hidden: "" }, make("a", {}, "The comparison with its plots"));
@@ -98,7 +98,7 @@ export class RunsSection {
   }
 }
 
-function comparedCells({ metric, one, other, ratio, finding }) {
+function comparedCells({ metric, one, other, ratio, result }) {
   const isTime = metric !== "rate";
   const show = isTime ? format.us : format.rate;
   const range = ({ low, high }, number) => (low == null ? "" : ` (${number(low)} … ${number(high)})`);
@@ -108,6 +108,6 @@ function comparedCells({ metric, one, other, ratio, finding }) {
     { text: show(one.value) + range(one, show), value: one.value },
     { text: show(other.value) + range(other, show), value: other.value },
     { text: times(ratio.value) + range(ratio, times), value: ratio.value },
-    { text: finding, className: finding === "differs" ? "warn" : "dim" },
+    { text: result, className: result === "significant difference" ? "warn" : "dim" },
   ];
 }

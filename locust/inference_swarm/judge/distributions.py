@@ -1,0 +1,70 @@
+"""Quantiles of the beta and of Student's t distribution, for intervals over few samples. Pure; no SciPy in a worker.
+
+Source of the continued fraction: Numerical Recipes, 3rd edition, section 6.4 (modified Lentz's method).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+_TINY = 1e-300
+_MAX_TERMS = 500
+_HALVINGS = 100
+
+
+def beta_share(a: float, b: float, x: float) -> float:
+    """The share of a beta distribution that lies below x: the regularized incomplete beta function."""
+    if not (a > 0 and b > 0):
+        raise ValueError(f"a beta distribution has parameters above 0, got {a} and {b}")
+    if x <= 0 or x >= 1:
+        return 0.0 if x <= 0 else 1.0
+    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    # The fraction converges quickly below the mean and its mirror image above.
+    if x < (a + 1) / (a + b + 2):
+        return math.exp(log_front) * _fraction(a, b, x) / a
+    return 1 - math.exp(log_front) * _fraction(b, a, 1 - x) / b
+
+
+def _fraction(a: float, b: float, x: float) -> float:
+    c, d = 1.0, 1.0 / _away_from_zero(1 - (a + b) * x / (a + 1))
+    result = d
+    for m in range(1, _MAX_TERMS):
+        for numerator in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1.0 / _away_from_zero(1 + numerator * d)
+            c = _away_from_zero(1 + numerator / c)
+            result *= d * c
+        if abs(d * c - 1) < 1e-15:
+            break
+    return result
+
+
+def _away_from_zero(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY
+
+
+def beta_quantile(share: float, a: float, b: float) -> float:
+    """Below which value so large a share of a beta distribution lies."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if beta_share(a, b, middle) < share:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+@lru_cache(maxsize=1024)
+def student_quantile(share: float, degrees: float) -> float:
+    """Below which value so large a share of Student's t distribution lies; the degrees of freedom may be a fraction."""
+    if not (0 < share < 1 and degrees > 0):
+        raise ValueError(f"Student's t needs a share between 0 and 1 and degrees above 0, got {share} and {degrees}")
+    tail = min(share, 1 - share)
+    # Both tails of t hold as much as lies below degrees / (degrees + t²) of a beta distribution.
+    x = beta_quantile(2 * tail, degrees / 2, 0.5)
+    value = math.sqrt(degrees * (1 / max(x, _TINY) - 1))
+    return value if share > 0.5 else -value
