@@ -1,6 +1,6 @@
 """The block cache: which blocks of a shard are in memory, which comes next, which goes, within a byte budget. Pure.
 
-A shard that fits the budget is in memory whole. Of a larger one only some blocks are (the resident set), and they rotate:
+A shard that fits the budget is in memory whole. Of a larger one some blocks are (the resident set), and they rotate:
 blocks are visited in playlists (one an epoch), so over time every block is resident equally often.
 """
 

@@ -1,6 +1,6 @@
 """The block cache for orders that take each row once a pass: sequential, shuffle and once.
 
-In a resident set a block's memory is free as soon as its rows are taken, and `next_block` names the one to load into it.
+In a resident set a block's memory is free as soon as its rows are taken; `next_block` names the one to load into it.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class RandomFeed:
     """Uniform draws, with replacement, from rows that the owner may change between calls (then: `forget_drawn`)."""
 
     def __init__(self, rows: Callable[[], Requests], seed: Sequence[int], on_draw: Callable[[int], None]) -> None:
-        """`rows` is asked at each draw; before that `on_draw` is called with the number of requests to be taken next."""
+        """`rows` is asked at each draw; before that `on_draw` gets the number of requests that will be taken next."""
         integers = np.random.default_rng(list(seed)).integers
         drawn: Iterator[bytes] = iter(())
         drawn_rows: Iterator[tuple[int, bytes]] = iter(())
