@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inference_swarm.data import json_rows
 from inference_swarm.data.json_rows import BODY_FORMATS, SLICE_ROWS, encode_rows
 from inference_swarm.errors import DataError
 
@@ -334,3 +335,18 @@ def test_unknown_body_format_is_refused_with_the_known_ones() -> None:
     with pytest.raises(DataError, match="one of row, instances, split"):
         encode_rows(pa.table({"x": [1]}), "csv")
     assert list(BODY_FORMATS) == ["row", "instances", "split"]
+
+
+def test_many_columns_become_the_same_bodies_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = [pa.float64(), pa.int64(), pa.float32(), pa.uint64(), pa.int8(), pa.string(), pa.bool_()]
+    values = {
+        f"c{number}": pa.array([number, None if number % 5 == 0 else 3, 7]).cast(kinds[number % len(kinds)])
+        for number in range(60)
+    }
+    table = pa.table({**values, "nan": [1.5, math.nan, math.inf], "last": pa.array([1, 2, 3])})
+    for body_format in BODY_FORMATS:
+        few = encode_rows(table, body_format)
+        with monkeypatch.context() as patch:
+            patch.setattr(json_rows, "_WIDE_COLUMNS", 10)
+            assert encode_rows(table, body_format) == few
+            assert encode_rows(table.slice(1), body_format) == few.slice(1)

@@ -22,7 +22,7 @@ from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.data_files import DataFile, FileKind
 from inference_swarm.data.dataset import read_manifest
 from inference_swarm.data.json_rows import encode_rows
-from inference_swarm.data.manifest import Columns, Manifest, RowPlace, choose_block_rows
+from inference_swarm.data.manifest import Columns, Manifest, RowPlace, choose_batch_rows, choose_block_rows
 from inference_swarm.data.manifest_wire import manifest_from_wire, manifest_to_wire
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import DataError, ProtocolError
@@ -130,6 +130,14 @@ def test_ten_thousand_columns_are_read_and_encoded_in_small_blocks(tmp_path: Pat
 )
 def test_blocks_are_smaller_for_few_rows_and_for_many_columns(rows: int, columns: int, block_rows: int) -> None:
     assert choose_block_rows(rows, columns) == block_rows
+
+
+@pytest.mark.parametrize(
+    ("block_rows", "columns", "batch_rows"),
+    [(8192, 35, 8192), (16, 35, 8192), (63, 10_000, 63), (40, 10_000, 80), (104, 10_000, 104)],
+)
+def test_rows_are_decoded_in_whole_blocks(block_rows: int, columns: int, batch_rows: int) -> None:
+    assert choose_batch_rows(block_rows, columns) == batch_rows
 
 
 def test_a_thousand_files_are_one_dataset(tmp_path: Path) -> None:

@@ -296,3 +296,10 @@ def test_nested_folders_are_searched_and_sorted_by_path(tmp_path: Path) -> None:
 )
 def test_a_source_has_a_short_name(source: str, name: str) -> None:
     assert source_name(source) == name
+
+
+@pytest.mark.parametrize("name", ["a b.parquet", "a%20b.parquet", "a#b?c.parquet", "ä+é.parquet", "a%.parquet"])
+def test_a_name_with_any_character_is_read_by_path_and_by_url(name: str, tmp_path: Path) -> None:
+    put(tmp_path / "k=x y%20z" / name, n=[1])
+    for source in (tmp_path, f"file://{tmp_path}", f"{tmp_path}/k=*/*", f"file://{tmp_path}/k=*/*"):
+        assert sent_rows(source) == [{"n": 1, "k": "x y z"}]

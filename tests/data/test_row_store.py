@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
+from inference_swarm.data.block_cache import Block
 from inference_swarm.data.orders import DRAW
 from inference_swarm.data.packed import PackedBodies
+from inference_swarm.data.random_cache import TAKES_PER_ROW
 from inference_swarm.data.row_store import RowStore
-from inference_swarm.data.window import Block
-from inference_swarm.data.window_random import TAKES_PER_ROW
 from inference_swarm.errors import DataError
 
 BIG = 1 << 30
@@ -249,7 +249,7 @@ def test_after_any_changes_of_the_shard_every_row_of_it_comes_and_no_other(
         wanted = {row for block in shard for row in range(block.first_row, block.first_row + block.rows)}
         assert wanted.issuperset(taken(store, data.draw(st.integers(0, 40)), is_loading=False))
     wanted = {
-        row for block in store._shelf.assigned.values() for row in range(block.first_row, block.first_row + block.rows)
+        row for block in store._cache.assigned.values() for row in range(block.first_row, block.first_row + block.rows)
     }
     if order != "random":
         load(store)

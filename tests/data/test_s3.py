@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
+from sent import sent_rows
 
 from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.dataset import read_manifest
@@ -55,3 +56,26 @@ def test_a_bucket_gives_the_same_blocks_rows_and_fingerprint_as_local_files(quer
         read_manifest(f"s3://swarm/data/3.parquet{query}")
     with pytest.raises(DataError, match=r"s3://swarm/data/x\* holds no parquet file"):
         read_manifest(f"s3://swarm/data/x*{query}")
+
+
+def test_partitions_text_files_and_tables_in_a_bucket_are_what_they_are_on_disk(query: str) -> None:
+    bucket, _ = pafs.FileSystem.from_uri("s3://layouts" + query)
+    bucket.create_dir("layouts")
+
+    def put(key: str, data: bytes) -> None:
+        with bucket.open_output_stream(f"layouts/{key}") as stream:
+            stream.write(data)
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"n": [1]}), sink)
+    parquet = sink.getvalue().to_pybytes()
+    put("people/country=DE/year=2024/1.PARQUET", parquet)
+    put("people/_SUCCESS", b"")
+    put("text/k=a%20b/1.csv", b"n,t\n1,x\n2,\n")
+    put("table/1.parquet", parquet)
+    put("table/_delta_log/00000000000000000000.json", b"{}")
+    assert sent_rows(f"s3://layouts/people{query}") == [{"n": 1, "country": "DE", "year": 2024}]
+    assert sent_rows(f"s3://layouts/text{query}") == [{"n": 1, "t": "x", "k": "a b"}, {"n": 2, "t": None, "k": "a b"}]
+    for source in ("table", "table/*.parquet", "table/1.parque*"):
+        with pytest.raises(DataError, match="s3://layouts/table is a Delta table"):
+            read_manifest(f"s3://layouts/{source}{query}")

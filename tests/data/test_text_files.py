@@ -183,6 +183,21 @@ def test_what_are_no_json_lines_is_refused_in_words(content: str, message: str, 
     assert message in refusal(write(tmp_path / "1.json", content))
 
 
+def test_a_text_that_looks_like_a_long_integer_is_sent(tmp_path: Path) -> None:
+    rows = [
+        {"a": "x: 12345678901234567890, y", "b": [1.5, 12345678901234567]},
+        {"a": "[98765432109876543210]", "b": []},
+    ]
+    path = write(tmp_path / "1.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert [row["a"] for row in sent_rows(path)] == [row["a"] for row in rows]
+
+
+def test_a_first_line_longer_than_the_first_read_is_read_whole(tmp_path: Path) -> None:
+    names = [f"column {number:06d}" for number in range(9000)]
+    write(tmp_path / "1.csv", ",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
+    assert sent_rows(tmp_path) == [dict.fromkeys(names, 1)]
+
+
 # --- Arrow
 
 

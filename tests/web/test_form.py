@@ -55,6 +55,15 @@ def test_what_the_form_shows_can_be_sent_back_and_gives_the_same_values() -> Non
     assert len(got) == len(shown)
 
 
+def test_a_location_is_shown_without_its_secrets_and_keeps_them_when_it_is_sent_back() -> None:
+    data = "s3://KEY:SECRET@bucket/x?token=SECRET,/local"
+    shown = fields(data=data)["data"]["default_value"]
+    assert shown == "s3://bucket/x,/local"
+    assert read_form({"data": shown}, {"data": data}) == ({"data": data}, [])
+    assert read_form({"data": "s3://bucket/y"}, {"data": data}) == ({"data": "s3://bucket/y"}, [])
+    assert read_form({"data": ""}, {"data": data}) == ({"data": ""}, [])
+
+
 def test_values_get_their_types_and_empty_ones_the_default() -> None:
     sent = {"user_count": "100", "spawn_rate": "2.5", "run_time": "1m30s", "host": "http://h:1/", "rate": "",
             "wait_min": "0.5", "row_memory": "1GiB", "check_answer": "true", "dataset_name": " a "}  # fmt: skip

@@ -162,11 +162,15 @@ def _common_type(seen: set[pa.DataType]) -> pa.DataType:
 
 
 def _read_header(location: str, file: pa.NativeFile, start: int) -> _Layout:
-    head = bytes(file.read_at(min(_MAX_HEADER_BYTES, file.size() - start), start))
-    end = head.find(b"\n")
-    while end >= 0 and head.count(b'"', 0, end) % 2:
-        end = head.find(b"\n", end + 1)
-    line = head[: end + 1] if end >= 0 else head
+    line, size_bytes = b"", file.size()
+    for head_bytes in (64 * 1024, 1024 * 1024, _MAX_HEADER_BYTES):
+        head = bytes(file.read_at(min(head_bytes, size_bytes - start), start))
+        end = head.find(b"\n")
+        while end >= 0 and head.count(b'"', 0, end) % 2:
+            end = head.find(b"\n", end + 1)
+        line = head[: end + 1] if end >= 0 else head
+        if end >= 0 or start + head_bytes >= size_bytes:
+            break
     try:
         text = line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ Numbers, booleans, text and nested values stay what they are; a key that a row d
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -92,9 +93,16 @@ def _parse(location: str, offset: int, data: bytes, schema: pa.Schema | None = N
 def _check_integers(location: str, offset: int, data: bytes) -> None:
     """Arrow would make doubles of them, which do not keep their digits."""
     for match in _LONG_INTEGER.finditer(data):
-        if not -(2**63) <= int(match[1]) < 2**63:
+        begin, end = data.rfind(b"\n", 0, match.start()) + 1, data.find(b"\n", match.end())
+        if _holds_long_integer(data[begin : end if end >= 0 else len(data)]):  # and not a text that looks like one
             raise DataError(
                 f"{without_secrets(location)} has an integer of more than 64 bits at byte {offset + match.start(1)}.",
                 expected="integers from -2^63 to 2^63 - 1.",
                 action="write it as text, or convert the file to parquet with a decimal.",
             )
+
+
+def _holds_long_integer(line: bytes) -> bool:
+    found: list[int] = []
+    json.loads(line, parse_int=lambda digits: found.append(int(digits)))
+    return any(not -(2**63) <= number < 2**63 for number in found)

@@ -51,7 +51,7 @@ def texts_of(values: pa.Array, name: str) -> Texts:
     if pa.types.is_integer(kind):
         return _integer_texts(values)
     if pa.types.is_floating(kind):
-        return _number_texts(values.to_numpy(zero_copy_only=False), None)
+        return number_texts(values.to_numpy(zero_copy_only=False), None)
     if pa.types.is_dictionary(kind):
         return _dictionary_texts(values, name)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -115,7 +115,7 @@ def _integer_texts(values: pa.Array) -> Texts:
             if nulls is not None:
                 index[nulls] = high - low + 1
             return Texts(_integer_table(low, high), index=index)
-    return _number_texts(numbers, nulls)
+    return number_texts(numbers, nulls)
 
 
 @lru_cache(maxsize=256)
@@ -124,7 +124,7 @@ def _integer_table(low: int, high: int) -> pa.Array:
     return pa.array([*(b"%d" % number for number in range(low, high + 1)), b"null"], pa.binary())
 
 
-def _number_texts(numbers: NDArray[Any], nulls: NDArray[np.bool_] | None) -> Texts:
+def number_texts(numbers: NDArray[Any], nulls: NDArray[np.bool_] | None = None) -> Texts:
     """Texts that end with a comma, just as orjson writes them: `1.5,-2.0,null,`; NaN and infinity become null."""
     numbers = np.ascontiguousarray(numbers)
     parts = [

@@ -24,7 +24,7 @@ _TRAIN: Final = "run `scripts/start.sh train`, which makes the splits of all fou
 
 @dataclass(frozen=True, slots=True)
 class DatasetFiles:
-    """Where a dataset's rows lie, and the expected answers if there are any."""
+    """Where a dataset's rows lie, and their labels if there are any."""
 
     features: Path
     labels: Path | None

@@ -143,8 +143,9 @@ def choose_block_rows(rows: int, columns: int) -> int:
 
 
 def choose_batch_rows(block_rows: int, columns: int) -> int:
-    """Rows to decode at a time: more than a small block has, where that costs no memory to speak of."""
-    return max(block_rows, min(BLOCK_ROWS, MAX_BLOCK_VALUES // max(1, columns)))
+    """Rows to decode at a time: whole blocks, and of small ones several, where that costs no memory to speak of."""
+    most = min(BLOCK_ROWS, MAX_BLOCK_VALUES // max(1, columns))
+    return max(1, most // block_rows) * block_rows
 
 
 def _cut(files: tuple[DataFile, ...], block_rows: int) -> tuple[Block, ...]:

@@ -34,7 +34,7 @@ class RandomFeed:
     """Uniform draws, with replacement, from rows that the owner may change between calls (then: `forget_drawn`)."""
 
     def __init__(self, rows: Callable[[], Requests], seed: Sequence[int], on_draw: Callable[[int], None]) -> None:
-        """`rows` is asked at each draw; before that, `on_draw` is told how many requests will be taken next."""
+        """`rows` is asked at each draw; before that `on_draw` gets the number of requests that will be taken next."""
         integers = np.random.default_rng(list(seed)).integers
         drawn: Iterator[bytes] = iter(())
         drawn_rows: Iterator[tuple[int, bytes]] = iter(())
@@ -74,7 +74,7 @@ class RandomFeed:
 
 
 class ChunkFeed:
-    """Takes the rows of chunks in their order; `next_chunk` answers None while there is none (yet)."""
+    """Takes the rows of chunks in their order; `next_chunk` returns None while there is none (yet)."""
 
     def __init__(self, next_chunk: Callable[[], Chunk | None]) -> None:
         chunk: Chunk | None = None

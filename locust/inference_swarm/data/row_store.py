@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from inference_swarm.data.block_cache import Block, BlockCache, Budget, EncodedBlock
+from inference_swarm.data.chunk_cache import ChunkCache
 from inference_swarm.data.orders import Order
 from inference_swarm.data.packed import Heads, PackedBodies
 from inference_swarm.data.progress import BlockLease
 from inference_swarm.data.progress_worker import OnceShare
-from inference_swarm.data.window import Block, Budget, EncodedBlock, Shelf
-from inference_swarm.data.window_chunks import ChunkShelf
-from inference_swarm.data.window_random import RandomShelf
+from inference_swarm.data.random_cache import RandomCache
 from inference_swarm.errors import DataError
 
 
@@ -45,7 +45,7 @@ class StoreStatus:
 class RowStore:
     """Requests of the blocks that were named last, in the chosen order.
 
-    `take()` answers the next request, `take_row()` its row number in the dataset too; a run uses one of the two.
+    `take()` returns the next request, `take_row()` its row number in the dataset too; a run uses one of the two.
     None means there is none now: a block is being loaded, an acknowledgement is due, or none is left (`is_exhausted`).
     The edge wakes those who wait after `install`, `hold` and `acknowledged`. Random order waits for its first block
     only.
@@ -71,17 +71,17 @@ class RowStore:
         sequence_seed = (seed, min((block.id for block in first), default=0))  # no two workers draw alike
         budget, heads = Budget(row_memory_bytes), Heads(head_of)
         self.once = OnceShare() if order == "once" else None
-        self._shelf: Shelf = (
-            RandomShelf(budget, heads, sequence_seed, on_want)
+        self._cache: BlockCache = (
+            RandomCache(budget, heads, sequence_seed, on_want)
             if order == "random"
-            else ChunkShelf(budget, heads, order, sequence_seed, self.once, on_want)
+            else ChunkCache(budget, heads, order, sequence_seed, self.once, on_want)
         )
         self._stream = _Stream(read, encode)
         self._loading: Block | None = None
         self._starts: list[tuple[int, int]] = []  # first row number and id of every block ever held, ascending
         self._known: set[int] = set()
-        self.take = self._shelf.take
-        self.take_row = self._shelf.take_row
+        self.take = self._cache.take
+        self.take_row = self._cache.take_row
         self.hold(first)
 
     def hold(self, blocks: Iterable[Block], leases: Iterable[BlockLease] = ()) -> None:
@@ -90,20 +90,20 @@ class RowStore:
         To drain, hold nothing: once the last request in flight is done, the next report gives all leases back.
         """
         blocks = list(blocks)
-        _, gone = self._shelf.assign(blocks)
+        _, gone = self._cache.assign(blocks)
         for block in blocks:
             if block.id not in self._known:
                 self._known.add(block.id)
                 insort(self._starts, (block.first_row, block.id))
-        if self.once is not None and isinstance(self._shelf, ChunkShelf):
+        if self.once is not None and isinstance(self._cache, ChunkCache):
             self.once.release(gone)
-            self._shelf.lease(self.once.lease(leases))
+            self._cache.lease(self.once.lease(leases))
 
     def next_task(self) -> Callable[[], EncodedBlock] | None:
         """Work for a thread, whose result goes to `install`; None while there is none or the last is not installed."""
         if self._loading is not None:
             return None
-        block = self._shelf.next_block()
+        block = self._cache.next_block()
         if block is None:
             return None
         self._loading = block
@@ -113,8 +113,8 @@ class RowStore:
     def install(self, encoded: EncodedBlock) -> None:
         """Rows of the block may be taken from now on, unless it was given away meanwhile."""
         self._loading = None
-        if encoded.block.id in self._shelf.assigned:
-            self._shelf.put(encoded)
+        if encoded.block.id in self._cache.assigned:
+            self._cache.put(encoded)
 
     def load_failed(self) -> None:
         """The task raised: the next one tries the block again."""
@@ -129,36 +129,36 @@ class RowStore:
     def label(self, row: int) -> object:
         """The label of a row whose block is in memory; None if there is none."""
         first, block = self._block_of(row)
-        encoded = self._shelf.held.get(block)
+        encoded = self._cache.held.get(block)
         return None if encoded is None or encoded.labels is None else encoded.labels[row - first].as_py()
 
     @property
     def is_exhausted(self) -> bool:
         """True when no row will come without another assignment."""
-        return not self._shelf.assigned if self.once is None else self.once.is_given_out
+        return not self._cache.assigned if self.once is None else self.once.is_given_out
 
     @property
     def is_ready(self) -> bool:
         """True when all that is to be in memory now is."""
-        return self._loading is None and self._shelf.next_block() is None
+        return self._loading is None and self._cache.next_block() is None
 
     def status(self) -> StoreStatus:
         """For reports and the log."""
-        shelf = self._shelf
+        cache = self._cache
         return StoreStatus(
-            blocks=len(shelf.assigned),
-            rows=shelf.rows,
-            held_blocks=len(shelf.held),
-            held_rows=sum(len(encoded.bodies) for encoded in shelf.held.values()),
-            held_bytes=shelf.budget.held_bytes,
-            is_windowed=not shelf.fits,
+            blocks=len(cache.assigned),
+            rows=cache.rows,
+            held_blocks=len(cache.held),
+            held_rows=sum(len(encoded.bodies) for encoded in cache.held.values()),
+            held_bytes=cache.budget.held_bytes,
+            is_windowed=not cache.fits,
             is_ready=self.is_ready,
         )
 
     def _run_from(self, block: Block) -> list[Block]:
         """The block and those that are likely to follow it in its row group: they are read in one go."""
         run = [block]
-        while (following := self._shelf.assigned.get(run[-1].id + 1)) is not None:
+        while (following := self._cache.assigned.get(run[-1].id + 1)) is not None:
             if (following.file_index, following.row_group) != (block.file_index, block.row_group):
                 break
             run.append(following)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+from urllib.parse import quote
 
 import pyarrow.fs as pafs
 
@@ -127,9 +128,14 @@ def _list_url(url: str) -> Listing:
         inside = [name for name in inside if _matches(name.split("/"), pattern)]
         if not inside:
             raise _no_match(url)
-        return Listing(tuple(FoundFile(f"{base}/{name}{query}", f"{base}/{name}") for name in inside))
+        return Listing(tuple(FoundFile(_url_of(base, name, query), f"{base}/{name}") for name in inside))
     inside, notes = _choose(url, inside)
-    return Listing(tuple(FoundFile(f"{base}/{name}{query}", name) for name in inside), notes)
+    return Listing(tuple(FoundFile(_url_of(base, name, query), name) for name in inside), notes)
+
+
+def _url_of(base: str, name: str, query: str) -> str:
+    """The URL of a listed name, which is decoded again when it is opened: the folder `k=a%20b` becomes `k=a%2520b`."""
+    return f"{base}/{quote(name, safe='/=+:@,~!$&()*')}{query}"
 
 
 def _choose(source: str, names: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:

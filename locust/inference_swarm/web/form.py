@@ -10,6 +10,7 @@ from typing import Any
 
 from inference_swarm.config.kinds import FLAG, SIZE
 from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS, Option
+from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
 MODELS = ("catboost", "lgbm", "xgboost")
@@ -27,8 +28,8 @@ _HELP: Mapping[str, str] = {
     "arrival": "closed: users wait",
     "rate_rps": "per s, if not closed",
     "stages": "30s@500,1m@800",
-    "data": "another parquet",
-    "labels": "of that parquet",
+    "data": "file, folder, glob, URL",
+    "labels": "of those rows",
     "seed": "of all that is random",
     "row_memory_bytes": "on each worker",
     "body_format": "of a request",
@@ -83,6 +84,8 @@ def form_fields(values: Mapping[str, Any], datasets: Sequence[str], models: Iter
 
 
 def _shown(option: Option, value: Any) -> Any:
+    if option.holds_locations:
+        return locations_without_secrets(value or "")
     if option.kind is FLAG:
         return bool(value)
     if option.kind is SIZE and isinstance(value, int) and value % 2**20 == 0:
@@ -92,11 +95,14 @@ def _shown(option: Option, value: Any) -> Any:
     return "" if value is None else str(value)
 
 
-def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]]:
+def read_form(
+    sent: Mapping[str, str], set_now: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], list[SwarmError]]:
     """Typed values by the name of the setting, of our options and of Locust's, and a problem for each bad one.
 
     A setting may be sent under the name of its field or its own; what was not sent is left out. Empty means
-    the default, and for the run time no limit.
+    the default, and for the run time no limit. A location that comes back as it was shown, without its secrets, is the
+    one in `set_now`.
     """
     values: dict[str, Any] = {}
     problems: list[SwarmError] = []
@@ -110,6 +116,10 @@ def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]
         text = sent[key].strip()
         if text in ("", NONE):
             values[option.name] = None if option.name in LOCUST_FIELDS else option.default
+            continue
+        kept = (set_now or {}).get(option.name)
+        if option.holds_locations and kept and text == locations_without_secrets(kept):
+            values[option.name] = kept
             continue
         try:
             values[option.name] = option.kind.parse(text)

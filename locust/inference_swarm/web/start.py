@@ -52,7 +52,7 @@ def check_start(parts: WebParts) -> Response | None:
         return None
     options = parts.environment.parsed_options
     assert options is not None
-    values, problems = web_form.read_form(request.form)
+    values, problems = web_form.read_form(request.form, vars(options))
     sent = request.form.to_dict()
     if parts.view.is_preparing:
         problems.append(SettingProblem("a run is being prepared already", action="wait until its rows are loaded"))

@@ -1,7 +1,7 @@
-"""Which blocks of a shard are in memory, which comes next, which goes: pure planning within a byte budget.
+"""The block cache: which blocks of a shard are in memory, which comes next, which goes, within a byte budget. Pure.
 
-A shard that fits the budget is resident. Of a larger one only a window is in memory, and it rotates:
-blocks are visited in playlists (one an epoch), so over time every block is in the window equally often.
+A shard that fits the budget is in memory whole. Of a larger one some blocks are (the resident set), and they rotate:
+blocks are visited in playlists (one an epoch), so over time every block is resident equally often.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class EncodedBlock:
     labels: pa.ChunkedArray | None
 
 
-class Shelf(ABC):
+class BlockCache(ABC):
     """The blocks of a shard: `assigned` are to be held (all, or by turns), `held` are in memory."""
 
     take: Callable[[], bytes | None]
@@ -146,7 +146,7 @@ class Shelf(ABC):
         return self.budget.fits(self.rows)
 
     def assign(self, blocks: Iterable[Block]) -> tuple[list[int], list[int]]:
-        """From now on exactly these. Answers what is new and what is gone; rows of the latter are taken no more."""
+        """From now on exactly these. Returns what is new and what is gone; rows of the latter are taken no more."""
         wanted = {block.id: block for block in blocks}
         fresh = sorted(wanted.keys() - self.assigned.keys())
         gone = sorted(self.assigned.keys() - wanted.keys())

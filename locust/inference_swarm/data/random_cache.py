@@ -1,21 +1,21 @@
-"""The shelf for random order: rows in memory to draw from, the whole shard or a window that rotates."""
+"""The block cache for random order: rows in memory to draw from, the whole shard or a resident set that rotates."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
+from inference_swarm.data.block_cache import Block, BlockCache, Budget, EncodedBlock
 from inference_swarm.data.orders import RandomFeed
 from inference_swarm.data.packed import Heads, Requests
-from inference_swarm.data.window import Block, Budget, EncodedBlock, Shelf
 
-TAKES_PER_ROW = 8  # in a window a block stays for so many takes a row: encoding costs each request an eighth of a row's
+TAKES_PER_ROW = 8  # of a resident set, before a block goes: encoding costs each request an eighth of a row's
 
 
-class RandomShelf(Shelf):
-    """Draws are uniform over the rows in memory; in a window each block stays for the same number of takes a row.
+class RandomCache(BlockCache):
+    """Draws are uniform over the rows in memory; in a resident set each block stays for the same number of takes a row.
 
-    A window never runs dry: its oldest block goes only when the next is ready.
+    A resident set never runs dry: its oldest block goes only when the next is ready.
     """
 
     def __init__(self, budget: Budget, heads: Heads, seed: Sequence[int], on_want: Callable[[], None]) -> None:
@@ -48,13 +48,13 @@ class RandomShelf(Shelf):
             return
         self._spare = encoded
         while self.budget.held_bytes > self.budget.limit_bytes and len(self._blocks) > 1:
-            self._drop_oldest()  # the shard grew, or its rows did: from now on there is a window
+            self._drop_oldest()  # the shard grew, or its rows did: from now on there is a resident set
         if self._takes_left <= 0:
             self._renew()
 
     def _withdraw(self, gone: Sequence[int]) -> None:
         lost = set(gone)
-        self._feed.forget_drawn()  # not when the window rotates: those draws count as takes of the window before
+        self._feed.forget_drawn()  # not when the set rotates: those draws count as takes of the set before
         for number in gone:
             self.evict(number)
         if self._spare is not None and self._spare.block.id in lost:

@@ -1,6 +1,6 @@
-"""The shelf for orders that take each row once a pass: sequential, shuffle and once.
+"""The block cache for orders that take each row once a pass: sequential, shuffle and once.
 
-In a window a block's memory is free as soon as its rows are taken, and `next_block` names the one to load into it.
+In a resident set a block's memory is free as soon as its rows are taken; `next_block` names the one to load into it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from inference_swarm.data.block_cache import Block, BlockCache, Budget, EncodedBlock, Playlist
 from inference_swarm.data.orders import Chunk, ChunkFeed, Order, permutation
 from inference_swarm.data.packed import Heads, Requests
 from inference_swarm.data.progress_worker import OnceShare
-from inference_swarm.data.window import Block, Budget, EncodedBlock, Playlist, Shelf
 
-SHUFFLED_TOGETHER = 4  # blocks of a window whose rows are mixed; freeing more at once would hold up the users
-LEAST_HELD = 2  # blocks in memory however small the budget: one to take from, one to come
+SHUFFLED_TOGETHER = 4  # blocks of a resident set whose rows are mixed; freeing more at once would hold up the users
+MIN_HELD = 2  # blocks in memory however small the budget: one to take from, one to come
 _BLOCKS, _ROWS = 1, 2  # what a random sequence is for
 
 
-class ChunkShelf(Shelf):
+class ChunkCache(BlockCache):
     """Hands a feed one chunk after the other: a block, or in shuffle order several that are mixed."""
 
     def __init__(
@@ -69,7 +69,7 @@ class ChunkShelf(Shelf):
         if number is None:
             return None
         block = self.assigned[number]
-        may_load = self._is_starving or len(self.held) < LEAST_HELD or self.budget.has_room(block.rows)
+        may_load = self._is_starving or len(self.held) < MIN_HELD or self.budget.has_room(block.rows)
         return block if may_load else None
 
     def lease(self, blocks: Iterable[int]) -> None:
@@ -87,7 +87,7 @@ class ChunkShelf(Shelf):
         self._visit([encoded.block.id])
 
     def _visit(self, numbers: Iterable[int]) -> None:
-        """What is in memory gets its turn; in a window all get one, as it decides what to load."""
+        """What is in memory gets its turn; in a resident set all get one, as it decides what to load."""
         visited = self.assigned if not self.fits else numbers
         once = self._once
         self._playlist.add(number for number in visited if once is None or once.has_rows(number))
@@ -111,7 +111,7 @@ class ChunkShelf(Shelf):
             return None
         epoch = upcoming[0][0]
         together = 1
-        if self._order == "shuffle":  # in a window, leave as much in memory for the time while the next are loaded
+        if self._order == "shuffle":  # of a resident set leave as much in memory for the time while the next are loaded
             together = len(self.held) if self.fits else max(1, min(SHUFFLED_TOGETHER, len(self.held) // 2))
         chosen: list[int] = []
         for entry_epoch, number in upcoming:
@@ -134,7 +134,7 @@ class ChunkShelf(Shelf):
         return self._requests_of(self.held[number] for number in chosen)
 
     def _finish_chunk(self) -> None:
-        """The chunk has been taken: in a window its memory is free for the next block."""
+        """The chunk has been taken: in a resident set its memory is free for the next block."""
         finished, self._active = self._active, []
         is_freed = False
         for number in finished:
