@@ -5,14 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from recording_server import Recording, recording_server
+from suite.prefork import Process
 from swarm_processes import ROOT, Swarm, wait_until
+
+pytestmark = pytest.mark.processes
 
 ENTRYPOINT = ROOT / "docker" / "entrypoint.py"
 INCOMPLETE = 4
@@ -25,7 +29,16 @@ class Containers(Swarm):
     def command(*arguments: str) -> list[str]:
         return [sys.executable, str(ENTRYPOINT), *arguments]
 
-    def start_role(self, role: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+    def _start(
+        self, arguments: Sequence[str], env: Mapping[str, str] | None, output: IO[bytes], errors: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """By itself: what is tested is how it begins."""
+        return subprocess.Popen(
+            self.command(*arguments), cwd=self.folder, env=self.environment(env), stdin=subprocess.DEVNULL,
+            stdout=output, stderr=errors, start_new_session=True,
+        )  # fmt: skip
+
+    def start_role(self, role: str, *arguments: str, **variables: str) -> Process:
         env = {
             "SWARM_STATE_FOLDER": str(self.folder / f"state-{role}"),
             "LOCUST_MASTER_NODE_HOST": "127.0.0.1",
@@ -34,7 +47,7 @@ class Containers(Swarm):
         }
         return self.start(role, role, *arguments, env=env)
 
-    def start_run(self, url: str) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+    def start_run(self, url: str) -> tuple[Process, Process]:
         """A headless master without an end of its own, and its worker."""
         rows = self.folder / "rows.parquet"
         pq.write_table(pa.table({"number": list(range(100))}), rows)
@@ -61,7 +74,6 @@ def server() -> Iterator[Recording]:
         yield recording
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_master_counts_and_writes_everything(
     containers: Containers, server: Recording, number: signal.Signals
@@ -75,7 +87,6 @@ def test_a_stopped_master_counts_and_writes_everything(
     assert (containers.run_folders()[0] / "report.html").exists()
 
 
-@pytest.mark.processes
 def test_an_interrupted_worker_delivers_its_last_report(containers: Containers, server: Recording) -> None:
     master, worker = containers.start_run(server.url)
     wait_until(lambda: server.count > 50, 60, "requests")
@@ -87,7 +98,6 @@ def test_an_interrupted_worker_delivers_its_last_report(containers: Containers, 
     assert containers.summary()["requests"] == server.count == sent
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_headless_master_that_is_stopped_before_it_began_has_not_passed(
     containers: Containers, number: signal.Signals
@@ -105,7 +115,6 @@ def test_a_headless_master_that_is_stopped_before_it_began_has_not_passed(
     assert ended.returncode == INCOMPLETE
 
 
-@pytest.mark.processes
 def test_options_alone_leave_the_role_to_the_environment(containers: Containers) -> None:
     env = {"SWARM_ROLE": "headless", "SWARM_STATE_FOLDER": str(containers.folder / "state")}
     done = containers.run("--users", "0.5", "--host", "http://127.0.0.1:9", env=env)
