@@ -90,14 +90,14 @@ def write_state_loop(role: str, runner: Any, web_port: int | None) -> None:
     path = STATE_FOLDER / f"process-{os.getpid()}.json"
     (STATE_FOLDER / "waiting").unlink(missing_ok=True)
     while True:
-        heard_s = getattr(runner, "last_heartbeat_timestamp", None)
+        worker = getattr(runner, "adapter", None) if role == "worker" else None
         state = {
             "role": role,
             "pid": os.getpid(),
             "at_s": time.monotonic(),
-            "heard_master_at_s": heard_s and time.monotonic() - (time.time() - heard_s),
+            "is_joined": worker is not None and worker.state.is_joined,
             "web_port": web_port,
-            "is_loading": bool(getattr(getattr(runner, "keeper", None), "is_loading", False)),
+            "is_loading": worker is not None and worker.is_loading,
         }
         beside = path.with_suffix(".part")
         beside.write_text(json.dumps(state))

@@ -47,6 +47,12 @@ class Containers(Swarm):
         }
         return self.start(role, role, *arguments, env=env)
 
+    def is_ready(self, role: str) -> bool:
+        """As the container's health check asks."""
+        env = self.environment({"SWARM_STATE_FOLDER": str(self.folder / f"state-{role}")})
+        check = [sys.executable, "-I", "-S", str(ROOT / "docker" / "health.py"), "ready"]
+        return subprocess.run(check, env=env, capture_output=True, check=False).returncode == 0
+
     def start_run(self, url: str) -> tuple[Process, Process]:
         """A headless master without an end of its own, and its worker."""
         rows = self.folder / "rows.parquet"
@@ -90,6 +96,8 @@ def test_a_stopped_master_counts_and_writes_everything(
 def test_an_interrupted_worker_delivers_its_last_report(containers: Containers, server: Recording) -> None:
     master, worker = containers.start_run(server.url)
     wait_until(lambda: server.count > 50, 60, "requests")
+    wait_until(lambda: containers.is_ready("worker"), 30, "a worker that says it is ready")
+    assert containers.is_ready("headless")
     worker.send_signal(signal.SIGINT)
     assert worker.wait(60) == 0
     sent = server.count
