@@ -63,6 +63,8 @@ def main(arguments: list[str]) -> None:
         os.environ.setdefault("LOCUST_EXPECT_WORKERS", str(workers))
         os.environ.setdefault("LOCUST_EXPECT_WORKERS_MAX_WAIT", "120")
         write_discovery_file()
+    else:  # who may reach the web UI is for the published port or the NetworkPolicy to say
+        os.environ.setdefault("LOCUST_WEB_HOST", "0.0.0.0")
     modes = {"master": ["--master"], "worker": ["--worker"], "headless": ["--master", "--headless"]}
     become_locust(role, modes[role] + arguments)
 

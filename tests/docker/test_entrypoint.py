@@ -123,6 +123,20 @@ def test_a_headless_master_that_is_stopped_before_it_began_has_not_passed(
     assert ended.returncode == INCOMPLETE
 
 
+@pytest.mark.parametrize("own", [{}, {"LOCUST_WEB_HOST": "127.0.0.1"}])
+def test_the_web_ui_of_a_container_is_reached_from_outside_of_it(containers: Containers, own: dict[str, str]) -> None:
+    code = (
+        "import importlib.util, os\n"
+        f"spec = importlib.util.spec_from_file_location('entrypoint', {str(ENTRYPOINT)!r})\n"
+        "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n"
+        "module.become_locust = lambda role, arguments: print(role, os.environ['LOCUST_WEB_HOST'], *arguments)\n"
+        "module.main([])\n"
+    )
+    env = containers.environment({"SWARM_STATE_FOLDER": str(containers.folder / "state"), **own})
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == f"master {own.get('LOCUST_WEB_HOST', '0.0.0.0')} --master\n"
+
+
 def test_options_alone_leave_the_role_to_the_environment(containers: Containers) -> None:
     env = {"SWARM_ROLE": "headless", "SWARM_STATE_FOLDER": str(containers.folder / "state")}
     done = containers.run("--users", "0.5", "--host", "http://127.0.0.1:9", env=env)
