@@ -63,6 +63,8 @@ def main(arguments: list[str]) -> None:
         os.environ.setdefault("LOCUST_EXPECT_WORKERS", str(workers))
         os.environ.setdefault("LOCUST_EXPECT_WORKERS_MAX_WAIT", "120")
         write_discovery_file()
+    else:  # who may reach the web UI is for the published port or the NetworkPolicy to say
+        os.environ.setdefault("LOCUST_WEB_HOST", "0.0.0.0")
     modes = {"master": ["--master"], "worker": ["--worker"], "headless": ["--master", "--headless"]}
     become_locust(role, modes[role] + arguments)
 
@@ -90,14 +92,14 @@ def write_state_loop(role: str, runner: Any, web_port: int | None) -> None:
     path = STATE_FOLDER / f"process-{os.getpid()}.json"
     (STATE_FOLDER / "waiting").unlink(missing_ok=True)
     while True:
-        heard_s = getattr(runner, "last_heartbeat_timestamp", None)
+        worker = getattr(runner, "adapter", None) if role == "worker" else None
         state = {
             "role": role,
             "pid": os.getpid(),
             "at_s": time.monotonic(),
-            "heard_master_at_s": heard_s and time.monotonic() - (time.time() - heard_s),
+            "is_joined": worker is not None and worker.state.is_joined,
             "web_port": web_port,
-            "is_loading": bool(getattr(getattr(runner, "keeper", None), "is_loading", False)),
+            "is_loading": worker is not None and worker.is_loading,
         }
         beside = path.with_suffix(".part")
         beside.write_text(json.dumps(state))

@@ -16,7 +16,6 @@ from pathlib import Path
 
 STATE_FOLDER = Path(os.environ.get("SWARM_STATE_FOLDER") or "/tmp/inference-swarm")  # as in entrypoint.py
 STALE_AFTER_S = 10.0
-MASTER_SILENT_AFTER_S = 10.0
 ANSWER_WITHIN_S = 10.0
 SERVER_ANSWERS_WITHIN_S = 55.0  # under full load its queue is long
 SERVER_PORT = 8000
@@ -46,8 +45,7 @@ def check_process(state: dict[str, object], question: str) -> str:
     if question == "live":
         return ""
     if state["role"] == "worker":
-        heard_s = state["heard_master_at_s"]
-        if heard_s is None or now_s - float(str(heard_s)) > MASTER_SILENT_AFTER_S:
+        if not state["is_joined"]:
             return f"process {state['pid']}: no master answers"
         if state.get("is_loading"):
             return f"process {state['pid']}: its rows are being loaded"

@@ -47,8 +47,9 @@ make_environment() {
   if [[ -e $venv && ! -e $venv/pyvenv.cfg && -n $(ls -A "$venv" 2>/dev/null) ]]; then
     fail "$venv is not a virtual environment." "Fix: name another folder with SWARM_VENV, or remove this one."
   fi
-  mkdir -p "$venv" 2>/dev/null && [[ -w $venv ]] ||
+  if ! mkdir -p "$venv" 2>/dev/null || [[ ! -w $venv ]]; then
     fail "The virtual environment $venv cannot be written." "Fix: name a folder that can: SWARM_VENV=/path/to/venv $0"
+  fi
   python=$(find_python)
   printf 'Making the virtual environment %s with %s\n' "$venv" "$python" >&2
   "$python" -m venv --clear "$venv" || fail "$python cannot make a virtual environment." \

@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/start.sh serve",
         description="Serve trained models at POST /invocation?dataset=&model=&method=.",
-        epilog="Environment: DATASET_NAME and LOAD_MODEL replace the defaults of --dataset and --model; the options win. "
+        epilog="Environment: DATASET_NAME and LOAD_MODEL replace the defaults of --dataset and --model. "
         "Try it: curl HOST/health, or open HOST/docs in a browser.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (%(default)s)")

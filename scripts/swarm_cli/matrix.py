@@ -12,8 +12,6 @@ from pathlib import Path
 
 from inference_swarm.config.kinds import parse_duration_s
 from inference_swarm.errors import DataError
-from inference_swarm.export.comparison import matrix_rows
-from inference_swarm.export.saved_run import read_run
 from swarm_cli.command_line import require_writable, run_command
 from swarm_cli.processes import CommandError, Processes
 from swarm_cli.runs import (
@@ -203,6 +201,10 @@ def print_matrix(results: list[RunResult]) -> None:
 
 def compare_models(folders: list[Path]) -> list[tuple[str, str, str]]:
     """Runs whose files cannot be read are left out; the table above has their numbers."""
+    # Now that all runs are over: they import Locust, whose event loop would hold up the signals that end a run.
+    from inference_swarm.export.comparison import matrix_rows
+    from inference_swarm.export.saved_run import read_run
+
     runs = []
     for folder in folders:
         try:

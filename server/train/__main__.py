@@ -143,7 +143,7 @@ def _check_writable(results: Path) -> None:
         nearest = nearest.parent
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise SetupError(
-            f"Nothing can be written to {results}: {nearest} {'is read-only' if nearest.is_dir() else 'is not a folder'}.",
+            f"Nothing can be written to {results}: {nearest} is {'read-only' if nearest.is_dir() else 'not a folder'}.",
             expected="a folder that can be written, or made (--results).",
             action="name another with --results DIR, or open this one.",
         )

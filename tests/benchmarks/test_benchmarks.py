@@ -22,6 +22,7 @@ echo "$@"
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda path: path.name)
 def test_on_a_bare_python_a_benchmark_begins_again_in_the_environment_of_the_scripts(
     benchmark: Path, tmp_path: Path

@@ -5,14 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from recording_server import Recording, recording_server
+from suite.prefork import Process
 from swarm_processes import ROOT, Swarm, wait_until
+
+pytestmark = pytest.mark.processes
 
 ENTRYPOINT = ROOT / "docker" / "entrypoint.py"
 INCOMPLETE = 4
@@ -25,7 +29,16 @@ class Containers(Swarm):
     def command(*arguments: str) -> list[str]:
         return [sys.executable, str(ENTRYPOINT), *arguments]
 
-    def start_role(self, role: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+    def _start(
+        self, arguments: Sequence[str], env: Mapping[str, str] | None, output: IO[bytes], errors: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """By itself: what is tested is how it begins."""
+        return subprocess.Popen(
+            self.command(*arguments), cwd=self.folder, env=self.environment(env), stdin=subprocess.DEVNULL,
+            stdout=output, stderr=errors, start_new_session=True,
+        )  # fmt: skip
+
+    def start_role(self, role: str, *arguments: str, **variables: str) -> Process:
         env = {
             "SWARM_STATE_FOLDER": str(self.folder / f"state-{role}"),
             "LOCUST_MASTER_NODE_HOST": "127.0.0.1",
@@ -34,7 +47,13 @@ class Containers(Swarm):
         }
         return self.start(role, role, *arguments, env=env)
 
-    def start_run(self, url: str) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+    def is_ready(self, role: str) -> bool:
+        """As the container's health check asks."""
+        env = self.environment({"SWARM_STATE_FOLDER": str(self.folder / f"state-{role}")})
+        check = [sys.executable, "-I", "-S", str(ROOT / "docker" / "health.py"), "ready"]
+        return subprocess.run(check, env=env, capture_output=True, check=False).returncode == 0
+
+    def start_run(self, url: str) -> tuple[Process, Process]:
         """A headless master without an end of its own, and its worker."""
         rows = self.folder / "rows.parquet"
         pq.write_table(pa.table({"number": list(range(100))}), rows)
@@ -61,7 +80,6 @@ def server() -> Iterator[Recording]:
         yield recording
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_master_counts_and_writes_everything(
     containers: Containers, server: Recording, number: signal.Signals
@@ -75,10 +93,11 @@ def test_a_stopped_master_counts_and_writes_everything(
     assert (containers.run_folders()[0] / "report.html").exists()
 
 
-@pytest.mark.processes
 def test_an_interrupted_worker_delivers_its_last_report(containers: Containers, server: Recording) -> None:
     master, worker = containers.start_run(server.url)
     wait_until(lambda: server.count > 50, 60, "requests")
+    wait_until(lambda: containers.is_ready("worker"), 30, "a worker that says it is ready")
+    assert containers.is_ready("headless")
     worker.send_signal(signal.SIGINT)
     assert worker.wait(60) == 0
     sent = server.count
@@ -87,7 +106,6 @@ def test_an_interrupted_worker_delivers_its_last_report(containers: Containers, 
     assert containers.summary()["requests"] == server.count == sent
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_headless_master_that_is_stopped_before_it_began_has_not_passed(
     containers: Containers, number: signal.Signals
@@ -105,7 +123,20 @@ def test_a_headless_master_that_is_stopped_before_it_began_has_not_passed(
     assert ended.returncode == INCOMPLETE
 
 
-@pytest.mark.processes
+@pytest.mark.parametrize("own", [{}, {"LOCUST_WEB_HOST": "127.0.0.1"}])
+def test_the_web_ui_of_a_container_is_reached_from_outside_of_it(containers: Containers, own: dict[str, str]) -> None:
+    code = (
+        "import importlib.util, os\n"
+        f"spec = importlib.util.spec_from_file_location('entrypoint', {str(ENTRYPOINT)!r})\n"
+        "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n"
+        "module.become_locust = lambda role, arguments: print(role, os.environ['LOCUST_WEB_HOST'], *arguments)\n"
+        "module.main([])\n"
+    )
+    env = containers.environment({"SWARM_STATE_FOLDER": str(containers.folder / "state"), **own})
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == f"master {own.get('LOCUST_WEB_HOST', '0.0.0.0')} --master\n"
+
+
 def test_options_alone_leave_the_role_to_the_environment(containers: Containers) -> None:
     env = {"SWARM_ROLE": "headless", "SWARM_STATE_FOLDER": str(containers.folder / "state")}
     done = containers.run("--users", "0.5", "--host", "http://127.0.0.1:9", env=env)

@@ -30,7 +30,7 @@ def worker(**changes: Any) -> dict[str, Any]:
         "role": "worker",
         "pid": 7,
         "at_s": now_s,
-        "heard_master_at_s": now_s,
+        "is_joined": True,
         "web_port": None,
         "is_loading": False,
     }
@@ -42,7 +42,7 @@ def worker(**changes: Any) -> dict[str, Any]:
     [
         ({}, "", ""),
         ({"is_loading": True}, "", "process 7: its rows are being loaded"),
-        ({"heard_master_at_s": None}, "", "process 7: no master answers"),
+        ({"is_joined": False}, "", "process 7: no master answers"),
     ],
 )
 def test_a_worker_is_ready_when_it_hears_its_master_and_has_its_rows(

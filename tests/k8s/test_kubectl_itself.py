@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from swarm_cli.manifests.build import K8S
 from swarm_cli.manifests.kustomize import kustomize
 
 DOCS = (K8S.parent / "docs" / "kubernetes.md").read_text(encoding="utf-8")
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl; scripts/render installs one")
+pytestmark = [pytest.mark.processes, pytest.mark.needs("kubectl", "scripts/render installs one")]
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def test_the_documented_wait_ends_for_passed_and_failed_jobs_and_no_other(
     assert done.returncode == code, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool of Prometheus")
+@pytest.mark.needs("promtool", "prometheus")
 def test_the_documented_scrape_configuration_is_one(tmp_path: Path) -> None:
     (block,) = re.findall(r"```yaml\n(scrape_configs:\n.*?)```", DOCS, re.S)
     (config,) = yaml.safe_load(block)["scrape_configs"]

@@ -61,6 +61,7 @@ def test_what_cannot_be_told_is_not_called_enforced(check: ModuleType, host: str
     assert sentence.startswith("cannot tell: ")
 
 
+@pytest.mark.processes
 def test_it_runs_as_the_job_runs_it() -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", CHECK],

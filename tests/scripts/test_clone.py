@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.processes
 def test_a_clone_with_windows_line_ends_still_runs_its_scripts(tmp_path: Path) -> None:
     """Only .gitattributes is looked at, from the working tree, so that the test needs no commit."""
     source = tmp_path / "source"

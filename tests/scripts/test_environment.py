@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environments import ROOT, without_ours
 
+pytestmark = pytest.mark.processes
+
 IN_ENVIRONMENT = ROOT / "scripts" / "in_environment"
 
 # A Python whose venv module lacks ensurepip until the file `repaired` is beside it, and which installs nothing.

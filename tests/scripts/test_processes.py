@@ -28,6 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environments import ROOT, complete_environment, without_ours
 
+pytestmark = pytest.mark.processes
+
 # Starts a child that ends on SIGTERM and one that must be killed, in sessions of their own as all children are.
 TWO_CHILDREN = """
 import sys
@@ -71,7 +73,6 @@ def are_gone(pids: list[int]) -> bool:
     return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("way", ["close", "terminate"])
 def test_a_closed_terminal_and_sigterm_end_every_child(way: str) -> None:
     variables = {**without_ours(), "PYTHONPATH": str(ROOT / "scripts")}
@@ -88,7 +89,6 @@ def test_a_closed_terminal_and_sigterm_end_every_child(way: str) -> None:
         os.close(terminal)
 
 
-@pytest.mark.processes
 def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
     code = (
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
@@ -98,6 +98,15 @@ def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
     variables = {**without_ours(), "PYTHONPATH": str(ROOT / "scripts")}
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "matrix", "k8s_job"])
+def test_a_command_that_waits_for_children_has_no_event_loop_of_locust(command: str) -> None:
+    """Under gevent a signal waits for the loop, and an exception of its handler is the loop's."""
+    code = f"import sys, swarm_cli.{command}; print([name for name in ('gevent', 'locust') if name in sys.modules])"
+    variables = {**without_ours(), "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'locust'}"}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 @contextmanager
@@ -128,7 +137,6 @@ def load_on_a_terminal_that_closes(tmp_path: Path, command: list[str]) -> Iterat
         yield server
 
 
-@pytest.mark.processes
 def test_a_closed_terminal_ends_a_whole_test_with_its_master_and_workers(tmp_path: Path) -> None:
     results = str(tmp_path / "results")
     command = ["start.sh", "test", "HOST", "2", "2", "10m", "--datasets", "mine", "--models", "lgbm"]
@@ -137,7 +145,6 @@ def test_a_closed_terminal_ends_a_whole_test_with_its_master_and_workers(tmp_pat
         assert json.loads(summary.read_text())["requests"] == server.count
 
 
-@pytest.mark.processes
 def test_a_headless_run_whose_terminal_closes_writes_what_it_has_measured(tmp_path: Path) -> None:
     command = ["run_locust_headless.sh", "HOST", "2", "2", "10m", "--", "--dataset-name", "mine"]
     with load_on_a_terminal_that_closes(tmp_path, command) as server:

@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environments import ROOT, complete_environment
 
+pytestmark = pytest.mark.processes
+
 START = ROOT / "scripts" / "start.sh"
 HEADLESS = ROOT / "scripts" / "run_locust_headless.sh"
 FOR_USERS = ("start.sh", "run_locust_headless.sh", "environment.sh", "in_environment")
@@ -44,7 +46,6 @@ def run(
     )
 
 
-@pytest.mark.processes
 def test_keys_are_made_where_the_caller_stands(elsewhere: Path, variables: dict[str, str]) -> None:
     done = run([START, "keys", "mykeys"], elsewhere, variables)
     assert done.returncode == 0, done.stderr
@@ -55,7 +56,6 @@ def test_keys_are_made_where_the_caller_stands(elsewhere: Path, variables: dict[
     assert (again.returncode, "holds keys already" in again.stderr) == (2, True)
 
 
-@pytest.mark.processes
 def test_training_reads_and_writes_where_the_caller_stands(elsewhere: Path, variables: dict[str, str]) -> None:
     lines = [f"{number},{number % 7},{'yes' if number % 3 else 'no'}" for number in range(80)]
     (elsewhere / "mine.csv").write_text("\n".join(["a,b,answer", *lines]))
@@ -69,7 +69,6 @@ def test_training_reads_and_writes_where_the_caller_stands(elsewhere: Path, vari
     assert not (ROOT / "out").exists()
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("link", ["absolute", "relative", "chain"])
 def test_a_link_to_a_script_leads_to_its_neighbours(elsewhere: Path, variables: dict[str, str], link: str) -> None:
     target = START if link == "absolute" else Path(*[".."] * (len(elsewhere.parts) - 1), *START.parts[1:])
@@ -83,7 +82,6 @@ def test_a_link_to_a_script_leads_to_its_neighbours(elsewhere: Path, variables: 
     assert (elsewhere / "linked" / "master.key").is_file()
 
 
-@pytest.mark.processes
 def test_a_headless_run_takes_its_data_from_where_the_caller_stands(elsewhere: Path, variables: dict[str, str]) -> None:
     pq.write_table(pa.table({"number": [1, 2, 3]}), elsewhere / "x.parquet")
     (elsewhere / "load").symlink_to(HEADLESS)
@@ -99,7 +97,6 @@ def test_a_headless_run_takes_its_data_from_where_the_caller_stands(elsewhere: P
     assert len(list((elsewhere / "out" / "runs").iterdir())) == 1
 
 
-@pytest.mark.processes
 def test_results_that_nobody_names_are_the_checkouts_from_anywhere(elsewhere: Path, variables: dict[str, str]) -> None:
     done = run([START, "locust", "--print-settings"], elsewhere, variables)
     assert done.returncode == 0, done.stderr
@@ -107,7 +104,6 @@ def test_results_that_nobody_names_are_the_checkouts_from_anywhere(elsewhere: Pa
     assert str(ROOT / "experiment-results") in line
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -130,7 +126,6 @@ def test_what_cannot_be_done_ends_with_2_and_a_message(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("mode", [["--headless", "-t", "1s"], []])
 def test_a_run_whose_results_cannot_be_written_never_starts(
     elsewhere: Path, variables: dict[str, str], mode: list[str]

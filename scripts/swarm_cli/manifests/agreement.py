@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 from inference_swarm.config.options import OPTIONS
@@ -34,10 +34,7 @@ class Code:
     @classmethod
     def read(cls, root: Path = ROOT) -> Code:
         """Reads the sources; runs none of them."""
-        spec = find_spec("locust")
-        assert spec is not None
-        assert spec.origin is not None
-        parser = (Path(spec.origin).parent / "argument_parser.py").read_text(encoding="utf-8")
+        parser = Path(str(distribution("locust").locate_file("locust/argument_parser.py"))).read_text(encoding="utf-8")
         entrypoint = (root / "docker" / "entrypoint.py").read_text(encoding="utf-8")
         health = (root / "docker" / "health.py").read_text(encoding="utf-8")
         dockerfile = (root / "docker" / "Dockerfile").read_text(encoding="utf-8")
