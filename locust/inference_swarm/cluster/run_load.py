@@ -16,7 +16,7 @@ from inference_swarm.cluster.run_common import BUSY, job_of
 from inference_swarm.cluster.run_end import end_load
 from inference_swarm.cluster.state import Coordinator, Job
 from inference_swarm.errors import ExitCode
-from inference_swarm.load.shapes import users_at
+from inference_swarm.load.stages import users_at
 from inference_swarm.run.course import Change, StopCause
 
 # Its last requests are on their way when it ends, give or take the difference of two clocks.

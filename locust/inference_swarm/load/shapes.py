@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inference_swarm.load.stages import Stages
+from inference_swarm.load.stages import Stages, users_at
 from locust import LoadTestShape
 
 
@@ -17,11 +17,3 @@ class UserStages(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         return users_at(self.stages, self.get_run_time())  # type: ignore[no-untyped-call]
-
-
-def users_at(stages: Stages, time_s: float) -> tuple[int, float] | None:
-    """Users wanted at a time and the spawn rate that brings them within the second; None after the end."""
-    value = stages.value_at(time_s)
-    if value is None:
-        return None
-    return round(value), max(1.0, float(round(stages.highest)))

@@ -161,3 +161,11 @@ def format_stages(stages: Stages) -> str:
         value = f"{stage.first:g}" if stage.first == stage.last else f"{stage.first:g}..{stage.last:g}"
         words.append(f"{stage.duration_s:g}s@{value}")
     return ",".join(words)
+
+
+def users_at(stages: Stages, time_s: float) -> tuple[int, float] | None:
+    """Users wanted at a time and the spawn rate that brings them within the second; None after the end."""
+    value = stages.value_at(time_s)
+    if value is None:
+        return None
+    return round(value), max(1.0, float(round(stages.highest)))

@@ -15,8 +15,7 @@ from inference_swarm.data.locate import Source, find_source
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
-from inference_swarm.load.shapes import users_at
-from inference_swarm.load.stages import Stages, format_stages, parse_stages
+from inference_swarm.load.stages import Stages, format_stages, parse_stages, users_at
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.course import LoadPlan
