@@ -12,12 +12,12 @@ TESTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTS))
 
 from recording_server import Recording, recording_server  # noqa: E402
-from suite import alone, closing, leftovers, rules, shared  # noqa: E402
+from suite import alone, closing, groups, leftovers, rules, shared  # noqa: E402
 from swarm_processes import Swarm  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for plugin in (shared, alone, leftovers, rules, closing):
+    for plugin in (shared, alone, groups, leftovers, rules, closing):
         config.pluginmanager.register(plugin)
 
 

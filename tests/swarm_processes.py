@@ -24,6 +24,7 @@ LOCUSTFILE = ROOT / "locust" / "locustfile.py"
 OUR_VARIABLES = ("LOCUST_", "SWARM_", "DATASET_NAME", "LOAD_MODEL", "PRED_METHOD", "LOGLEVEL", "WORKERS")
 # On a machine that is busy with something else all takes longer. Only a test that fails waits as long as it may.
 PATIENCE = 4.0
+POLL_S = 0.02
 
 
 def free_port() -> int:
@@ -37,9 +38,12 @@ def free_port() -> int:
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
     """Polls; fails the test with `what` when it has waited several times as long as a quiet machine needs."""
     deadline = time.monotonic() + timeout_s * PATIENCE
+    asked_s = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s * PATIENCE:g} s: {what}"
-        time.sleep(0.02)
+        now_s = time.monotonic()
+        assert now_s < deadline, f"not within {timeout_s * PATIENCE:g} s: {what}"
+        time.sleep(max(POLL_S, 2 * (now_s - asked_s)))  # a third of the time at most goes into the question
+        asked_s = time.monotonic()
 
 
 class Swarm:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from suite import shared
 from swarm_processes import OUR_VARIABLES, ROOT, free_port, wait_until
 
 NEEDED = ("compose.yaml", ".dockerignore", "LICENSE", "docker", "locust", "requirements", "server")
@@ -43,6 +44,10 @@ class Project:
         self.folder = folder
         self.name = name
         self.ui_port = free_port()
+        # For a session that is interrupted, and does not come to `close`.
+        shared.run_at_end(
+            ["docker", "compose", "--project-name", name, "down", "--volumes", "--remove-orphans", "--timeout", "2"]
+        )
         kept = {key: value for key, value in os.environ.items() if not key.startswith((*OUR_VARIABLES, "COMPOSE_"))}
         self.environment = {
             **kept,

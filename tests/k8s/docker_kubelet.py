@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from suite import shared
+
 from swarm_cli.manifests.objects import Item, Workload, environment, of_kind, workloads
 
 MEMORY = {"Mi": "m", "Gi": "g"}
@@ -125,6 +127,9 @@ class DockerKubelet:
     volumes: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        # For a session that is interrupted, and does not come to `close`.
+        remove = 'docker ps -aq --filter "name=$0" | xargs -r docker rm -fv; docker network rm "$0"'
+        shared.run_at_end(["sh", "-c", remove, self.prefix])
         docker("network", "create", self.prefix)
 
     def start(self, workload_name: str) -> list[RunningPod]:

@@ -18,7 +18,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if written := os.environ.get(FILE_VARIABLE):
         parts, _ = terminalreporter.build_summary_stats_line()
         reports = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]
-        failed = dict.fromkeys(without_group(report.nodeid) for report in reports)
+        failed = dict.fromkeys(report.nodeid for report in reports)
         Path(written).write_text("\n".join([", ".join(text for text, _ in parts), *failed]) + "\n", encoding="utf-8")
     if first := os.environ.get(FIRST_VARIABLE):
         counts, *failed_first = Path(first).read_text(encoding="utf-8").splitlines()
@@ -26,8 +26,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"The whole suite said: {counts}. These had failed, and were tried again alone:")
         for name in failed_first:
             terminalreporter.write_line(f"  {name}")
-
-
-def without_group(name: str) -> str:
-    """pytest-xdist puts the group of a test behind its name; one process of pytest alone does not know it by that."""
-    return name[: name.rfind("@")] if name.rfind("@") > name.rfind("]") else name

@@ -23,6 +23,7 @@ from suite import leftovers
 
 PROGRAM = Path(__file__).with_name("prefork_program.py")
 PACKAGE = Path(__file__).resolve().parents[2] / "locust"
+LOCUST = [sys.executable, "-m", "locust"]
 PLAIN_VARIABLE = "TEST_PLAIN_STARTS"
 # The interpreter and the loader read these before any import.
 EARLY_VARIABLES = ("PYTHON", "LD_")
@@ -47,8 +48,8 @@ class Process(Protocol):
 def start(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes]
 ) -> Process:
-    """A process in a session of its own that runs `python -m locust …`, without input."""
-    if can_fork(environment):
+    """A process in a session of its own, without input; one that runs `python -m locust …` is forked if it can be."""
+    if list(command[:3]) == LOCUST and can_fork(environment):
         return Forked(command, folder, environment, output, errors)
     return subprocess.Popen(
         command, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
@@ -78,8 +79,7 @@ class Forked:
     ) -> None:
         self.args = list(command)
         self.returncode: int | None = None
-        arguments = self.args[self.args.index("locust") + 1 :]
-        request = {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+        request = {"arguments": self.args[len(LOCUST) :], "folder": str(folder), "environment": dict(environment)}
         with open(os.devnull, "rb") as nothing:
             self.pid = forker().fork(request, [nothing.fileno(), output.fileno(), errors.fileno()])
 

@@ -10,6 +10,9 @@ import os
 import shutil
 import sys
 from collections.abc import Generator
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 import pytest
 
@@ -31,6 +34,7 @@ GROUP_OF_FIXTURE = {"trained": "trained"}
 # Long ones first, so that none is left when all others have ended.
 ORDER = ("docker", "browser", "processes")
 
+LONGEST_WITH_DOCKER = "test_web_ui_swarm"
 GZIP_MAGIC = b"\x1f\x8b"
 
 _undeclared: list[str] = []  # the test that runs now, if its markers say that it starts no process
@@ -42,16 +46,21 @@ def pytest_configure() -> None:
         sys.meta_path.insert(0, _NoLocust())
 
 
-class _NoLocust:
+class _NoLocust(Loader):
     """Locust replaces threads and locks of the whole process, also those of pytest-xdist, which then waits for ever."""
 
-    @staticmethod
-    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        if name == "locust":
-            raise ImportError(
-                "A test imports Locust into pytest's own process, and would change it for all others. "
-                "What to do: put it into a file of cases for tests/patched.py, as in tests/wiring/test_patched.py."
-            )
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        """Where it is may be asked; only the import is refused."""
+        spec = PathFinder.find_spec(name) if name == "locust" else None
+        if spec is not None:
+            spec.loader = self
+        return spec
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise ImportError(
+            "A test imports Locust into pytest's own process, and would change it for all others. "
+            "What to do: put it into a file of cases for tests/patched.py, as in tests/wiring/test_patched.py."
+        )
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -79,7 +88,8 @@ def group_of(item: pytest.Item) -> str:
     if item.get_closest_marker("alone"):
         return "alone"
     if item.get_closest_marker("docker"):
-        return f"docker-{item.path.stem}"  # the tests of a file share their containers
+        # The tests of a file share their containers; two cores have enough with those of two files.
+        return "docker" if item.path.stem == LONGEST_WITH_DOCKER else "docker-others"
     fixtures = getattr(item, "fixturenames", ())
     return next((group for fixture, group in GROUP_OF_FIXTURE.items() if fixture in fixtures), "")
 

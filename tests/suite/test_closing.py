@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from suite.closing import FILE_VARIABLE, FIRST_VARIABLE, without_group
+from suite.closing import FILE_VARIABLE, FIRST_VARIABLE
 from suite.inner_session import run_inner
 
 TESTS = """
@@ -16,7 +16,6 @@ def broken():
     raise ValueError
 
 @pytest.mark.parametrize("text", ["a b", "x@y"])
-@pytest.mark.xdist_group("together")
 def test_fails(text):
     assert text == "x@y"
 
@@ -29,7 +28,7 @@ def test_passes(): pass
 @pytest.mark.processes
 def test_the_second_session_names_what_the_first_had_failed_in_before_its_own_last_line(tmp_path: Path) -> None:
     closing = tmp_path / "closing"
-    run_inner(tmp_path, TESTS, "-n", "2", "--dist", "loadgroup", env={FILE_VARIABLE: str(closing)})
+    run_inner(tmp_path, TESTS, "-n", "2", env={FILE_VARIABLE: str(closing)})
     counts, *failed = closing.read_text().splitlines()
     assert counts == "1 failed, 2 passed, 1 error"
     assert sorted(failed) == ["test_inner.py::test_fails[a b]", "test_inner.py::test_has_no_fixture"]
@@ -42,16 +41,3 @@ def test_the_second_session_names_what_the_first_had_failed_in_before_its_own_la
     assert "1 failed, 2 passed, 1 error" in first
     assert [one.strip(), other.strip()] == failed
     assert "2 passed in" in last
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("t.py::test_a@group", "t.py::test_a"),
-        ("t.py::test_a[x@y]", "t.py::test_a[x@y]"),
-        ("t.py::test_a[x@y]@group", "t.py::test_a[x@y]"),
-        ("t.py::test_a", "t.py::test_a"),
-    ],
-)
-def test_a_test_is_named_without_its_group(name: str, expected: str) -> None:
-    assert without_group(name) == expected
