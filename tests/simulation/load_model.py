@@ -118,6 +118,8 @@ class Truth:
     """How often each arrival was sent, by its instant."""
     rows: dict[int, int] = field(default_factory=dict)
     """Order once: how often each row was sent."""
+    failed: dict[str, float] = field(default_factory=dict)
+    """Workers that could not load rows, and when."""
 
     def begin(self, worker: str, now_s: float) -> None:
         """A request has reached the server."""

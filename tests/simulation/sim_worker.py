@@ -11,7 +11,15 @@ from inference_swarm.cluster import agent as agents
 from inference_swarm.cluster import agent_events as a
 from inference_swarm.cluster.agent_state import Agent, AgentConfig
 from inference_swarm.cluster.master_clock import MasterClock
-from inference_swarm.cluster.protocol import Envelope, HoldRows, OnceReport, Partition, RowsReady, numbers_in
+from inference_swarm.cluster.protocol import (
+    Envelope,
+    HoldRows,
+    OnceReport,
+    Partition,
+    RowsReady,
+    SetUsers,
+    numbers_in,
+)
 from inference_swarm.data.progress_worker import OnceShare
 from inference_swarm.load.arrivals import NO_PART, Part, Schedule, Share
 from tests.simulation.clock import Clock
@@ -74,6 +82,8 @@ class SimWorker:
 
     def receive(self, _: str, envelope: Envelope) -> None:
         """A message of the master."""
+        if isinstance(envelope.message, SetUsers):
+            self.world.check_partition(self.name, envelope.message)
         self.feed(envelope)
 
     def feed(self, event: Any) -> None:
@@ -201,7 +211,7 @@ class SimWorker:
         count = self._hold_count
         pause_s = self.rng.random() * self.world.load_s if new else 0.0
         if new and self.fails_to_load:
-            self.clock.after(pause_s, lambda: self.feed(a.RowsCouldNotLoad(order.run_id, "no such file")))
+            self.clock.after(pause_s, lambda: self._fail(order.run_id))
             return
 
         def ready() -> None:
@@ -211,6 +221,11 @@ class SimWorker:
                 self._advance()
 
         self.clock.after(pause_s, ready)
+
+    def _fail(self, run_id: str) -> None:
+        if not self.is_dead and self.state.run_id == run_id:
+            self.world.truth(run_id).failed[self.name] = self.clock.now_s
+            self.feed(a.RowsCouldNotLoad(run_id, "no such file"))
 
     def _release_rows(self) -> None:
         if self._once is not None:
