@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.errors import ExitCode
 from inference_swarm.judge.verdict import Status, Verdict
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.web.metrics import expose
-from inference_swarm.web.state import RunState, ShardState, SwarmState, WorkerState
+from inference_swarm.web.state import RunState, SwarmState, WorkerState
 from swarm_cli.manifests.agreement import check_dashboard
 
 DASHBOARD = Path(__file__).resolve().parent.parent.parent / "docker" / "grafana" / "dashboard.json"
@@ -37,7 +38,7 @@ def exposed() -> set[str]:
         method="", load="constant", source="", rows=1, blocks=1, fingerprint="", names={"a": counters},
         verdict=Verdict(Status.PASSED), rate_wanted_rps=1,
     )  # fmt: skip
-    worker = WorkerState("w", "running", 1, 1, 1, 1, shard=ShardState())
+    worker = WorkerState("w", "running", 1, 1, 1, 1, shard=RowsState())
     text = expose(SwarmState("running", 1, 1, [worker], run), "")[0].decode()
     return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | set(
         re.findall(r"^(swarm_\w+)[{ ]", text, re.MULTILINE)

@@ -14,11 +14,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.judge.verdict import Status, Verdict
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.web.metrics import BUCKETS_US, WIDEST_STEP, expose
-from inference_swarm.web.state import RunState, ShardState, SwarmState, WorkerState
+from inference_swarm.web.state import RunState, SwarmState, WorkerState
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -37,7 +38,7 @@ def swarm(names: dict[str, RequestCounters]) -> SwarmState:
         verdict=Verdict(Status.OBJECTIVE_MISSED), rate_wanted_rps=500.0,
     )  # fmt: skip
     health = WorkerHealth(loop_lag_p99_ms=2.5)
-    shard = ShardState(blocks=2, rows=7, ready_rows=7, ready_bytes=900, is_ready=True)
+    shard = RowsState(blocks=2, rows=7, ready_rows=7, ready_bytes=900, is_ready=True)
     workers = [WorkerState('w "1"\n', "running", 5, 123.5, 80.0, 1 << 20, health, shard)]
     return SwarmState("running", 5, 10, workers, run)
 
