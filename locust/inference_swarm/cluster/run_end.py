@@ -36,10 +36,10 @@ def end_load(state: Coordinator, cause: StopCause, text: str, now_s: float) -> N
     enter(state, Phase.STOPPING, now_s)
     if course.began_s is not None:
         state.do(EndLoad(job.run_id))
-    _say_stop(state, job, now_s)
+    say_stop(state, job, now_s)
 
 
-def _say_stop(state: Coordinator, job: Job, now_s: float) -> None:
+def say_stop(state: Coordinator, job: Job, now_s: float) -> None:
     job.said_s = now_s
     for member in state.here():
         if member.worker in job.waited_for:
@@ -51,7 +51,7 @@ def tick_stopping(state: Coordinator, event: Tick, now_s: float) -> None:
     tick(state, event, now_s)
     job = job_of(state)
     if now_s - job.said_s >= REPEAT_STOP_S:
-        _say_stop(state, job, now_s)
+        say_stop(state, job, now_s)
 
 
 def is_stopped(state: Coordinator, job: Job, now_s: float) -> bool:

@@ -57,10 +57,14 @@ class UserHost:
         stopping = [user for users in self._staying().values() for user in users]
         for user in stopping:
             self._leaving.add(user.greenlet)
-        gevent.spawn(self._stop_and_tell, stopping, stop_timeout_s, then)
-
-    def _stop_and_tell(self, users: list[User], stop_timeout_s: float, then: Callable[[], None]) -> None:
+        # Those of now, on their way out or not: others may be started before these have stopped.
         greenlets = [greenlet for greenlet in self._runner.user_greenlets if not greenlet.dead]
+        gevent.spawn(self._stop_and_tell, stopping, greenlets, stop_timeout_s, then)
+
+    @staticmethod
+    def _stop_and_tell(
+        users: list[User], greenlets: list[gevent.Greenlet], stop_timeout_s: float, then: Callable[[], None]
+    ) -> None:
         for user in users:
             user.stop(force=stop_timeout_s <= 0)
         if stop_timeout_s > 0:

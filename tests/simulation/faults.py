@@ -1,0 +1,154 @@
+"""Faults that the swarm once had, put back into coordinator and agent: the simulation must find each of them.
+
+`FOUND_BY` names a seed that does. `python -m tests.simulation --fault NAME` looks for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from inference_swarm.cluster import (
+    agent,
+    agent_run,
+    coordinator,
+    placement,
+    presence,
+    protocol,
+    run_common,
+    run_end,
+    run_rows,
+    run_start,
+    run_users,
+)
+from inference_swarm.cluster import events as e
+from inference_swarm.cluster.agent_state import RunStage
+from inference_swarm.cluster.state import Member, Phase
+from inference_swarm.run.course import RunCourse
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _cell(event: Any, phase: Phase, handler: Callable[..., None] = _nothing) -> Any:
+    return patch.dict(coordinator.TABLE[event], {phase: handler})
+
+
+def _agent_cell(event: Any, stage: RunStage, handler: Callable[..., None] = _nothing) -> Any:
+    return patch.dict(agent.TABLE[event], {stage: handler})
+
+
+def _stopped_run_starts_again() -> list[Any]:
+    """Users are set in a run that is stopping, and a worker that has stopped takes them."""
+    real = run_end.say_stop
+
+    def say_stop(state: Any, job: Any, now_s: float) -> None:
+        real(state, job, now_s)
+        if job.users is not None and now_s > job.since_s + 0.5:
+            for member in state.here():
+                order = job.users._message(member.worker, now_s)
+                state.send(member, protocol.SetUsers(job.run_id, 10**9 + round(now_s), {"A": 1}, order.began_ns, 0, ""))
+
+    def begin(state: Any, message: Any, now_s: float) -> None:
+        if message.run_id == state.run_id:
+            state.stage = RunStage.HOLDING
+            agent_run.begin_sending(state, message, now_s)
+
+    return [patch.object(run_end, "say_stop", say_stop), _agent_cell(protocol.SetUsers, RunStage.FINAL, begin)]
+
+
+def _returned_worker_never_sends() -> list[Any]:
+    """Who was lost once is given nothing any more."""
+    real = placement.able_workers
+
+    def able(state: Any, job: Any) -> list[str]:
+        return [name for name in real(state, job) if state.members[name].session == 1]
+
+    return [patch.object(placement, "able_workers", able)]
+
+
+def _failed_worker_is_forgotten() -> list[Any]:
+    """What a worker says that cannot load its rows in mid-run is not recorded."""
+    return [_cell(protocol.RowsFailed, Phase.RUNNING), _cell(protocol.RowsFailed, Phase.STARTING)]
+
+
+def _former_ramp_holds_up_the_next() -> list[Any]:
+    real = run_users.RunUsers.want
+
+    def want(self: Any, count: int, spawn_rate: float, now_s: float, kinds: Any = None) -> None:
+        real(self, count, spawn_rate, now_s, kinds)
+        self._due_s = now_s + 50.0
+
+    return [patch.object(run_users.RunUsers, "want", want)]
+
+
+def _stopped_loading_goes_on() -> list[Any]:
+    """Workers are not told that a run will not begin, and what they say of it is not answered."""
+    return [patch.object(run_start, "release", _nothing), patch.object(run_common, "release", _nothing),
+            patch.object(presence, "ReleaseRun", lambda run_id: protocol.OnceAck(run_id, 0))]  # fmt: skip
+
+
+def _stop_during_a_slow_listener_is_lost() -> list[Any]:
+    return [_cell(e.StopAsked, Phase.STARTING), _cell(e.Quit, Phase.STARTING, run_end.quit_later)]
+
+
+def _arrivals_go_to_workers_without_users() -> list[Any]:
+    def divide(users: Any) -> Any:
+        return {worker: ((rank,), len(users)) for rank, worker in enumerate(users)}
+
+    def divide_arrivals(self: Any, now_s: float) -> None:
+        parts = divide({worker: self.users_of(worker) for worker in self._distribution.workers})
+        for worker, (indexes, count) in parts.items():
+            self._partitions[worker] = protocol.Partition(indexes, count, 0)
+            self._touched.add(worker)
+
+    return [patch.object(run_users.RunUsers, "_divide_arrivals", divide_arrivals),
+            patch.object(placement, "_wanted_hosts", lambda job, able: len(able))]  # fmt: skip
+
+
+def _rows_lie_with_workers_without_users() -> list[Any]:
+    return [patch.object(placement, "_wanted_hosts", lambda job, able: len(able))]
+
+
+def _cut_short_is_passed() -> list[Any]:
+    return [patch.object(RunCourse, "interruption", lambda self: "")]
+
+
+def _leaving_worker_gets_rows() -> list[Any]:
+    """A worker that said it is leaving counts as one that can take part."""
+    return [patch.object(Member, "may_take_part", property(lambda self: self.lost_s is None))]
+
+
+FAULTS: dict[str, Callable[[], list[Any]]] = {
+    "a stopped run starts itself again": _stopped_run_starts_again,
+    "a start while a run stops is lost": lambda: [_cell(e.Start, Phase.STOPPING)],
+    "a worker that comes back never sends again": _returned_worker_never_sends,
+    "a worker that cannot load is forgotten": _failed_worker_is_forgotten,
+    "results that cannot be written keep the run open": lambda: [_cell(e.ResultsFailed, Phase.CLOSING)],
+    "a refused start is never answered": lambda: [_cell(e.DataRefused, Phase.PREPARING)],
+    "the ramp of the former run holds up the next": _former_ramp_holds_up_the_next,
+    "a stopped run goes on loading": _stopped_loading_goes_on,
+    "a stop during a slow listener is lost": _stop_during_a_slow_listener_is_lost,
+    "arrivals go to workers without users": _arrivals_go_to_workers_without_users,
+    "rows lie with workers without users": _rows_lie_with_workers_without_users,
+    "a run that was cut short passes": _cut_short_is_passed,
+    "a worker that leaves gets rows": _leaving_worker_gets_rows,
+    "a lost stop is not repeated": lambda: [_cell(e.Tick, Phase.STOPPING, presence.tick)],
+    "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
+    "what is not confirmed is not said again": lambda: [
+        patch.object(run_rows.RunRows, "repeat", _nothing),
+        patch.object(run_users.RunUsers, "repeat", _nothing),
+    ],
+}
+
+
+@contextmanager
+def put_back(name: str) -> Iterator[None]:
+    """The fault is there while this lasts."""
+    with ExitStack() as stack:
+        for one in FAULTS[name]():
+            stack.enter_context(one)
+        yield
