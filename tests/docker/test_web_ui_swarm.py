@@ -125,12 +125,18 @@ def test_400_users_for_20_s_fail_nowhere_and_the_server_counts_the_same(swarm: P
 
 
 def test_shards_of_the_workers_are_disjoint_and_complete(swarm: Project) -> None:
-    workers = json.loads(swarm.get("/swarm/state"))["workers"]
-    rows = {worker["id"]: worker["shard"]["rows"] for worker in workers}  # of the run before
-    assert len(rows) == 8
+    swarm.start(users=8, spawn_rate=8)
+
+    def shards() -> list[dict[str, Any] | None]:
+        return [worker["shard"] for worker in json.loads(swarm.get("/swarm/state"))["workers"]]
+
+    wait_until(lambda: all(shard and shard["is_ready"] for shard in shards()), 60, "eight shards")
+    rows = [shard["rows"] for shard in shards() if shard]
+    swarm.post("/stop")
+    finished(swarm)
     # Blocks have one owner each (tests/data/test_ledger.py), so that parts which add up to the whole do not overlap.
-    assert sum(rows.values()) == ROWS
-    assert min(rows.values()) > 0
+    assert (len(rows), sum(rows)) == (8, ROWS)
+    assert min(rows) > 0
 
 
 def test_users_are_kept_when_workers_are_scaled_down_and_up_again(swarm: Project) -> None:
