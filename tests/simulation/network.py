@@ -35,6 +35,16 @@ class Network:
         self.is_faulty = True
         self._links: dict[tuple[str, bool], Direction] = {}
 
+    @property
+    def is_lossy(self) -> bool:
+        """Messages are dropped now and then, so that nothing is known to be calm."""
+        return self.is_faulty and self._drop > 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Some direction of some link is cut."""
+        return any(line.is_cut for line in self._links.values())
+
     def direction(self, worker: str, is_up: bool) -> Direction:
         """To be cut and healed."""
         key = (worker, is_up)

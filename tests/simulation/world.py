@@ -23,6 +23,7 @@ from tests.simulation.sim_master import RunLog, SimMaster
 from tests.simulation.sim_worker import SimWorker
 
 QUIET_S = 8.0
+SAMPLE_S = 1.0
 # How long after a fault or a wish of a person a swarm may need, at most, to be still.
 CLOSE_WITHIN_S = 75.0
 # A process that was frozen may send for a moment before it sees what time it is.
@@ -76,12 +77,13 @@ class World:
         self.masters: list[SimMaster] = []
         self.faults = 0
         self.last_fault_s = 0.0
-        self.disturbed_until_s = 0.0
+        self.joined_s = 0.0
         self.is_finite = rng.random() < 0.25
         self._new_master()
         for _ in range(rng.randint(1, 4)):
             self._new_worker()
         self._plan(calm)
+        self.clock.at(3.0, self._sample_loop)
 
     # the parts
 
@@ -104,6 +106,7 @@ class World:
         self.masters.append(master)
 
     def _new_worker(self) -> None:
+        self.joined_s = self.clock.now_s
         name = f"w{len(self.workers)}"
         worker = SimWorker(name, self.clock, self.rng, self, self._send_up)
         worker.fails_to_load = self.faults > 0 and self.rng.random() < 0.03
@@ -253,7 +256,6 @@ class World:
             worker.thaw()
         if self.master.is_frozen:
             self.master.thaw()
-        self._sample_users(self.end_s)
         self._check_rows_released()
         self.say(lambda: "---- everybody is told to end")
         self.master.feed(e.Quit(ends_workers=True))
@@ -297,22 +299,30 @@ class World:
             worker.is_frozen or not worker.users, f"{name} was marked lost and runs {worker.users} users all the same"
         )
 
-    def _sample_users(self, since_s: float) -> None:
+    def _sample_loop(self) -> None:
+        self._sample_users()
+        self.clock.after(SAMPLE_S, self._sample_loop)
+
+    def _sample_users(self) -> None:
         """5. Exactly the wanted number of users run from 8 s after the last fault; rows follow users."""
         state, job = self.master.state, self.master.state.job
-        if state.phase is not Phase.RUNNING or job is None or job.load.stages is not None or job.load.is_open:
+        if state.phase is not Phase.RUNNING or job is None or job.load.stages is not None or self.network.is_lossy:
             return
-        assert job.course.began_s is not None and job.users is not None and job.rows is not None
+        assert job.course.began_s is not None
+        assert job.rows is not None
         users, rate = job.wanted
-        calm_since_s = max(since_s, self.last_fault_s, job.course.began_s) + users / rate
-        if self.clock.now_s - calm_since_s < QUIET_S or not job.rows.hosts() or job.course.failures:
+        calm_since_s = max(self.last_fault_s, job.course.began_s, self.joined_s) + users / rate
+        is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_frozen
+        if self.clock.now_s - calm_since_s < QUIET_S or is_hurt or self.network.is_cut or job.course.failures:
             return
-        running = sum(worker.users for worker in self.workers.values() if worker.state.run_id == job.run_id)
-        self.require(running == users, f"{running} users run, {users} are wanted")
-        holders = set(job.rows.workers)
-        idle = [name for name in holders if not self.workers[name].users]
-        self.require(not idle or len(job.rows.hosts()) < len(holders), f"{idle} hold rows and run no users")
-
+        able = [worker for worker in self.workers.values() if not worker.is_dead and not worker.state.is_leaving]
+        hosts = job.rows.hosts()
+        wanted = min(len(able), users, len(self.block_rows))
+        self.require(len(hosts) >= wanted, f"{len(hosts)} of {len(able)} workers have rows for {users} users")
+        running = sum(worker.users for worker in able if worker.state.run_id == job.run_id)
+        self.require(running == users or not able, f"{running} users run, {users} are wanted")
+        idle = [name for name in job.rows.workers if not self.workers[name].users]
+        self.require(not idle or len(hosts) < len(job.rows.workers), f"{idle} hold rows and run no users")
 
     def _check_rows_released(self) -> None:
         """3. Nothing is held for a run that is over: neither rows in memory nor loading that goes on."""
