@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import sys
 import time
 
+from tests.simulation.faults import FAULTS, put_back
 from tests.simulation.world import World
 
 
@@ -25,14 +27,20 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay one seed with its trace")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--fault", choices=sorted(FAULTS), help="with this fault put back, which must be found")
     parser.add_argument("--most", type=int, default=5, help="stop after so many failing seeds")
     args = parser.parse_args()
     if args.seed is not None:
         World(args.seed, print).run()
         return 0
+    if args.fault:
+        with put_back(args.fault):
+            problem = next(filter(None, map(try_seed, range(args.first, args.first + args.schedules))), "")
+        print(problem or "not found")
+        return 0 if problem else 1
     began_s, failed, done = time.monotonic(), 0, 0
     seeds = range(args.first, args.first + args.schedules)
-    with multiprocessing.Pool(args.processes) as pool:
+    with multiprocessing.Pool(args.processes, gc.disable, maxtasksperchild=40) as pool:
         for problem in pool.imap_unordered(try_seed, seeds, chunksize=50):
             done += 1
             if problem:

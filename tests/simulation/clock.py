@@ -27,8 +27,8 @@ class Clock:
 
     def run_until(self, end_s: float) -> None:
         """Everything up to a time, that included."""
-        queue = self._queue
+        queue, pop = self._queue, heapq.heappop
         while queue and queue[0][0] <= end_s:
-            self.now_s, _, deed = heapq.heappop(queue)
+            self.now_s, _, deed = pop(queue)
             deed()
         self.now_s = end_s

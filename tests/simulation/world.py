@@ -24,6 +24,7 @@ from tests.simulation.sim_worker import SimWorker
 
 QUIET_S = 8.0
 SAMPLE_S = 1.0
+SETTLE_S = 12.0
 # How long after a fault or a wish of a person a swarm may need, at most, to be still.
 CLOSE_WITHIN_S = 75.0
 # A process that was frozen may send for a moment before it sees what time it is.
@@ -113,12 +114,20 @@ class World:
         self.workers[name] = worker
 
     def _send_up(self, worker: str, envelope: Envelope) -> None:
-        self.say(lambda: f"{worker} -> {envelope.session} {envelope.message}")
-        self.network.send(worker, True, envelope, lambda name, env: self.master.receive(name, env))
+        if self.trace is not None:
+            self.say(lambda: f"{worker} -> {envelope.session} {envelope.message}")
+        self.network.send(worker, True, envelope, self._arrive_up)
 
     def _send_down(self, worker: str, envelope: Envelope) -> None:
-        self.say(lambda: f"   -> {worker} {envelope.session} {envelope.message}")
-        self.network.send(worker, False, envelope, lambda name, env: self.workers[name].receive(name, env))
+        if self.trace is not None:
+            self.say(lambda: f"   -> {worker} {envelope.session} {envelope.message}")
+        self.network.send(worker, False, envelope, self._arrive_down)
+
+    def _arrive_up(self, worker: str, envelope: Envelope) -> None:
+        self.master.receive(worker, envelope)
+
+    def _arrive_down(self, worker: str, envelope: Envelope) -> None:
+        self.workers[worker].receive(worker, envelope)
 
     def say(self, line: Callable[[], str]) -> None:
         """For the trace of a replayed seed."""
@@ -251,7 +260,7 @@ class World:
         self.clock.run_until(self.end_s)
         self.network.is_faulty = False
         self._heal_all()
-        self.clock.run_until(self.end_s + CLOSE_WITHIN_S / 3)
+        self.clock.run_until(self.end_s + SETTLE_S)
         for worker in self.workers.values():
             worker.thaw()
         if self.master.is_frozen:
