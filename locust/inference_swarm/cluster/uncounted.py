@@ -111,7 +111,8 @@ class Uncounted:
             return 0
         if self.peak_per_user_rps is None:
             return None
-        return math.ceil(since_s * self.peak_per_user_rps * exposure.max_users) + in_flight
+        # Of each user one was under way at the report, and since then one more than its rate says may have begun.
+        return math.ceil(since_s * self.peak_per_user_rps * exposure.max_users) + 2 * in_flight
 
     def _count(self, until_s: float) -> int:
         assert self.schedule is not None
