@@ -32,10 +32,11 @@ def test_users_send_no_faster_than_users_were_seen_to_send() -> None:
     uncounted.told("b", Order(2, 4, 0.0), 50.0)
     uncounted.reported("b", ended=36, user_seconds=20.0, until_s=55.0)  # (36 + 4) / 20: two a second at most
     assert uncounted.peak_per_user_rps == 2.0
-    # 5 s since the beginning with two users, each of which had one under way and may have begun one more.
-    assert uncounted.bound("a", 55.0, BEGAN_S) == 5 * 2 * 2 + 4
+    # 5 s since the beginning with two users, each of which may have begun one more.
+    assert uncounted.bound("a", 55.0, BEGAN_S) == 5 * 2 * 2 + 2
     uncounted.reported("a", ended=10, user_seconds=6.0, until_s=53.0)
-    assert uncounted.bound("a", 55.0, BEGAN_S) == 2 * 2 * 2 + 4
+    # Each had one under way at the report, which is not counted either.
+    assert uncounted.bound("a", 55.0, BEGAN_S) == 2 * 2 * 2 + 2 + 2
 
 
 def test_a_report_of_hardly_any_time_is_no_evidence_of_a_rate() -> None:
@@ -53,7 +54,7 @@ def test_what_it_was_told_counts_from_then_on_until_it_follows_a_later_order() -
     assert uncounted.bound("a", 53.0, BEGAN_S) == 10 + 20  # it may not have heard of the second order
     uncounted.applied("a", 2)
     uncounted.reported("a", ended=0, user_seconds=0.0, until_s=53.0)
-    assert uncounted.bound("a", 54.0, BEGAN_S) == 1 + 2
+    assert uncounted.bound("a", 54.0, BEGAN_S) == 1 + 1 + 10  # those of the ten that were under way
 
 
 def test_of_an_open_load_no_more_is_missing_than_the_schedule_held_for_the_worker() -> None:
@@ -61,7 +62,7 @@ def test_of_an_open_load_no_more_is_missing_than_the_schedule_held_for_the_worke
     uncounted.told("a", Order(1, 3, 0.5), 50.0)
     uncounted.reported("a", ended=20, user_seconds=9.0, until_s=53.0)
     # From 1 s before its last report (what was waiting then) until 55 s: 3 s of 20/s, half of them its own.
-    assert uncounted.bound("a", 55.0, BEGAN_S) == 30 + 1 + 3
+    assert uncounted.bound("a", 55.0, BEGAN_S) == 30 + 1 + 3 + 3
 
 
 def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are() -> None:
@@ -74,6 +75,16 @@ def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are(
     uncounted.told("b", Order(2, 2, 0.5, from_s=4.0), 53.6)
     uncounted.applied("b", 2)
     assert uncounted.possibly_twice("b", 56.0, BEGAN_S) == 0
+
+
+def test_users_that_were_told_to_stop_may_end_their_request_until_the_stop_timeout_is_over() -> None:
+    uncounted = Uncounted(stop_timeout_s=4.0, peak_per_user_rps=1.0)
+    uncounted.told("a", Order(1, 9, 0.0), 50.0)
+    uncounted.told("a", Order(2, 1, 0.0), 51.0)
+    uncounted.applied("a", 2)
+    for until_s, in_flight in ((52.0, 1 + 9), (54.0, 1 + 9), (55.5, 1 + 9), (59.0, 1 + 1)):
+        uncounted.reported("a", ended=0, user_seconds=0.0, until_s=until_s)
+        assert uncounted.bound("a", until_s, BEGAN_S) == in_flight
 
 
 @settings(max_examples=80, deadline=None)
