@@ -9,7 +9,6 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
 
-from inference_swarm.cluster import protocol
 from inference_swarm.cluster.protocol import (
     FROM_MASTER,
     FROM_WORKER,
@@ -48,6 +47,7 @@ from inference_swarm.cluster.protocol import (
     numbers_in,
     ranges_of,
 )
+from inference_swarm.cluster.wire import MAX_TEXT
 from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.errors import ProtocolError
 
@@ -268,10 +268,10 @@ def test_leases_and_reports_convert_to_the_values_of_the_pure_core() -> None:
 def test_a_text_that_is_too_long_is_cut_to_what_a_message_carries() -> None:
     reason = "é" * 9000
     message = RowsFailed("r", 0, cut(reason))
-    assert message.reason == "é" * (protocol.MAX_TEXT - 1) + "…"
+    assert message.reason == "é" * (MAX_TEXT - 1) + "…"
     assert RowsFailed.from_wire(over_the_wire(message.to_wire())) == message
     assert cut("short") == "short"
-    assert cut("x" * protocol.MAX_TEXT) == "x" * protocol.MAX_TEXT
+    assert cut("x" * MAX_TEXT) == "x" * MAX_TEXT
 
 
 def test_a_message_is_a_value() -> None:

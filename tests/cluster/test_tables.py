@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from inference_swarm.cluster import agent, coordinator, protocol
-from inference_swarm.cluster.agent_state import AgentEvent, RunStage
+from inference_swarm.cluster.agent_events import AgentEvent
+from inference_swarm.cluster.agent_state import RunStage
 from inference_swarm.cluster.events import Event, Received
 from inference_swarm.cluster.state import Phase
 
