@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 TESTS = Path(__file__).resolve().parent
@@ -14,6 +15,10 @@ sys.path.insert(0, str(TESTS))
 from recording_server import Recording, recording_server  # noqa: E402
 from suite import alone, closing, groups, leftovers, rules, shared  # noqa: E402
 from swarm_processes import Swarm  # noqa: E402
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("swarm", deadline=None)
+hypothesis.settings.load_profile("swarm")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from inference_swarm.load.arrivals import NS_PER_S, ArrivalProcess, Part, Schedule, Share
+from inference_swarm.load.arrivals import NO_PART, NS_PER_S, ArrivalProcess, Part, Schedule, Share
 from inference_swarm.load.stages import Stages, parse_stages
 
 CONSTANT, POISSON = ArrivalProcess.CONSTANT, ArrivalProcess.POISSON
@@ -64,7 +64,7 @@ def test_poisson_arrivals_follow_a_ramp() -> None:
 def test_the_shares_of_any_number_of_workers_are_the_whole_schedule(process: ArrivalProcess, workers: int) -> None:
     schedule = Schedule(process, parse_stages("3s->2000,2s@5000"), seed=9)
     whole = schedule.between(0, MINUTE_NS).offsets_ns
-    shares = [Share(schedule, Part(place, workers)).take(MINUTE_NS) for place in range(workers)]
+    shares = [Share(schedule, Part((index,), workers)).take(MINUTE_NS) for index in range(workers)]
     assert np.array_equal(np.sort(np.concatenate(shares)), whole)
     sizes = [share.size for share in shares]
     assert max(sizes) - min(sizes) <= 1
@@ -101,34 +101,60 @@ def test_the_seed_decides_the_poisson_schedule() -> None:
     assert first(7)[:3] == [1489195, 2570699, 2894041]
 
 
-def test_nothing_is_lost_or_played_twice_when_shares_change_at_an_agreed_instant() -> None:
+def test_nothing_is_lost_or_sent_twice_when_shares_change_at_an_agreed_instant() -> None:
     schedule = Schedule(POISSON, Stages.constant(500, 30), seed=2)
-    one, two, three = (Share(schedule, Part(place, 2) if place < 2 else Part(0, 0)) for place in range(3))
+    one, two, three = Share(schedule, Part((0,), 2)), Share(schedule, Part((1,), 2)), Share(schedule, NO_PART)
     taken = [share.take(9 * NS_PER_S) for share in (one, two)]
     joined_ns, left_ns = 10 * NS_PER_S, 20 * NS_PER_S
-    assert [share.change(Part(place, 3), joined_ns) for place, share in enumerate((one, two, three))] == [joined_ns] * 3
+    for share, indexes in ((one, (0, 2)), (two, (1,)), (three, (3,))):
+        share.change(Part(indexes, 4), joined_ns)
     taken += [share.take(left_ns - NS_PER_S) for share in (one, two, three)]
-    one.change(Part(0, 0), left_ns)
-    two.change(Part(0, 2), left_ns)
-    three.change(Part(1, 2), left_ns)
+    one.change(NO_PART, left_ns)
+    two.change(Part((0,), 2), left_ns)
+    three.change(Part((1,), 2), left_ns)
     taken += [share.take(MINUTE_NS) for share in (one, two, three)]
     assert np.array_equal(np.sort(np.concatenate(taken)), schedule.between(0, MINUTE_NS).offsets_ns)
     assert one.is_over
     assert taken[-3].max() < left_ns
+    assert [share.possible_duplicates for share in (one, two, three)] == [0, 0, 0]
 
 
-def test_a_change_that_comes_too_late_says_when_it_takes_effect() -> None:
-    share = Share(Schedule(CONSTANT, Stages.constant(10), seed=0), Part(0, 1))
+def test_a_change_that_comes_too_late_holds_from_now_on_and_counts_what_others_may_have_sent_too() -> None:
+    share = Share(Schedule(CONSTANT, Stages.constant(10), seed=0), Part((0,), 1))
     share.take(5 * NS_PER_S)
-    assert share.change(Part(1, 2), 3 * NS_PER_S) == 5 * NS_PER_S
+    share.change(Part((1,), 2), 3 * NS_PER_S)
+    # Of the 20 arrivals of the two seconds that were taken already every other one had passed to somebody else.
+    assert share.possible_duplicates == 10
     assert share.take(6 * NS_PER_S).tolist() == [round((5 + n / 10) * NS_PER_S) for n in (1, 3, 5, 7, 9)]
     assert not share.is_over
 
 
-@pytest.mark.parametrize(("place", "of"), [(2, 2), (-1, 2), (1, 0), (0, -1)])
-def test_a_part_that_does_not_exist_is_refused(place: int, of: int) -> None:
+def test_a_later_announcement_replaces_what_was_to_hold_after_its_instant() -> None:
+    share = Share(Schedule(CONSTANT, Stages.constant(10), seed=0), Part((0,), 1))
+    share.change(NO_PART, 2 * NS_PER_S)
+    share.change(Part((0,), 2), NS_PER_S)
+    assert (share.take(3 * NS_PER_S) // (NS_PER_S // 10)).tolist() == [*range(10), *range(10, 30, 2)]
+    assert share.possible_duplicates == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 24).flatmap(lambda count: st.tuples(st.just(count), st.sets(st.integers(0, count - 1)))),
+    st.integers(0, 3 * NS_PER_S),
+)
+def test_a_part_and_its_complement_are_the_whole_schedule(part: tuple[int, set[int]], from_ns: int) -> None:
+    count, indexes = part
+    rest = set(range(count)) - indexes
+    schedule = Schedule(POISSON, Stages.constant(400, 3), seed=5)
+    shares = [Share(schedule, Part(tuple(sorted(chosen)), count), from_ns) for chosen in (indexes, rest)]
+    taken = [share.take(MINUTE_NS) for share in shares]
+    assert np.array_equal(np.sort(np.concatenate(taken)), schedule.between(from_ns, MINUTE_NS).offsets_ns)
+
+
+@pytest.mark.parametrize(("indexes", "count"), [((2,), 2), ((-1,), 2), ((1,), 0), ((0,), -1), ((0, 5), 3)])
+def test_a_part_that_does_not_exist_is_refused(indexes: tuple[int, ...], count: int) -> None:
     with pytest.raises(ValueError, match="no part"):
-        Part(place, of)
+        Part(indexes, count)
 
 
 @given(

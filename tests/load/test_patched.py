@@ -10,6 +10,6 @@ from tests.patched import run_cases
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("cases", ["user_cases.py", "shard_client_cases.py"])
+@pytest.mark.parametrize("cases", ["user_cases.py", "user_host_cases.py", "shard_client_cases.py"])
 def test_cases(cases: str) -> None:
     run_cases(Path(__file__).with_name(cases))

@@ -1,4 +1,4 @@
-"""The user loop under a real Locust runner and a scripted server. Run by test_user.py in a patched process."""
+"""The user loop under a real Locust runner and a scripted server. Run by test_patched.py in a patched process."""
 
 from __future__ import annotations
 

@@ -10,6 +10,6 @@ from tests.patched import run_cases
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("cases", ["arrivals_cases.py", "rescue_cases.py", "worker_count_cases.py"])
+@pytest.mark.parametrize("cases", ["worker_count_cases.py"])
 def test_cases(cases: str) -> None:
     run_cases(Path(__file__).with_name(cases))

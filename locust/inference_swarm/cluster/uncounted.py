@@ -33,13 +33,13 @@ class Exposure:
     reported_s: float
     orders: list[Order] = field(default_factory=list)  # the one that it follows, and those that it may follow by now
     max_users: int = 0  # since then
-    former: list[tuple[float, int]] = field(default_factory=list)  # users of earlier times, who may still be stopping
+    former: list[tuple[float, int]] = field(default_factory=list)  # users until then, who may still be stopping
     max_share: float = 0.0
 
     def begin_again(self, until_s: float, stop_timeout_s: float) -> None:
         """From now on only what may be in force counts, and requests of users who were told to stop."""
         self.former = [(at_s, users) for at_s, users in self.former if at_s >= until_s - stop_timeout_s]
-        self.former.append((self.reported_s, self.max_users))
+        self.former.append((until_s, self.max_users))
         self.reported_s = until_s
         self.max_users = max((order.users for order in self.orders), default=0)
         self.max_share = max((order.share for order in self.orders), default=0.0)

@@ -16,7 +16,7 @@ from inference_swarm.run.plan import RunPlan, load_of, objectives_of
 from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.transport.target import target_of
 
-KILLED = "the master was killed: these are the numbers up to its last report"
+UP_TO = "these are the numbers up to its last report"
 
 
 def recover_run(folder: Path) -> None:
@@ -26,7 +26,7 @@ def recover_run(folder: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SwarmError) as error:
         raise DataError(f"the state of the run in {folder} cannot be used: {error}") from error
     if run.course.stop is None:
-        run.course.stop = Stop(StopCause.SIGNAL, run.duration_s, KILLED)
+        run.course.stop = Stop(StopCause.KILLED, run.duration_s, UP_TO)
     write_number_files(record_of(run, is_cut_short=True), folder)
 
 

@@ -135,8 +135,7 @@ def whole_snapshot(
         start_s,
         end_s,
         [Slice(start_s, end_s, names)],
-        [],
-        health or WorkerHealth(),
-        users,
+        health=health or WorkerHealth(),
+        users=users,
         is_final=is_final,
     )

@@ -52,6 +52,7 @@ class StopCause(StrEnum):
     SIGNAL = "the master was told to end"
     NO_WORKERS = "no worker was left"
     ABORTED = "aborted"
+    KILLED = "the master was killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ class RunCourse:
             return False
         if self.stop.cause in (StopCause.FINISHED, StopCause.ALL_SENT):
             return False
-        if self.stop.cause in (StopCause.NO_WORKERS, StopCause.ABORTED):
+        if self.stop.cause in (StopCause.NO_WORKERS, StopCause.ABORTED, StopCause.KILLED):
             return True
         return self.load.has_end
 

@@ -1,0 +1,14 @@
+"""Cases that need Locust in the process, which patches it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.patched import run_cases
+
+
+@pytest.mark.processes
+def test_a_worker_says_what_it_cannot_use() -> None:
+    run_cases(Path(__file__).with_name("worker_adapter_cases.py"))

@@ -1,0 +1,126 @@
+"""What a lost worker may have sent and nobody counted is never more than is said."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from inference_swarm.cluster.uncounted import Order, Uncounted
+from inference_swarm.load.arrivals import ArrivalProcess, Part, Schedule
+from inference_swarm.load.stages import Stages
+
+BEGAN_S = 50.0
+OPEN = Schedule(ArrivalProcess.CONSTANT, Stages.constant(20), seed=1)
+
+
+def test_a_worker_that_was_told_nothing_has_sent_nothing() -> None:
+    assert Uncounted().bound("a", 60.0, BEGAN_S) == 0
+    told = Uncounted()
+    told.told("a", Order(1, 0, 0.0), 50.0)
+    assert told.bound("a", 60.0, BEGAN_S) == 0
+
+
+def test_without_a_report_of_anybody_no_bound_is_known() -> None:
+    uncounted = Uncounted()
+    uncounted.told("a", Order(1, 3, 0.0), 50.0)
+    assert uncounted.bound("a", 60.0, BEGAN_S) is None
+
+
+def test_users_send_no_faster_than_users_were_seen_to_send() -> None:
+    uncounted = Uncounted()
+    uncounted.told("a", Order(1, 2, 0.0), 50.0)
+    uncounted.told("b", Order(2, 4, 0.0), 50.0)
+    uncounted.reported("b", ended=36, user_seconds=20.0, until_s=55.0)  # (36 + 4) / 20: two a second at most
+    assert uncounted.peak_per_user_rps == 2.0
+    # 5 s since the beginning with two users, each of which may have begun one more.
+    assert uncounted.bound("a", 55.0, BEGAN_S) == 5 * 2 * 2 + 2
+    uncounted.reported("a", ended=10, user_seconds=6.0, until_s=53.0)
+    # Each had one under way at the report, which is not counted either.
+    assert uncounted.bound("a", 55.0, BEGAN_S) == 2 * 2 * 2 + 2 + 2
+
+
+def test_a_report_of_hardly_any_time_is_no_evidence_of_a_rate() -> None:
+    uncounted = Uncounted()
+    uncounted.told("a", Order(1, 2, 0.0), 50.0)
+    uncounted.reported("a", ended=1, user_seconds=0.5, until_s=50.2)
+    assert uncounted.peak_per_user_rps is None
+
+
+def test_what_it_was_told_counts_from_then_on_until_it_follows_a_later_order() -> None:
+    uncounted = Uncounted(peak_per_user_rps=1.0)
+    uncounted.told("a", Order(1, 10, 0.0), 50.0)
+    uncounted.told("a", Order(2, 1, 0.0), 51.0)
+    uncounted.reported("a", ended=0, user_seconds=0.0, until_s=52.0)
+    assert uncounted.bound("a", 53.0, BEGAN_S) == 10 + 20  # it may not have heard of the second order
+    uncounted.applied("a", 2)
+    uncounted.reported("a", ended=0, user_seconds=0.0, until_s=53.0)
+    assert uncounted.bound("a", 54.0, BEGAN_S) == 1 + 1 + 10  # those of the ten that were under way
+
+
+def test_of_an_open_load_no_more_is_missing_than_the_schedule_held_for_the_worker() -> None:
+    uncounted = Uncounted(OPEN, drop_after_s=1.0)
+    uncounted.told("a", Order(1, 3, 0.5), 50.0)
+    uncounted.reported("a", ended=20, user_seconds=9.0, until_s=53.0)
+    # From 1 s before its last report (what was waiting then) until 55 s: 3 s of 20/s, half of them its own.
+    assert uncounted.bound("a", 55.0, BEGAN_S) == 30 + 1 + 3 + 3
+
+
+def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are() -> None:
+    uncounted = Uncounted(OPEN)
+    uncounted.told("a", Order(1, 2, 1.0), 50.0)
+    uncounted.told("a", Order(2, 2, 0.5, from_s=4.0), 53.6)
+    assert uncounted.possibly_twice("a", 56.0, BEGAN_S) == 2 * 20 + 1
+    assert uncounted.possibly_twice("a", 56.0, BEGAN_S) == 0  # asked once
+    uncounted.told("b", Order(1, 2, 1.0), 50.0)
+    uncounted.told("b", Order(2, 2, 0.5, from_s=4.0), 53.6)
+    uncounted.applied("b", 2)
+    assert uncounted.possibly_twice("b", 56.0, BEGAN_S) == 0
+
+
+def test_users_that_were_told_to_stop_may_end_their_request_until_the_stop_timeout_is_over() -> None:
+    uncounted = Uncounted(stop_timeout_s=4.0, peak_per_user_rps=1.0)
+    uncounted.told("a", Order(1, 9, 0.0), 50.0)
+    uncounted.told("a", Order(2, 1, 0.0), 51.0)
+    uncounted.applied("a", 2)
+    for until_s, in_flight in ((52.0, 1 + 9), (54.0, 1 + 9), (55.5, 1 + 9), (59.0, 1 + 1)):
+        uncounted.reported("a", ended=0, user_seconds=0.0, until_s=until_s)
+        assert uncounted.bound("a", until_s, BEGAN_S) == in_flight
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    service_s=st.floats(0.05, 3.0),
+    users=st.integers(1, 9),
+    reports=st.lists(st.floats(0.5, 4.0), min_size=1, max_size=5),
+    more_s=st.floats(0.0, 4.0),
+)
+def test_the_bound_holds_for_users_that_send_one_request_after_the_other(
+    service_s: float, users: int, reports: list[float], more_s: float
+) -> None:
+    uncounted, now_s, counted = Uncounted(), BEGAN_S, 0
+    uncounted.told("a", Order(1, users, 0.0), BEGAN_S)
+
+    def ended(until_s: float) -> int:
+        return users * int((until_s - BEGAN_S) / service_s)
+
+    for pause_s in reports:
+        now_s += pause_s
+        uncounted.reported("a", ended(now_s) - counted, users * pause_s, now_s)
+        counted = ended(now_s)
+    lost_s = now_s + more_s
+    bound = uncounted.bound("a", lost_s, BEGAN_S)
+    begun = ended(lost_s) + users
+    assert bound is None or begun - counted <= bound
+
+
+@settings(max_examples=60, deadline=None)
+@given(index=st.integers(0, 3), reported_s=st.floats(0.1, 8.0), more_s=st.floats(0.0, 4.0))
+def test_the_bound_holds_for_arrivals(index: int, reported_s: float, more_s: float) -> None:
+    uncounted = Uncounted(OPEN, drop_after_s=0.5)
+    uncounted.told("a", Order(1, 1, 0.25), BEGAN_S)
+    uncounted.reported("a", 1, 1.0, BEGAN_S + reported_s)
+    until_s = reported_s + more_s
+    sent = Part((index,), 4).pick(OPEN.between(round(reported_s * 1e9), round(until_s * 1e9))).size
+    bound = uncounted.bound("a", BEGAN_S + until_s, BEGAN_S)
+    assert bound is not None
+    assert sent <= bound

@@ -1,0 +1,141 @@
+"""A worker's adapter with a master of the test's own: what cannot be used is said. Run by test_patched.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from gevent.pool import Group
+
+import locust  # noqa: F401 - first: it makes the standard library cooperative
+from inference_swarm.cluster.agent_state import AgentConfig
+from inference_swarm.cluster.protocol import (
+    Envelope,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    HoldRows,
+    Message,
+    ReleaseRun,
+    Report,
+    ReportAck,
+    RowsFailed,
+    RowsReady,
+    RunOffer,
+    StopRun,
+    Welcome,
+)
+from inference_swarm.cluster.worker_adapter import WorkerAdapter, WorkerSeams
+from inference_swarm.config.options import OPTIONS
+from inference_swarm.config.settings import Settings
+from inference_swarm.data.locate import find_source, read_source
+from inference_swarm.data.manifest_wire import manifest_to_wire
+from inference_swarm.measure.snapshot import Snapshot
+
+
+class Worker:
+    """The adapter, and what it said."""
+
+    def __init__(self, folder: Path, allowed: str = "") -> None:
+        pq.write_table(pa.table({"n": list(range(100))}), folder / "rows.parquet")
+        values = {option.name: option.default for option in OPTIONS}
+        self.settings = Settings(**{**values, "host": "http://127.0.0.1:9", "data": str(folder / "rows.parquet")})
+        self.said: list[Message] = []
+        self.opened = 0
+        runner = SimpleNamespace(
+            environment=SimpleNamespace(host=""), user_classes=[], user_greenlets=Group(),
+            spawn_users=lambda _: None, users_applied=lambda _: None,
+        )  # fmt: skip
+        environment = SimpleNamespace(stats=None)
+        seams = WorkerSeams(self._say, self._open, lambda _: None, tells_listeners=False)
+        self.adapter = WorkerAdapter(environment, runner, AgentConfig("w"), allowed, seams)
+        self.adapter.begin()
+        hello = self.wait_for(Hello)
+        self.session = hello.session
+        self.hear(Welcome(0, "", ""))
+
+    def _say(self, envelope: Envelope) -> None:
+        self.said.append(envelope.message)
+        if isinstance(envelope.message, Heartbeat):
+            gevent.spawn(self.hear, HeartbeatAck(envelope.message.beat))
+
+    def _open(self) -> None:
+        self.opened += 1
+
+    def hear(self, message: Message) -> None:
+        self.adapter.feed(Envelope(self.session, message))
+
+    def wait_for(self, kind: type[Any]) -> Any:
+        with gevent.Timeout(10):
+            while not (found := [message for message in self.said if isinstance(message, kind)]):
+                gevent.sleep(0.005)
+        return found[-1]
+
+    def hold(self, generation: int = 1, **changes: Any) -> HoldRows:
+        manifest = manifest_to_wire(read_source(find_source(self.settings)))
+        offer = RunOffer(manifest, {**replace(self.settings).to_dict(), **changes})
+        return HoldRows("run", generation, ((0, 1),), (), offer)
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    made = Worker(tmp_path)
+    yield made
+    made.adapter.close()
+
+
+def test_rows_are_loaded_and_said_to_be_ready(worker: Worker) -> None:
+    worker.hear(worker.hold())
+    ready = worker.wait_for(RowsReady)
+    assert (ready.run_id, ready.generation, ready.blocks, ready.rows > 0) == ("run", 1, 1, True)
+    assert not worker.adapter.is_loading
+
+
+def test_a_worker_with_patterns_of_its_own_says_why_it_loads_nothing(tmp_path: Path) -> None:
+    worker = Worker(tmp_path, allowed="models.example")
+    worker.hear(worker.hold())
+    failed = worker.wait_for(RowsFailed)
+    assert (failed.run_id, failed.generation) == ("run", 1)
+    assert "127.0.0.1" in failed.reason
+    assert "worker w" in failed.reason
+    assert not any(isinstance(message, RowsReady) for message in worker.said)
+    worker.adapter.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"no_such_setting": 1}, "no_such_setting"), ({"data": "elsewhere"}, "")],
+)
+def test_settings_of_another_release_are_refused_in_words(worker: Worker, changes: dict[str, Any], words: str) -> None:
+    worker.hear(worker.hold(**changes))
+    if words:
+        assert words in worker.wait_for(RowsFailed).reason
+    else:  # where the data lie is what the manifest says
+        worker.wait_for(RowsReady)
+
+
+def test_a_file_that_has_gone_is_named(worker: Worker) -> None:
+    hold = worker.hold()
+    Path(str(worker.settings.data)).unlink()
+    worker.hear(hold)
+    assert "rows.parquet" in worker.wait_for(RowsFailed).reason
+
+
+def test_a_worker_that_is_stopped_before_it_had_users_reports_that_it_sent_nothing(worker: Worker) -> None:
+    worker.hear(worker.hold())
+    worker.wait_for(RowsReady)
+    worker.hear(StopRun("run"))
+    report = worker.wait_for(Report)
+    snapshot = Snapshot.from_wire(report.snapshot)
+    assert (report.is_final, report.sequence, snapshot.is_final, snapshot.ended) == (True, 0, True, 0)
+    worker.hear(ReportAck("run", 0))
+    worker.hear(ReleaseRun("run"))
+    assert (worker.adapter.state.run_id, worker.adapter.state.undelivered) == ("", {})
+    assert not worker.adapter.is_loading

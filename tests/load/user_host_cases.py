@@ -1,0 +1,179 @@
+"""Users of a process start and stop as they are told, by a runner of the test's own. Run by test_patched.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from gevent.pool import Group
+
+import locust  # noqa: F401 - first: it makes the standard library cooperative
+from inference_swarm.load import user_host
+from inference_swarm.load.user import Assignment, InferenceUser, no_wait
+from inference_swarm.load.user_host import UserHost, assign_users, release_users
+
+
+class FakeUser:
+    """Sends until it is stopped; `is_stuck`: its request in flight never ends."""
+
+    host = ""
+    is_stuck = False
+
+    def __init__(self) -> None:
+        self.greenlet: Any = None
+        self.stopped: list[bool] = []
+        self._end = gevent.event.Event()
+
+    def run(self) -> None:
+        self._end.wait()
+
+    def stop(self, force: bool = False) -> None:
+        self.stopped.append(force)
+        if force:
+            self.greenlet.kill(block=False)
+        elif not self.is_stuck:
+            self._end.set()
+
+
+class A(FakeUser):
+    pass
+
+
+class B(FakeUser):
+    pass
+
+
+class Stuck(FakeUser):
+    is_stuck = True
+
+
+class Runner:
+    """What `UserHost` asks of Locust's runner."""
+
+    def __init__(self) -> None:
+        self.environment = SimpleNamespace(host="http://h")
+        self.user_classes = [A, B, Stuck]
+        self.user_greenlets = Group()
+        self.spawned: list[dict[str, int]] = []
+        self.users: list[FakeUser] = []
+
+    def spawn_users(self, counts: dict[str, int]) -> None:
+        if counts:
+            self.spawned.append(dict(counts))
+        for name, count in counts.items():
+            for _ in range(count):
+                user = {"A": A, "B": B, "Stuck": Stuck}[name]()
+                user.greenlet = self.user_greenlets.spawn(FakeUser.run, user)
+                self.users.append(user)
+
+    def running(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for user in self.users:
+            if not user.greenlet.dead:
+                found[type(user).__name__] = found.get(type(user).__name__, 0) + 1
+        return found
+
+
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    made = Runner()
+    yield made
+    made.user_greenlets.kill(block=True)
+
+
+def wait_for(condition: Any) -> None:
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0.001)
+
+
+def test_only_users_that_are_lacking_are_started(runner: Runner) -> None:
+    host = UserHost(runner)
+    host.apply({"A": 2}, 1.0)
+    host.apply({"A": 3, "B": 1}, 1.0)
+    assert runner.spawned == [{"A": 2}, {"A": 1, "B": 1}]
+    assert (host.count, runner.running()) == (4, {"A": 3, "B": 1})
+    assert A.host == "http://h"
+
+
+def test_users_that_are_too_many_end_their_request_and_do_not_count_from_then_on(runner: Runner) -> None:
+    host = UserHost(runner)
+    host.apply({"A": 3, "B": 1}, 5.0)
+    gevent.sleep(0)
+    host.apply({"A": 1}, 5.0)
+    assert host.count == 1
+    wait_for(lambda: runner.running() == {"A": 1})
+    assert sorted(force for user in runner.users for force in user.stopped) == [False, False, False]
+    assert host.count == 1
+
+
+def test_a_user_on_its_way_out_is_not_taken_for_one_that_is_wanted_again(runner: Runner) -> None:
+    host = UserHost(runner)
+    host.apply({"Stuck": 1}, 5.0)
+    gevent.sleep(0)
+    host.apply({}, 5.0)
+    host.apply({"Stuck": 1}, 5.0)
+    assert runner.spawned == [{"Stuck": 1}, {"Stuck": 1}]
+    assert host.count == 1
+
+
+def test_a_user_that_does_not_end_in_time_is_killed(runner: Runner) -> None:
+    host = UserHost(runner)
+    host.apply({"Stuck": 2}, 0.01)
+    gevent.sleep(0)
+    host.apply({"Stuck": 1}, 0.01)
+    wait_for(lambda: runner.running() == {"Stuck": 1})
+    host.apply({}, 0.0)
+    wait_for(lambda: runner.running() == {})
+    assert [user.stopped for user in runner.users].count([True]) == 1
+
+
+@pytest.mark.parametrize(("name", "timeout_s", "force"), [("A", 5.0, False), ("Stuck", 0.01, False), ("A", 0.0, True)])
+def test_when_all_are_stopped_it_is_said_once_and_nobody_is_left(
+    runner: Runner, name: str, timeout_s: float, force: bool
+) -> None:
+    host, said = UserHost(runner), []
+    host.apply({name: 3}, timeout_s)
+    gevent.sleep(0)
+    host.stop_all(timeout_s, lambda: said.append(runner.running()))
+    assert host.count == 0
+    wait_for(lambda: said)
+    gevent.sleep(0)
+    assert said == [{}]
+    assert [user.stopped for user in runner.users] == [[force]] * 3
+
+
+def test_with_nobody_to_stop_it_is_said_as_well(runner: Runner) -> None:
+    said: list[bool] = []
+    UserHost(runner).stop_all(5.0, lambda: said.append(True))
+    wait_for(lambda: said)
+
+
+def test_user_seconds_are_users_times_the_time_they_ran(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now_s=100.0)
+    monkeypatch.setattr(user_host, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    host = UserHost(runner)
+    clock.now_s = 110.0
+    host.apply({"A": 2}, 5.0)
+    clock.now_s = 113.0
+    host.apply({"A": 5}, 5.0)
+    clock.now_s = 114.0
+    assert host.take_user_seconds() == 2 * 3 + 5 * 1
+    clock.now_s = 116.0
+    assert host.take_user_seconds() == 10
+    host.stop_all(5.0, lambda: None)
+    clock.now_s = 120.0
+    assert host.take_user_seconds() == 0
+
+
+def test_what_users_send_is_released_with_the_run() -> None:
+    assignment = Assignment(None, lambda: None)  # type: ignore[arg-type]
+    assign_users(assignment, 0.0, 0.0)
+    assert (InferenceUser.assignment, InferenceUser.wait_time) == (assignment, no_wait)
+    assign_users(assignment, 1.0, 1.0)
+    assert InferenceUser.wait_time(None) == 1.0  # type: ignore[call-arg, arg-type]
+    release_users()
+    assert InferenceUser.assignment is None
