@@ -40,6 +40,9 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
     "body_format": ("instances", "split", "row"),
     "run_name": ("file-run", "environment-run", "line-run"),
     "expect_status": ("201", "202", "203"),
+    "warm_up": ("1s", "2s", "3s"),
+    "abort_when": ("error_rate>1% for 1s", "error_rate>2% for 1s", "error_rate>3% for 1s"),
+    "allow_host": ("one.example", "two.example", "three.example"),
 }
 SKIPPED = {"stages", "headers"}  # stages stand for the rate, headers show no values; below by themselves
 
