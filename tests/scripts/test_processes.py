@@ -169,6 +169,7 @@ class _Healthy(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
 def test_our_own_server_is_asked_without_a_proxy(
     variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
