@@ -16,6 +16,7 @@ from inference_swarm.cluster.protocol import (
     HoldRows,
     OnceReport,
     Partition,
+    RowsLoading,
     RowsReady,
     SetUsers,
     numbers_in,
@@ -39,13 +40,16 @@ class SimWorker:
         rng: random.Random,
         world: Any,
         send: Callable[[str, Envelope], None],
+        *,
+        swarm: str = "",
+        boot: str = "boot",
     ) -> None:
         self.name = name
         self.clock = clock
         self.rng = rng
         self.world = world
         self.send = send
-        self.state = Agent(AgentConfig(name), MasterClock("boot"))
+        self.state = Agent(AgentConfig(name, swarm=swarm), MasterClock(boot))
         self.is_dead = False
         self.is_frozen = False
         self.fails_to_load = False
@@ -213,6 +217,10 @@ class SimWorker:
         if new and self.fails_to_load:
             self.clock.after(pause_s, lambda: self._fail(order.run_id))
             return
+
+        if pause_s > 0.3:
+            loading = RowsLoading(order.run_id, order.generation, 0, 0, 0)
+            self.clock.after(pause_s / 2, lambda: self.feed(a.RowsAreLoading(loading)))
 
         def ready() -> None:
             if count == self._hold_count:
