@@ -188,6 +188,11 @@ def test_a_fresh_page_has_our_fields_open_and_says_why_a_start_came_to_nothing(w
     broken = web.swarm.results / "splits" / "broken" / "X_test.parquet"
     broken.parent.mkdir()
     broken.write_bytes(b"no parquet")
+    # The footer is whole, so that only the workers, who read the rows, find out.
+    rotten = broken.parent.with_name("rotten") / "X_test.parquet"
+    web.make_dataset("rotten")
+    content = rotten.read_bytes()
+    rotten.write_bytes(content[:4] + b"\xff" * 200 + content[204:])
     watched = Watched(browser)
     page = watched.page
     page.goto(web.url)
@@ -197,8 +202,11 @@ def test_a_fresh_page_has_our_fields_open_and_says_why_a_start_came_to_nothing(w
     watched.shoot("start-form.png", full_page=True)
     page.get_by_label("Dataset Name").select_option("broken")
     page.get_by_role("button", name="Start").click()
+    page.locator(".MuiAlert-message").get_by_text("broken/X_test.parquet").wait_for()
+    page.get_by_label("Dataset Name").select_option("rotten")
+    page.get_by_role("button", name="Start").click()
     page.get_by_text("The run was refused").wait_for()
-    assert "broken/X_test.parquet" in page.locator(".swarm-note").inner_text()
+    assert "rotten/X_test.parquet" in page.locator(".swarm-note").inner_text()
     # the form comes back, and a good dataset starts
     page.get_by_label("Dataset Name").select_option("alpha")
     page.get_by_role("button", name="Start").click()
