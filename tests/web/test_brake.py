@@ -5,7 +5,7 @@ from __future__ import annotations
 import gevent
 from gevent.event import Event
 
-from inference_swarm.web.brake import MAX_WAITING, WRONG_PASSWORD_S, Checked, PasswordBrake
+from inference_swarm.web.brake import MAX_WAITING, MAX_WAITING_OF_ONE, WRONG_PASSWORD_S, Checked, PasswordBrake
 
 
 class Desk:
@@ -40,6 +40,16 @@ def test_two_hundred_guesses_take_their_time_one_after_the_other() -> None:
     gevent.joinall(attempts)
     assert [attempt.value for attempt in attempts[:MAX_WAITING]] == [Checked.WRONG] * MAX_WAITING
     assert desk.waited_s == [WRONG_PASSWORD_S] * MAX_WAITING
+
+
+def test_one_address_alone_holds_up_the_others_for_a_few_seconds_at_most() -> None:
+    desk = Desk()
+    attempts = [desk.try_at("192.0.2.1", f"guess {number}") for number in range(100)]
+    assert sum(attempt.ready() for attempt in attempts) == 100 - MAX_WAITING_OF_ONE
+    right = desk.try_at("192.0.2.2", "right")
+    desk.go_on.set()
+    assert right.get() is Checked.RIGHT
+    assert len(desk.waited_s) == MAX_WAITING_OF_ONE
 
 
 def test_the_right_one_waits_its_turn_too_so_that_no_flood_finds_it_sooner() -> None:

@@ -19,10 +19,18 @@ def words(*names: str, others: tuple[str, ...] = ()) -> list[str]:
 
 def test_what_locusts_page_and_our_fields_send_is_taken() -> None:
     sent = (
-        "user_count", "spawn_rate", "host", "run_time", "user_classes", "shape_class", "profile", "duration_s",
+        "user_count", "spawn_rate", "host", "run_time", "profile", "duration_s",
         "dataset_name", "wait_min", "wait_min_s", "rate", "slo", "stages", "row_memory", "check_answer",
     )  # fmt: skip
     assert words(*sent) == []
+
+
+def test_classes_of_users_are_chosen_only_where_locust_offers_them() -> None:
+    names = ["shape_class", "user_classes"]
+    assert [problem.found for problem in refused_fields(names, allowed_fields())] == [
+        "'shape_class' is not a field of the start form", "'user_classes' is not a field of the start form",
+    ]  # fmt: skip
+    assert refused_fields(names, allowed_fields(has_class_picker=True)) == []
 
 
 @pytest.mark.parametrize("name", NEVER)

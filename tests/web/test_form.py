@@ -88,7 +88,9 @@ def test_a_setting_may_be_sent_under_its_own_name() -> None:
         ("rate", "0", "--rate is '0' (start form). Expected: a number above 0."),
         ("user_count", "1.5", "--users is '1.5' (start form). Expected: a whole number of at least 1."),
         ("row_order", "up", "--row-order is 'up' (start form). Expected: one of random, sequential, shuffle, once."),
-        ("seed", "-1", "--seed is '-1' (start form). Expected: a whole number of at least 0."),
+        ("seed", "9223372036854775808",
+         "--seed is '9223372036854775808' (start form). Expected: a whole number of at least 0 and below 2^63."),
+        ("seed", "-1", "--seed is '-1' (start form). Expected: a whole number of at least 0 and below 2^63."),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_named_with_what_was_expected(name: str, text: str, words: str) -> None:

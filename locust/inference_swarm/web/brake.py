@@ -5,6 +5,7 @@ In: a check of user and password. Out: right, wrong, or busy. The clock is the `
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 
@@ -17,6 +18,8 @@ PasswordCheck = Callable[[str, str], bool]
 WRONG_PASSWORD_S = 1.0
 # Those beyond are sent away at once: they would wait longer than a browser does.
 MAX_WAITING = 20
+# So that one address alone cannot hold up all others for long.
+MAX_WAITING_OF_ONE = 3
 MAX_TRUSTED = 1000
 
 
@@ -39,7 +42,7 @@ class PasswordBrake:
         self._is_right = is_right
         self._wait = wait
         self._lock = BoundedSemaphore(1)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
         self._trusted: dict[str, None] = {}
 
     def check(self, address: str, user: str, password: str) -> Checked:
@@ -48,9 +51,9 @@ class PasswordBrake:
             if self._is_right(user, password):
                 return Checked.RIGHT
             del self._trusted[address]
-        if self._waiting >= MAX_WAITING:
+        if self._waiting.total() >= MAX_WAITING or self._waiting[address] >= MAX_WAITING_OF_ONE:
             return Checked.BUSY
-        self._waiting += 1
+        self._waiting[address] += 1
         try:
             with self._lock:
                 if self._is_right(user, password):
@@ -59,7 +62,8 @@ class PasswordBrake:
                 self._wait(WRONG_PASSWORD_S)
                 return Checked.WRONG
         finally:
-            self._waiting -= 1
+            self._waiting[address] -= 1
+            self._waiting += Counter()  # without those at 0
 
     def _trust(self, address: str) -> None:
         self._trusted[address] = None

@@ -14,17 +14,19 @@ from inference_swarm.config.options import OPTIONS
 from inference_swarm.errors import SettingProblem, SwarmError
 from inference_swarm.web.form import LOCUST_FIELDS, our_keys
 
-# What Locust's own page sends beside the fields of `LOCUST_FIELDS`.
-LOCUST_ONLY = frozenset({"user_classes", "shape_class", "profile"})
+# What Locust's own page sends beside the fields of `LOCUST_FIELDS`; the second with --class-picker only.
+LOCUST_ONLY = frozenset({"profile"})
+CLASS_PICKER = frozenset({"user_classes", "shape_class"})
 # What its dialog of user classes sends to /user.
 USER_CLASS_FIELDS = frozenset({"user_class_name", "host", "weight", "fixed_count", "tasks"})
 _FIX = "set it on the master's command line, in its environment or in config.json"
 
 
-def allowed_fields(others: Iterable[str] = ()) -> frozenset[str]:
+def allowed_fields(others: Iterable[str] = (), *, has_class_picker: bool = False) -> frozenset[str]:
     """Names that POST /swarm may send; `others` are the options that a locustfile added to the page."""
     ours = {option.name for option in OPTIONS}
-    return frozenset({*our_keys(), *LOCUST_FIELDS, *LOCUST_FIELDS.values(), *LOCUST_ONLY, *(set(others) - ours)})
+    of_locust = {*LOCUST_FIELDS, *LOCUST_FIELDS.values(), *LOCUST_ONLY, *(CLASS_PICKER if has_class_picker else ())}
+    return frozenset({*our_keys(), *of_locust, *(set(others) - ours)})
 
 
 def refused_fields(sent: Iterable[str], allowed: Collection[str]) -> list[SwarmError]:

@@ -99,7 +99,12 @@ def guard(web_ui: Any, options: argparse.Namespace) -> PasswordBrake | None:
     """Before the web UI answers its first request. Returns what checks passwords, None without a login."""
     app = web_ui.app
     app.debug = False
-    app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=MAX_BODY_BYTES)
+    app.config.update(
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_COOKIE_SECURE=bool(options.tls_cert),
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+    )
     hosts = hosts_of_this_machine(options)
     app.before_request(lambda: _refuse_other_hosts(hosts))
     app.before_request(_refuse_other_origins)

@@ -71,7 +71,8 @@ class StartForm:
     def _check_start(self) -> Response | None:
         parts, options = self._parts, self._options
         values, problems = web_form.read_form(request.form)
-        problems = refused_fields(request.form, allowed_fields(self._others)) + problems
+        allowed = allowed_fields(self._others, has_class_picker=parts.web_ui.userclass_picker_is_active)
+        problems = refused_fields(request.form, allowed) + problems
         if values.get("stages") == self._shown_stages and options.stages == self._file_of_stages:
             del values["stages"]
         wanted = argparse.Namespace(**vars(options))
