@@ -114,7 +114,8 @@ def _name_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
     return [
         SettingProblem(
             f"{flag} is {values[name]!r}",
-            expected="the name of one folder: no slash, no backslash, no control character, not `.` and not `..`",
+            expected="the name of one folder: no slash, no backslash, no control character, not `.` and not `..`, "
+            "and of at most 200 bytes",
             action="give the name only; other data than a dataset's is what --data is for"
             if name == "dataset_name"
             else "give the name only; --results says where the folders of runs are",
