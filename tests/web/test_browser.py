@@ -316,6 +316,40 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
     assert watched.hosts == {f"127.0.0.1:{web.port}"}
 
 
+def worker(host: str, number: int, **changes: Any) -> dict[str, Any]:
+    shard = {"blocks": 1, "rows": 10, "ready_rows": 10, "ready_bytes": 100, "is_ready": True}
+    return {
+        "id": f"{host}_{number:032x}", "state": "running", "users": 2, "rate_rps": 5.0, "cpu_percent": 10.0,
+        "memory_bytes": 1, "loop_lag_p99_ms": 1.0, "loop_lag_max_ms": 1.0, "scheduling_lag_p99_ms": None,
+        "shard": shard, **changes,
+    }  # fmt: skip
+
+
+def test_many_workers_are_one_row_a_host_but_for_those_in_trouble(web: WebSwarm, browser: Any) -> None:
+    web.start(workers=0)
+    wait_until(web.is_up, 30, "the page")
+    workers = [worker(f"host-{number % 3}", number) for number in range(300)]
+    workers[7] |= {"cpu_percent": 95.0}
+    workers[8] |= {"state": "missing"}
+    state = {**web.state(), "state": "running", "workers": workers}
+    watched = Watched(browser, 1400)
+    page = watched.page
+    page.route("**/swarm/state", lambda route: route.fulfill(json=state))
+    page.goto(f"{web.url}/swarm/")
+    rows = page.get_by_role("table", name="Workers").locator("tbody tr")
+    wait_until(lambda: rows.count() == 5, 10, "two workers and three hosts")
+    found = [row.locator("th, td").all_inner_texts() for row in rows.all()]
+    assert [cells[0] for cells in found] == [
+        "host-2_00000000", "host-1_00000000", "host-0: 100 workers", "host-1: 99 workers", "host-2: 99 workers",
+    ]  # fmt: skip
+    assert [cells[1] for cells in found] == ["missing", "running", "running", "running", "running"]
+    assert found[2][2:9] == ["1,000", "1,000", "9.8 KiB", "100", "200", "500", "10 %"]
+    assert figure(page, "Workers") == "300"
+    state["workers"] = workers[10:30]
+    wait_until(lambda: rows.count() == 20, 10, "twenty workers, each with a row")
+    assert watched.errors == []
+
+
 # WCAG's contrast of a text with what lies behind it.
 CONTRAST = """(selector) => {
   const channels = (color) => color.match(/[\\d.]+/g).map(Number);

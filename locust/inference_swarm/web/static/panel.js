@@ -4,6 +4,7 @@ import * as format from "./format.js";
 import { RunsSection } from "./runs.js";
 import { extendLocustPage } from "./locust_page.js";
 import { followTheme } from "./theme.js";
+import { workerRows } from "./workers.js";
 
 export const BASE = new URL("../", import.meta.url);
 const PERIOD_MS = 2000;
@@ -82,7 +83,7 @@ class SwarmPanel extends HTMLElement {
     const row = (name, figures) => [name, ...PERCENTILES.map((key) => ({ text: format.us(figures?.[key]), value: figures?.[key] }))];
     const failed = run?.failures ? [row("Latency of failures", run.failed_latency_us)] : [];
     this.times.setRows([row("Latency", run?.latency_us), row("Service time", run?.service_us), ...failed]);
-    this.workers.setRows(sortedByTrouble(state.workers).map(workerCells));
+    this.workers.setRows(workerRows(state.workers));
     const key = last && `${last.run_id} ${last.is_over}`;
     if (key !== this.shownRun) {
       this.shownRun = key;
@@ -176,32 +177,6 @@ class SwarmPanel extends HTMLElement {
 
 function part(heading, ...children) {
   return make("section", {}, make("h2", {}, heading), ...children);
-}
-
-// Those that are in trouble first: gone, loading, late, busy; else in the order of their names.
-function sortedByTrouble(workers) {
-  const trouble = (worker) =>
-    (worker.state === "missing" ? 8 : 0) + (worker.shard && !worker.shard.is_ready ? 4 : 0) + (isLate(worker) ? 2 : 0) + (isBusy(worker) ? 1 : 0);
-  return [...workers].sort((one, other) => trouble(other) - trouble(one) || one.id.localeCompare(other.id));
-}
-
-const isLate = (worker) => worker.loop_lag_p99_ms >= 10;
-const isBusy = (worker) => worker.cpu_percent >= 90;
-
-function workerCells(worker) {
-  const { shard } = worker;
-  return [
-    { text: worker.id.replace(/_([0-9a-f]{8})[0-9a-f]{24}$/, "_$1"), hint: worker.id },
-    { text: shard && !shard.is_ready ? `${worker.state}, loading` : worker.state, className: worker.state === "missing" ? "bad" : "" },
-    format.count(shard?.rows),
-    format.count(shard?.ready_rows),
-    format.bytes(shard?.ready_bytes),
-    format.count(shard?.blocks),
-    format.count(worker.users),
-    { text: format.rate(worker.rate_rps), value: worker.rate_rps },
-    { text: format.percent(worker.cpu_percent), className: isBusy(worker) ? "bad" : "" },
-    { text: format.ms(worker.loop_lag_p99_ms), className: isLate(worker) ? "bad" : "" },
-  ];
 }
 
 document.head.append(make("link", { rel: "stylesheet", href: new URL("panel.css", import.meta.url).href }));
