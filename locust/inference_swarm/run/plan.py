@@ -53,8 +53,6 @@ def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, wher
     target = tried(lambda: target_of(settings))
     tried(lambda: check_allowed(settings.host or "", allowed, where))
     source = tried(lambda: find_source(settings))
-    if settings.run_name:
-        tried(lambda: check_folder_name(settings.run_name))
     if problems or target is None or source is None:
         raise problems[0] if len(problems) == 1 else ConfigError(problems)
     return RunPlan(settings, dict(sources), target, source, tuple(objectives_of(settings)), load_of(settings))
@@ -74,12 +72,6 @@ def load_of(settings: Settings) -> LoadPlan:
         stop_timeout_s=float(settings.stop_timeout_s),
         drop_after_s=settings.drop_after_s,
     )
-
-
-def check_folder_name(name: str) -> None:
-    """Raises SettingProblem for a `--run-name` that is not one folder's name."""
-    if Path(name).name != name or name in (".", ".."):
-        raise SettingProblem(f"--run-name is {name!r}", expected="one folder name, without slashes")
 
 
 def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:

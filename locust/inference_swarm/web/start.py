@@ -113,7 +113,7 @@ class StartForm:
 
 def _others(extra_options: dict[str, Any]) -> dict[str, Any]:
     """Fields of the options that a locustfile of one's own has added."""
-    ours = {option.name for option in OPTIONS} | web_form.our_keys() | {"print_settings"}
+    ours = {option.name for option in OPTIONS} | web_form.our_keys() | {"print_settings", "print_row"}
     return {key: field for key, field in extra_options.items() if key not in ours}
 
 
