@@ -190,7 +190,7 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     wanted = [by_run[before]["latency_us"]["p50"], summary["latency_us"]["p50"]]
     assert shown == pytest.approx(wanted, rel=0.002)  # the log keeps buckets, not the exact ends
     said = page.locator("swarm-panel section").last.inner_text()
-    assert "Too little data" in said
+    assert "Too short to say" in said
     assert "dataset_name differs: 'alpha' and 'beta'" in said
     with page.expect_navigation():
         page.get_by_role("link", name="The comparison with its plots").click()
