@@ -42,6 +42,32 @@ def test_the_verdict_and_the_objectives_come_first() -> None:
     assert found[objectives + 1 : metrics][6:8] == ["p99<1ms", "fail"]
 
 
+def test_a_sentence_under_the_verdict_concludes() -> None:
+    found = texts(render(make_run(slo=("p99<1s", "rate>=1"))))
+    sentence = found[found.index("Passed") + 1]
+    assert sentence == (
+        "20,000 requests in 30 s: 667/s, half within 4.99 ms, 99 % within 10 ms, none failed; both objectives were met."
+    )
+
+
+def test_an_open_load_has_its_requests_in_flight_where_a_closed_one_has_its_users() -> None:
+    open_load = texts(render(make_run(arrivals=(20_000, 666.0), arrival="constant", rate_rps=666.0)))
+    assert "Requests in flight" in open_load
+    assert "Users" not in open_load
+    closed = texts(render(make_run()))
+    assert "Users" in closed
+    assert "Requests in flight" not in closed
+
+
+def test_an_objective_is_a_line_in_the_plot_that_it_is_about() -> None:
+    page = render(make_run(slo=("p99<1s", "rate>=1")))
+    throughput, latency = page.split("<figure")[1:3]
+    assert "rate&gt;=1<" in throughput
+    assert "p99&lt;1s<" not in throughput
+    assert "p99&lt;1s<" in latency
+    assert "rate&gt;=1<" not in latency
+
+
 def test_nothing_is_loaded_from_anywhere() -> None:
     page = render(make_run(arrivals=(20_000, 666.0), arrival="constant", rate_rps=666.0))
     page = page.replace('xmlns="http://www.w3.org/2000/svg"', "")

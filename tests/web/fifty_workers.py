@@ -14,24 +14,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from locust.runners import MasterRunner, WorkerNode
 
+from inference_swarm.cluster.run_rows import RowsState
+from inference_swarm.cluster.state import Phase
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.dataset import read_manifest
-from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.snapshot import WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
-from inference_swarm.run.run import Run
+from inference_swarm.run.course import RunCourse
+from inference_swarm.run.plan import make_plan
+from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.web.metrics import expose
-from inference_swarm.web.state import ShardState
 from inference_swarm.web.view import SwarmView
 
 WORKERS = 50
 ROUNDS = 40
+SLO = "p99<5ms; service.p99.9<20ms; error_rate<1%; rate>=1000"
 
 
 class Runner(MasterRunner):
@@ -45,9 +45,8 @@ class Runner(MasterRunner):
 
 
 def make_run(folder: Path, workers: list[str]) -> Run:
-    path = folder / "rows.parquet"
-    pq.write_table(pa.table({"n": list(range(100_000))}), path)
-    settings = Settings(**{option.name: option.default for option in OPTIONS})
+    values = {option.name: option.default for option in OPTIONS}
+    settings = Settings(**{**values, "host": "http://127.0.0.1:8000", "data": "rows.parquet", "slo": SLO})
     totals = SwarmTotals("run")
     generator = np.random.default_rng(0)
     for name in workers:
@@ -56,11 +55,11 @@ def make_run(folder: Path, workers: list[str]) -> Run:
         counters.service.add(counters.latency)
         health = WorkerHealth(loop_lag_p99_ms=12.0, cpu_percent=95.0)  # each worker has its warnings
         totals.apply(whole_snapshot("run", name, 0, 0.0, 3.0, {"POST /invocation": counters}, health, users=10))
-    objectives = [parse_objective(text) for text in ("p99<5ms", "service.p99.9<20ms", "error_rate<1%", "rate>=1000")]
-    run = Run("run", settings, str(path), read_manifest(str(path)), totals, objectives)
+    plan = make_plan(settings, {}, "", "this master")
+    course = RunCourse("run", plan.load, totals, began_s=time.monotonic())
+    run = Run(plan, DataRecord("rows.parquet", 100_000, 500, "f00d"), course, totals, folder)
     for name, record in totals.workers.items():
         run.self_check.observe(name, record.health)
-    run.began_ns = time.monotonic_ns()
     return run
 
 
@@ -75,11 +74,13 @@ def cpu_ms(answer: Callable[[], object]) -> float:
 def main() -> None:
     workers = [f"host_{number:032x}" for number in range(WORKERS)]
     run = make_run(Path(sys.argv[1]), workers)
-    shards = {name: ShardState(10, 2000, 2000, 500_000, True) for name in workers}
-    keeper = SimpleNamespace(latest_run=run, refused="", shard_states=lambda: shards)
+    shards = {name: RowsState(10, 2000, 2000, 500_000, True) for name in workers}
+    job = SimpleNamespace(rows=SimpleNamespace(states=lambda: shards))
+    adapter = SimpleNamespace(state=SimpleNamespace(phase=Phase.RUNNING, job=job))
+    runs = SimpleNamespace(adapter=adapter, latest=run, refused="")
 
     def view() -> SwarmView:
-        return SwarmView(SimpleNamespace(runner=Runner(workers)), keeper)  # type: ignore[arg-type]
+        return SwarmView(SimpleNamespace(runner=Runner(workers)), runs)  # type: ignore[arg-type]
 
     document = view().document()
     assert len(document["workers"]) == WORKERS

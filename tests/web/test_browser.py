@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "export"))
 
 from sample_runs import make_run, save_run
 
+from inference_swarm.measure.snapshot import WorkerHealth
+
 pytestmark = pytest.mark.processes
 
 # Set to a folder, screenshots for README and docs are written there.
@@ -59,6 +61,22 @@ def number(text: str) -> float:
 def figure(page: Any, name: str) -> str:
     text: str = page.locator(f'swarm-panel [data-name="{name}"] dd').inner_text()
     return text
+
+
+def about(page: Any, name: str) -> str:
+    """What the line that identifies the run says."""
+    text: str = page.locator(f'swarm-panel .about [data-name="{name}"]').inner_text()
+    return text
+
+
+def pick(page: Any, *runs: str) -> None:
+    """Exactly these, in this order, and compares them."""
+    picked = page.get_by_role("checkbox", checked=True)
+    while picked.count():
+        picked.first.uncheck()
+    for run in runs:
+        page.get_by_role("checkbox", name=f"Compare {run}", exact=True).check()
+    page.get_by_role("button", name="Compare", exact=True).click()
 
 
 def row_values(page: Any, table: str, row: str) -> list[str]:
@@ -103,26 +121,35 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     assert [cell[0] for cell in cells] == ["running", "running"]
     assert sum(number(cell[1]) for cell in cells) == 600 == sum(number(cell[2]) for cell in cells)
     assert [cell[5] for cell in cells] == ["50", "50"]
-    wait_until(lambda: "objective missed so far" in page.locator(".verdict").inner_text(), 20, "a missed objective")
-    assert re.search(r"p99<1ms: measured [\d.]+ ms", page.locator(".verdict").inner_text())
+    missed = re.compile(r"objective missed.* so far")  # also where the load generator was the bottleneck
+    wait_until(lambda: bool(missed.search(page.locator(".verdict").inner_text())), 20, "a missed objective")
+    assert re.search(r"p99<1ms: .*measured [\d.]+ ms", page.locator(".verdict").inner_text())
     assert row_values(page, "Objectives", "p99<1ms")[0] == "fail"
     assert row_values(page, "Objectives", "error_rate<1%")[:2] == ["pass", "0 %"]
     watched.shoot("swarm-tab.png", full_page=True)
 
     page.get_by_role("button", name="Edit").click()
-    page.locator(DIALOG).get_by_label("Number of users").fill("20")
+    dialog = page.locator(DIALOG)
+    dialog.get_by_label("Number of users").fill("20")
+    shown = [field for field in dialog.locator("input, select, textarea").all() if field.is_visible()]
+    assert [field.get_attribute("name") for field in shown] == ["userCount", "spawnRate"]
     page.get_by_role("button", name="Update").click()
     wait_until(lambda: figure(page, "Users") == "20", 30, "20 users on the page")
 
     page.get_by_role("button", name="Stop").click()
     summary = web.wait_for_end(2)[-1]
-    wait_until(lambda: figure(page, "Run id") == summary["run_id"], 10, "the run's id")
-    wait_until(lambda: page.locator(".verdict strong").inner_text() == "objective missed", 10, "the verdict")
+    wait_until(lambda: about(page, "Run id") == summary["run_id"], 10, "the run's id")
+    wait_until(
+        lambda: bool(re.match("objective missed(?!.*so far)", page.locator(".verdict strong").inner_text())),
+        10,
+        "the verdict",
+    )
     assert summary["verdict"] == "objective missed"
     assert summary["dataset"] == "beta"
     assert summary["requests"] == number(figure(page, "Requests"))
     assert summary["failures"] == number(figure(page, "Failures"))
-    assert summary["data"]["fingerprint"] == figure(page, "Data fingerprint")
+    assert about(page, "Data") == f"beta (600 rows, fingerprint {summary['data']['fingerprint']})"
+    assert about(page, "Target") == web.target.url
     for label, key in (("Latency", "latency_us"), ("Service time", "service_us")):
         shown = page.get_by_role("table", name="Latency and service time").locator("tr", has_text=label).locator("td")
         found = [float(cell.get_attribute("data-value")) for cell in shown.all()]
@@ -139,8 +166,23 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     assert "text/html" in answer.headers["content-type"]
     assert report.locator("body").inner_text().strip()
     report.close()
+    of_locust = Watched(browser)  # its own script runs under the policy that the page is served with
+    of_locust.page.goto(runs.first.get_by_role("link", name="Locust's report").get_attribute("href"))
+    of_locust.page.get_by_text("Request Statistics").first.wait_for()
+    assert [error for error in of_locust.errors if "favicon" not in error and "404" not in error] == []
+    of_locust.page.close()
 
-    page.get_by_role("button", name="Compare", exact=True).click()
+    cells = runs.first.locator("td").all_inner_texts()
+    assert cells[1] == web.target.url
+    assert cells[2:4] == [f"{round(summary['duration_s'])} s", f"{summary['rate_rps']:,.0f}"]
+    assert cells[-1].startswith("objective missed")  # and perhaps that the load generator was the bottleneck
+    page.get_by_role("searchbox", name="Search").fill("ALPHA lgbm")
+    assert [before in name for name in runs.all_inner_texts()] == [True]
+    page.get_by_role("searchbox", name="Search").fill("no such run")
+    page.get_by_text("No run has all of these words.").wait_for()
+    page.get_by_role("searchbox", name="Search").fill("")
+    assert page.get_by_role("button", name="Compare", exact=True).is_disabled()
+    pick(page, before, summary["run"])
     medians = page.get_by_role("table", name="Comparison").locator("tr", has_text="p50 µs")
     medians.wait_for()
     shown = [float(cell.get_attribute("data-value")) for cell in medians.locator("td").all()[:2]]
@@ -148,7 +190,7 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     wanted = [by_run[before]["latency_us"]["p50"], summary["latency_us"]["p50"]]
     assert shown == pytest.approx(wanted, rel=0.002)  # the log keeps buckets, not the exact ends
     said = page.locator("swarm-panel section").last.inner_text()
-    assert "Too little data" in said
+    assert "Too short to say" in said
     assert "dataset_name differs: 'alpha' and 'beta'" in said
     with page.expect_navigation():
         page.get_by_role("link", name="The comparison with its plots").click()
@@ -166,17 +208,18 @@ def test_two_runs_with_enough_data_are_said_to_differ_or_not(web: WebSwarm, brow
     watched = Watched(browser)
     page = watched.page
     page.goto(f"{web.url}/swarm/")
-    compare = page.get_by_role("form", name="Compare two runs")
     medians = page.get_by_role("table", name="Comparison").locator("tr", has_text="p50 µs").locator("td")
     found = {}
     for other in ("slow", "quick-too"):
-        compare.get_by_label("A").select_option("quick")
-        compare.get_by_label("B").select_option(other)
-        compare.get_by_role("button", name="Compare").click()
-        page.get_by_text(f"A is quick, B is {other}").wait_for()
+        pick(page, "quick", other)
+        page.get_by_text(f"A is quick, B is {other}; intervals").wait_for()
         found[other] = medians.all_inner_texts()
     assert found["slow"][3] == "significant difference"
     assert found["quick-too"][3] == "no significant difference"
+    # a third pick takes the place of the first
+    page.get_by_role("checkbox", name="Compare slow").check()
+    picked = page.get_by_role("checkbox", checked=True)
+    assert sorted(box.get_attribute("value") for box in picked.all()) == ["quick-too", "slow"]
     value, low, high = (float(text) for text in re.findall(r"×([\d.]+)", found["slow"][2]))
     assert 1.17 < low < value < high < 1.23
     assert watched.errors == []
@@ -185,44 +228,84 @@ def test_two_runs_with_enough_data_are_said_to_differ_or_not(web: WebSwarm, brow
 def test_a_fresh_page_has_our_fields_open_and_says_why_a_start_came_to_nothing(web: WebSwarm, browser: Any) -> None:
     web.start("--dataset-name", "alpha", "--load-timeout", "20")
     web.wait_for_workers()
+    assert web.start_run()["success"] is True
+    wait_until(lambda: web.target.count > 0, 20, "requests of the run before")
+    web.post("/stop", {})
+    web.wait_for_end(1)
     broken = web.swarm.results / "splits" / "broken" / "X_test.parquet"
     broken.parent.mkdir()
     broken.write_bytes(b"no parquet")
+    # The footer is whole, so that only the workers, who read the rows, find out.
+    rotten = broken.parent.with_name("rotten") / "X_test.parquet"
+    web.make_dataset("rotten")
+    content = rotten.read_bytes()
+    rotten.write_bytes(content[:4] + b"\xff" * 200 + content[204:])
     watched = Watched(browser)
     page = watched.page
     page.goto(web.url)
+    page.get_by_role("button", name="New").click()
     names = page.locator(".swarm-fields label").all_inner_texts()
     assert [name.split(" (")[0] for name in names[:5]] == ["Dataset Name", "Model", "Pred Method", "Row Order", "Slo"]
     assert page.get_by_label("Dataset Name").is_visible()
     watched.shoot("start-form.png", full_page=True)
     page.get_by_label("Dataset Name").select_option("broken")
     page.get_by_role("button", name="Start").click()
+    page.locator(".MuiAlert-message").get_by_text("broken/X_test.parquet").wait_for()
+    page.get_by_label("Dataset Name").select_option("rotten")
+    page.get_by_role("button", name="Start").click()
     page.get_by_text("The run was refused").wait_for()
-    assert "broken/X_test.parquet" in page.locator(".swarm-note").inner_text()
-    # the form comes back, and a good dataset starts
+    assert "rotten/X_test.parquet" in page.locator(".swarm-note").inner_text()
+    # our page says so too, and what an earlier run came to does not stand under it
+    panel = browser.new_page()
+    panel.goto(f"{web.url}/swarm/")
+    panel.locator(".verdict").get_by_text("The run was refused").wait_for()
+    assert "rotten/X_test.parquet" in panel.locator(".verdict").inner_text()
+    assert panel.locator("swarm-panel dl > div").all_inner_texts()[0].split()[1] in ("ready", "stopped")
+    assert panel.locator('swarm-panel [data-name="Requests"]').count() == 0
+    assert panel.get_by_role("table", name="Latency and service time").is_visible() is False
+    panel.close()
+    # a good dataset starts, from the form that came back or from the dialog
+    new, dataset = page.get_by_role("button", name="New"), page.get_by_label("Dataset Name")
+    new.or_(dataset).first.wait_for()
+    if new.is_visible():
+        new.click()
     page.get_by_label("Dataset Name").select_option("alpha")
     page.get_by_role("button", name="Start").click()
     page.get_by_role("tab", name="Swarm").wait_for()
     wait_until(lambda: web.state()["state"] == "running", 20, "a run")
     page.locator(".swarm-note p").wait_for(state="hidden")
     web.post("/stop", {})
-    web.wait_for_end(1)
+    web.wait_for_end(2)
     assert watched.errors == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (400, "light"), (1280, "dark"), (2560, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light"), (1400, "dark"), (2560, "light")])
 def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, scheme: str) -> None:
     web.target.answer = lambda _body: answer_bytes(500)
+    for day, changes in enumerate(({"failed": 4}, {"health": WorkerHealth(files_exhausted=3)}), 21):
+        name = f"202611{day}-081000_healthcare-dataset-stroke_xgboost"
+        made = make_run(
+            name=name, model="xgboost", host="https://model-server.inference-team.svc.cluster.local:8443/v1", **changes
+        )
+        save_run(made, web.swarm.results / "runs" / name)
     web.start("--dataset-name", "alpha", workers=1)
     web.wait_for_workers(1)
-    summary = web.run_once(seconds=1, slo="error_rate<1%")
+    summary = web.run_once(seconds=1, runs=3, slo="error_rate<1%")
     watched = Watched(browser, width, color_scheme=scheme)
     page = watched.page
     page.goto(f"{web.url}/swarm/")
     wait_until(lambda: figure(page, "Failures") not in ("", "0"), 10, "failures on the page")
     assert number(figure(page, "Failures")) == summary["failures"] == summary["requests"]
     assert figure(page, "Failures by kind").startswith("status ")
+    runs = page.get_by_role("table", name="Runs").locator("tbody tr")
+    wait_until(lambda: runs.count() == 3, 10, "three runs in the list")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".runs").evaluate("(region) => region.scrollWidth <= region.clientWidth")
+    for row in runs.all():
+        assert row.bounding_box()["height"] < {400: 280, 1400: 110, 2560: 140}[width]
+    verdicts = {row.get_by_role("cell").last.inner_text(): row.get_by_role("cell").last for row in runs.all()}
+    bound = next(cell for words, cell in verdicts.items() if words.endswith("generator-bound"))
+    assert "good" not in bound.get_attribute("class")
     for selector in (
         "swarm-panel dd",
         "swarm-panel .verdict strong",
@@ -232,7 +315,7 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
     ):
         assert page.evaluate(CONTRAST, selector) >= 4.5, selector
     unnamed = page.evaluate(
-        """() => [...document.querySelectorAll("a, button, select, table, [role=region]")].filter((one) =>
+        """() => [...document.querySelectorAll("a, button, input, table, [role=region]")].filter((one) =>
         !(one.getAttribute("aria-label") || one.innerText.trim() || one.labels?.length)).map((one) => one.outerHTML)"""
     )
     assert unnamed == []
@@ -242,6 +325,40 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Objectives"
     assert watched.errors == []
     assert watched.hosts == {f"127.0.0.1:{web.port}"}
+
+
+def worker(host: str, number: int, **changes: Any) -> dict[str, Any]:
+    shard = {"blocks": 1, "rows": 10, "ready_rows": 10, "ready_bytes": 100, "is_ready": True}
+    return {
+        "id": f"{host}_{number:032x}", "state": "running", "users": 2, "rate_rps": 5.0, "cpu_percent": 10.0,
+        "memory_bytes": 1, "loop_lag_p99_ms": 1.0, "loop_lag_max_ms": 1.0, "scheduling_lag_p99_ms": None,
+        "shard": shard, **changes,
+    }  # fmt: skip
+
+
+def test_many_workers_are_one_row_a_host_but_for_those_in_trouble(web: WebSwarm, browser: Any) -> None:
+    web.start(workers=0)
+    wait_until(web.is_up, 30, "the page")
+    workers = [worker(f"host-{number % 3}", number) for number in range(300)]
+    workers[7] |= {"cpu_percent": 95.0}
+    workers[8] |= {"state": "missing"}
+    state = {**web.state(), "state": "running", "workers": workers}
+    watched = Watched(browser, 1400)
+    page = watched.page
+    page.route("**/swarm/state", lambda route: route.fulfill(json=state))
+    page.goto(f"{web.url}/swarm/")
+    rows = page.get_by_role("table", name="Workers").locator("tbody tr")
+    wait_until(lambda: rows.count() == 5, 10, "two workers and three hosts")
+    found = [row.locator("th, td").all_inner_texts() for row in rows.all()]
+    assert [cells[0] for cells in found] == [
+        "host-2_00000000", "host-1_00000000", "host-0: 100 workers", "host-1: 99 workers", "host-2: 99 workers",
+    ]  # fmt: skip
+    assert [cells[1] for cells in found] == ["missing", "running", "running", "running", "running"]
+    assert found[2][2:9] == ["1,000", "1,000", "9.8 KiB", "100", "200", "500", "10 %"]
+    assert figure(page, "Workers") == "300"
+    state["workers"] = workers[10:30]
+    wait_until(lambda: rows.count() == 20, 10, "twenty workers, each with a row")
+    assert watched.errors == []
 
 
 # WCAG's contrast of a text with what lies behind it.

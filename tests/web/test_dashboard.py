@@ -34,7 +34,8 @@ def expressions() -> list[str]:
 def exposed() -> set[str]:
     counters = RequestCounters(failed={"timeout": FailureRecord("timeout", 1)})
     run = RunState(
-        run_id="r", name="n", started_unix_s=0, duration_s=1, measured_s=1, is_over=False, dataset="", model="",
+        run_id="r", name="n", started_unix_s=0, duration_s=1, measured_s=1, is_over=False, target="t", dataset="",
+        model="",
         method="", load="constant", source="", rows=1, blocks=1, fingerprint="", names={"a": counters},
         verdict=Verdict(Status.PASSED), rate_wanted_rps=1,
     )  # fmt: skip

@@ -33,7 +33,8 @@ def counters(latencies_us: list[int]) -> RequestCounters:
 
 def swarm(names: dict[str, RequestCounters]) -> SwarmState:
     run = RunState(
-        run_id="r", name="n", started_unix_s=1000.5, duration_s=10.0, measured_s=10.0, is_over=False, dataset="d",
+        run_id="r", name="n", started_unix_s=1000.5, duration_s=10.0, measured_s=10.0, is_over=False, target="t",
+        dataset="d",
         model="m", method="", load="constant", source="s", rows=7, blocks=2, fingerprint="f", names=names,
         verdict=Verdict(Status.OBJECTIVE_MISSED), rate_wanted_rps=500.0,
     )  # fmt: skip

@@ -39,8 +39,6 @@ def test_an_open_load_from_the_form_has_its_rate(web: WebSwarm) -> None:
     summary = web.run_once(seconds=3, dataset_name="alpha", arrival="constant", rate="200")
     assert summary["load"] == "constant"
     assert summary["requests"] == web.target.count == pytest.approx(600, abs=6)
-    for worker in ("worker-1", "worker-2"):
-        wait_until(lambda log=worker: "its rows are let go" in web.swarm.log(log), 10, f"memory of {worker}")
     # a closed load afterwards, with the rate taken out again
     again = web.run_once(
         seconds=1, runs=2, dataset_name="alpha", arrival="closed", rate="", wait_min="0.1", wait_max="0.1"
@@ -126,8 +124,10 @@ def test_a_single_process_under_a_base_path_shows_itself_as_its_only_worker(web:
     wait_until(is_up, 30, "the web UI")
     assert "./swarm/static/panel.js" in web.get("/here/")
     assert "connectedCallback" in web.get("/here/swarm/static/panel.js")
-    fields = {"user_count": "4", "spawn_rate": "100", "run_time": "1s"}
+    fields = {"user_count": "4", "spawn_rate": "100", "run_time": "3s"}
     assert web.post("/here/swarm", fields)["success"] is True
+    # its rows are shown while it has them, and afterwards as they were seen last
+    wait_until(lambda: bool((state()["workers"][0]["shard"] or {}).get("is_ready")), 20, "rows that are ready")
     (summary,) = web.wait_for_end(1)
     shown = state()
     assert shown["run"]["requests"] == summary["requests"] == web.target.count

@@ -147,3 +147,15 @@ def test_a_model_that_the_server_does_not_know_is_a_failure_with_the_servers_own
     assert summary["errors"] == {"status": recording.count}
     assert summary["failures"] == summary["requests"] == recording.count
     assert recording.targets[0] == "/invocation?model=nope"
+
+
+@pytest.mark.parametrize("flag", ["--run-name", "--dataset-name"])
+@pytest.mark.parametrize("name", ["../../evil", "..", "/tmp/evil", "a\\b", "a\tb"])
+def test_names_that_leave_their_folder_are_refused_before_anything_is_made(
+    swarm: Swarm, recording: Recording, data: Path, flag: str, name: str
+) -> None:
+    error = refuse(swarm, "--host", recording.url, "--data", str(data), "--results", str(swarm.results), flag, name)
+    assert f"{flag} is {name!r}" in error
+    assert "the name of one folder" in error
+    assert recording.count == 0
+    assert not swarm.results.exists()

@@ -52,6 +52,7 @@ class CommandLine:
         self._file_problems: list[SettingProblem] = []
         self._file_values: dict[str, Any] = {}
         self._parsed: dict[str, Any] = {}
+        self._parsed_sources: dict[str, str] = {}
 
     def extend(self, parser: Any, before_run: Callable[[argparse.Namespace, Settings | None], None]) -> None:
         """Adds options and defaults to `parser` (a LocustArgumentParser) and validates at each parse.
@@ -96,6 +97,7 @@ class CommandLine:
             self._record_sources(parser, sys.argv[1:] if args is None else list(args), kwargs["env_vars"])
             self._clear(options)
             self._parsed = dict(vars(options))
+            self._parsed_sources = self.sources.to_dict()
             try:
                 self._act(options, before_run)
             except ConfigError as error:
@@ -118,8 +120,9 @@ class CommandLine:
         """Settings as the options stand now; raises ConfigError. What differs from the parsed came from the form."""
         for option in OPTIONS:
             value = getattr(options, option.dest, None)
-            if value is not None and value != self._parsed.get(option.dest):
-                self.sources.mark(option.name, "start form")
+            is_parsed = value is None or value == self._parsed.get(option.dest)
+            source = self._parsed_sources.get(option.name, "start form") if is_parsed else "start form"
+            self.sources.mark(option.name, source)
         return resolve_settings(
             lambda option: getattr(options, option.dest, None),
             self.sources.describe,

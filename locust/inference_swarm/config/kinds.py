@@ -77,14 +77,14 @@ def _url(value: Any) -> str:
     return text
 
 
-def _integer_from(minimum: int) -> Callable[[Any], int]:
+def _integer_from(minimum: int, below: int | None = None) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         _reject_bool(value)
         if isinstance(value, float) and not value.is_integer():
             raise ValueError("not whole")
         number = int(value)
-        if number < minimum:
-            raise ValueError("too small")
+        if number < minimum or (below is not None and number >= below):
+            raise ValueError("out of range")
         return number
 
     return parse
@@ -151,7 +151,7 @@ TEXTS = Kind("texts", "text, or a list of texts", _texts)
 HEADERS = Kind("header", "Name: value, or several of them in lines, a list or an object", _lines)
 URL = Kind("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
 COUNT = Kind("count", "a whole number of at least 1", _integer_from(1))
-INTEGER = Kind("integer", "a whole number of at least 0", _integer_from(0))
+INTEGER = Kind("integer", "a whole number of at least 0 and below 2^63", _integer_from(0, 2**63))
 SECONDS = Kind("seconds", "a number of seconds, 0 or more", lambda value: _number(value, 0, inclusive=True))
 RATE = Kind("rate", "a number above 0", lambda value: _number(value, 0, inclusive=False))
 WHOLE_SECONDS = Kind("duration", "whole seconds, or text such as 30s, 2m, 1h30m", _whole_seconds)

@@ -132,7 +132,7 @@ OPTIONS: tuple[Option, ...] = (
         "data", "--data", "SWARM_DATA", "data", kinds.TEXT, "",
         "rows to send instead of the dataset's X_test.parquet: a file (parquet, CSV, JSON lines, Arrow), a folder, a "
         "glob or a URL (s3://, gs://); several with commas. docs/data.md says what is sent for which type",
-        holds_locations=True,
+        holds_locations=True, in_start_form=False,
     ),
     Option(
         "columns", "--columns", "SWARM_COLUMNS", "columns", kinds.NAMES, "",
@@ -152,7 +152,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "labels", "--labels", "SWARM_LABELS", "labels", kinds.TEXT, "",
-        "file with the label of each row of --data; empty: none", holds_locations=True,
+        "file with the label of each row of --data; empty: none", holds_locations=True, in_start_form=False,
     ),
     Option(
         "row_order", "--row-order", "SWARM_ROW_ORDER", "row_order", kinds.choice(*ROW_ORDERS), "random",
@@ -233,6 +233,12 @@ OPTIONS: tuple[Option, ...] = (
         "with or without a port (127.0.0.1:8000); may be given several times; master and workers each hold to their "
         "own; empty: any server",
         joined_with="; ", in_start_form=False,
+    ),
+    Option(
+        "web_host_names", "--web-host-name", "SWARM_WEB_HOST_NAMES", "web_host_names", kinds.TEXTS, "",
+        "name under which browsers may reach the web UI, such as swarm.example.org or *.example.org; may be given "
+        "several times; addresses, localhost and this machine's own names always may", joined_with="; ",
+        in_start_form=False,
     ),
     Option(
         "swarm_keys", "--swarm-keys", "SWARM_KEYS", "swarm_keys", kinds.TEXT, "",

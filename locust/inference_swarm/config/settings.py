@@ -59,6 +59,7 @@ class Settings:
     load_timeout_s: float
     run_name: str
     allow_host: str
+    web_host_names: str
     swarm_keys: str
     master_timeout_s: float
 

@@ -19,6 +19,8 @@ DEFAULT_SEARCH_ROOTS: Final = (Path("locust/test_files/splits"), Path("experimen
 OWN_SPLITS: Final = Path(__file__).resolve().parent.parent.parent / "test_files" / "splits"
 FEATURES_FILE: Final = "X_test.parquet"
 LABELS_FILE: Final = "y_test.parquet"
+# File systems take 255; the folder of a run may get a number at its end.
+MAX_NAME_BYTES: Final = 200
 _TRAIN: Final = "run `scripts/start.sh train`, which makes the splits of all four datasets"
 
 
@@ -114,5 +116,7 @@ def list_datasets(search_roots: Sequence[Path] = DEFAULT_SEARCH_ROOTS) -> list[s
 
 
 def is_dataset_name(name: str) -> bool:
-    """Whether the name stays inside the folder that it is looked up in."""
-    return bool(name.strip()) and name not in (".", "..") and name.isprintable() and not set(name) & set("/\\")
+    """Whether the name stays inside the folder that it is looked up in, and a file system takes it."""
+    is_short = len(name.encode(errors="replace")) <= MAX_NAME_BYTES
+    is_inside = name not in (".", "..") and not set(name) & set("/\\")
+    return bool(name.strip()) and is_inside and is_short and name.isprintable()

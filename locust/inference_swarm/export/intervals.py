@@ -10,8 +10,11 @@ from dataclasses import dataclass, fields
 from typing import get_type_hints
 
 from inference_swarm.errors import DataError
+from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.hlog import HlogInterval
 from inference_swarm.measure.intervals import IntervalSeries
+
+US_PER_S = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class IntervalRow:
     max_us: float
     service_p50_us: float
     service_p99_us: float
+    in_flight: float = math.nan
+    """Requests in flight on average: their rate times their service time (Little's law)."""
 
 
 def interval_rows(series: IntervalSeries) -> list[IntervalRow]:
@@ -64,9 +69,17 @@ def interval_rows(series: IntervalSeries) -> list[IntervalRow]:
                 max_us=total.latency.max_us,
                 service_p50_us=service_p50,
                 service_p99_us=service_p99,
+                in_flight=rate_rps * _mean_service_us(total) / US_PER_S,
             )
         )
     return rows
+
+
+def _mean_service_us(total: RequestCounters) -> float:
+    """Of successes and failures together; 0 where nothing ended."""
+    histograms = [one for one in (total.service, total.failed_service) if one.count]
+    count = sum(one.count for one in histograms)
+    return sum(one.mean_us * one.count for one in histograms) / count if count else 0.0
 
 
 def interval_table(rows: Iterable[IntervalRow]) -> str:

@@ -14,10 +14,17 @@ from inference_swarm.export.figures import format_rate, format_us
 from inference_swarm.export.intervals import IntervalRow
 from inference_swarm.measure.histogram import Histogram
 
-MOST_COLOURS = 6
+MAX_COLOURS = 6
 WIDTH, HEIGHT = 640, 350
-# More points than pixels say nothing more.
-MOST_POINTS = 400
+# More points than pixels say nothing more: of so many, the lowest and the highest of each stretch are drawn.
+MAX_POINTS = 400
+# The last label of the x axis is centred at the plot's edge.
+MARGIN_RIGHT = 34
+MAX_BOUNDS = 3
+# Letters of the longest label, and in how many columns labels of that length fit.
+LEGEND_COLUMNS = ((11, 4), (16, 3), (26, 2))
+MAX_LEGEND_LETTERS = 45
+LEGEND_ROW = 26
 # pygal's set-up for its tooltips, and its comments.
 _NOT_WANTED = re.compile(r"<script.*?</script>|<!--.*?-->", re.DOTALL)
 
@@ -34,14 +41,24 @@ class Line:
     is_dashed: bool = False
 
 
-def plot_rate(rows: Sequence[IntervalRow], wanted: Points) -> str:
-    """Requests a second over the run, with failures, and what an open load wanted."""
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The bound of an objective, drawn as a line across the plot under the objective's own text."""
+
+    text: str
+    value: float
+    colour: int = 5
+
+
+def plot_rate(rows: Sequence[IntervalRow], wanted: Points, bounds: Sequence[Bound] = ()) -> str:
+    """Requests a second over the run, with failures, what an open load wanted, and the objectives."""
     lines = [Line("requests/s", [(_middle(row), row.rate_rps) for row in rows], 1)]
     if wanted:
         lines.append(Line("wanted", wanted, 5, is_dashed=True))
     if any(row.failures for row in rows):
         points = [(_middle(row), row.failures / row.seconds if row.seconds else None) for row in rows]
         lines.append(Line("failed/s", points, 4))
+    lines += _bound_lines(rows, bounds)
     return _plot(lines, format_rate, x_labels=_time_labels(rows))
 
 
@@ -51,15 +68,35 @@ def plot_users(rows: Sequence[IntervalRow]) -> str:
     return _plot([Line("users", [(_middle(row), row.users) for row in rows], 2)], format_rate, _time_labels(rows))
 
 
-def plot_latency_over_time(rows: Sequence[IntervalRow]) -> str:
-    """Percentiles of each interval, on a logarithmic scale."""
+def plot_in_flight(rows: Sequence[IntervalRow]) -> str:
+    """How many requests were in flight on average, over the run: what an open load has instead of users."""
+    points = [(_middle(row), row.in_flight) for row in rows]
+    return _plot([Line("in flight", points, 2)], format_rate, _time_labels(rows))
+
+
+def plot_latency_over_time(rows: Sequence[IntervalRow], bounds: Sequence[Bound] = ()) -> str:
+    """Percentiles of each interval, on a logarithmic scale, and the objectives."""
     lines = [
         Line("p50", [(_middle(row), row.p50_us) for row in rows], 1),
         Line("p90", [(_middle(row), row.p90_us) for row in rows], 2),
         Line("p99", [(_middle(row), row.p99_us) for row in rows], 3),
         Line("max", [(_middle(row), row.max_us) for row in rows], 4),
     ]
+    lines += _bound_lines(rows, bounds)
     return _plot(lines, format_us, _time_labels(rows), is_logarithmic=True)
+
+
+def _bound_lines(rows: Sequence[IntervalRow], bounds: Sequence[Bound]) -> list[Line]:
+    """From the first to the last instant that is drawn."""
+    if not rows:
+        return []
+    ends = _middle(rows[0]), _middle(rows[-1])
+    if ends[0] == ends[1]:
+        ends = rows[0].start_s, rows[0].start_s + rows[0].length_s
+    return [
+        Line(bound.text, [(x, bound.value) for x in ends], bound.colour, is_dashed=True)
+        for bound in bounds[:MAX_BOUNDS]
+    ]
 
 
 def plot_latency_by_percentile(latency: Histogram, service: Histogram | None) -> str:
@@ -163,22 +200,27 @@ def _plot(
         # pygal's own logarithm would take both axes.
         return math.log10(max(value, 1.0)) if is_logarithmic else value
 
+    columns = _legend_columns([line.label for line in lines])
     chart = pygal.XY(
         width=WIDTH,
         height=HEIGHT,
         explicit_size=False,
         style=_style([line.colour for line in lines]),
         js=[],
-        dots_size=0 if any(len(line.points) > 2 for line in lines) else 3,
+        dots_size=0 if any(len(line.points) > 2 for line in lines if not line.is_dashed) else 3,
         show_x_guides=False,
         show_y_guides=True,
         show_legend=len(lines) > 1,
         legend_at_bottom=True,
-        legend_at_bottom_columns=len(lines),
+        legend_at_bottom_columns=columns,
+        truncate_legend=MAX_LEGEND_LETTERS,
         legend_box_size=12,
         range=(to_axis(y_labels[0]), to_axis(y_labels[-1])),
         xrange=(x_labels[0][0], max(x_labels[-1][0], *(x for line in lines for x, _ in line.points), end_x)),
         margin=4,
+        margin_right=MARGIN_RIGHT,
+        # pygal leaves out the row that is not full.
+        margin_bottom=4 + LEGEND_ROW * (math.ceil(len(lines) / columns) - len(lines) // columns),
         spacing=8,
         disable_xml_declaration=True,
         no_data_text="nothing was measured",
@@ -192,9 +234,31 @@ def _plot(
     return _NOT_WANTED.sub("", str(chart.render(is_unicode=True)))
 
 
+def _legend_columns(labels: Sequence[str]) -> int:
+    longest = max((len(label) for label in labels), default=0)
+    fitting = next((columns for letters, columns in LEGEND_COLUMNS if longest <= letters), 1)
+    return max(1, min(fitting, len(labels)))
+
+
 def _thinned(points: Points) -> list[tuple[float, float | None]]:
-    step = max(1, math.ceil(len(points) / MOST_POINTS))
-    return [(x, None if y is None or math.isnan(y) else y) for x, y in points[::step]]
+    """At most MAX_POINTS: of each stretch the lowest and the highest in their order, so that no spike is lost.
+
+    A stretch without a value is a gap.
+    """
+    known = [(x, None if y is None or math.isnan(y) else y) for x, y in points]
+    if len(known) <= MAX_POINTS:
+        return known
+    length = math.ceil(len(known) / (MAX_POINTS // 2))
+    kept: list[tuple[float, float | None]] = []
+    for start in range(0, len(known), length):
+        stretch = known[start : start + length]
+        values = [(x, y) for x, y in stretch if y is not None]
+        if not values:
+            kept.append(stretch[0])
+            continue
+        ends = {min(values, key=lambda point: point[1]), max(values, key=lambda point: point[1])}
+        kept += sorted(ends)
+    return kept
 
 
 def _style(colours: Sequence[int]) -> Style:
@@ -205,7 +269,7 @@ def _style(colours: Sequence[int]) -> Style:
         foreground_strong="var(--ink)",
         foreground_subtle="var(--faint)",
         colors=tuple(f"var(--line-{colour})" for colour in colours),
-        value_colors=("var(--ink)",) * MOST_COLOURS,
+        value_colors=("var(--ink)",) * MAX_COLOURS,
         font_family="inherit",
         label_font_size=17,
         major_label_font_size=17,

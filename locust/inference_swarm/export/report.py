@@ -12,9 +12,17 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from inference_swarm.errors import SettingProblem
+from inference_swarm.export.bounds import latency_bounds, rate_bounds
 from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
-from inference_swarm.export.plots import plot_latency_by_percentile, plot_latency_over_time, plot_rate, plot_users
+from inference_swarm.export.plots import (
+    plot_in_flight,
+    plot_latency_by_percentile,
+    plot_latency_over_time,
+    plot_rate,
+    plot_users,
+)
 from inference_swarm.export.report_data import ReportData
+from inference_swarm.export.sentence import concluding_sentence
 from inference_swarm.export.stage_table import HEADERS, stage_cells
 from inference_swarm.export.terminal import left_out_words, load_words
 from inference_swarm.load.stages import Stages, parse_stages
@@ -41,6 +49,7 @@ def render_report(data: ReportData) -> str:
         .get_template("report.html.j2")
         .render(
             summary=summary,
+            sentence=concluding_sentence(summary),
             load_words=load_words(summary),
             left_out=left_out_words(summary),
             metrics=_metrics(summary),
@@ -98,13 +107,19 @@ def _metrics(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _plots(data: ReportData, is_open: bool) -> list[tuple[str, str, Markup]]:
-    rows = data.rows
+    rows, summary = data.rows, data.summary
     by_percentile = plot_latency_by_percentile(data.latency, data.service if is_open else None)
     plots = [
-        ("Throughput", "per second, over the run", plot_rate(rows, _wanted(data) if is_open else [])),
-        ("Latency", "over the run, log scale", plot_latency_over_time(rows)),
+        (
+            "Throughput",
+            "per second, over the run",
+            plot_rate(rows, _wanted(data) if is_open else [], rate_bounds(summary)),
+        ),
+        ("Latency", "over the run, log scale", plot_latency_over_time(rows, latency_bounds(summary))),
         ("Latency by percentile", "log scale", by_percentile),
-        ("Users", "over the run", plot_users(rows)),
+        ("Requests in flight", "on average, over the run", plot_in_flight(rows))
+        if is_open
+        else ("Users", "over the run", plot_users(rows)),
     ]
     return [(caption, unit, Markup(svg)) for caption, unit, svg in plots]
 

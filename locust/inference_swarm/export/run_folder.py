@@ -12,12 +12,16 @@ from typing import Any
 from inference_swarm.errors import SettingProblem
 
 RUNS = "runs"
+MAX_PART_LETTERS = 80
 
 
 def run_folder_name(started_local: str, dataset: str, model: str) -> str:
-    """`<time>_<data>_<model>`, of characters that every file system takes; without a model where none was asked for."""
+    """`<time>_<data>_<model>`, of characters and a length that every file system takes; without a model where none was
+    asked for.
+    """
     parts = filter(None, (started_local, dataset or "data", model))
-    return "_".join(re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-.") or "x" for part in parts)
+    names = (re.sub(r"[^A-Za-z0-9._-]+", "-", part)[:MAX_PART_LETTERS].strip("-.") or "x" for part in parts)
+    return "_".join(names)
 
 
 def make_run_folder(results: Path, name: str) -> Path:

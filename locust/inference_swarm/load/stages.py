@@ -113,6 +113,11 @@ class Stages:
         return times
 
 
+def is_stages_text(given: str) -> bool:
+    """Whether this is meant as the stages themselves and not as the name of a file with them."""
+    return "@" in given or "->" in given
+
+
 def parse_stages(text: str, *, source: str = "--stages") -> Stages:
     """Read the grammar above; `source` says where the text is from. Raises SettingProblem for the first bad stage."""
     lines = [line.split("#", 1)[0] for line in text.splitlines()]

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.locate import Source, find_source
+from inference_swarm.data.locate import Source, find_source, is_dataset_name
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.abort import AbortCondition, parse_abort_conditions
 from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
-from inference_swarm.load.stages import Stages, format_stages, parse_stages, users_at
+from inference_swarm.load.stages import Stages, format_stages, is_stages_text, parse_stages, users_at
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.course import LoadPlan
@@ -53,8 +53,6 @@ def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, wher
     target = tried(lambda: target_of(settings))
     tried(lambda: check_allowed(settings.host or "", allowed, where))
     source = tried(lambda: find_source(settings))
-    if settings.run_name:
-        tried(lambda: check_folder_name(settings.run_name))
     if problems or target is None or source is None:
         raise problems[0] if len(problems) == 1 else ConfigError(problems)
     return RunPlan(settings, dict(sources), target, source, tuple(objectives_of(settings)), load_of(settings))
@@ -76,16 +74,11 @@ def load_of(settings: Settings) -> LoadPlan:
     )
 
 
-def check_folder_name(name: str) -> None:
-    """Raises SettingProblem for a `--run-name` that is not one folder's name."""
-    if Path(name).name != name or name in (".", ".."):
-        raise SettingProblem(f"--run-name is {name!r}", expected="one folder name, without slashes")
-
-
 def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
-    """Problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host` and `stages`, for `resolve_settings`."""
+    """Problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages` and of names in paths."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
     problems += _warm_up_problems(values)
+    problems += _name_problems(values)
     problems += parse_abort_conditions(values["abort_when"])[1]
     for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
         try:
@@ -107,9 +100,26 @@ def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
     return problems
 
 
+def _name_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
+    """Names of folders that would leave the folder they belong into."""
+    flags = {"dataset_name": "--dataset-name", "run_name": "--run-name"}
+    return [
+        SettingProblem(
+            f"{flag} is {values[name]!r}",
+            expected="the name of one folder: no slash, no backslash, no control character, not `.` and not `..`, "
+            "and of at most 200 bytes",
+            action="give the name only; other data than a dataset's is what --data is for"
+            if name == "dataset_name"
+            else "give the name only; --results says where the folders of runs are",
+        )
+        for name, flag in flags.items()
+        if values[name] and not is_dataset_name(values[name])
+    ]
+
+
 def read_stages_text(given: str) -> str:
     """The stages themselves: `given`, or what is in the file it names. Raises SettingProblem."""
-    if "@" in given or "->" in given:
+    if is_stages_text(given):
         return given
     try:
         return Path(given).read_text(encoding="utf-8")

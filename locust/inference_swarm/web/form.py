@@ -10,8 +10,8 @@ from typing import Any
 
 from inference_swarm.config.kinds import FLAG, SIZE
 from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS, Option
-from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
+from inference_swarm.load.stages import is_stages_text
 
 MODELS = ("catboost", "lgbm", "xgboost")
 # An empty choice has no line to read, nor for a screen reader.
@@ -28,8 +28,8 @@ _HELP: Mapping[str, str] = {
     "arrival": "closed: users wait",
     "rate_rps": "per s, if not closed",
     "stages": "30s@500,1m@800",
-    "data": "file, folder, glob, URL",
-    "labels": "of those rows",
+    "abort_when": "error_rate>50% for 10s",
+    "warm_up": "left out, such as 10s",
     "seed": "of all that is random",
     "row_memory_bytes": "on each worker",
     "body_format": "of a request",
@@ -84,8 +84,6 @@ def form_fields(values: Mapping[str, Any], datasets: Sequence[str], models: Iter
 
 
 def _shown(option: Option, value: Any) -> Any:
-    if option.holds_locations:
-        return locations_without_secrets(value or "")
     if option.kind is FLAG:
         return bool(value)
     if option.kind is SIZE and isinstance(value, int) and value % 2**20 == 0:
@@ -95,14 +93,18 @@ def _shown(option: Option, value: Any) -> Any:
     return "" if value is None else str(value)
 
 
-def read_form(
-    sent: Mapping[str, str], set_now: Mapping[str, Any] | None = None
-) -> tuple[dict[str, Any], list[SwarmError]]:
+_NO_STAGES = SettingProblem(
+    "--stages holds no stage (start form)",
+    expected="stages like 30s@500 (hold) or 1m@500..2000 (ramp)",
+    action="give the stages themselves: the name of a file is for the command line",
+)
+
+
+def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]]:
     """Typed values by the name of the setting, of our options and of Locust's, and a problem for each bad one.
 
     A setting may be sent under the name of its field or its own; what was not sent is left out. Empty means
-    the default, and for the run time no limit. A location that comes back as it was shown, without its secrets, is the
-    one in `set_now`.
+    the default, and for the run time no limit.
     """
     values: dict[str, Any] = {}
     problems: list[SwarmError] = []
@@ -117,9 +119,8 @@ def read_form(
         if text in ("", NONE):
             values[option.name] = None if option.name in LOCUST_FIELDS else option.default
             continue
-        kept = (set_now or {}).get(option.name)
-        if option.holds_locations and kept and text == locations_without_secrets(kept):
-            values[option.name] = kept
+        if option.name == "stages" and not is_stages_text(text):
+            problems.append(_NO_STAGES)
             continue
         try:
             values[option.name] = option.kind.parse(text)

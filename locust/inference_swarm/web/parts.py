@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +14,21 @@ from locust.web import WebUI
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.errors import SwarmError
 from inference_swarm.web import form as web_form
+from inference_swarm.web.brake import PasswordBrake
 from inference_swarm.web.runs import RunArchive
 from inference_swarm.web.view import SwarmView
-
-PasswordCheck = Callable[[str, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class WebParts:
-    """What the routes work with. `check_password` lets Prometheus in, which cannot fill in a login form."""
+    """What the routes work with. `brake` lets Prometheus in, which cannot fill in a login form."""
 
     environment: Environment
     web_ui: WebUI
     command_line: CommandLine
     view: SwarmView
     archive: RunArchive
-    check_password: PasswordCheck | None = None
+    brake: PasswordBrake | None = None
 
 
 def is_stranger(web_ui: WebUI) -> bool:

@@ -18,14 +18,17 @@ from inference_swarm.errors import SettingProblem, SwarmError
 from inference_swarm.export.comparison import ComparedRuns
 from inference_swarm.export.comparison_page import comparison_page
 from inference_swarm.web import runs as web_runs
+from inference_swarm.web.brake import Checked, PasswordBrake
 from inference_swarm.web.compare import compare_in, comparison_document
+from inference_swarm.web.headers import POLICY_OF_PANEL, POLICY_OF_REPORT, policy_of_locust
 from inference_swarm.web.metrics import expose
-from inference_swarm.web.parts import PasswordCheck, WebParts, is_stranger, json_answer, problem_answer
+from inference_swarm.web.parts import WebParts, is_stranger, json_answer, problem_answer
 from inference_swarm.web.runs import RunArchive
-from inference_swarm.web.start import check_start, extend_form
+from inference_swarm.web.start import StartForm
 from inference_swarm.web.view import KeptRuns, SwarmView
 
 STATIC = Path(web_runs.__file__).parent / "static"
+LOCUST_REPORT = "locust.html"
 SCRIPT = '<script type="module" src="./swarm/static/panel.js"></script>'
 
 
@@ -34,13 +37,13 @@ def attach_web(
     web_ui: WebUI,
     runs: KeptRuns,
     command_line: CommandLine,
-    check_password: PasswordCheck | None = None,
+    brake: PasswordBrake | None = None,
 ) -> None:
     """Makes Locust's page ours as well. To be called before the server starts."""
     options = environment.parsed_options
     assert options is not None
     archive = RunArchive(Path(options.results_dir))
-    parts = WebParts(environment, web_ui, command_line, SwarmView(environment, runs), archive, check_password)
+    parts = WebParts(environment, web_ui, command_line, SwarmView(environment, runs), archive, brake)
     app = web_ui.app
     assert app is not None
     prefix = app.blueprints["locust"].url_prefix or ""
@@ -48,9 +51,10 @@ def attach_web(
     app.add_url_rule(f"{prefix}/metrics", "swarm_metrics", lambda: _metrics(parts))
     # The form shows its fields in the order in which they come.
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    extend_form(parts)
-    app.before_request(lambda: check_start(parts))
-    app.after_request(lambda response: _mend(parts, response))
+    form = StartForm(parts)
+    form.extend()
+    app.before_request(form.check)
+    app.after_request(lambda response: _complete(parts, response))
     web_ui.template_args["extended_tabs"] = [{"title": "Swarm", "key": "swarm", "component": "swarm-panel"}]
 
 
@@ -65,7 +69,7 @@ def _pages(parts: WebParts) -> Blueprint:
         pages.add_url_rule(rule, view.__name__, guarded(view))  # type: ignore[no-untyped-call]
 
     def page() -> Response:
-        return send_from_directory(STATIC, "page.html")
+        return with_policy(send_from_directory(STATIC, "page.html"), POLICY_OF_PANEL)
 
     def static(path: str) -> Response:
         return send_from_directory(STATIC, path)
@@ -85,13 +89,18 @@ def _pages(parts: WebParts) -> Blueprint:
             return problem_answer(
                 SettingProblem(f"{path!r} is no result file", expected=", ".join(web_runs.OPENED_FILES)), 404
             )
-        return send_from_directory(folder, path)
+        if path == LOCUST_REPORT and (folder / path).is_file():
+            html = (folder / path).read_text(encoding="utf-8")
+            return with_policy(Response(html, mimetype="text/html"), policy_of_locust(html))
+        return with_policy(send_from_directory(folder, path), POLICY_OF_REPORT)
 
     def compare() -> Response:
         return compared(lambda found: json_answer(comparison_document(found)))
 
     def compare_page() -> Response:
-        return compared(lambda found: Response(comparison_page(found), mimetype="text/html"))
+        return compared(
+            lambda found: with_policy(Response(comparison_page(found), mimetype="text/html"), POLICY_OF_REPORT)
+        )
 
     def compared(show: Callable[[ComparedRuns], Response]) -> Response:
         one, other = request.args.get("one", ""), request.args.get("other", "")
@@ -112,24 +121,36 @@ def _pages(parts: WebParts) -> Blueprint:
     return pages
 
 
+def with_policy(response: Response, policy: str) -> Response:
+    """What a browser may do with it."""
+    response.headers["Content-Security-Policy"] = policy
+    return response
+
+
 def _metrics(parts: WebParts) -> Response:
-    if is_stranger(parts.web_ui) and not _has_password(parts.check_password):
-        return Response("log in\n", 401, {"WWW-Authenticate": 'Basic realm="swarm metrics"'}, "text/plain")
+    if is_stranger(parts.web_ui):
+        refusal = _refuse_without_password(parts.brake)
+        if refusal is not None:
+            return refusal
     body, content_type = expose(parts.view.read(), request.headers.get("Accept", ""))
     return Response(body, content_type=content_type)
 
 
-def _has_password(check: PasswordCheck | None) -> bool:
+def _refuse_without_password(brake: PasswordBrake | None) -> Response | None:
     given = request.authorization
-    if check is None or given is None or given.type != "basic":
-        return False
-    return check(given.username or "", given.password or "")
+    if brake is not None and given is not None and given.type == "basic":
+        checked = brake.check(request.remote_addr or "", given.username or "", given.password or "")
+        if checked is Checked.RIGHT:
+            return None
+        if checked is Checked.BUSY:
+            return Response("too many logins at once: try again in a moment\n", 429, {"Retry-After": "1"}, "text/plain")
+    return Response("log in\n", 401, {"WWW-Authenticate": 'Basic realm="swarm metrics"'}, "text/plain")
 
 
 # answers of Locust's own views
 
 
-def _mend(parts: WebParts, response: Response) -> Response:
+def _complete(parts: WebParts, response: Response) -> Response:
     """Our script in Locust's page; and a run that loads its rows shows as one that begins, not as none."""
     if request.endpoint == "locust.index" and response.mimetype == "text/html" and response.status_code == 200:
         response.set_data(response.get_data(as_text=True).replace("</body>", f"    {SCRIPT}\n  </body>"))

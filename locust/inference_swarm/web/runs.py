@@ -12,7 +12,7 @@ from typing import Any
 from inference_swarm.errors import DataError
 from inference_swarm.export.run_folder import RUNS
 
-MOST_RUNS = 200
+MAX_RUNS = 200
 SUMMARY = "summary.json"
 # In the order in which the page offers them.
 OPENED_FILES = ("report.html", "locust.html", "summary.json", "intervals.csv", "latency.hlog", "service.hlog")
@@ -42,11 +42,12 @@ class RunArchive:
             if summary is None:
                 continue
             row = {key: summary.get(key) for key in _LISTED}
+            row["target"] = ((summary.get("settings") or {}).get("host") or {}).get("value")
             latency = summary.get("latency_us") or {}
             row |= {f"{name}_us": latency.get(name) for name in ("p50", "p99", "p99_9")}
             rows.append({**row, "run": folder.name, "files": open_files(folder)})
         rows.sort(key=lambda row: str(row["started_at"]), reverse=True)
-        return rows[:MOST_RUNS]
+        return rows[:MAX_RUNS]
 
     def models(self) -> set[str]:
         """Models of earlier runs, for the start form."""
@@ -68,7 +69,7 @@ class RunArchive:
             folders = [folder for folder in (self.results / RUNS).iterdir() if folder.is_dir()]
         except FileNotFoundError:
             return []
-        return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:MOST_RUNS]
+        return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:MAX_RUNS]
 
     def _summary(self, folder: Path) -> dict[str, Any] | None:
         path = folder / SUMMARY

@@ -3,77 +3,118 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
+import gevent
 from flask import Response, jsonify, request
 from werkzeug.datastructures import ImmutableMultiDict
 
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.options import BY_NAME, OPTIONS, Option
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.locate import find_source, list_datasets, search_roots
+from inference_swarm.data.locate import find_source, list_datasets, read_source, search_roots
+from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.run.plan import first_users, resolve_stages
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form
-from inference_swarm.web.parts import WebParts, is_stranger
+from inference_swarm.web.fields import allowed_fields, refused_fields, user_class_problems
+from inference_swarm.web.parts import WebParts, is_stranger, problem_answer
 
 # May be changed while a run goes on.
 LIVE_SETTINGS = ("users", "spawn_rate")
 
 
-def extend_form(parts: WebParts) -> None:
-    """The fields that Locust makes of the parser's options become ours, with what can be chosen and is set now."""
-    web_ui = parts.web_ui
-    update: Callable[[], None] = web_ui.update_template_args
+class StartForm:
+    """The form of one web UI."""
 
-    def update_with_our_fields() -> None:
-        update()
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
         options = parts.environment.parsed_options
-        others = {
-            key: field
-            for key, field in web_ui.template_args["extra_options"].items()
-            if key not in BY_NAME and key != "print_settings"
-        }
-        values = {option.name: getattr(options, option.dest, None) for option in OPTIONS}
-        fields = web_form.form_fields(
-            values, list_datasets(search_roots(str(values["results_dir"]))), parts.archive.models()
-        )
-        web_ui.template_args["extra_options"] = {**fields, **others}
+        assert options is not None
+        self._options = options
+        # A file of stages is for the command line: the form shows what is in it, and never reads another.
+        self._file_of_stages = options.stages
+        self._shown_stages = resolve_stages(parts.command_line.settings(options, is_host_required=False)).stages
+        self._others: dict[str, Any] = _others(parts.web_ui.template_args.get("extra_options", {}))
 
-    web_ui.update_template_args = update_with_our_fields  # type: ignore[method-assign]
+    def extend(self) -> None:
+        """The fields that Locust makes of the parser's options become ours, with what can be chosen and is set now."""
+        web_ui = self._parts.web_ui
+        update: Callable[[], None] = web_ui.update_template_args
 
+        def update_with_our_fields() -> None:
+            update()
+            self._others = _others(web_ui.template_args["extra_options"])
+            values = {option.name: getattr(self._options, option.dest, None) for option in OPTIONS}
+            if values["stages"] == self._file_of_stages:
+                values["stages"] = self._shown_stages
+            datasets = list_datasets(search_roots(str(values["results_dir"])))
+            fields = web_form.form_fields(values, datasets, self._parts.archive.models())
+            web_ui.template_args["extra_options"] = {**fields, **self._others}
 
-def check_start(parts: WebParts) -> Response | None:
-    """Before Locust acts on POST /swarm: what was sent is read, checked and set with its types, or refused in words."""
-    if request.endpoint != "locust.swarm" or is_stranger(parts.web_ui):
+        web_ui.update_template_args = update_with_our_fields  # type: ignore[method-assign]
+
+    def check(self) -> Response | None:
+        """Before Locust acts on a request: what was sent is checked and set with its types, or refused in words."""
+        if is_stranger(self._parts.web_ui):
+            return None
+        if request.endpoint == "locust.swarm":
+            return self._check_start()
+        if request.endpoint == "locust.update_user":
+            return self._check_user_class()
         return None
-    options = parts.environment.parsed_options
-    assert options is not None
-    values, problems = web_form.read_form(request.form, vars(options))
-    sent = request.form.to_dict()
-    if parts.view.is_preparing:
-        problems.append(SettingProblem("a run is being prepared already", action="wait until its rows are loaded"))
-    elif parts.view.is_running:
-        problems += _changes_in_run(values, options)
-    wanted = argparse.Namespace(**vars(options))
-    for name, value in values.items():
-        setattr(wanted, BY_NAME[name].dest, value)
-    settings = _checked(parts.command_line, wanted, problems)
-    if settings is None or problems:
-        message = web_form.problems_text(ConfigError(problems))
-        return jsonify({"success": False, "message": message, "host": parts.environment.host})
-    first = first_users(settings)
-    if first is not None and not parts.view.is_running:
-        sent["user_count"], sent["spawn_rate"] = str(first[0]), str(first[1])
-    for name, value in values.items():
-        setattr(options, BY_NAME[name].dest, value)
-    # What is ours is set by now; Locust would turn it into text, and end the run by a clock of its own.
-    kept = {key: value for key, value in sent.items() if key not in web_form.our_keys()}
-    request.form = ImmutableMultiDict(kept)
-    return None
+
+    def _check_start(self) -> Response | None:
+        parts, options = self._parts, self._options
+        values, problems = web_form.read_form(request.form)
+        allowed = allowed_fields(self._others, has_class_picker=parts.web_ui.userclass_picker_is_active)
+        problems = refused_fields(request.form, allowed) + problems
+        if values.get("stages") == self._shown_stages and options.stages == self._file_of_stages:
+            del values["stages"]
+        wanted = argparse.Namespace(**vars(options))
+        for name, value in values.items():
+            setattr(wanted, BY_NAME[name].dest, value)
+        settings = _checked(parts.command_line, wanted, problems)
+        # Waits for files: what else is going on is looked at after it.
+        if settings is not None and not problems and not parts.view.is_running:
+            problems += _data_problems(settings)
+        if parts.view.is_preparing:
+            problems.append(SettingProblem("a run is being prepared already", action="wait until its rows are loaded"))
+        elif parts.view.is_running:
+            problems += _changes_in_run(values, options)
+        if settings is None or problems:
+            message = web_form.problems_text(ConfigError(problems))
+            return jsonify({"success": False, "message": message, "host": parts.environment.host})
+        sent = {key: given for key, given in request.form.lists() if key not in web_form.our_keys()}
+        first = first_users(settings)
+        if first is not None and not parts.view.is_running:
+            sent["user_count"], sent["spawn_rate"] = [str(first[0])], [str(first[1])]
+        for name, value in values.items():
+            setattr(options, BY_NAME[name].dest, value)
+        # What is ours is set by now; Locust would turn it into text, and end the run by a clock of its own.
+        request.form = ImmutableMultiDict(sent)
+        return None
+
+    def _check_user_class(self) -> Response | None:
+        sent = request.get_json(force=True, silent=True)
+        if not isinstance(sent, dict):
+            return problem_answer(SettingProblem("what was sent is no JSON object"), 400)
+        problems = user_class_problems(sent)
+        if sent.get("host") and not problems:
+            problems = _problems_of(
+                (lambda: check_allowed(str(sent["host"]), self._options.allow_host or "", "the master"),)
+            )
+        return problem_answer(ConfigError(problems), 400) if problems else None
+
+
+def _others(extra_options: dict[str, Any]) -> dict[str, Any]:
+    """Fields of the options that a locustfile of one's own has added."""
+    ours = {option.name for option in OPTIONS} | web_form.our_keys() | {"print_settings", "print_row"}
+    return {key: field for key, field in extra_options.items() if key not in ours}
 
 
 def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: list[SwarmError]) -> Settings | None:
@@ -83,17 +124,30 @@ def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: li
     except ConfigError as error:
         problems += error.problems
         return None
-    checks: tuple[Callable[[], object], ...] = (
-        lambda: target_of(settings),
-        lambda: check_allowed(settings.host or "", settings.allow_host, "the master"),
-        lambda: find_source(settings),
+    problems += _problems_of(
+        (
+            lambda: target_of(settings),
+            lambda: check_allowed(settings.host or "", settings.allow_host, "the master"),
+            lambda: find_source(settings),
+        )
     )
+    return settings
+
+
+def _data_problems(settings: Settings) -> list[SwarmError]:
+    """What is wrong with the files of the data, in their footers. They may be far away: the event loop goes on."""
+    apply = gevent.get_hub().threadpool.apply
+    return _problems_of((lambda: run_in_pool(apply, partial(read_source, find_source(settings))),))
+
+
+def _problems_of(checks: Iterable[Callable[[], object]]) -> list[SwarmError]:
+    problems: list[SwarmError] = []
     for check in checks:
         try:
             check()
         except SwarmError as error:
             problems.append(error)
-    return settings
+    return problems
 
 
 def _changes_in_run(values: dict[str, Any], options: argparse.Namespace) -> list[SwarmError]:

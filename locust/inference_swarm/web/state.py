@@ -41,6 +41,7 @@ class RunState:
     duration_s: float
     measured_s: float
     is_over: bool
+    target: str
     dataset: str
     model: str
     method: str
@@ -116,6 +117,7 @@ def _run(run: RunState) -> dict[str, Any]:
         "started_unix_s": round(run.started_unix_s, 3),
         "duration_s": round(run.duration_s, 3),
         "is_over": run.is_over,
+        "target": run.target,
         "dataset": run.dataset,
         "model": run.model,
         "method": run.method,

@@ -31,7 +31,7 @@ from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.run.plan import check_plan, first_users
 from inference_swarm.transport.allowed import check_allowed
-from inference_swarm.web.guard import close_cross_origin, guard, password_check, want_login
+from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
 from inference_swarm.web.routes import attach_web
 from inference_swarm.wiring.runs import Runs
 
@@ -47,6 +47,7 @@ def attach(events: Events, config_file: Path) -> None:
     locust.stats.bucket_response_time = bucket_response_time  # type: ignore[assignment]
 
     def on_parser(parser: Any, **_: Any) -> None:
+        parser.set_defaults(web_host=None)  # prepare_web says where; Locust's own default is everywhere
         command_line.extend(parser, _before_run)
 
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
@@ -57,8 +58,8 @@ def attach(events: Events, config_file: Path) -> None:
             return
         runs = _attach_runs(environment, runner, command_line)
         if web_ui is not None:
-            guard(web_ui, options)
-            attach_web(environment, web_ui, runs, command_line, password_check())
+            brake = guard(web_ui, options)
+            attach_web(environment, web_ui, runs, command_line, brake)
         write_html_at_end(environment)
         if options.processes and not os.environ.get(WORKERS_ENV):
             _say_quota(options.processes)
@@ -92,7 +93,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
         except SwarmError as error:
             raise ConfigError([error]) from error
         sys.exit(0)
-    want_login(options)
+    prepare_web(options)
     first = first_users(settings)
     if first is not None:
         options.num_users, options.spawn_rate = first

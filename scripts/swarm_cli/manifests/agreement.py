@@ -107,10 +107,12 @@ def _check_workload(items: list[Item], workload: Workload, code: Code) -> Iterat
 def check_environment(values: dict[str, str | None], code: Code) -> Iterator[str]:
     """Every name is known to somebody, and the values of our settings can be read."""
     options = {option.env: option for option in OPTIONS}
+    within_others = "".join(filter(None, values.values()))
     for name, value in values.items():
         option = options.get(name)
         if option is None:
             is_known = name in (code.locust_environment if name.startswith("LOCUST_") else code.words)
+            is_known = is_known or f"$({name})" in within_others  # Kubernetes puts it there
             if not is_known:
                 yield f"nobody reads the environment variable {name}"
         elif value:

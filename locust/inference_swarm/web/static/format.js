@@ -26,3 +26,14 @@ export function seconds(value) {
 const TONES = { passed: "good", pass: "good", incomplete: "warn", interrupted: "warn", "nothing sent": "warn", "generator-bound": "warn" };
 
 export const verdictClass = (word) => TONES[word] ?? "bad";
+
+// A run whose load generator was the bottleneck says so, and is never green.
+export function verdictOf(run) {
+  const verdict = run.verdict ?? (run.complete ? "complete" : "incomplete");
+  return run.generator_bound && verdict !== "generator-bound" ? `${verdict}, generator-bound` : verdict;
+}
+
+export function toneOf(run) {
+  const tone = run.tone ?? verdictClass(run.verdict);
+  return run.generator_bound && tone === "good" ? "warn" : tone;
+}

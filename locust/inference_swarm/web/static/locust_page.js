@@ -1,4 +1,5 @@
-// What Locust's page lacks for us: why a start came to nothing, the way to our page, and our fields open and side by side.
+// What Locust's page lacks for us: why a start came to nothing, the way to our page, our fields open and side by side,
+// and an "Edit" that shows what may change.
 import { make, setText } from "./dom.js";
 
 const PERIOD_MS = 2000;
@@ -20,8 +21,13 @@ export function extendLocustPage(base) {
     details?.firstElementChild?.classList.add("swarm-fields");
     if (summary.getAttribute("aria-expanded") === "false") summary.click();
   };
-  new MutationObserver(openFields).observe(document.getElementById("root"), { childList: true, subtree: true });
-  openFields();
+  const lookAtForms = () => {
+    openFields();
+    document.querySelectorAll(".MuiModal-root form").forEach(showOnlyWhatMayChange);
+  };
+  // Dialogs stand beside the root.
+  new MutationObserver(lookAtForms).observe(document.body, { childList: true, subtree: true });
+  lookAtForms();
 
   const look = async () => {
     if (document.hidden) return;
@@ -37,4 +43,15 @@ export function extendLocustPage(base) {
   };
   setInterval(look, PERIOD_MS);
   look();
+}
+
+// "Edit" during a run: users and ramp up may change, so nothing else is shown. Locust sends every field with a name.
+function showOnlyWhatMayChange(form) {
+  const isEdit = form.querySelector("[name=userCount]") && !form.querySelector("[name=host]");
+  if (!isEdit || form.dataset.seen) return;
+  form.dataset.seen = "1";
+  for (const fields of form.querySelectorAll(".MuiAccordion-root")) {
+    fields.dataset.swarmHidden = ""; // a class would go when React writes its own
+    fields.querySelectorAll("[name]").forEach((field) => field.removeAttribute("name"));
+  }
 }

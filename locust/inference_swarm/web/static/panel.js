@@ -4,6 +4,7 @@ import * as format from "./format.js";
 import { RunsSection } from "./runs.js";
 import { extendLocustPage } from "./locust_page.js";
 import { followTheme } from "./theme.js";
+import { workerRows } from "./workers.js";
 
 export const BASE = new URL("../", import.meta.url);
 const PERIOD_MS = 2000;
@@ -28,6 +29,7 @@ class SwarmPanel extends HTMLElement {
     this.verdict = make("strong");
     this.reasons = make("div");
     this.banner = make("div", { class: "verdict", role: "status" }, this.verdict, this.reasons);
+    this.about = make("p", { class: "about dim", hidden: "" });
     this.figures = make("dl");
     this.objectives = table("Objectives", [
       { title: "Objective" }, { title: "Verdict" }, { title: "Measured", number: true }, { title: "Bound", number: true },
@@ -46,9 +48,10 @@ class SwarmPanel extends HTMLElement {
     this.warningsPart = part("Self-check of the load generator", this.warnings);
     this.objectivesPart = part("Objectives", this.objectives.region);
     this.runs = new RunsSection(BASE);
+    this.timesPart = part("Percentiles", make("p", { class: "dim" }, origins), this.times.region);
     this.append(
-      this.trouble, this.banner, this.figures, this.objectivesPart, this.warningsPart,
-      part("Percentiles", make("p", { class: "dim" }, origins), this.times.region), part("Workers", this.workers.region), ...this.runs.parts,
+      this.trouble, this.banner, this.about, this.objectivesPart, this.figures, this.warningsPart,
+      this.timesPart, part("Workers", this.workers.region), ...this.runs.parts,
     );
   }
 
@@ -68,30 +71,50 @@ class SwarmPanel extends HTMLElement {
   }
 
   show(state) {
-    const { run } = state;
-    this.showVerdict(state);
-    this.showFigures(state);
+    const last = state.run;
+    // What an earlier run came to must not stand under the refusal, or the loading, of the next one.
+    const run = state.refused || state.state === "loading" ? null : last;
+    this.showVerdict({ ...state, run });
+    this.showAbout(run);
+    this.showFigures({ ...state, run });
     this.showObjectives(run?.objectives ?? []);
     this.showWarnings(run);
+    this.timesPart.hidden = !run;
     const row = (name, figures) => [name, ...PERCENTILES.map((key) => ({ text: format.us(figures?.[key]), value: figures?.[key] }))];
     const failed = run?.failures ? [row("Latency of failures", run.failed_latency_us)] : [];
     this.times.setRows([row("Latency", run?.latency_us), row("Service time", run?.service_us), ...failed]);
-    this.workers.setRows(state.workers.map(workerCells));
-    const key = run && `${run.run_id} ${run.is_over}`;
+    this.workers.setRows(workerRows(state.workers));
+    const key = last && `${last.run_id} ${last.is_over}`;
     if (key !== this.shownRun) {
       this.shownRun = key;
       this.runs.load();
     }
   }
 
+  // What identifies a run, in one line.
+  showAbout(run) {
+    this.about.hidden = !run;
+    if (!run) return;
+    const model = [run.model, run.method].filter(Boolean).join(", ");
+    const data = `${run.dataset || run.data.source} (${format.count(run.data.rows)} rows, fingerprint ${run.data.fingerprint})`;
+    const load = run.load === "closed" ? "closed load" : `${run.load} arrivals`;
+    const said = [["Run", run.run], ["Target", run.target], ["Data", data], ["Model", model], ["Load", load], ["Run id", run.run_id]]
+      .filter(([, text]) => text);
+    const key = JSON.stringify(said);
+    if (this.about.dataset.shown === key) return;
+    this.about.dataset.shown = key;
+    this.about.replaceChildren(...said.flatMap(([name, text], place) =>
+      [place ? " · " : "", make("span", { "data-name": name, title: name }, text)]));
+  }
+
   showVerdict({ state, run, refused }) {
     const sayings = [];
     if (refused) sayings.push(refused);
     sayings.push(...(run?.reasons ?? []));
-    const word = refused ? "The run was refused" : !run ? "No run yet" : run.is_over ? run.verdict : `${run.verdict} so far`;
+    const word = refused ? "The run was refused" : !run ? "No run yet" : run.is_over ? format.verdictOf(run) : `${format.verdictOf(run)} so far`;
     const isJudged = run && !refused && (run.is_over || run.requests || run.verdict !== "nothing sent");
     setText(this.verdict, state === "loading" ? "loading rows" : isJudged || !run || refused ? word : "running");
-    setClass(this.banner, `verdict ${refused ? "bad" : isJudged ? run.tone : ""}`.trim());
+    setClass(this.banner, `verdict ${refused ? "bad" : isJudged ? format.toneOf(run) : ""}`.trim());
     if (this.reasons.dataset.shown !== sayings.join("\n")) {
       this.reasons.dataset.shown = sayings.join("\n");
       this.reasons.replaceChildren(...sayings.map((saying) => make("p", {}, saying)));
@@ -119,12 +142,6 @@ class SwarmPanel extends HTMLElement {
         ["Abandoned", format.count(run.abandoned)],
         ...(run.left_out ? [["Left out", format.count(run.left_out.requests)]] : []),
         ["Time", format.seconds(run.duration_s)],
-        ["Dataset", run.dataset || run.data.source, "small"],
-        ["Model", [run.model, run.method].filter(Boolean).join(", ") || "–", "small"],
-        ["Rows of the data", format.count(run.data.rows)],
-        ["Run", run.run, "small"],
-        ["Run id", run.run_id, "small"],
-        ["Data fingerprint", run.data.fingerprint, "small"],
       );
     }
     const shown = new Map([...this.figures.children].map((box) => [box.dataset.name, box]));
@@ -160,23 +177,6 @@ class SwarmPanel extends HTMLElement {
 
 function part(heading, ...children) {
   return make("section", {}, make("h2", {}, heading), ...children);
-}
-
-function workerCells(worker) {
-  const { shard } = worker;
-  const isLate = worker.loop_lag_p99_ms >= 10;
-  return [
-    { text: worker.id.replace(/_([0-9a-f]{8})[0-9a-f]{24}$/, "_$1"), hint: worker.id },
-    { text: shard && !shard.is_ready ? `${worker.state}, loading` : worker.state, className: worker.state === "missing" ? "bad" : "" },
-    format.count(shard?.rows),
-    format.count(shard?.ready_rows),
-    format.bytes(shard?.ready_bytes),
-    format.count(shard?.blocks),
-    format.count(worker.users),
-    { text: format.rate(worker.rate_rps), value: worker.rate_rps },
-    { text: format.percent(worker.cpu_percent), className: worker.cpu_percent >= 90 ? "bad" : "" },
-    { text: format.ms(worker.loop_lag_p99_ms), className: isLate ? "bad" : "" },
-  ];
 }
 
 document.head.append(make("link", { rel: "stylesheet", href: new URL("panel.css", import.meta.url).href }));

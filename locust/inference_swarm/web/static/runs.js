@@ -1,85 +1,103 @@
-// Earlier runs: a list with key figures and links to their reports, and two of them compared.
+// Earlier runs: a list to search, with links to their reports; two of them, picked in the list, compared.
 import { make, setText, table } from "./dom.js";
 import * as format from "./format.js";
 
-const LINKS = { "report.html": "report", "locust.html": "Locust's report", "summary.json": "summary" };
+const LINKS = { "locust.html": "Locust's report", "summary.json": "summary" };
 
 export class RunsSection {
   constructor(base) {
     this.base = base;
+    this.all = [];
+    this.picked = []; // at most two names, in the order in which they were picked
     this.table = table("Runs", [
-      { title: "Run" }, { title: "Verdict" }, { title: "Dataset" }, { title: "Model" }, { title: "Users", number: true },
-      { title: "Requests", number: true }, { title: "Failures", number: true }, { title: "Requests/s", number: true },
-      { title: "p50 µs", number: true }, { title: "p99 µs", number: true }, { title: "Open" },
-    ]);
+      { title: "Pick" }, { title: "Run" }, { title: "Target" }, { title: "Time", number: true },
+      { title: "Requests/s", number: true }, { title: "p99", number: true }, { title: "Failures", number: true }, { title: "Verdict" },
+    ], 1);
+    this.table.region.classList.add("runs");
     this.none = make("p", { class: "dim" }, "No run has ended yet.");
-    this.one = make("select", { name: "one" });
-    this.other = make("select", { name: "other" });
-    this.form = make("form", { "aria-label": "Compare two runs" },
-      make("label", {}, "A", this.one), make("label", {}, "B", this.other), make("button", { type: "submit" }, "Compare"));
+    this.search = make("input", { type: "search", name: "search", placeholder: "name, dataset, model, target, verdict …" });
+    this.button = make("button", { type: "submit", disabled: "" }, "Compare");
+    this.hint = make("span", { class: "dim", role: "status" });
+    this.form = make("form", { "aria-label": "Search and compare runs" }, make("label", {}, "Search", this.search), this.button, this.hint);
+    this.search.addEventListener("input", () => this.show());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.compare();
+      if (this.picked.length === 2) this.compare();
     });
+    this.table.region.addEventListener("change", ({ target }) => target.name === "pick" && this.pick(target.value, target.checked));
     this.said = make("p", { role: "status" });
     this.comparison = table("Comparison", [
       { title: "Metric" }, { title: "A", number: true }, { title: "B", number: true }, { title: "B ÷ A", number: true }, { title: "Result" },
     ]);
     this.notes = make("ul", { class: "dim" });
     this.more = make("p", { hidden: "" }, make("a", {}, "The comparison with its plots"));
-    this.comparison.region.hidden = true;
     this.parts = [
-      make("section", {}, make("h2", {}, "Runs"), this.none, this.table.region),
-      make("section", {}, make("h2", {}, "Compare two runs"), this.form, this.said, this.comparison.region, this.notes, this.more),
+      make("section", {}, make("h2", {}, "Runs"), this.none, this.form, this.table.region),
+      make("section", { hidden: "" }, make("h2", {}, "Two runs compared"), this.said, this.comparison.region, this.notes, this.more),
     ];
+    this.show();
   }
 
   async load() {
     const { runs } = await this.read("runs");
     if (!runs) return;
-    this.none.hidden = runs.length > 0;
-    this.table.region.hidden = !runs.length;
-    this.parts[1].hidden = runs.length < 2;
-    this.table.setRows(runs.map((run) => this.cells(run)));
-    const names = runs.map((run) => run.run);
-    this.offer(this.one, names, names[1]);
-    this.offer(this.other, names, names[0]);
+    this.all = runs;
+    this.picked = this.picked.filter((name) => runs.some((run) => run.run === name));
+    this.show();
+  }
+
+  show() {
+    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const isWanted = (run) => words.every((word) => textOf(run).includes(word));
+    const shown = this.all.filter(isWanted);
+    this.none.hidden = shown.length > 0;
+    setText(this.none, this.all.length ? "No run has all of these words." : "No run has ended yet.");
+    this.form.hidden = !this.all.length;
+    this.table.region.hidden = !shown.length;
+    this.table.setRows(shown.map((run) => this.cells(run)));
+    this.button.disabled = this.picked.length < 2;
+    const [one, other] = this.picked;
+    setText(this.hint, other ? `A is ${one}, B is ${other}` : one ? `A is ${one}: pick B` : "Pick two runs to compare them.");
+  }
+
+  pick(name, isPicked) {
+    const others = this.picked.filter((one) => one !== name);
+    this.picked = isPicked ? [...others, name].slice(-2) : others;
+    this.show();
   }
 
   cells(run) {
     const path = (file) => new URL(`runs/${encodeURIComponent(run.run)}/${file}`, this.base).href;
-    const links = run.files.filter((file) => file in LINKS).map((file) => ({ href: path(file), title: LINKS[file] }));
-    const verdict = run.verdict ?? (run.complete ? "complete" : "incomplete");
+    const report = run.files.includes("report.html") ? path("report.html") : null;
+    const more = run.files.filter((file) => file in LINKS).map((file) => ({ href: path(file), title: LINKS[file] }));
+    const about = [run.dataset, run.model, run.method, run.load !== "closed" ? run.load : null, `${format.count(run.users)} users`];
+    const label = "ABx"[this.picked.indexOf(run.run)] ?? "";
     return [
-      run.run,
-      { text: run.generator_bound && verdict !== "generator-bound" ? `${verdict}, generator-bound` : verdict, className: run.tone ?? format.verdictClass(verdict) },
-      run.dataset || "–", run.model || "–", format.count(run.users), format.count(run.requests), format.count(run.failures),
-      { text: format.rate(run.rate_rps), value: run.rate_rps }, { text: format.us(run.p50_us), value: run.p50_us },
-      { text: format.us(run.p99_us), value: run.p99_us }, { links },
+      { pick: { value: run.run, checked: this.picked.includes(run.run), label: `Compare ${run.run}` }, text: label },
+      { text: run.run, links: [{ href: report, title: run.run }], note: about.filter(Boolean).join(" · "), more, className: "long" },
+      { text: run.target || "–", className: "long", title: "Target" },
+      { text: format.seconds(run.duration_s), title: "Time" },
+      { text: format.rate(run.rate_rps), value: run.rate_rps, title: "Requests/s" },
+      { text: run.p99_us == null ? "–" : format.ms(run.p99_us / 1000), value: run.p99_us, title: "p99" },
+      { text: format.count(run.failures), title: "Failures" },
+      { text: format.verdictOf(run), className: format.toneOf(run) },
     ];
   }
 
-  offer(select, names, first) {
-    if ([...select.options].map((option) => option.value).join("\n") === names.join("\n")) return;
-    const isNewest = !select.options.length || select.value === this.offered?.get(select);
-    const chosen = isNewest ? first : select.value;
-    select.replaceChildren(...names.map((name) => make("option", { value: name }, name)));
-    select.value = names.includes(chosen) ? chosen : (first ?? names[0] ?? "");
-    (this.offered ??= new Map()).set(select, select.value);
-  }
-
   async compare() {
+    const [one, other] = this.picked;
+    this.parts[1].hidden = false;
     setText(this.said, "Comparing …");
-    const query = new URLSearchParams({ one: this.one.value, other: this.other.value });
+    this.comparison.region.hidden = true;
+    const query = new URLSearchParams({ one, other });
     const found = await this.read(`compare?${query}`);
     this.comparison.region.hidden = !found.metrics;
+    this.more.hidden = !found.metrics;
     if (!found.metrics) {
-      this.more.hidden = true;
       this.notes.replaceChildren();
       return setText(this.said, found.message ?? "The runs cannot be compared.");
     }
     setText(this.said, found.conclusion);
-    this.more.hidden = false;
     this.more.firstChild.href = new URL(`compare.html?${query}`, this.base).href;
     this.notes.replaceChildren(...[
       `A is ${found.one}, B is ${found.other}; intervals hold the value with ${found.confidence * 100} %.`,
@@ -96,6 +114,10 @@ export class RunsSection {
       return { message: `The master cannot be read (${error.message}).` };
     }
   }
+}
+
+function textOf(run) {
+  return [run.run, run.dataset, run.model, run.method, run.target, run.load, format.verdictOf(run)].join(" ").toLowerCase();
 }
 
 function comparedCells({ metric, one, other, ratio, result }) {

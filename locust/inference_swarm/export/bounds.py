@@ -1,0 +1,36 @@
+"""Which objectives of a run are lines in which plot: summary in, bounds out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from inference_swarm.errors import SettingProblem
+from inference_swarm.export.plots import Bound
+from inference_swarm.judge.objectives import Quantity, TimeOrigin, parse_objective
+
+# As the lines of the percentiles in the plot of the latency over the run.
+_COLOURS: Mapping[str, int] = {"p50": 1, "p90": 2, "p99": 3, "max": 4}
+OTHER_COLOUR = 5
+
+
+def latency_bounds(summary: Mapping[str, Any]) -> list[Bound]:
+    """Objectives on latencies from the intended instant, of all requests or of one name."""
+    return _bounds(summary, Quantity.TIME)
+
+
+def rate_bounds(summary: Mapping[str, Any]) -> list[Bound]:
+    """Objectives on requests per second."""
+    return _bounds(summary, Quantity.RATE)
+
+
+def _bounds(summary: Mapping[str, Any], quantity: Quantity) -> list[Bound]:
+    found = []
+    for result in summary["objectives"]:
+        try:
+            objective = parse_objective(result["objective"])
+        except SettingProblem:
+            continue  # of a release with another grammar
+        if objective.quantity is quantity and objective.origin is TimeOrigin.LATENCY:
+            found.append(Bound(result["objective"], objective.bound, _COLOURS.get(objective.metric, OTHER_COLOUR)))
+    return found
