@@ -193,6 +193,7 @@ class World:
         rng = self.rng
         kind = rng.choice(
             (
+                "foreign",
                 "crash",
                 "freeze",
                 "cut",
@@ -335,7 +336,9 @@ class World:
         is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_frozen
         if self.clock.now_s - calm_since_s < QUIET_S or is_hurt or self.network.is_cut or job.course.failures:
             return
-        able = [one for one in self.workers.values() if not (one.is_dead or one.state.is_leaving or one.state.config.swarm)]
+        able = [
+            one for one in self.workers.values() if not (one.is_dead or one.state.is_leaving or one.state.config.swarm)
+        ]
         hosts = job.rows.hosts()
         wanted = min(len(able), users, len(self.block_rows))
         self.require(len(hosts) >= wanted, f"{len(hosts)} of {len(able)} workers have rows for {users} users")
@@ -350,7 +353,9 @@ class World:
         run_id = "" if job is None else job.run_id
         for worker in self.workers.values():
             is_idle = not worker.is_dead and worker.state.is_joined and not worker.state.is_leaving
-            self.require(not is_idle or worker.state.run_id in ("", run_id), f"{worker.name} holds {worker.state.run_id}")
+            self.require(
+                not is_idle or worker.state.run_id in ("", run_id), f"{worker.name} holds {worker.state.run_id}"
+            )
 
 
 class Judgement:
@@ -462,4 +467,7 @@ class Judgement:
         truth, ended_s = self._world.truth(run_id), course.ended_s or 0.0
         failed = [worker for worker, at_s in truth.failed.items() if at_s < ended_s - NOTICE_S]
         is_known = not self._world.is_hurt and not self._world.drops
-        self._require(not failed or not is_known or bool(log.problems), f"{run_id}: {failed} could not load rows, and no word of it")
+        self._require(
+            not failed or not is_known or bool(log.problems),
+            f"{run_id}: {failed} could not load rows, and no word of it",
+        )
