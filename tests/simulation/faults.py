@@ -71,18 +71,21 @@ def _returned_worker_never_sends() -> list[Any]:
 
 
 def _failed_worker_is_forgotten() -> list[Any]:
-    """What a worker says that cannot load its rows in mid-run is not recorded."""
-    return [_cell(protocol.RowsFailed, Phase.RUNNING), _cell(protocol.RowsFailed, Phase.STARTING)]
+    """The reason of a worker that could not load its rows in mid-run is in no result."""
+    real = RunCourse.unknowns
+    return [
+        patch.object(RunCourse, "unknowns", lambda self: [one for one in real(self) if "could not load" not in one])
+    ]
 
 
 def _former_ramp_holds_up_the_next() -> list[Any]:
-    real = run_users.RunUsers.want
+    real = run_users.RunUsers.advance
 
-    def want(self: Any, count: int, spawn_rate: float, now_s: float, kinds: Any = None) -> None:
-        real(self, count, spawn_rate, now_s, kinds)
-        self._due_s = now_s + 50.0
+    def advance(self: Any, now_s: float) -> None:
+        if now_s > self._began_s + 30.0:
+            real(self, now_s)
 
-    return [patch.object(run_users.RunUsers, "want", want)]
+    return [patch.object(run_users.RunUsers, "advance", advance)]
 
 
 def _stopped_loading_goes_on() -> list[Any]:

@@ -213,7 +213,8 @@ class SimMaster:
 
     def _write(self, run_id: str) -> None:
         log, job = self.runs[run_id], self.state.job
-        assert job is not None and self.state.phase is Phase.CLOSING
+        assert job is not None
+        assert self.state.phase is Phase.CLOSING
         log.times_written += 1
         log.writing_s = self.clock.now_s
         log.course = job.course

@@ -192,7 +192,9 @@ class SimWorker:
                 self._users = self._share = None
             case a.EndWorkerProcess(code):
                 self.exit_code = int(code)
-                self.is_dead = True
+                self.clock.after(0.05, self.die)  # for the last message to be on its way
+            case a.OpenChannel():
+                self.world.open_channel(self.name)
             case _:
                 pass
 

@@ -25,6 +25,8 @@ from tests.simulation.sim_worker import SimWorker
 QUIET_S = 8.0
 SAMPLE_S = 1.0
 SETTLE_S = 12.0
+LONG_SETTLE_S = 75.0
+READ_S = 2.0
 # How long after a fault or a wish of a person a swarm may need, at most, to be still.
 CLOSE_WITHIN_S = 75.0
 # A process that was frozen may send for a moment before it sees what time it is.
@@ -77,6 +79,8 @@ class World:
         self.joined_s = 0.0
         self.is_hurt = False  # something stood still or was cut at some time
         self.is_finite = rng.random() < 0.25
+        self.is_massacre = not calm and rng.random() < 0.03
+        self.is_late_start = rng.random() < 0.2
         self._new_master()
         for _ in range(rng.randint(1, 4)):
             self._new_worker()
@@ -165,7 +169,17 @@ class World:
         if not calm:
             for _ in range(rng.randint(1, 5)):
                 self._plan_fault(rng.uniform(0.2, time_s + 2.0))
+        if self.is_massacre:
+            self._do_at(rng.uniform(2.0, time_s), "everybody dies", lambda: self._disturb(self._kill_all))
+        if rng.random() < 0.1:
+            stray = e.Edit(3, 5.0, None, "another run")
+            self._do_at(rng.uniform(1.0, time_s), "stray edit", lambda: self.master.feed(stray))
         self.end_s = time_s + 3.0
+
+    def _kill_all(self) -> None:
+        self.is_hurt = True
+        for worker in self.workers.values():
+            worker.die()
 
     def _draw_load(self) -> LoadPlan:
         rng = self.rng
@@ -272,7 +286,7 @@ class World:
         self.clock.run_until(self.end_s)
         self.network.is_faulty = False
         self._heal_all()
-        self.clock.run_until(self.end_s + SETTLE_S)
+        self.clock.run_until(self.end_s + (LONG_SETTLE_S if self.is_massacre else SETTLE_S))
         for worker in self.workers.values():
             worker.thaw()
         if self.master.is_frozen:
@@ -280,8 +294,16 @@ class World:
         self._check_rows_released()
         self.say(lambda: "---- everybody is told to end")
         self.master.feed(e.Quit(ends_workers=True))
+        if self.is_late_start and not self.master.is_ended:
+            self._loads["late"] = LoadPlan(1, 1.0)
+            self.master.start("late")
         self.clock.run_until(self.clock.now_s + CLOSE_WITHIN_S)
         Judgement(self).check()
+
+    def open_channel(self, worker: str) -> None:
+        """A new connection: what is under way on the old one may come later than what is sent now."""
+        for is_up in (True, False):
+            self.network.direction(worker, is_up).last_s = 0.0
 
     def _heal_all(self) -> None:
         for worker in self.workers:
@@ -321,8 +343,20 @@ class World:
         )
 
     def _sample_loop(self) -> None:
+        self._check_progress()
         self._sample_users()
         self.clock.after(SAMPLE_S, self._sample_loop)
+
+    def _check_progress(self) -> None:
+        """1. A run that is being prepared is not prepared for ever."""
+        job, state = self.master.state.job, self.master.state
+        if job is None or self.master.is_frozen or state.phase is not Phase.PREPARING:
+            return
+        if job.rows is not None:
+            job.rows.states()  # as those do who watch
+        since_s = max(job.since_s, self.last_fault_s)
+        limit_s = READ_S if job.rows is None else job.load.load_timeout_s
+        self.require(self.clock.now_s - since_s < limit_s + 2.0, f"{job.run_id} is prepared since {since_s:.3f} s")
 
     def _sample_users(self) -> None:
         """5. Exactly the wanted number of users run from 8 s after the last fault; rows follow users."""
@@ -400,8 +434,9 @@ class Judgement:
         4. Served = counted when nobody died; otherwise counted <= served <= counted + what the result says.
         7. A run in which something is not known, or a worker could not do its part, is never passed.
         """
-        world, truth, course, require = self._world, self._world.truth(run_id), log.course, self._require
-        assert course is not None and log.writing_s is not None
+        truth, course, require = self._world.truth(run_id), log.course, self._require
+        assert course is not None
+        assert log.writing_s is not None
         served = sum(truth.served.values())
         require(
             truth.last_begun_s <= log.writing_s,
@@ -439,7 +474,8 @@ class Judgement:
     def _check_rows(self, run_id: str, log: RunLog) -> None:
         """8. Order once sends each row at least once, twice at most where it says so, and is incomplete otherwise."""
         truth, course = self._world.truth(run_id), log.course
-        assert course is not None and course.once is not None
+        assert course is not None
+        assert course.once is not None
         twice = sum(times - 1 for times in truth.rows.values())
         once = course.once
         self._require(once.planned == sum(self._world.block_rows), f"{run_id}: {once.planned} rows planned")

@@ -57,9 +57,6 @@ def is_heard(state: Agent, envelope: Envelope) -> bool:
 
 def welcome(state: Agent, message: Welcome, now_s: float) -> None:
     """It takes part. What the last master had not confirmed is delivered, if this is still the same run."""
-    if state.config.swarm and message.swarm != state.config.swarm:
-        state.note("Another master has the port of the one that started this worker", "error")
-        return
     state.is_joined = True
     state.index = message.index
     state.lease_until_s = state.session_since_s + state.config.lease_s
@@ -131,9 +128,9 @@ def clock_answer(state: Agent, message: ClockAnswer, now_s: float) -> None:
 def say_heartbeat(state: Agent, now_s: float) -> None:
     """Says where this worker is."""
     state.beat += 1
+    oldest_s = now_s - state.config.lease_s
+    state.beats = {beat: sent_s for beat, sent_s in state.beats.items() if sent_s > oldest_s}
     state.beats[state.beat] = now_s
-    if len(state.beats) > 16:
-        del state.beats[min(state.beats)]
     state.beat_due_s = now_s + HEARTBEAT_S
     is_sending = state.stage is RunStage.SENDING
     name = "stopping" if state.stage is RunStage.STOPPING else "running" if is_sending and state.users else "ready"

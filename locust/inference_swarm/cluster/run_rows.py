@@ -118,10 +118,6 @@ class RunRows:
     # what follows from it
 
     @property
-    def generation(self) -> int:
-        return self._ledger.generation
-
-    @property
     def is_settled(self) -> bool:
         """Every block is ready at the worker it is meant for."""
         return self._ledger.is_settled

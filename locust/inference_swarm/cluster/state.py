@@ -124,6 +124,11 @@ class Coordinator:
         """To the worker's present session."""
         self.actions.append(Send(member.worker, member.session, message))
 
+    def present(self, worker: str) -> Member | None:
+        """The worker, if it is here."""
+        member = self.members.get(worker)
+        return member if member is not None and member.lost_s is None else None
+
     def note(self, text: str, level: str = "info") -> None:
         """A line for the log."""
         self.actions.append(Note(level, text))
