@@ -218,7 +218,8 @@ class MasterAdapter:
     def _over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
         self.outcomes[run_id] = why_not
         self._services.over(run_id, why_not, code)
-        gevent.spawn(self._listeners.closed)
+        if self.state.job is None:  # else a wish was refused because of the run that goes on
+            gevent.spawn(self._listeners.closed)
 
     # what takes its time, each in a greenlet of its own
 

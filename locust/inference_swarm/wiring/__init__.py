@@ -37,6 +37,7 @@ from inference_swarm.wiring.runs import Runs
 
 logger = logging.getLogger(__name__)
 FORKED_SWARM = "forked_swarm"
+FORKED_BY = "forked_by"
 
 
 def attach(events: Events, config_file: Path) -> None:
@@ -54,7 +55,7 @@ def attach(events: Events, config_file: Path) -> None:
         _end_when_the_terminal_closes()
         options = environment.parsed_options
         if isinstance(runner, SwarmWorkerRunner):
-            runner.join(getattr(options, FORKED_SWARM, ""))
+            runner.join(getattr(options, FORKED_SWARM, ""), getattr(options, FORKED_BY, None))
             return
         runs = _attach_runs(environment, runner, command_line)
         if web_ui is not None:
@@ -85,6 +86,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
     """After parsing, before Locust opens a port or forks: what can be refused now is refused now."""
     if options.swarm_keys:
         _check_keys(options)
+    setattr(options, FORKED_BY, os.getpid())
     if settings is None:
         return
     if options.print_row is not None:

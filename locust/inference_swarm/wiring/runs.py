@@ -173,7 +173,8 @@ class Runs:
         if why_not:
             self.refused = why_not
             logger.error("The run was refused: %s", why_not)
-        if code is not None and (self._is_headless or code is ExitCode.INCOMPLETE):
+        is_first = not self._environment.process_exit_code  # that the process ends now says less than why
+        if code is not None and is_first and (self._is_headless or code is ExitCode.INCOMPLETE):
             self._environment.process_exit_code = code
 
     def _make_run(self, course: RunCourse) -> Run:
