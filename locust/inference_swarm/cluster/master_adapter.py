@@ -252,7 +252,12 @@ class MasterAdapter:
         try:
             self._services.write_results(course)
         except Exception as error:
-            logger.exception("The results of run %s could not be written", run_id)
+            logger.log(
+                logging.DEBUG if isinstance(error, OSError) else logging.ERROR,
+                "The results of run %s could not be written",
+                run_id,
+                exc_info=True,
+            )
             self.feed(ResultsFailed(run_id, str(error) or repr(error)))
         else:
             self.feed(ResultsWritten(run_id))
