@@ -91,3 +91,9 @@ def test_stages_are_told_one_by_one(tmp_path: Path) -> None:
         "verdict",
     ]
     assert lines[at + 2].split()[:6] == ["2", "12", "s", "30", "s", "20"]
+
+
+def test_numbers_are_shown_even_if_no_file_could_be_written() -> None:
+    lines = closing_table(build_summary(make_run()), None).splitlines()
+    assert lines[-1] == "files      none: they could not be written"
+    assert any(line.startswith("requests   ") for line in lines)

@@ -46,6 +46,8 @@ class SwarmLocalRunner(LocalRunner):
         self.worker = WorkerAdapter(self.environment, self, AgentConfig(self.client_id, LEASE_S), allowed, seams)
         channel.to_master, channel.to_worker = self.adapter.receive, self.worker.feed
         self.greenlet.spawn(self._watch)
+        # Locust asks for the exit code before it asks the runner to quit: by then the run must be closed.
+        self.environment.events.quitting.add_listener(lambda **_: self.quit())  # type: ignore[no-untyped-call]
         self.adapter.begin()
         self.worker.begin()
         return self.adapter

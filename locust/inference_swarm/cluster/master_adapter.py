@@ -218,7 +218,8 @@ class MasterAdapter:
     def _over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
         self.outcomes[run_id] = why_not
         self._services.over(run_id, why_not, code)
-        gevent.spawn(self._listeners.closed)
+        if self.state.job is None:  # else a wish was refused because of the run that goes on
+            gevent.spawn(self._listeners.closed)
 
     # what takes its time, each in a greenlet of its own
 
@@ -251,7 +252,12 @@ class MasterAdapter:
         try:
             self._services.write_results(course)
         except Exception as error:
-            logger.exception("The results of run %s could not be written", run_id)
+            logger.log(
+                logging.DEBUG if isinstance(error, OSError) else logging.ERROR,
+                "The results of run %s could not be written",
+                run_id,
+                exc_info=True,
+            )
             self.feed(ResultsFailed(run_id, str(error) or repr(error)))
         else:
             self.feed(ResultsWritten(run_id))

@@ -59,6 +59,11 @@ def over(state: Coordinator, code: ExitCode | None) -> None:
     end_if_wanted(state, code)
 
 
+def without_run(state: Coordinator) -> ExitCode | None:
+    """The exit code of a process that is told to end before its run began: one that has one run only has failed."""
+    return ExitCode.INCOMPLETE if state.config.ends_after_run else None
+
+
 def end_if_wanted(state: Coordinator, code: ExitCode | None) -> None:
     if not state.is_quitting:
         return

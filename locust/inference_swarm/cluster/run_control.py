@@ -48,10 +48,15 @@ class RunControl:
         """Of the run under way."""
         return self._adapter.state.phase
 
+    @property
+    def _is_shape(self) -> bool:
+        """Whether it is the user's LoadTestShape that asks."""
+        return self._runner.shape_greenlet is not None and gevent.getcurrent() is self._runner.shape_greenlet
+
     def start(self, user_count: int, spawn_rate: float, user_classes: list[Any] | None = None) -> None:
         """Begins a run, or changes the users of the one under way; returns when they run or it is clear why not."""
         kinds = tuple(UserKind(user.__name__, user.weight, user.fixed_count) for user in user_classes or ())
-        is_shape = self._runner.shape_greenlet is not None and gevent.getcurrent() is self._runner.shape_greenlet
+        is_shape = self._is_shape
         if is_shape and self._shape_run:
             self._adapter.feed(Edit(user_count, spawn_rate, kinds or None, self._shape_run))
         elif self.phase is Phase.RUNNING:
@@ -84,13 +89,15 @@ class RunControl:
 
     def stop(self, cause: StopCause = StopCause.ASKED, text: str = "") -> None:
         """Ends the run under way, whatever it is doing; returns when its results are written."""
+        self._adapter.feed(StopAsked(StopCause.FINISHED if self._is_shape else cause, text))
         self._shape_run = ""
-        self._adapter.feed(StopAsked(cause, text))
         if gevent.getcurrent() not in self._runner.user_greenlets:
             self._wait(lambda: self.phase is Phase.IDLE)
 
     def quit(self) -> None:
         """Ends the run under way and then the process; returns when nothing is left to be done."""
+        if self._is_shape:  # it has come to its end, and so has its run
+            self._adapter.feed(StopAsked(StopCause.FINISHED))
         self._adapter.feed(Quit(ends_workers=self._ends_workers))
         if gevent.getcurrent() not in self._runner.user_greenlets:
             self._wait(lambda: self._adapter.has_ended)

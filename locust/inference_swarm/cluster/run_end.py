@@ -13,7 +13,7 @@ from inference_swarm.cluster.events import (
 )
 from inference_swarm.cluster.presence import note_missing_finals, note_possibly_twice, tick
 from inference_swarm.cluster.protocol import StopRun
-from inference_swarm.cluster.run_common import end_if_wanted, enter, job_of, over, release
+from inference_swarm.cluster.run_common import end_if_wanted, enter, job_of, over, release, without_run
 from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
 from inference_swarm.errors import ExitCode
 from inference_swarm.run.course import Stop, StopCause
@@ -100,7 +100,7 @@ def _closed(state: Coordinator, failure: str, now_s: float) -> None:
 
 def quit_idle(state: Coordinator, event: Quit, now_s: float) -> None:
     quit_later(state, event, now_s)
-    end_if_wanted(state, None)
+    end_if_wanted(state, without_run(state))
 
 
 def quit_starting(state: Coordinator, event: Quit, now_s: float) -> None:

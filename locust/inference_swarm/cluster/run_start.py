@@ -22,7 +22,7 @@ from inference_swarm.cluster.events import (
 from inference_swarm.cluster.placement import begin_users, first_hosts
 from inference_swarm.cluster.presence import tick
 from inference_swarm.cluster.protocol import RowsFailed
-from inference_swarm.cluster.run_common import BUSY, enter, give_up, job_of, over, refuse, release
+from inference_swarm.cluster.run_common import BUSY, enter, give_up, job_of, over, refuse, release, without_run
 from inference_swarm.cluster.run_end import end_load, quit_later
 from inference_swarm.cluster.run_load import watch_for_none
 from inference_swarm.cluster.run_rows import RunRows
@@ -110,7 +110,7 @@ def cancel(state: Coordinator, event: StopAsked, now_s: float) -> None:
     release(state)
     state.job, state.phase = None, Phase.IDLE
     state.do(Cancelled(run_id))
-    over(state, None)
+    over(state, without_run(state))
 
 
 def results_opened(state: Coordinator, event: ResultsOpened, now_s: float) -> None:

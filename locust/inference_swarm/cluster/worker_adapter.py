@@ -28,6 +28,7 @@ from inference_swarm.cluster.agent_events import (
     GiveBackRows,
     Hold,
     OpenChannel,
+    RowsCouldNotLoad,
     Say,
     SetEpochs,
     SetPartition,
@@ -138,8 +139,7 @@ class WorkerAdapter:
                 if self._dispatcher is not None:
                     self._dispatcher.extend_lease(round(until_s * NS_PER_S))
             case ApplyUsers(users):
-                self.users.apply(users, self._stop_timeout_s)
-                self._runner.users_applied(sum(users.values()))
+                self._apply_users(users)
             case StopUsers():
                 self._stop_users(action)
             case TakeSnapshot(run_id, is_final):
@@ -159,6 +159,14 @@ class WorkerAdapter:
     def _stop_timeout_s(self) -> float:
         settings = self._rows.settings
         return 0.0 if settings is None else float(settings.stop_timeout_s)
+
+    def _apply_users(self, users: dict[str, int]) -> None:
+        try:
+            self.users.apply(users, self._stop_timeout_s)
+        except Exception as error:  # in the constructor of somebody's user class
+            logger.exception("Users cannot be started")
+            self.feed(RowsCouldNotLoad(self.state.run_id, f"its users cannot be started: {error!r}"))
+        self._runner.users_applied(self.users.count)
 
     def _begin_recording(self, run_id: str, began_ns: int) -> None:
         shard, settings = self._rows.shard, self._rows.settings

@@ -45,9 +45,10 @@ class SwarmWorkerRunner(WorkerRunner):
         handlers[:] = [one for one in handlers if getattr(one, "__module__", "") != "locust.runners"]
         environment.process_exit_code = ExitCode.PASSED
 
-    def join(self, swarm: str) -> None:
-        """Looks for the master from now on."""
+    def join(self, swarm: str, forked_by: int | None = None) -> None:
+        """Looks for the master from now on; until the process that forked this one is gone, if there is one."""
         options: Any = self.environment.parsed_options
+        self._forked_by = forked_by if forked_by != os.getpid() else None
         config = AgentConfig(
             self.client_id,
             lease_s=min(LEASE_S, LEASE_PART * float(options.master_timeout_s)),
@@ -156,6 +157,9 @@ class SwarmWorkerRunner(WorkerRunner):
         """Its own CPU and memory for the heartbeats; and a line now and then while no master answers."""
         waited_s = LOG_WAITING_S - 5
         while True:
+            if self._forked_by is not None and os.getppid() != self._forked_by:
+                self._forked_by = None
+                gevent.spawn(self._leave, "the process that forked it is gone")
             state = self.adapter.state
             state.cpu_percent, state.memory_bytes = max(0.0, self.current_cpu_usage), self.current_memory_usage
             gevent.sleep(USAGE_PERIOD_S)

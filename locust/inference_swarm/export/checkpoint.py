@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgpack  # type: ignore[import-untyped]
 from gevent.event import Event
 
 from inference_swarm.data.progress import OnceNumbers
+from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ProtocolError
 from inference_swarm.export.run_folder import write_json
 from inference_swarm.export.summary import versions
@@ -51,21 +53,25 @@ class Checkpoint:
         self._write(is_ended=True)
 
     def _write_loop(self) -> None:
+        self._try(partial(write_begin, self._run))
         while True:
             self._is_due.wait()
             gevent.sleep(GATHER_S)
             self._is_due.clear()
             if self._is_closing:
                 return
-            try:
-                self._write(is_ended=False)
-            except OSError as error:  # a full disk, say: the run goes on, and its results may still be written
-                logger.error("The state of the run could not be saved: %s", error)
+            self._write(is_ended=False)
+
+    def _try(self, task: Callable[[], None]) -> None:
+        try:
+            run_in_pool(gevent.get_hub().threadpool.apply, task)
+        except OSError as error:  # a full disk, say: the run goes on, and its results may still be written
+            logger.error("The state of the run could not be saved: %s", error)
 
     def _write(self, *, is_ended: bool) -> None:
         once = self._run.course.once if is_ended else self._once_numbers()
         state = {"version": VERSION, "is_ended": is_ended, **self._run.to_state(once)}
-        gevent.get_hub().threadpool.apply(_replace, (self._path, state))
+        self._try(partial(_replace, self._path, state))
 
 
 def describe_run(run: Run) -> dict[str, Any]:

@@ -55,14 +55,14 @@ class Progress:
                 sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
-    def close(self, summary: Mapping[str, Any], folder: Path) -> None:
-        """The closing table."""
+    def close(self, summary: Mapping[str, Any], folder: Path | None) -> None:
+        """The closing table; without a folder where nothing could be written."""
         if self._is_shown:
             self._end_line()
             # Where Locust's tables and logs go; the standard output is for its --json.
             sys.stderr.write(f"\n{closing_table(summary, folder)}\n\n")
             sys.stderr.flush()
-        else:
+        elif folder is not None:
             logging.getLogger(__name__).info("Results are in %s", folder)
 
     def _end_line(self) -> None:

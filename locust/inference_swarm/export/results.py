@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import gevent
 from locust.env import Environment
 
+from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ExitCode
 from inference_swarm.export.run_files import write_run_files
 from inference_swarm.export.summary import record_of
@@ -13,9 +16,11 @@ from inference_swarm.run.run import Run
 
 
 def write_results(run: Run, environment: Environment) -> dict[str, Any]:
-    """Returns the summary."""
+    """Returns the summary. Waits for the disk."""
     record = record_of(run)
-    summary = write_run_files(record, run.folder, environment)
+    # Not in the event loop: on a slow disk workers would miss the master's answers meanwhile and look for another one.
+    write = partial(write_run_files, record, run.folder, environment)
+    summary = run_in_pool(gevent.get_hub().threadpool.apply, write)
     _set_exit_code(environment, record.verdict.exit_code)
     return summary
 

@@ -49,7 +49,7 @@ def progress_line(now: Moment) -> str:
     return "  ".join([*parts, time_words])
 
 
-def closing_table(summary: Mapping[str, Any], folder: Path) -> str:
+def closing_table(summary: Mapping[str, Any], folder: Path | None) -> str:
     """What a person wants to know first: the verdict last, where the eye is."""
     lines = [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
     lines += _latency_table(summary)
@@ -65,6 +65,9 @@ def closing_table(summary: Mapping[str, Any], folder: Path) -> str:
         lines.append(_labelled("warning", warning["sentence"]))
     lines += [_labelled(result["outcome"], _objective_words(result)) for result in summary["objectives"]]
     lines.append(_labelled("verdict", verdict_words(summary)))
+    if folder is None:
+        lines.append(_labelled("files", "none: they could not be written"))
+        return "\n".join(lines)
     if (folder / "report.html").exists():
         lines.append(_labelled("report", str(folder / "report.html")))
     lines.append(_labelled("files", f"{folder}/"))

@@ -14,16 +14,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gevent
 import locust.stats
 from locust.event import Events
 
+from inference_swarm.cluster.forked import wait_for_joined
 from inference_swarm.cluster.keys import MASTER, WORKER, read_keys
 from inference_swarm.cluster.runners import SwarmMasterRunner, SwarmWorkerRunner, install_runners
 from inference_swarm.config.command_line import WORKERS_ENV, CommandLine
 from inference_swarm.config.cpus import cpus_of_this_process
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source
-from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
+from inference_swarm.errors import ConfigError, ExitCode, SettingProblem, SwarmError
 from inference_swarm.export.html_report import write_html_at_end
 from inference_swarm.export.results_folder import check_writable
 from inference_swarm.load.print_row import print_row
@@ -37,6 +39,7 @@ from inference_swarm.wiring.runs import Runs
 
 logger = logging.getLogger(__name__)
 FORKED_SWARM = "forked_swarm"
+FORKED_BY = "forked_by"
 
 
 def attach(events: Events, config_file: Path) -> None:
@@ -54,7 +57,7 @@ def attach(events: Events, config_file: Path) -> None:
         _end_when_the_terminal_closes()
         options = environment.parsed_options
         if isinstance(runner, SwarmWorkerRunner):
-            runner.join(getattr(options, FORKED_SWARM, ""))
+            runner.join(getattr(options, FORKED_SWARM, ""), getattr(options, FORKED_BY, None))
             return
         runs = _attach_runs(environment, runner, command_line)
         if web_ui is not None:
@@ -63,6 +66,8 @@ def attach(events: Events, config_file: Path) -> None:
         write_html_at_end(environment)
         if options.processes and not os.environ.get(WORKERS_ENV):
             _say_quota(options.processes)
+        if options.processes:
+            gevent.spawn(_watch_forked, environment)
 
     events.init_command_line_parser.add_listener(on_parser)  # type: ignore[no-untyped-call]
     events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
@@ -85,6 +90,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
     """After parsing, before Locust opens a port or forks: what can be refused now is refused now."""
     if options.swarm_keys:
         _check_keys(options)
+    setattr(options, FORKED_BY, os.getpid())
     if settings is None:
         return
     if options.print_row is not None:
@@ -145,6 +151,19 @@ def _end_when_the_terminal_closes() -> None:
     """SIGHUP means SIGTERM: what was measured is written. Under `nohup` it stays ignored."""
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _watch_forked(environment: Any) -> None:
+    """Forked workers that end before they join: nobody else will come for a headless run, so it ends as well."""
+    runner, options = environment.runner, environment.parsed_options
+    reason = wait_for_joined(options.processes, lambda: runner.adapter.state.next_index)
+    if not reason:
+        return
+    logger.error(reason)
+    if options.headless:
+        environment.process_exit_code = ExitCode.INCOMPLETE
+        runner.quit()
+        sys.exit(ExitCode.INCOMPLETE)
 
 
 def _say_quota(processes: int) -> None:

@@ -27,10 +27,11 @@ from inference_swarm.data.manifest_wire import manifest_to_wire
 from inference_swarm.data.sources import source_name
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ExitCode
-from inference_swarm.export.checkpoint import Checkpoint, write_begin
+from inference_swarm.export.checkpoint import Checkpoint
 from inference_swarm.export.progress import Progress
 from inference_swarm.export.results import write_results
 from inference_swarm.export.run_folder import make_run_folder, run_folder_name
+from inference_swarm.export.summary import build_summary, record_of
 from inference_swarm.judge.self_check import MASTER
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.snapshot import Snapshot
@@ -120,7 +121,6 @@ class Runs:
         self._environment.process_exit_code = None
         warm_up = parse_warm_up(run.plan.settings.warm_up)
         self._watch = RunWatch(abort_conditions_of(run.plan.settings), warm_up.requests)
-        write_begin(run)
         self._checkpoint = Checkpoint(run, self._once_numbers)
         self._background = [
             gevent.spawn(self._watch_health, run),
@@ -160,7 +160,11 @@ class Runs:
         checkpoint, self._checkpoint = self._checkpoint, None
         if checkpoint is not None:
             checkpoint.close()
-        summary = write_results(run, self._environment)
+        try:
+            summary = write_results(run, self._environment)
+        except OSError:  # a full disk, say: what was measured is shown at least
+            self._progress.close(build_summary(record_of(run)), None)
+            raise
         self._progress.close(summary, run.folder)
 
     def over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
@@ -172,8 +176,10 @@ class Runs:
             self._background = []
         if why_not:
             self.refused = why_not
+        if why_not and (self.latest is None or self.latest.run_id != run_id):
             logger.error("The run was refused: %s", why_not)
-        if code is not None and (self._is_headless or code is ExitCode.INCOMPLETE):
+        is_first = not self._environment.process_exit_code  # that the process ends now says less than why
+        if code is not None and is_first and (self._is_headless or code is ExitCode.INCOMPLETE):
             self._environment.process_exit_code = code
 
     def _make_run(self, course: RunCourse) -> Run:

@@ -1,0 +1,44 @@
+"""The worker processes that a master has forked: whether they are still there. An edge: processes.
+
+Locust waits for workers without end and does not look whether those it forked are alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+import gevent
+import psutil
+
+LOOK_PERIOD_S = 1.0
+
+
+def count_children() -> int:
+    """Child processes of this one that have not ended."""
+    return count_alive(psutil.Process().children())
+
+
+def count_alive(processes: Iterable[psutil.Process]) -> int:
+    """Those of them."""
+    count = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it ended while we looked
+            count += process.status() != psutil.STATUS_ZOMBIE
+    return count
+
+
+def wait_for_joined(
+    forked: int, count_joined: Callable[[], int], count_there: Callable[[], int] = count_children
+) -> str:
+    """Returns "" when so many workers have joined, or why they never will: some of the forked processes have ended."""
+    while count_joined() < forked:
+        there = count_there()
+        if there < forked and count_joined() < forked:
+            return (
+                f"{forked - there} of the {forked} worker processes that this master forked have ended before they "
+                "joined.\n  Fix: what they logged says why; if nothing does, the machine may have too little memory "
+                "(--processes)."
+            )
+        gevent.sleep(LOOK_PERIOD_S)
+    return ""

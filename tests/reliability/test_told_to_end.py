@@ -1,0 +1,53 @@
+"""Signals to processes that are master and workers in one, or that have forked their workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from recording_server import Recording
+from swarm_processes import Swarm, wait_until
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def arguments(swarm: Swarm, recording: Recording, tmp_path: Path) -> list[str]:
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"n": list(range(400))}), rows)
+    recording.delay_s = 0.05
+    return [
+        "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results), "-u", "10",
+        "-r", "100", "-t", "120s", "--stop-timeout", "5",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_single_process_ends_with_the_exit_code_of_its_interrupted_run(
+    swarm: Swarm, recording: Recording, arguments: list[str], told: signal.Signals
+) -> None:
+    process = swarm.start("single", *arguments, env={"WORKERS": "0"})
+    wait_until(lambda: recording.count > 20, 40, "requests")
+    process.send_signal(told)
+    assert process.wait(60) == 4, swarm.log("single")
+    summary = swarm.summary()
+    assert (summary["exit_code"], summary["verdict"]) == (4, "interrupted")
+    assert summary["requests"] == recording.count
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are forked on POSIX systems only")
+def test_forked_workers_end_when_the_process_that_forked_them_is_killed(
+    swarm: Swarm, recording: Recording, arguments: list[str]
+) -> None:
+    ports = ["--processes", "2", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(swarm.master_port)]
+    master = swarm.start("master", *arguments, *ports)
+    wait_until(lambda: recording.count > 20, 40, "requests")
+    workers = psutil.Process(master.pid).children()
+    assert len(workers) == 2
+    master.kill()
+    wait_until(lambda: not psutil.wait_procs(workers, timeout=0)[1], 15, "that they end")
