@@ -121,7 +121,8 @@ class Truth:
     failed: dict[str, float] = field(default_factory=dict)
     """Workers that could not load rows, and when."""
 
-    def begin(self, worker: str, now_s: float) -> None:
-        """A request has reached the server."""
+    def begin(self, worker: str, now_s: float, *, is_thawing: bool = False) -> None:
+        """A request has reached the server. A process that was frozen may send before it sees what time it is."""
         self.served[worker] = self.served.get(worker, 0) + 1
-        self.last_begun_s = max(self.last_begun_s, now_s)
+        if not is_thawing:
+            self.last_begun_s = max(self.last_begun_s, now_s)

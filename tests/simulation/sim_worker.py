@@ -28,6 +28,7 @@ from tests.simulation.load_model import Counted, Users
 
 NS = 1_000_000_000
 ONCE_REPORT_S = 0.5
+THAW_S = 0.01
 
 
 class SimWorker:
@@ -75,6 +76,7 @@ class SimWorker:
         self._user_seconds = 0.0
         self._users_since_s = 0.0
         self._lease_s = 0.0
+        self._thawed_s = -1.0
         clock.after(rng.random() * 0.5, self._tick)
 
     # events
@@ -142,6 +144,7 @@ class SimWorker:
         if self.is_dead or not self.is_frozen:
             return
         self.is_frozen = False
+        self._thawed_s = self.clock.now_s
         if self._users is not None:
             self._users.shift_to(self.clock.now_s)
         self._wake_s = -1.0
@@ -237,6 +240,9 @@ class SimWorker:
             self.world.truth(run_id).failed[self.name] = self.clock.now_s
             self.feed(a.RowsCouldNotLoad(run_id, "no such file"))
 
+    def _is_thawing(self) -> bool:
+        return self.clock.now_s - self._thawed_s < THAW_S
+
     def _release_rows(self) -> None:
         if self._once is not None:
             self._once.release(self._held)
@@ -258,13 +264,13 @@ class SimWorker:
         if self._once is None:
             if self._load.is_once:
                 return None
-            truth.begin(self.name, now_s)
+            truth.begin(self.name, now_s, is_thawing=self._is_thawing())
             return True
         for block in self._held:
             rows = self._once.give(block)
             if rows:
                 self._once.sent(block)
-                truth.begin(self.name, now_s)
+                truth.begin(self.name, now_s, is_thawing=self._is_thawing())
                 key = block * 1000 + rows[0]
                 truth.rows[key] = truth.rows.get(key, 0) + 1
                 return (self._once, block, rows[0])
