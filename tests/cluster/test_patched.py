@@ -12,3 +12,8 @@ from tests.patched import run_cases
 @pytest.mark.processes
 def test_a_worker_says_what_it_cannot_use() -> None:
     run_cases(Path(__file__).with_name("worker_adapter_cases.py"))
+
+
+@pytest.mark.processes
+def test_threads_end_before_their_process() -> None:
+    run_cases(Path(__file__).with_name("ending_cases.py"))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from recording_server import Recording
-from swarm_processes import Swarm, wait_until
+from swarm_processes import Swarm, free_port, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -51,3 +51,14 @@ def test_forked_workers_end_when_the_process_that_forked_them_is_killed(
     assert len(workers) == 2
     master.kill()
     wait_until(lambda: not psutil.wait_procs(workers, timeout=0)[1], 15, "that they end")
+
+
+def test_a_web_ui_that_was_told_to_quit_after_its_run_ends_with_the_exit_code_of_the_run(
+    swarm: Swarm, recording: Recording, arguments: list[str]
+) -> None:
+    ours = ["--autostart", "--autoquit", "0", "--web-host", "127.0.0.1", "--web-port", str(free_port())]
+    arguments = [argument for argument in arguments if argument != "--headless"]
+    arguments[arguments.index("120s")] = "1s"
+    process = swarm.start("single", *arguments, *ours, "--slo", "p99<1us", env={"WORKERS": "0"})
+    assert process.wait(60) == swarm.summary()["exit_code"] != 0, swarm.log("single")
+    assert swarm.summary()["requests"] == recording.count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -135,3 +136,24 @@ def test_a_single_process_under_a_base_path_shows_itself_as_its_only_worker(web:
     assert worker["shard"].pop("ready_bytes") > 1000
     assert worker["shard"] == {"blocks": 63, "rows": 1000, "ready_rows": 1000, "is_ready": True}
     assert f'swarm_requests_total{{name="/invocation"}} {summary["requests"]:.1f}' in web.get("/here/metrics")
+
+
+def test_a_start_that_cannot_be_is_refused_in_the_answer_to_it(web: WebSwarm) -> None:
+    web.start("--dataset-name", "alpha", "--stop-timeout", "20", workers=0)
+    wait_until(web.is_up, 30, "the page")
+    answer = web.start_run()
+    assert (answer["success"], answer["message"][:28]) == (False, "No worker has joined yet, so")
+
+    web.swarm.start_worker(1)
+    web.wait_for_workers(1)
+    web.target.delay_s = 4.0
+    assert web.start_run()["success"] is True
+    wait_until(lambda: web.target.count == 10, 30, "requests that wait for their answers")
+    with ThreadPoolExecutor(1) as pool:
+        stop = pool.submit(web.post, "/stop", {})
+        wait_until(lambda: web.state()["state"] == "stopping", 3, "the stop")
+        answer = web.start_run()
+        assert (answer["success"], answer["message"][:30]) == (False, "The last run is still stopping")
+        stop.result()
+    (summary,) = web.wait_for_end(1)
+    assert summary["requests"] == web.target.count == 10

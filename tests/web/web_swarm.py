@@ -79,4 +79,6 @@ class WebSwarm:
         """A run of so many requests as fit into the time, started and stopped as the page does it."""
         answer = self.start_run(run_time=str(int(seconds)), **fields)
         assert answer["success"] is True, answer
-        return self.wait_for_end(runs)[-1]
+        summaries = self.wait_for_end(runs)
+        wait_until(lambda: self.state()["state"] in ("ready", "stopped"), 30, "that all files are written")
+        return summaries[-1]

@@ -10,6 +10,7 @@ from locust.runners import LocalRunner
 
 from inference_swarm.cluster.agent_state import AgentConfig
 from inference_swarm.cluster.boot import boot_id
+from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.events import ResetStatistics
 from inference_swarm.cluster.locust_test import LocustTest
 from inference_swarm.cluster.master_adapter import MasterAdapter, RunServices
@@ -74,6 +75,7 @@ class SwarmLocalRunner(LocalRunner):
         self._is_ended = True
         self.adapter.close()
         self.worker.close()
+        let_threads_end()
         self.greenlet.kill(block=True)
 
     @property

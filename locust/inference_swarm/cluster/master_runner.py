@@ -13,6 +13,7 @@ from locust.runners import MasterRunner
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.control_messages import check_payload
+from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.events import ResetStatistics
 from inference_swarm.cluster.keys import MASTER
 from inference_swarm.cluster.locust_test import LocustTest
@@ -81,6 +82,7 @@ class SwarmMasterRunner(MasterRunner):
             return
         self._is_ended = True
         self.adapter.close()
+        let_threads_end()
         self.channel.dropped.log_counts()
         self.greenlet.kill(block=True)
 

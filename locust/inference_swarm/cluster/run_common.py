@@ -20,6 +20,18 @@ BUSY = {
 }
 
 
+NO_WORKERS = "no worker has joined yet, so the run cannot begin; start some, or wait until they have joined"
+
+
+def reason_against_start(state: Coordinator) -> str:
+    """Why a run cannot begin now; empty when it can. The web UI asks before it answers, the coordinator decides."""
+    if state.is_quitting:
+        return "the master is about to end"
+    if state.phase is not Phase.IDLE:
+        return BUSY[state.phase]
+    return "" if any(member.may_take_part for member in state.members.values()) else NO_WORKERS
+
+
 def job_of(state: Coordinator) -> Job:
     assert state.job is not None  # every phase but IDLE has one
     return state.job

@@ -22,7 +22,17 @@ from inference_swarm.cluster.events import (
 from inference_swarm.cluster.placement import begin_users, first_hosts
 from inference_swarm.cluster.presence import tick
 from inference_swarm.cluster.protocol import RowsFailed
-from inference_swarm.cluster.run_common import BUSY, enter, give_up, job_of, over, refuse, release, without_run
+from inference_swarm.cluster.run_common import (
+    BUSY,
+    enter,
+    give_up,
+    job_of,
+    over,
+    reason_against_start,
+    refuse,
+    release,
+    without_run,
+)
 from inference_swarm.cluster.run_end import end_load, quit_later
 from inference_swarm.cluster.run_load import watch_for_none
 from inference_swarm.cluster.run_rows import RunRows
@@ -39,12 +49,11 @@ SAY_LOADING_S = 2.0
 
 def start(state: Coordinator, event: Start, now_s: float) -> None:
     """The wish for a run. Its settings are checked already; now its data are read."""
-    if state.is_quitting:
-        state.do(Refuse(event.run_id, "the master is about to end"))
-        return
-    if not any(member.may_take_part for member in state.members.values()):
-        reason = "no worker has joined yet, so the run cannot begin; start some, or wait until they have joined"
-        refuse(state, event.run_id, reason, ExitCode.INCOMPLETE)
+    if reason := reason_against_start(state):
+        if state.is_quitting:
+            state.do(Refuse(event.run_id, reason))
+        else:
+            refuse(state, event.run_id, reason, ExitCode.INCOMPLETE)
         return
     course = RunCourse(event.run_id, event.load, event.totals)
     state.job = Job(course, event.kinds, now_s, wanted=(event.load.users, event.load.spawn_rate))

@@ -105,8 +105,9 @@ class WorkerAdapter:
         self._driver.feed(event)
 
     def close(self) -> None:
-        """Decides nothing any more."""
+        """Decides nothing any more, and loads nothing."""
         self._driver.close()
+        self._rows.drop()
 
     @property
     def is_loading(self) -> bool:

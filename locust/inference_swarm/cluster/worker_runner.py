@@ -16,6 +16,7 @@ import inference_swarm
 from inference_swarm.cluster.agent_events import EndAsked
 from inference_swarm.cluster.agent_state import AgentConfig
 from inference_swarm.cluster.channel import use_channel
+from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.keys import WORKER
 from inference_swarm.cluster.protocol import FROM_MASTER, Envelope
 from inference_swarm.cluster.state import LEASE_S
@@ -109,8 +110,9 @@ class SwarmWorkerRunner(WorkerRunner):
 
     def _end_later(self) -> None:
         gevent.sleep(0.05)  # for the last message to be on its way
-        self._ended.set()
         self.adapter.close()
+        let_threads_end()
+        self._ended.set()
         self.greenlet.kill(block=True)
 
     # messages

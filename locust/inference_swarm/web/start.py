@@ -82,10 +82,10 @@ class StartForm:
         # Waits for files: what else is going on is looked at after it.
         if settings is not None and not problems and not parts.view.is_running:
             problems += _data_problems(settings)
-        if parts.view.is_preparing:
-            problems.append(SettingProblem("a run is being prepared already", action="wait until its rows are loaded"))
-        elif parts.view.is_running:
+        if parts.view.is_running:
             problems += _changes_in_run(values, options)
+        elif reason := parts.view.reason_against_start:
+            problems.append(SettingProblem(reason))
         if settings is None or problems:
             message = web_form.problems_text(ConfigError(problems))
             return jsonify({"success": False, "message": message, "host": parts.environment.host})

@@ -10,6 +10,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from inference_swarm.cluster.master_adapter import MasterAdapter
+from inference_swarm.cluster.run_common import reason_against_start
 from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.cluster.state import Phase
 from inference_swarm.data.sources import source_name
@@ -59,9 +60,9 @@ class SwarmView:
         return self._document
 
     @property
-    def is_preparing(self) -> bool:
-        """Rows are being loaded for a run that has not begun."""
-        return self._runs.adapter.state.phase in (Phase.PREPARING, Phase.STARTING)
+    def reason_against_start(self) -> str:
+        """Why a run cannot begin now; empty when it can."""
+        return reason_against_start(self._runs.adapter.state)
 
     @property
     def is_running(self) -> bool:
