@@ -343,6 +343,9 @@ def test_arrivals_say_when_to_send_and_latency_runs_from_there() -> None:
                 raise StopUser
             return number
 
+        def give_back(self, intended_ns: int) -> None:
+            raise AssertionError(f"nobody is being stopped: {intended_ns}")
+
     with swarm(make_user(), respond_all(OK)) as run:
         request = request_to(run.client)
         run.user_class.assignment = Assignment(run.client, lambda: request, arrivals=Schedule())
@@ -353,6 +356,33 @@ def test_arrivals_say_when_to_send_and_latency_runs_from_there() -> None:
         intended = sorted((batch.done_ns - batch.latency_ns).tolist())
         assert intended == list(range(1, 31))
         assert (batch.service_ns < batch.latency_ns).all()
+
+
+def test_an_arrival_for_a_user_that_is_being_stopped_is_given_back() -> None:
+    class Schedule:
+        def __init__(self) -> None:
+            self.given_back: list[int] = []
+
+        def wait_next(self) -> int:
+            run.user_class.stopping._state = "stopping"
+            return 7
+
+        def give_back(self, intended_ns: int) -> None:
+            self.given_back.append(intended_ns)
+
+    class Stopping(InferenceUser):
+        stopping: InferenceUser
+
+        def on_start(self) -> None:
+            type(self).stopping = self
+
+    with swarm(Stopping, respond_all(OK)) as run:
+        schedule, request = Schedule(), request_to(run.client)
+        run.user_class.assignment = Assignment(run.client, lambda: request, arrivals=schedule)
+        run.start(1)
+        run.wait_for(lambda: run.runner.user_count == 0)
+        assert schedule.given_back == [7]
+        assert run.served() == 0
 
 
 @pytest.mark.parametrize("method", ["run", "stop"])

@@ -38,6 +38,9 @@ class ArrivalFeed(Protocol):
     def wait_next(self) -> int:
         """Blocks the calling user until an arrival is its to send; returns the intended instant, monotonic ns."""
 
+    def give_back(self, intended_ns: int) -> None:
+        """The user that was given this arrival does not send it."""
+
 
 def stop_for_want_of_rows() -> None:
     """For a source that is never empty before its end."""
@@ -190,7 +193,8 @@ class InferenceUser(User):
         while self._state != LOCUST_STATE_STOPPING:
             self._state = LOCUST_STATE_WAITING
             intended_ns = arrivals.wait_next()
-            if self._state == LOCUST_STATE_STOPPING:
+            if self._state == LOCUST_STATE_STOPPING:  # it was handed over while the user was about to be woken
+                arrivals.give_back(intended_ns)
                 break
             self._state = LOCUST_STATE_RUNNING
             self._attempt(assignment, connection, intended_ns)

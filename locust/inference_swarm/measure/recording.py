@@ -86,7 +86,7 @@ class Recording:
         self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen, now_ns)
         self._connects_seen = self._client.counters.opened
         if self._dispatcher is not None:
-            self._recorder.add_dropped(name, self._dispatcher.take_dropped(), now_ns)
+            self._recorder.add_dropped(name, self._dispatcher.take_dropped_ns(), now_ns)
 
     def end_load(self) -> None:
         """The load ends now: what ends later is counted, and is in no rate."""
