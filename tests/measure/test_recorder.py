@@ -146,6 +146,20 @@ def test_failures_have_their_own_times_their_instants_and_an_example() -> None:
     assert (counted.first_intended_s, counted.last_done_s) == (5.0, 8.004)
 
 
+def test_the_example_of_a_failure_has_words_and_a_row_if_any_has_both() -> None:
+    recorder = RunRecorder("run", "w", 0)
+    outcomes = [
+        failure("500", row=1),
+        failure("500", explanation="a"),
+        failure("500", explanation="b", row=2),
+        failure("500"),
+    ]
+    recorder.add("x", batch([], outcomes[:2]))
+    recorder.add("x", batch([], outcomes[2:]))
+    (record,) = total(recorder.take_snapshot(S, 1)).failed.values()
+    assert (record.count, record.explanation, record.row) == (4, "b", 2)
+
+
 def test_times_count_from_the_beginning_of_the_run_for_a_worker_that_joins_late() -> None:
     recorder = RunRecorder("run", "w", 1_000 * MS, start_ns=5_000 * MS)
     snapshot = recorder.take_snapshot(7_000 * MS, 1)

@@ -10,7 +10,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import gevent
@@ -18,6 +18,7 @@ from gevent import GreenletExit
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
+from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
@@ -66,6 +67,7 @@ class Assignment:
     """In the place of `take` when each row is to be sent once: its number as well, which `done` is told afterwards."""
     done: Callable[[int], None] = no_row_is_counted
     arrivals: ArrivalFeed | None = None
+    example_rows: ExampleRows = field(default_factory=ExampleRows)
 
 
 class InferenceUser(User):
@@ -173,6 +175,8 @@ class InferenceUser(User):
             if connection.is_starved:
                 self._wait_for_row(assignment)
             elif outcome is not None:
+                if outcome.error is not None:
+                    assignment.example_rows.note(outcome, connection.failed_request)
                 log.add(outcome)
                 if outcome.error is not None:
                     self._pause(connection.pause_s)
@@ -238,12 +242,15 @@ class InferenceUser(User):
                 self._wait_for_row(assignment)
             start_s = time.time()
             outcome = connection.attempt(request, intended_ns, assignment.row_count)
+            if outcome.error is not None:
+                assignment.example_rows.note(outcome, request)
         else:
             while (taken := assignment.take_row()) is None:
                 self._wait_for_row(assignment)
             start_s = time.time()
             try:
                 outcome = connection.attempt(taken[1], intended_ns, assignment.row_count)
+                outcome.row = taken[0]
             finally:
                 assignment.done(taken[0])
         if len(self._listeners) == self._own_listener_count:

@@ -150,7 +150,7 @@ class RunRecorder:
         self._note_span(counters, int(intended_ns.min()), last_ns)
         if self._load_end_ns is not None:
             counters.failed_after += int(np.count_nonzero(done_ns > self._load_end_ns))
-        example = next((outcome for outcome in group if outcome.failure_text), group[0])
+        example = max(group, key=lambda outcome: (bool(outcome.failure_text), outcome.row is not None))
         record = FailureRecord(
             kind=error.kind.value,
             count=len(group),

@@ -43,7 +43,7 @@ class ClosedUnansweredError(AttemptError):
 class Connection:
     """Belongs to the greenlet that made it; only that one may call anything but `end_fast_path`."""
 
-    __slots__ = ("_client", "_session", "_wait", "is_starved")
+    __slots__ = ("_client", "_session", "_wait", "failed_request", "is_starved")
 
     def __init__(self, client: InferenceClient) -> None:
         self._client = client
@@ -51,6 +51,8 @@ class Connection:
         self._session = Session(client, self._wait)
         self.is_starved = False
         """Whether `attempt_repeatedly` ended because there was no request."""
+        self.failed_request = b""
+        """What the last attempt that failed had to send."""
         client.timeout_scan.add(self._wait)
 
     @property
@@ -165,6 +167,8 @@ class Connection:
         error, text = judge_response(response, self._client.rules, attempt.row_count)
         if not response.is_reusable or stream.sent_bytes < len(attempt.request):
             self._session.close()
+        if error is not None:
+            self.failed_request = attempt.request
         if error is not None and error.kind is ErrorKind.STATUS:
             self._client.log_refusal(response.status, error.detail, text)
         return attempt.outcome(self._wait, response, error, text)
@@ -222,6 +226,7 @@ class Connection:
         if failure is None:
             client.log.add(attempt.outcome(wait, None, AttemptError(ErrorKind.ABANDONED, ABANDONED)))
             raise error
+        self.failed_request = attempt.request
         return attempt.outcome(wait, None, failure)
 
     def _is_unread(self, attempt: Attempt, stream: Stream, error: BaseException) -> bool:
