@@ -50,7 +50,7 @@ def test_the_wanted_rate_of_an_open_load_is_that_of_the_time_that_counts() -> No
     series = make_run(intervals=3, per_interval=30, workers=1).totals.series
     rate = parse_stages("4s@100,4s@100..200")
     rows = interval_rows(series, WantedRate(rate, 1.5, 8.0))
-    # 0-3 s: from 1.5 s on; 3-6 s: 1 s at 100, then 2 s from 100 to 150; 6-9 s: 2 s from 150 to 200, then the run is over
+    # 0-3 s: from 1.5 s on; 3-6 s: 1 s at 100, then 2 s from 100 to 150; 6-9 s: 2 s from 150 to 200, the run is over
     assert [row.wanted_rps for row in rows] == pytest.approx([100, 350 / 3, 175])
     assert "nan" not in interval_table(rows)
     assert [row.wanted_rps for row in read_interval_table(interval_table(rows))] == pytest.approx(
