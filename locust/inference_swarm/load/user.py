@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 
 import gevent
 from gevent import GreenletExit
+from locust.event import EventHook
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
@@ -52,6 +53,17 @@ def no_row_is_counted(row: int) -> None:
     """For rows that may be sent any number of times."""
 
 
+def _without_locusts_own(hook: EventHook) -> EventHook:
+    """The same listeners, but for the one that counts requests in Locust's statistics."""
+    others = EventHook()  # type: ignore[no-untyped-call]
+    others._handlers = [listener for listener in hook._handlers if not _is_locusts_own(listener)]
+    return others
+
+
+def _is_locusts_own(listener: object) -> bool:
+    return getattr(listener, "__module__", "") == "locust.runners"
+
+
 @dataclass(slots=True)
 class Assignment:
     """What the users of a process do in a run; wiring sets it before the first of them is spawned."""
@@ -68,6 +80,8 @@ class Assignment:
     done: Callable[[int], None] = no_row_is_counted
     arrivals: ArrivalFeed | None = None
     example_rows: ExampleRows = field(default_factory=ExampleRows)
+    counts_from_ns: int = 0
+    """What was intended before this instant is in no statistics: a warm-up, or what a reset left behind."""
 
 
 class InferenceUser(User):
@@ -83,9 +97,7 @@ class InferenceUser(User):
         super().__init__(environment)
         self._connection: Connection | None = None
         self._listeners: list[Callable[..., Any]] = environment.events.request._handlers
-        self._own_listener_count = sum(
-            getattr(listener, "__module__", "") == "locust.runners" for listener in self._listeners
-        )
+        self._own_listener_count = sum(map(_is_locusts_own, self._listeners))
 
     def run(self) -> None:  # type: ignore[misc]  # final only to keep users from it by accident
         if self.tasks:
@@ -265,7 +277,10 @@ class InferenceUser(User):
 
     def _notify_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float) -> None:
         target = assignment.client.target
-        self.environment.events.request.fire(
+        hook = self.environment.events.request
+        if outcome.intended_ns < assignment.counts_from_ns:
+            hook = _without_locusts_own(hook)
+        hook.fire(
             request_type=METHOD,
             name=target.name,
             response_time=outcome.latency_ns / 1e6,

@@ -66,6 +66,11 @@ class Recording:
         """The final snapshot has been taken."""
         return self._recorder.is_closed
 
+    @property
+    def epoch_start_ns(self) -> int:
+        """When the newest epoch begins; what was intended before is in no metric."""
+        return self._recorder.epoch_start_ns
+
     def set_phases(self, phases: Phases) -> None:
         """A reset of the statistics begins another epoch, of which the master tells every worker."""
         self.fold()
