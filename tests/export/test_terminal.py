@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sample_runs import make_run
 
 from inference_swarm.export.moment import Moment, Window
@@ -79,7 +80,7 @@ def test_what_has_no_outcome_and_what_was_left_out_are_said(tmp_path: Path) -> N
     assert "left out   the first 10 s: 123 requests, 0 failed; they are in no other metric" in lines
     assert (
         "verdict    INTERRUPTED (SIGTERM after 8 s of 60; "
-        "6 requests were abandoned: sent, and without a response when the run ended)"
+        "6 requests were abandoned: sent, and without a whole response when the run ended)"
     ) in lines
 
 
@@ -91,6 +92,16 @@ def test_what_may_be_missing_or_sent_twice_is_said_only_if_there_is_any(tmp_path
     unknown = closing_table(build_summary(make_run(possibly_uncounted=None)), tmp_path).splitlines()
     assert "requests   20,000, 0 failed (0 %), an unknown number possibly uncounted" in unknown
     assert not [line for line in table(tmp_path) if "possibly" in line or "changed" in line]
+
+
+@pytest.mark.parametrize(("after", "is_said"), [(20_000, True), (1001, True), (1000, False)])
+def test_a_rate_from_which_much_is_missing_says_so(tmp_path: Path, after: int, is_said: bool) -> None:
+    run = make_run()
+    next(iter(run.totals.names.values())).succeeded_after = after
+    (rate,) = [line for line in closing_table(build_summary(run), tmp_path).splitlines() if line.startswith("rate")]
+    words = f"; {after:,} of 20,000 requests ended after the load, and are in no rate"
+    assert rate.endswith(words) == is_said
+    assert ("after the load" in rate) == is_said
 
 
 def test_stages_are_told_one_by_one(tmp_path: Path) -> None:

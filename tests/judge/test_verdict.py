@@ -136,7 +136,7 @@ def test_the_reasons_are_sentences_and_the_verdicts_own_comes_first() -> None:
         "p99<4ms: fail, measured 5 ms (6 requests that did not succeed count as slowest)",
         "worker a: never reported",
         "3 rows were never sent",
-        "1 request was abandoned: sent, and without a response when the run ended",
+        "1 request was abandoned: sent, and without a whole response when the run ended",
         "2 arrivals were dropped: no user was free to send them in time",
     )
     assert reasons(RequestCounters()) == ("no request was sent",)

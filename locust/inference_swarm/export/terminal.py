@@ -12,6 +12,8 @@ from inference_swarm.export.stage_table import stage_lines
 
 PERCENTILE_WORDS = {"p50": "p50", "p90": "p90", "p99": "p99", "p99_9": "p99.9", "p99_99": "p99.99", "max": "max"}
 LABEL_WIDTH = 11
+# Above this share of a run's requests, those that ended after its load are mentioned: there always are some.
+SAID_SHARE = 0.05
 
 
 def progress_line(now: Moment) -> str:
@@ -140,12 +142,16 @@ def load_words(summary: Mapping[str, Any]) -> str:
 def _rate_words(summary: Mapping[str, Any]) -> str:
     words = f"{format_rate(summary['rate_rps'])}/s"
     arrivals = summary["arrivals"]
-    if arrivals is None:
-        return words
-    words += f" of {format_rate(arrivals['wanted_rps'])}/s wanted; of {format_count(arrivals['wanted'])} arrivals "
-    words += f"{format_count(arrivals['late'])} late, {format_count(arrivals['dropped'])} dropped"
-    if arrivals["unaccounted"]:
-        words += f", {format_count(arrivals['unaccounted'])} unaccounted for"
+    if arrivals is not None:
+        words += f" of {format_rate(arrivals['wanted_rps'])}/s wanted; of {format_count(arrivals['wanted'])} arrivals "
+        words += f"{format_count(arrivals['late'])} late, {format_count(arrivals['dropped'])} dropped"
+        if arrivals["unaccounted"]:
+            words += f", {format_count(arrivals['unaccounted'])} unaccounted for"
+    after, requests = summary["ended_after_load"], summary["requests"]
+    if after > SAID_SHARE * requests:
+        words += (
+            f"; {format_count(after)} of {format_count(requests)} requests ended after the load, and are in no rate"
+        )
     return words
 
 

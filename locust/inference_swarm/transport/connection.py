@@ -18,6 +18,7 @@ from inference_swarm.transport.attempt import (
     describe_failure,
     judge_response,
 )
+from inference_swarm.transport.body import MAX_TEXT_BYTES, first_words
 from inference_swarm.transport.deadlines import Wait
 from inference_swarm.transport.fast_path import ALL_NOTED, RECEIVE_YOURSELF, SENT_IN_PART
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
@@ -181,6 +182,7 @@ class Connection:
             attempt.first_byte_ns = self._wait.done_ns
             if (known := read_known(client.shapes, count)) is not None:
                 return known
+            attempt.beginning = bytes(client.shapes.view[: min(count, MAX_TEXT_BYTES)])
             reader = client.make_reader()
             reader.feed(count, self._wait.done_ns)
             client.shapes.prime(count)
@@ -222,12 +224,13 @@ class Connection:
                 error = interruption
         self._session.close()
         wait.done_ns = monotonic_ns()
-        failure = describe_failure(error, attempt.phase, client.rules.deadlines)
+        has_begun = bool(attempt.first_byte_ns)
+        failure = describe_failure(error, attempt.phase, client.rules.deadlines, has_response_begun=has_begun)
         if failure is None:
             client.log.add(attempt.outcome(wait, None, AttemptError(ErrorKind.ABANDONED, ABANDONED)))
             raise error
         self.failed_request = attempt.request
-        return attempt.outcome(wait, None, failure)
+        return attempt.outcome(wait, None, failure, first_words(attempt.beginning))
 
     def _is_unread(self, attempt: Attempt, stream: Stream, error: BaseException) -> bool:
         """Whether the server had closed the connection before any of the request reached it."""
