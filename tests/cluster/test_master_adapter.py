@@ -42,6 +42,7 @@ class Services:
         self.data_error: Exception | None = None
         self.folder_error: Exception | None = None
         self.results_error: Exception | None = None
+        self.is_left_out = False
 
     def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
         if self.data_error is not None:
@@ -58,8 +59,9 @@ class Services:
     def begin_epoch(self, at_s: float) -> None:
         self.asked.append("epoch")
 
-    def counted(self, worker: str, snapshot: Any) -> None:
+    def counted(self, worker: str, snapshot: Any) -> bool:
         self.asked.append(f"counted {worker}")
+        return self.is_left_out
 
     def end_load(self) -> None:
         self.asked.append("end")
@@ -90,8 +92,8 @@ class Listeners:
     def users_complete(self, users: int) -> None:
         self.heard.append(f"{users} users")
 
-    def report(self, worker: str, locust: Any) -> None:
-        self.heard.append("report")
+    def report(self, worker: str, locust: Any, *, is_left_out: bool) -> None:
+        self.heard.append("report left out" if is_left_out else "report")
 
     def end(self) -> None:
         self.heard.append("end")
@@ -160,6 +162,15 @@ def test_a_run_goes_from_its_start_to_its_results(swarm: Swarm) -> None:
     assert swarm.services.outcomes == [("run", "", None)]
     assert swarm.adapter.outcomes == {"run": ""}
     assert swarm.listeners.heard == ["joined w 0", "begin", "2 users", "report", "end", "closed"]
+
+
+def test_locusts_part_of_a_report_is_left_out_with_the_rest_of_it(swarm: Swarm) -> None:
+    swarm.services.is_left_out = True
+    swarm.start()
+    swarm.wait_for(Phase.RUNNING)
+    swarm.adapter.feed(StopAsked())
+    swarm.wait_for(Phase.IDLE)
+    assert "report left out" in swarm.listeners.heard
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,11 @@ from inference_swarm.cluster.protocol import (
     Partition,
     RunOffer,
 )
+from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters
+from inference_swarm.measure.seconds import SecondCounts
+from inference_swarm.measure.snapshot import SNAPSHOT_VERSION, Slice, Snapshot, WorkerHealth
 
+SNAPSHOT_PARTS: tuple[type, ...] = (Snapshot, Slice, RequestCounters, FailureRecord, AddressCounters, WorkerHealth)
 ROOT = Path(__file__).resolve().parents[2]
 PARTS: tuple[type, ...] = (BlockReport, Lease, RunOffer, Partition)
 
@@ -52,3 +56,10 @@ def test_the_document_lists_what_messages_are_made_of_and_the_version() -> None:
     wanted = {part.__name__: [field.name for field in fields(part)] for part in PARTS}
     assert documented()["Parts of messages"] == wanted
     assert f"Version {PROTOCOL_VERSION} " in (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+
+
+def test_the_document_lists_what_a_snapshot_is_made_of_and_its_version() -> None:
+    wanted = {part.__name__: [field.name for field in fields(part)] for part in SNAPSHOT_PARTS}
+    section = "Parts of a snapshot"
+    assert documented()[section] == {**wanted, "SecondCounts": list(SecondCounts._fields)}
+    assert f"Version {SNAPSHOT_VERSION}, read strictly" in (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from inference_swarm.data.orders import DRAW, Chunk, ChunkFeed, RandomFeed, permutation
+from inference_swarm.data.orders import DRAW, REMEMBERED_DRAWS, Chunk, ChunkFeed, RandomFeed, permutation
 from inference_swarm.data.packed import Heads, PackedBodies, Requests
 from inference_swarm.data.progress import set_ranges, to_ranges
 
@@ -76,6 +76,24 @@ def test_random_feed_takes_nothing_of_what_its_owner_removed_once_told() -> None
     assert (feed.take(), feed.take_row()) == (b"back", (100, b"back"))
 
 
+def test_the_row_of_a_request_is_known_for_some_draws_and_not_when_the_rows_have_changed() -> None:
+    rows = [b"\r\n\r\n%d" % number for number in range(100_000)]
+    requests = Requests([(7, packed([row[4:] for row in rows]))], Heads(lambda _: b"\r\n\r\n"))
+    feed = RandomFeed(lambda: requests, [1], lambda _: None)
+    first = feed.take() or b""
+    for _ in range(REMEMBERED_DRAWS * DRAW - 1):
+        feed.take()
+    assert feed.find_row(first) == 7 + int(first)
+    feed.take()
+    assert feed.find_row(first) is None
+    feed.forget_drawn()
+    assert feed.find_row(feed.take() or b"") is not None
+    requests = Requests([(7, packed([b"x"]))], Heads(lambda _: b"\r\n\r\n"))
+    for _ in range(DRAW):
+        feed.take()
+    assert feed.find_row(b"\r\n\r\nx") == 7
+
+
 def chunk_feed(*chunks: Chunk | None) -> ChunkFeed:
     waiting = deque(chunks)
     return ChunkFeed(lambda: waiting.popleft() if waiting else None)
@@ -95,6 +113,17 @@ def test_chunk_feed_goes_from_chunk_to_chunk_and_waits_without_losing_a_row() ->
         (20, b"c"),
         None,
     ]
+
+
+def test_the_row_of_a_request_is_known_while_its_chunk_lasts() -> None:
+    requests = Requests([(50, packed([b"a", b"b"]))], Heads(lambda _: b"\r\n\r\n"))
+    feed = chunk_feed(Chunk(requests, np.array([1, 0])))
+    assert feed.find_row(b"\r\n\r\nb") is None
+    assert feed.take() == b"\r\n\r\nb"
+    assert (feed.find_row(b"\r\n\r\nb"), feed.find_row(b"\r\n\r\nc")) == (51, None)
+    feed.take()
+    feed.take()
+    assert feed.find_row(b"\r\n\r\nb") is None
 
 
 @pytest.mark.parametrize("taken_first", [0, 1, DRAW - 1, DRAW, DRAW + 7, 3 * DRAW])

@@ -50,6 +50,24 @@ def test_any_rows_of_any_blocks_are_composed_with_their_heads_and_numbers(
         assert requests.row_numbers(np.array(indices, np.intp)) == [expected[index][0] for index in indices]
 
 
+@given(st.lists(st.lists(st.sampled_from([b"a", b"b", b"aa", b"", b"a\r\n\r\nb"]), max_size=5), max_size=4), st.data())
+def test_a_request_is_found_among_the_rows_that_were_taken_and_no_others(
+    blocks: list[list[bytes]], data: st.DataObject
+) -> None:
+    rows = {1000 * number + row: body for number, bodies in enumerate(blocks) for row, body in enumerate(bodies)}
+    requests = Requests(
+        [(1000 * number, packed(bodies)) for number, bodies in enumerate(blocks)], Heads(lambda _: b"POST /\r\n\r\n")
+    )
+    taken = data.draw(st.lists(st.integers(0, len(rows) - 1))) if rows else []
+    indices = np.array(taken, np.intp)
+    numbers = requests.row_numbers(indices) if taken else []
+    for request, number in zip(composed(requests, *taken), numbers, strict=True):
+        found = requests.find_row(request, indices)
+        assert found in numbers
+        assert rows[found] == rows[number]
+    assert requests.find_row(b"POST /\r\n\r\nanother", indices) is None
+
+
 def test_nothing_is_left_of_the_arrow_arrays_and_one_buffer_holds_all() -> None:
     bodies = PackedBodies.pack(pa.array([b"ab", b"c"], pa.binary()) for _ in range(2))
     assert bodies.data == b"abcabc"

@@ -22,6 +22,7 @@ from inference_swarm.measure.hlog import hlog_lines
 from inference_swarm.measure.phases import phases_of_run
 from inference_swarm.measure.snapshot import WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.course import Change
 from inference_swarm.run.run import DataRecord
 
 NAME = "POST /invocation"
@@ -49,6 +50,9 @@ def make_run(
     interrupted_because: str = "",
     name: str = "a-run",
     seed: int = 0,
+    possibly_uncounted: int | None = 0,
+    possibly_twice: int = 0,
+    changes: tuple[Change, ...] = (),
     **settings: object,
 ) -> RunRecord:
     """A run of so many 3 s intervals with log-normal latencies."""
@@ -111,6 +115,9 @@ def make_run(
             end_s=duration_s,
         ),
         arrivals_wanted=arrivals,
+        possibly_uncounted=possibly_uncounted,
+        possibly_twice=possibly_twice,
+        changes=changes,
         data=DataRecord(f"splits/{settings.get('dataset_name') or 'rows'}/X_test.parquet", 300, 5, "f00d"),
     )
 

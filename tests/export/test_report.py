@@ -12,6 +12,7 @@ from inference_swarm.export.report import render_report
 from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.summary import RunRecord, build_summary
 from inference_swarm.measure.snapshot import WorkerHealth
+from inference_swarm.run.course import Change
 
 
 def render(run: RunRecord) -> str:
@@ -113,6 +114,14 @@ def test_settings_have_their_sources_and_data_their_fingerprint() -> None:
     at = found.index("host")
     assert found[at : at + 3] == ["host", "http://127.0.0.1:8000", "command line"]
     assert "f00d" in found
+
+
+def test_what_may_be_missing_and_what_was_changed_is_said() -> None:
+    html = render(make_run(possibly_uncounted=40, possibly_twice=2, changes=(Change(12.34, "80 users"),)))
+    assert "<dt>possibly uncounted</dt><dd>40</dd>" in html
+    assert "<dt>possibly sent twice</dt><dd>2</dd>" in html
+    assert "<p>Changed at 12.3 s: 80 users.</p>" in html
+    assert "possibly" not in render(make_run())
 
 
 def test_stages_have_a_table_of_their_own() -> None:

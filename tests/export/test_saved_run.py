@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from hdrh.log import HistogramLogReader
 from sample_runs import NAME, make_run, save_run
 
 from inference_swarm.errors import DataError
-from inference_swarm.export.intervals import interval_rows, interval_table, read_interval_table
+from inference_swarm.export.intervals import WantedRate, interval_rows, interval_table, read_interval_table
 from inference_swarm.export.saved_run import merge_intervals, read_run
+from inference_swarm.load.stages import parse_stages
 
 
 def test_histograms_and_intervals_come_back_as_they_were(tmp_path: Path) -> None:
@@ -42,6 +44,19 @@ def test_an_empty_cell_is_nothing_measured() -> None:
     again = read_interval_table(interval_table(rows))
     assert again[0].p50_us != again[0].p50_us
     assert again[0].requests == 0
+
+
+def test_the_wanted_rate_of_an_open_load_is_that_of_the_time_that_counts() -> None:
+    series = make_run(intervals=3, per_interval=30, workers=1).totals.series
+    rate = parse_stages("4s@100,4s@100..200")
+    rows = interval_rows(series, WantedRate(rate, 1.5, 8.0))
+    # 0-3 s: from 1.5 s on; 3-6 s: 1 s at 100, then 2 s from 100 to 150; 6-9 s: 2 s from 150 to 200, the run is over
+    assert [row.wanted_rps for row in rows] == pytest.approx([100, 350 / 3, 175])
+    assert "nan" not in interval_table(rows)
+    assert [row.wanted_rps for row in read_interval_table(interval_table(rows))] == pytest.approx(
+        [100, 350 / 3, 175], abs=1e-3
+    )
+    assert all(math.isnan(row.wanted_rps) for row in interval_rows(series))
 
 
 def test_intervals_after_the_end_of_the_load_are_left_out() -> None:

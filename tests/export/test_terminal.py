@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sample_runs import make_run
 
+from inference_swarm.export.moment import Moment, Window
 from inference_swarm.export.summary import build_summary
-from inference_swarm.export.terminal import Moment, closing_table, progress_line
+from inference_swarm.export.terminal import closing_table, progress_line
 from inference_swarm.measure.snapshot import WorkerHealth
+from inference_swarm.run.course import Change
 
-MOMENT = Moment(12.4, 60.0, 50, 2, 1234.5, 4230.0, 51_700.0, 15_000, 3, 0)
+MOMENT = Moment(12.4, 60.0, 50, 2, Window(6.0, 9.0, 1234.5, 4230.0, 51_700.0), 15_000, 3)
 
 
 def test_the_line_has_users_rate_times_errors_and_time_left() -> None:
     assert progress_line(MOMENT) == (
-        "50 users on 2 workers  1,234/s  p50 4.23 ms  p99 51.7 ms  15,000 requests  3 failed  48 s left"
+        "50 users on 2 workers  6–9 s: 1,234/s  p50 4.23 ms  p99 51.7 ms  15,000 requests  3 failed  48 s left"
     )
 
 
 def test_without_an_end_the_line_says_how_long_it_has_been() -> None:
-    endless = Moment(3725.0, None, 1, 1, 0.0, float("nan"), float("nan"), 0, 0, 7)
+    endless = Moment(3725.0, None, 1, 1, Window(3720.0, 3723.0, 0.0), 0, 0, abandoned=2, dropped=7)
     assert progress_line(endless) == (
-        "1 users on 1 worker  0/s  p50 –  p99 –  0 requests  0 failed  7 dropped  1:02:05 so far"
+        "1 user on 1 worker  3720–3723 s: 0/s  p50 –  p99 –  0 requests  0 failed  "
+        "2 abandoned  7 dropped  1:02:05 so far"
+    )
+
+
+def test_in_a_warm_up_the_line_says_so() -> None:
+    assert progress_line(Moment(2.0, 60.0, 5, 1, None, 700, 0, warm_up_left_s=8.0)) == (
+        "5 users on 1 worker  warm-up for 8 s more  700 requests  0 failed  58 s left"
     )
 
 
@@ -70,8 +80,28 @@ def test_what_has_no_outcome_and_what_was_left_out_are_said(tmp_path: Path) -> N
     assert "left out   the first 10 s: 123 requests, 0 failed; they are in no other metric" in lines
     assert (
         "verdict    INTERRUPTED (SIGTERM after 8 s of 60; "
-        "6 requests were abandoned: sent, and without a response when the run ended)"
+        "6 requests were abandoned: sent, and without a whole response when the run ended)"
     ) in lines
+
+
+def test_what_may_be_missing_or_sent_twice_is_said_only_if_there_is_any(tmp_path: Path) -> None:
+    run = make_run(possibly_uncounted=40, possibly_twice=2, changes=(Change(12.34, "80 users at 10 a second"),))
+    lines = closing_table(build_summary(run), tmp_path).splitlines()
+    assert "requests   20,000, 0 failed (0 %), 2 possibly sent twice, 40 possibly uncounted" in lines
+    assert "changed    at 12.3 s: 80 users at 10 a second" in lines
+    unknown = closing_table(build_summary(make_run(possibly_uncounted=None)), tmp_path).splitlines()
+    assert "requests   20,000, 0 failed (0 %), an unknown number possibly uncounted" in unknown
+    assert not [line for line in table(tmp_path) if "possibly" in line or "changed" in line]
+
+
+@pytest.mark.parametrize(("after", "is_said"), [(20_000, True), (1001, True), (1000, False)])
+def test_a_rate_from_which_much_is_missing_says_so(tmp_path: Path, after: int, is_said: bool) -> None:
+    run = make_run()
+    next(iter(run.totals.names.values())).succeeded_after = after
+    (rate,) = [line for line in closing_table(build_summary(run), tmp_path).splitlines() if line.startswith("rate")]
+    words = f"; {after:,} of 20,000 requests ended after the load, and are in no rate"
+    assert rate.endswith(words) == is_said
+    assert ("after the load" in rate) == is_said
 
 
 def test_stages_are_told_one_by_one(tmp_path: Path) -> None:

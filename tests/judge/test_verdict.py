@@ -136,7 +136,7 @@ def test_the_reasons_are_sentences_and_the_verdicts_own_comes_first() -> None:
         "p99<4ms: fail, measured 5 ms (6 requests that did not succeed count as slowest)",
         "worker a: never reported",
         "3 rows were never sent",
-        "1 request was abandoned: sent, and without a response when the run ended",
+        "1 request was abandoned: sent, and without a whole response when the run ended",
         "2 arrivals were dropped: no user was free to send them in time",
     )
     assert reasons(RequestCounters()) == ("no request was sent",)
@@ -185,6 +185,9 @@ facts_of_runs = st.builds(
     never_sent=st.sampled_from([0, 0, 3]),
     is_open=st.booleans(),
     is_generator_bound=st.booleans(),
+    has_connected=st.booleans(),
+    refused_because=st.sampled_from(["", "", "", "no such file"]),
+    aborted_because=st.sampled_from(["", "", "error_rate>50% for 10s"]),
     interrupted_because=st.sampled_from(["", "", "SIGTERM"]),
     incomplete_because=st.sampled_from([(), (), ("worker a: never reported",)]),
 )
@@ -203,15 +206,41 @@ def test_for_any_mix_a_run_that_passed_has_nothing_against_it(
         and not (mix.dropped or facts.unaccounted or facts.never_sent)
         and (are_failures_judged or not (mix.failures or mix.abandoned))
         and all(result.outcome is ObjectiveOutcome.PASSED for result in found.results)
+        and not (facts.refused_because or facts.aborted_because)
         and not (facts.interrupted_because or facts.incomplete_because)
     )
     assert (found.exit_code is ExitCode.PASSED) is is_flawless
     assert found.is_passed is (is_flawless and not facts.is_generator_bound)
     assert bool(found.reasons) is not found.is_passed
-    missed = any(result.outcome is ObjectiveOutcome.FAILED for result in found.results)
-    is_unreachable = bool(mix.sent) and not mix.succeeded and not mix.connects
-    assert (found.status is Status.UNREACHABLE) is is_unreachable
-    assert (found.status is Status.OBJECTIVE_MISSED) is (missed and not is_unreachable)
+
+
+@settings(max_examples=500, deadline=None)
+@given(mixes, objectives_of_runs, facts_of_runs)
+def test_for_any_mix_the_verdict_is_the_first_of_the_documented_table_that_holds(
+    mix: RequestCounters, objectives: list[Objective], facts: RunFacts
+) -> None:
+    found = judge({"/x": mix}, objectives, facts)
+    outcomes = {result.outcome for result in found.results}
+    are_failures_judged = any(objective.is_on_all_failures for objective in objectives)
+    is_asked = bool(mix.sent or mix.dropped or facts.unaccounted or facts.never_sent)
+    table = {
+        Status.REFUSED: bool(facts.refused_because),
+        Status.UNREACHABLE: bool(mix.sent) and not (mix.succeeded or mix.connects or facts.has_connected),
+        Status.ABORTED: bool(facts.aborted_because),
+        Status.OBJECTIVE_MISSED: ObjectiveOutcome.FAILED in outcomes,
+        Status.INTERRUPTED: bool(facts.interrupted_because),
+        Status.INCOMPLETE: bool(facts.incomplete_because or facts.unaccounted or facts.never_sent)
+        or ObjectiveOutcome.INCOMPLETE in outcomes,
+        Status.REQUESTS_FAILED: (is_asked and not mix.succeeded)
+        or bool(mix.dropped)
+        or (bool(mix.failures or mix.abandoned) and not are_failures_judged),
+        Status.NOTHING_SENT: not is_asked,
+        Status.GENERATOR_BOUND: facts.is_generator_bound,
+        Status.PASSED: True,
+    }
+    assert found.status is next(status for status, holds in table.items() if holds)
+    because = [facts.refused_because, facts.aborted_because, facts.interrupted_because, *facts.incomplete_because]
+    assert set(filter(None, because)) <= set(found.reasons)
 
 
 @settings(max_examples=500, deadline=None)

@@ -11,6 +11,7 @@ import pytest
 from locust.env import Environment
 from locust.exception import StopUser
 
+from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.user import Assignment, InferenceUser
 from inference_swarm.measure.locust_stats import fold_into_locust, wall_offset_ns
 from inference_swarm.transport.client import InferenceClient
@@ -120,6 +121,34 @@ def test_heard_failures_carry_their_exception() -> None:
         assert run.environment.stats.total.num_failures == run.counted == len(heard) == run.served()
         assert run.client.notified_log.failure_counts == {ErrorKind.STATUS: len(heard)}
     assert repr(heard[0]["exception"]) == "status: 503 Service Unavailable"
+
+
+@pytest.mark.parametrize("listens", [False, True])
+@pytest.mark.parametrize("counts_rows", [False, True])
+def test_a_failure_knows_its_row(listens: bool, counts_rows: bool) -> None:
+    def refuse_some(peer: Peer) -> None:
+        while request := peer.read_request():
+            peer.send(OK if not request.endswith(b"7") else OK.replace(b"200", b"422"))
+
+    with swarm(make_user(), refuse_some) as run:
+        numbers = iter(range(1000, 2000))
+        requests = {request_to(run.client, b"%d" % number): number for number in range(1000, 2000)}
+        rows = iter(requests.items())
+        run.user_class.assignment = Assignment(
+            run.client,
+            lambda: next(rows)[0],
+            take_row=(lambda: (next(numbers), next(rows)[0])) if counts_rows else None,
+            example_rows=ExampleRows(requests.__getitem__),
+        )
+        if listens:
+            run.environment.events.request.add_listener(lambda **_: None)
+        run.start(1)
+        run.wait_for(lambda: run.served() > 30)
+        log = run.client.notified_log if listens else run.client.log
+        failures = log.take_batch().failures
+        assert failures[0].row == 1007
+        assert [failure.row for failure in failures[1:3]] == ([1017, 1027] if counts_rows else [None, None])
+        run.stop()
 
 
 def test_a_graceful_stop_lets_the_request_in_flight_end_and_counts_it() -> None:
@@ -343,6 +372,9 @@ def test_arrivals_say_when_to_send_and_latency_runs_from_there() -> None:
                 raise StopUser
             return number
 
+        def give_back(self, intended_ns: int) -> None:
+            raise AssertionError(f"nobody is being stopped: {intended_ns}")
+
     with swarm(make_user(), respond_all(OK)) as run:
         request = request_to(run.client)
         run.user_class.assignment = Assignment(run.client, lambda: request, arrivals=Schedule())
@@ -353,6 +385,33 @@ def test_arrivals_say_when_to_send_and_latency_runs_from_there() -> None:
         intended = sorted((batch.done_ns - batch.latency_ns).tolist())
         assert intended == list(range(1, 31))
         assert (batch.service_ns < batch.latency_ns).all()
+
+
+def test_an_arrival_for_a_user_that_is_being_stopped_is_given_back() -> None:
+    class Schedule:
+        def __init__(self) -> None:
+            self.given_back: list[int] = []
+
+        def wait_next(self) -> int:
+            run.user_class.stopping._state = "stopping"
+            return 7
+
+        def give_back(self, intended_ns: int) -> None:
+            self.given_back.append(intended_ns)
+
+    class Stopping(InferenceUser):
+        stopping: InferenceUser
+
+        def on_start(self) -> None:
+            type(self).stopping = self
+
+    with swarm(Stopping, respond_all(OK)) as run:
+        schedule, request = Schedule(), request_to(run.client)
+        run.user_class.assignment = Assignment(run.client, lambda: request, arrivals=schedule)
+        run.start(1)
+        run.wait_for(lambda: run.runner.user_count == 0)
+        assert schedule.given_back == [7]
+        assert run.served() == 0
 
 
 @pytest.mark.parametrize("method", ["run", "stop"])

@@ -68,7 +68,7 @@ def test_a_closed_load_has_no_late_requests() -> None:
 
 def test_what_has_no_outcome_is_counted_in_the_snapshot_it_belongs_to() -> None:
     recorder = RunRecorder("run", "w", 0)
-    recorder.add_dropped("x", 3, 0)
+    recorder.add_dropped("x", [0, 0, 0], 0)
     recorder.add_stale_connections("x", 1, 0)
     recorder.add_connects("x", 4, 0)
     first = recorder.take_snapshot(MS, 1)
@@ -76,6 +76,17 @@ def test_what_has_no_outcome_is_counted_in_the_snapshot_it_belongs_to() -> None:
     assert (counted.dropped, counted.stale_connections, counted.connects) == (3, 1, 4)
     assert first.seconds == [SecondCounts(0, 0, 0, 3)]
     assert recorder.take_snapshot(2 * MS, 1).names() == {}
+
+
+def test_a_dropped_arrival_belongs_to_the_phase_that_wanted_it_and_to_the_second_that_gave_it_up() -> None:
+    recorder = RunRecorder("run", "w", 0, phases=phases_of_run([3, 3], warm_up_s=1))
+    recorder.add_dropped("x", [round(at_s * S) for at_s in (0.2, 0.9, 1.0, 2.9, 3.0, 3.1, 3.2)], round(3.5 * S))
+    snapshot = recorder.take_snapshot(round(3.6 * S), 1)
+    dropped = {
+        (part.epoch, part.stage): sum(counters.dropped for counters in part.names.values()) for part in snapshot.slices
+    }
+    assert dropped == {(0, 0): 2, (1, 0): 2, (1, 1): 3}
+    assert snapshot.seconds == [SecondCounts(3, 0, 0, 7)]
 
 
 def test_an_abandoned_attempt_is_no_failure() -> None:
@@ -133,6 +144,20 @@ def test_failures_have_their_own_times_their_instants_and_an_example() -> None:
     assert (counted.latency.min_us, counted.latency.count) == (80_000, 1)
     assert (counted.failed_latency.max_us, counted.failed_service.max_us) == (4000, 3000)
     assert (counted.first_intended_s, counted.last_done_s) == (5.0, 8.004)
+
+
+def test_the_example_of_a_failure_has_words_and_a_row_if_any_has_both() -> None:
+    recorder = RunRecorder("run", "w", 0)
+    outcomes = [
+        failure("500", row=1),
+        failure("500", explanation="a"),
+        failure("500", explanation="b", row=2),
+        failure("500"),
+    ]
+    recorder.add("x", batch([], outcomes[:2]))
+    recorder.add("x", batch([], outcomes[2:]))
+    (record,) = total(recorder.take_snapshot(S, 1)).failed.values()
+    assert (record.count, record.explanation, record.row) == (4, "b", 2)
 
 
 def test_times_count_from_the_beginning_of_the_run_for_a_worker_that_joins_late() -> None:

@@ -164,6 +164,27 @@ def test_the_first_words_of_a_failure_are_kept_whatever_its_framing(
     ]
 
 
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0-OpenSSH_9.6"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[0]", "HTTP/1.1 200 OK  Content-Length: 2    [0]"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[0]", "HTTP/1.1 200 OK  Content-Length: 9    [0]"),
+        (b"", ""),
+    ],
+)
+def test_what_came_in_the_place_of_a_response_is_kept(data: bytes, words: str, times: int) -> None:
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        peer.send(data)
+
+    with serve(script) as (client, _):
+        outcomes = run(lambda c: [c.attempt(request_to(client)) for _ in range(times)], client)
+    assert [outcome.failure_text for outcome in outcomes] == [words] * times
+    assert all(outcome.error is not None for outcome in outcomes)
+
+
 def test_of_a_long_failure_its_beginning_is_kept() -> None:
     body = b"Traceback " * 100_000
     data = b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)

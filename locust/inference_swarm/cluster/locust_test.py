@@ -12,11 +12,17 @@ from typing import Any
 import gevent
 from gevent.lock import RLock
 from locust.runners import STATE_CLEANUP, STATE_INIT, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPED, WorkerNode
+from locust.stats import RequestStats, StatsEntry
 
 from inference_swarm.cluster.control_messages import check_locust_report
 from inference_swarm.cluster.protocol import Wire
 
 logger = logging.getLogger(__name__)
+
+
+def _no_statistics(stats: RequestStats) -> dict[str, Any]:
+    """What a report holds in which nothing was counted."""
+    return {"stats": [], "errors": {}, "stats_total": StatsEntry(stats, "Aggregated", "").serialize()}
 
 
 class LocustTest:
@@ -30,6 +36,7 @@ class LocustTest:
         self._on_reset = on_reset
         self._turn = RLock()  # events of a test come one after the other
         self._is_started = False
+        environment.events.reset_stats.add_listener(lambda **_: on_reset())  # by the web UI
 
     def test_start(self) -> None:
         with self._turn:
@@ -64,8 +71,10 @@ class LocustTest:
         if wants_reset:
             self._on_reset()
 
-    def report(self, worker: str, locust: Wire) -> None:
+    def report(self, worker: str, locust: Wire, *, is_left_out: bool) -> None:
         check_locust_report(locust)
+        if is_left_out:
+            locust = {**locust, **_no_statistics(self._runner.stats)}
         self._events.worker_report.fire(client_id=worker, data=locust)
 
     def end(self) -> None:

@@ -69,8 +69,8 @@ class RunServices(Protocol):
     def begin_epoch(self, at_s: float) -> None:
         """What was intended before does not count any more."""
 
-    def counted(self, worker: str, snapshot: CountedReport) -> None:
-        """A report is in the totals."""
+    def counted(self, worker: str, snapshot: CountedReport) -> bool:
+        """A report is in the totals. Whether all of it is left out, since the statistics began again after it."""
 
     def end_load(self) -> None:
         """The measured time is over."""
@@ -94,8 +94,8 @@ class TestListeners(Protocol):
     def users_complete(self, users: int) -> None:
         """All users that were wanted run."""
 
-    def report(self, worker: str, locust: Wire) -> None:
-        """Locust's own part of a report that is counted."""
+    def report(self, worker: str, locust: Wire, *, is_left_out: bool) -> None:
+        """Locust's own part of a report that is counted; if it is left out, it is in no statistics."""
 
     def end(self) -> None:
         """Users are being stopped."""
@@ -179,9 +179,9 @@ class MasterAdapter:
             case UsersComplete(_, users):
                 self._listeners.users_complete(users)
             case CountReport(worker, report, snapshot):
-                self._services.counted(worker, snapshot)
+                is_left_out = self._services.counted(worker, snapshot)
                 if report.locust:
-                    self._listeners.report(worker, report.locust)
+                    self._listeners.report(worker, report.locust, is_left_out=is_left_out)
             case EndLoad():
                 self._services.end_load()
                 gevent.spawn(self._listeners.end)

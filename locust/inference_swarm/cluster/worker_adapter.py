@@ -52,6 +52,7 @@ from inference_swarm.config.settings import Settings
 from inference_swarm.errors import ExitCode
 from inference_swarm.load.arrivals import Part, Share
 from inference_swarm.load.dispatcher import ArrivalDispatcher
+from inference_swarm.load.user import Assignment
 from inference_swarm.load.user_host import UserHost, assign_users
 from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import Snapshot
@@ -88,6 +89,7 @@ class WorkerAdapter:
         self._rows = WorkerRows(config.worker, allowed, self.feed)
         self._began_ns = 0
         self._recording: Recording | None = None
+        self._assignment: Assignment | None = None
         self._dispatcher: ArrivalDispatcher | None = None
         self._driver: Driver[AgentEvent | Envelope, AgentAction] = Driver(
             lambda event, now_s: agent.step(self.state, event, now_s),
@@ -181,7 +183,7 @@ class WorkerAdapter:
             self._runner.exceptions = {}
             self._environment._filter_tasks_by_tags()
             self._environment.events.test_start.fire(environment=self._environment)
-        assignment = shard.assignment()
+        assignment = self._assignment = shard.assignment()
         assignment.arrivals = self._dispatcher = self._make_dispatcher(settings)
         assign_users(assignment, settings.wait_min_s, settings.wait_max_s)
         self._recording = Recording(
@@ -195,6 +197,7 @@ class WorkerAdapter:
             late_after_s=settings.late_after_s,
             phases=phases_of(settings),
         )
+        assignment.counts_from_ns = self._recording.epoch_start_ns
         self.users.take_user_seconds()
 
     def _make_dispatcher(self, settings: Settings) -> ArrivalDispatcher | None:
@@ -217,8 +220,9 @@ class WorkerAdapter:
             return
         phases = phases_of(self._rows.settings)
         self._recording.set_phases(phases.with_epochs(epochs_ns))
-        if self._seams.tells_listeners:
-            self._runner.stats.clear_all()
+        if self._assignment is not None:
+            self._assignment.counts_from_ns = self._recording.epoch_start_ns
+        self._runner.stats.clear_all()
 
     def _stop_users(self, action: StopUsers) -> None:
         if self._dispatcher is not None and not action.is_final:
@@ -254,4 +258,4 @@ class WorkerAdapter:
     def _drop_recording(self) -> None:
         if self._recording is not None and not self._recording.is_closed:
             self._recording.take_snapshot(0.0, is_final=True)
-        self._recording = self._dispatcher = None
+        self._recording = self._dispatcher = self._assignment = None

@@ -132,6 +132,8 @@ class BlockCache(ABC):
 
     take: Callable[[], bytes | None]
     take_row: Callable[[], tuple[int, bytes] | None]
+    find_row: Callable[[bytes], int | None]
+    """The row of a request that was taken lately; None if it is not known any more."""
 
     def __init__(self, budget: Budget, heads: Heads) -> None:
         self.budget = budget

@@ -48,6 +48,7 @@ class ChunkCache(BlockCache):
         self._feed = ChunkFeed(self._next_chunk)
         self.take = self._feed.take
         self.take_row = self._feed.take_row
+        self.find_row = self._feed.find_row
         if once is not None:
             self.take = _refuse_take
             self.take_row = self._take_once

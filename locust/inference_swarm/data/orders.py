@@ -8,6 +8,7 @@ other (sequential: one block; shuffle: a seeded permutation of many; once: one b
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -20,6 +21,7 @@ Order = Literal["random", "sequential", "shuffle", "once"]
 ORDERS: tuple[str, ...] = get_args(Order)
 
 DRAW = 1024  # rows drawn at a time: 256 costs 15 % more a row, 4096 gains nothing
+REMEMBERED_DRAWS = 16  # so many requests back, `find_row` still knows which row a request was made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,20 @@ class RandomFeed:
         integers = np.random.default_rng(list(seed)).integers
         drawn: Iterator[bytes] = iter(())
         drawn_rows: Iterator[tuple[int, bytes]] = iter(())
+        latest: Requests | None = None
+        lately: deque[Indices] = deque(maxlen=REMEMBERED_DRAWS)  # of `latest` only: others are not kept in memory
 
         def draw() -> tuple[Requests, Indices] | None:
+            nonlocal latest
             on_draw(DRAW)
             requests = rows()
-            return (requests, integers(0, len(requests), DRAW)) if len(requests) else None
+            if requests is not latest:
+                latest = requests
+                lately.clear()
+            if not len(requests):
+                return None
+            lately.appendleft(integers(0, len(requests), DRAW))
+            return requests, lately[0]
 
         def take() -> bytes | None:
             request = next(drawn, None)
@@ -65,11 +76,16 @@ class RandomFeed:
             return taken
 
         def forget_drawn() -> None:
-            nonlocal drawn, drawn_rows
-            drawn, drawn_rows = iter(()), iter(())
+            nonlocal drawn, drawn_rows, latest
+            drawn, drawn_rows, latest = iter(()), iter(()), None
+            lately.clear()
+
+        def find_row(request: bytes) -> int | None:
+            return latest.find_row(request, np.concatenate(lately)) if latest is not None and lately else None
 
         self.take = take
         self.take_row = take_row
+        self.find_row = find_row  # the row of a request that was taken lately
         self.forget_drawn = forget_drawn
 
 
@@ -113,8 +129,14 @@ class ChunkFeed:
             chunk = Chunk(chunk.requests, left[~chunk.requests.is_of(block_flags)[left]])
             begun, pending = 0, iter(())
 
+        def find_row(request: bytes) -> int | None:
+            if chunk is None:
+                return None
+            return chunk.requests.find_row(request, chunk.order[max(0, begun - REMEMBERED_DRAWS * DRAW) : begun])
+
         self.take = take
         self.take_row = take_row
+        self.find_row = find_row  # the row of a request that was taken lately, while its chunk lasts
         self.skip = skip  # rows of the chunk's flagged blocks are not taken any more
 
 

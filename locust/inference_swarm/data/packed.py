@@ -17,6 +17,7 @@ Indices = NDArray[np.integer[Any]]
 
 # Heads of all lengths in a range of at most so many are made at once (about 1 µs and 250 bytes each).
 WIDEST_RANGE: Final = 4096
+END_OF_HEAD: Final = b"\r\n\r\n"
 _INT32_MAX: Final = 2**31 - 1
 
 
@@ -129,6 +130,17 @@ class Requests:
         blocks = self._ends.searchsorted(indices, side="right")
         numbers: list[int] = (self._to_row[blocks] + indices).tolist()
         return numbers
+
+    def find_row(self, request: bytes, indices: Indices) -> int | None:
+        """What a row among these is numbered in the dataset that becomes the request; None if none does."""
+        body = request.partition(END_OF_HEAD)[2]
+        blocks = self._ends.searchsorted(indices, side="right")
+        places = indices + blocks
+        starts, ends = self._offsets[places], self._offsets[places + 1]
+        for found in np.flatnonzero(ends - starts == len(body)).tolist():
+            if self._data[blocks[found]][starts[found] : ends[found]] == body:
+                return int(self._to_row[blocks[found]] + indices[found])
+        return None
 
     def is_of(self, block_flags: Sequence[bool]) -> NDArray[np.bool_]:
         """For each row whether its block is flagged."""

@@ -29,6 +29,7 @@ class RandomCache(BlockCache):
         self._feed = RandomFeed(self._rows, seed, self._count)
         self.take = self._feed.take
         self.take_row = self._feed.take_row
+        self.find_row = self._feed.find_row
 
     def next_block(self) -> Block | None:
         if self._spare is not None:

@@ -82,6 +82,7 @@ class RowStore:
         self._known: set[int] = set()
         self.take = self._cache.take
         self.take_row = self._cache.take_row
+        self.find_row = self._cache.find_row
         self.hold(first)
 
     def hold(self, blocks: Iterable[Block], leases: Iterable[BlockLease] = ()) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import get_type_hints
 
 from inference_swarm.errors import DataError
+from inference_swarm.load.stages import Stages
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.hlog import HlogInterval
 from inference_swarm.measure.intervals import IntervalSeries
@@ -19,7 +20,10 @@ US_PER_S = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class IntervalRow:
-    """Times in µs, empty where nothing was measured; `rate_rps` is what ended, `seconds` how long the workers took."""
+    """Times in µs, empty where nothing was measured; `rate_rps` is what ended, `seconds` how long the workers took.
+
+    `wanted_rps` is what the schedule of an open load asked for, empty for a closed one.
+    """
 
     start_s: float
     length_s: float
@@ -28,6 +32,7 @@ class IntervalRow:
     requests: int
     failures: int
     rate_rps: float
+    wanted_rps: float
     late: int
     dropped: int
     p50_us: float
@@ -41,7 +46,23 @@ class IntervalRow:
     """Requests in flight on average: their rate times their service time (Little's law)."""
 
 
-def interval_rows(series: IntervalSeries) -> list[IntervalRow]:
+@dataclass(frozen=True, slots=True)
+class WantedRate:
+    """The rate of an open load and the part of the run in which requests count, in seconds since it began."""
+
+    rate: Stages
+    start_s: float
+    end_s: float
+
+    def between(self, start_s: float, end_s: float) -> float:
+        """On average, per second; NaN where nothing counts."""
+        start_s, end_s = max(start_s, self.start_s), min(end_s, self.end_s)
+        if end_s <= start_s:
+            return math.nan
+        return (self.rate.amount_until(end_s) - self.rate.amount_until(start_s)) / (end_s - start_s)
+
+
+def interval_rows(series: IntervalSeries, wanted: WantedRate | None = None) -> list[IntervalRow]:
     """Oldest first."""
     rows = []
     for interval in series.intervals():
@@ -49,6 +70,7 @@ def interval_rows(series: IntervalSeries) -> list[IntervalRow]:
         if not (total.ended or total.dropped or any(seconds > 0 for seconds in interval.covered_s.values())):
             continue  # last reports from after the end of the load
         rate_rps = interval.rate_rps(total.ended_in_time)
+        end_s = interval.start_s + interval.length_s
         p50, p90, p99, p99_9 = total.latency.percentiles_us([50, 90, 99, 99.9])
         service_p50, service_p99 = total.service.percentiles_us([50, 99])
         rows.append(
@@ -60,6 +82,7 @@ def interval_rows(series: IntervalSeries) -> list[IntervalRow]:
                 requests=total.ended,
                 failures=total.failures,
                 rate_rps=rate_rps,
+                wanted_rps=math.nan if wanted is None else wanted.between(interval.start_s, end_s),
                 late=total.late,
                 dropped=total.dropped,
                 p50_us=p50,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from pathlib import Path
 
 from locust.env import Environment
 from locust.html import get_html_report
-from locust.stats import PERCENTILES_TO_REPORT, StatsCSV
+from locust.stats import PERCENTILES_TO_REPORT, StatsCSV, StatsCSVFileWriter
 
 from inference_swarm.export.run_folder import write_whole
 
@@ -26,3 +27,28 @@ def write_locust_files(environment: Environment, folder: Path) -> None:
         write_whole(folder / f"locust_{name}.csv", text.getvalue())
     page: str = get_html_report(environment, show_download_link=False)  # type: ignore[no-untyped-call]
     write_whole(folder / "locust.html", page)
+
+
+def finish_csv_at_end() -> None:
+    """`--csv` in every mode: Locust itself leaves out what was counted since it last wrote, up to a second before."""
+    close_files = StatsCSVFileWriter.close_files
+
+    def finish_and_close(writer: StatsCSVFileWriter) -> None:
+        _write_last_rows(writer)
+        close_files(writer)
+
+    StatsCSVFileWriter.close_files = finish_and_close  # type: ignore[assignment]
+
+
+def _write_last_rows(writer: StatsCSVFileWriter) -> None:
+    writer.requests_csv_filehandle.seek(0)
+    writer.requests_csv_writer.writerow(writer.requests_csv_columns)
+    writer._requests_data_rows(writer.requests_csv_writer)
+    writer.requests_csv_filehandle.truncate()
+    writer._stats_history_data_rows(writer.stats_history_csv_writer, time.time())
+    writer.failures_csv_filehandle.seek(writer.failures_csv_data_start)
+    writer._failures_data_rows(writer.failures_csv_writer)
+    writer.failures_csv_filehandle.truncate()
+    writer.exceptions_csv_filehandle.seek(writer.exceptions_csv_data_start)
+    writer._exceptions_data_rows(writer.exceptions_csv_writer)
+    writer.exceptions_csv_filehandle.truncate()

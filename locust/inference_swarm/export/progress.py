@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from inference_swarm.export.terminal import Moment, closing_table, progress_line
-from inference_swarm.measure.counters import RequestCounters
+from inference_swarm.export.moment import moment_of
+from inference_swarm.export.terminal import closing_table, progress_line
 
 if TYPE_CHECKING:
     from inference_swarm.run.run import Run
@@ -47,7 +46,7 @@ class Progress:
         period_s = LIVE_PERIOD_S if self._is_live else PLAIN_PERIOD_S
         while True:
             gevent.sleep(period_s)
-            line = progress_line(_moment(run, count_users()))
+            line = progress_line(moment_of(run, count_users(), time.monotonic()))
             if self._is_live:
                 self._is_line_open = True
                 sys.stderr.write(CLEAR_LINE + line)
@@ -79,28 +78,3 @@ class Progress:
             for handler in logging.getLogger(name).handlers:
                 if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
                     handler.addFilter(clear_first)
-
-
-def _moment(run: Run, users: int) -> Moment:
-    """Totals of the run; rate and times of the newest interval that has any requests."""
-    totals = run.totals
-    newest, rate_rps = RequestCounters(), 0.0
-    for interval in reversed(totals.series.intervals()[-2:]):
-        total = interval.total()
-        # Not every worker may have reported for the very last one.
-        if total.ended and len(interval.covered_s) >= sum(not worker.is_complete for worker in totals.workers.values()):
-            newest, rate_rps = total, interval.rate_rps(total.ended_in_time)
-            break
-    p50_us, p99_us = newest.latency.percentiles_us([50, 99]) if newest.latency.count else (math.nan, math.nan)
-    return Moment(
-        elapsed_s=max(0.0, time.monotonic() - (run.course.began_s or 0.0)),
-        length_s=run.plan.load.length_s,
-        users=users,
-        workers=len(totals.workers),
-        rate_rps=rate_rps,
-        p50_us=p50_us,
-        p99_us=p99_us,
-        requests=sum(counters.ended for counters in totals.names.values()),
-        failures=sum(counters.failures for counters in totals.names.values()),
-        dropped=sum(counters.dropped for counters in totals.names.values()),
-    )

@@ -24,7 +24,7 @@ from inference_swarm.export.plots import (
 from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.sentence import concluding_sentence
 from inference_swarm.export.stage_table import HEADERS, stage_cells
-from inference_swarm.export.terminal import left_out_words, load_words
+from inference_swarm.export.terminal import change_words, left_out_words, load_words, other_counts
 from inference_swarm.load.stages import Stages, parse_stages
 
 PERCENTILE_WORDS = (
@@ -52,6 +52,7 @@ def render_report(data: ReportData) -> str:
             sentence=concluding_sentence(summary),
             load_words=load_words(summary),
             left_out=left_out_words(summary),
+            changes=[change_words(change) for change in summary["changes"]],
             metrics=_metrics(summary),
             stage_headers=HEADERS,
             stages=[(stage_cells(stage), stage["tone"]) for stage in summary["stages"]],
@@ -82,26 +83,16 @@ def page_environment() -> Environment:
 
 
 def _metrics(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    latency, arrivals, once = summary["latency_us"], summary["arrivals"], summary["once"] or {}
+    latency, arrivals = summary["latency_us"], summary["arrivals"]
     metrics = [
         ("requests", format_count(summary["requests"])),
         ("failed", f"{format_count(summary['failures'])} ({format_share(summary['failures'], summary['requests'])})"),
         ("requests/s", format_rate(summary["rate_rps"])),
     ]
     if arrivals:
-        metrics += [
-            ("wanted/s", format_rate(arrivals["wanted_rps"])),
-            ("late", format_count(arrivals["late"])),
-            ("dropped", format_count(arrivals["dropped"])),
-        ]
-    others = {
-        "abandoned": summary["abandoned"],
-        "unaccounted for": arrivals["unaccounted"] if arrivals else 0,
-        "never sent": once.get("never_sent", 0),
-        "possibly uncounted": summary["possibly_uncounted"],
-        "stale connections": summary["stale_connections"],
-    }
-    metrics += [(label, format_count(count)) for label, count in others.items() if count]
+        metrics += [("wanted/s", format_rate(arrivals["wanted_rps"])), ("late", format_count(arrivals["late"]))]
+        metrics += [] if summary["dropped"] else [("dropped", "0")]
+    metrics += list(other_counts(summary).items())
     metrics += [(f"{word} latency", format_us(latency[word])) for word in ("p50", "p99")]
     return [*metrics, ("p99.9 latency", format_us(latency["p99_9"]))]
 

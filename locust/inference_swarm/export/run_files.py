@@ -36,7 +36,7 @@ def write_number_files(run: RunRecord, folder: Path) -> dict[str, Any]:
     for name, is_service in (("latency.hlog", False), ("service.hlog", True)):
         lines = hlog_lines(run.started_unix_s, hlog_intervals(series, is_service=is_service))
         write_whole(folder / name, "".join(lines))
-    rows, total = interval_rows(series), run.totals.total()
+    rows, total = interval_rows(series, run.wanted_rate), run.totals.total()
     write_whole(folder / "intervals.csv", interval_table(rows))
     if summary["stages"]:
         write_whole(folder / "stages.csv", stage_csv(summary["stages"]))

@@ -13,6 +13,7 @@ from inference_swarm import __version__
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.data.sources import source_name
+from inference_swarm.export.intervals import WantedRate
 from inference_swarm.export.metrics import (
     address_metrics,
     counter_metrics,
@@ -52,6 +53,8 @@ class RunRecord:
     master_health: WorkerHealth = field(default_factory=WorkerHealth)
     arrivals_wanted: tuple[int, float] | None = None
     """How many an open load's schedule held, and the rate asked for; None for a closed load."""
+    wanted_rate: WantedRate | None = None
+    """How an open load's rate went over the run."""
     data: DataRecord | None = None
     lost_workers: Mapping[str, str] = field(default_factory=dict)
     possibly_uncounted: int | None = 0
@@ -93,6 +96,7 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         warnings=tuple(run.self_check.warnings()),
         master_health=run.master_health,
         arrivals_wanted=run.arrivals_wanted(),
+        wanted_rate=_wanted_rate(run),
         data=run.data,
         lost_workers=run.losses,
         possibly_uncounted=course.possibly_uncounted(),
@@ -102,6 +106,11 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         stages=run.stages(),
         is_cut_short=is_cut_short,
     )
+
+
+def _wanted_rate(run: Run) -> WantedRate | None:
+    schedule = run.plan.load.schedule
+    return None if schedule is None else WantedRate(schedule.rate, run.totals.epoch_start_s, run.duration_s)
 
 
 def arrival_metrics(run: RunRecord) -> dict[str, Any] | None:

@@ -3,50 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.moment import Moment
 from inference_swarm.export.stage_table import stage_lines
 
 PERCENTILE_WORDS = {"p50": "p50", "p90": "p90", "p99": "p99", "p99_9": "p99.9", "p99_99": "p99.99", "max": "max"}
 LABEL_WIDTH = 11
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What is known of a running test."""
-
-    elapsed_s: float
-    length_s: float | None
-    users: int
-    workers: int
-    rate_rps: float
-    p50_us: float
-    p99_us: float
-    requests: int
-    failures: int
-    dropped: int
+# Above this share of a run's requests, those that ended after its load are mentioned: there always are some.
+SAID_SHARE = 0.05
 
 
 def progress_line(now: Moment) -> str:
-    """One line; the rate and the times are those of the last reports."""
+    """One line: users, the rate and times of the newest window, counts so far, and how long it still goes on."""
     if now.length_s is None:
         time_words = f"{format_seconds(now.elapsed_s)} so far"
     else:
         time_words = f"{format_seconds(max(0.0, now.length_s - now.elapsed_s))} left"
-    parts = [
-        f"{now.users} users on {now.workers} worker{'' if now.workers == 1 else 's'}",
-        f"{format_rate(now.rate_rps)}/s",
-        f"p50 {format_us(now.p50_us)}",
-        f"p99 {format_us(now.p99_us)}",
-        f"{format_count(now.requests)} requests",
-        f"{format_count(now.failures)} failed",
-    ]
-    if now.dropped:
-        parts.append(f"{format_count(now.dropped)} dropped")
+    parts = [f"{now.users} user{_s(now.users)} on {now.workers} worker{_s(now.workers)}"]
+    if now.warm_up_left_s is not None:
+        parts.append(f"warm-up for {format_seconds(now.warm_up_left_s)} more")
+    if (window := now.window) is not None:
+        parts += [
+            f"{window.start_s:.0f}–{window.end_s:.0f} s: {format_rate(window.rate_rps)}/s",
+            f"p50 {format_us(window.p50_us)}",
+            f"p99 {format_us(window.p99_us)}",
+        ]
+    parts += [f"{format_count(now.requests)} requests", f"{format_count(now.failures)} failed"]
+    others = {"abandoned": now.abandoned, "dropped": now.dropped}
+    parts += [f"{format_count(count)} {label}" for label, count in others.items() if count]
     return "  ".join([*parts, time_words])
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def closing_table(summary: Mapping[str, Any], folder: Path | None) -> str:
@@ -61,6 +53,7 @@ def closing_table(summary: Mapping[str, Any], folder: Path | None) -> str:
     lines.append(_labelled("rate", _rate_words(summary)))
     if left_out := left_out_words(summary):
         lines.append(_labelled("left out", left_out))
+    lines += [_labelled("changed", change_words(change)) for change in summary["changes"]]
     for warning in summary["self_check"]:
         lines.append(_labelled("warning", warning["sentence"]))
     lines += [_labelled(result["outcome"], _objective_words(result)) for result in summary["objectives"]]
@@ -87,15 +80,32 @@ def request_words(summary: Mapping[str, Any]) -> str:
     kinds = ", ".join(f"{kind} {format_count(count)}" for kind, count in summary["errors"].items())
     share = format_share(failures, requests)
     words = [format_count(requests), f"{format_count(failures)} failed ({share}{': ' * bool(kinds)}{kinds})"]
-    once, arrivals = summary["once"] or {}, summary["arrivals"] or {}
-    others = {
+    others = other_counts(summary)
+    if summary["arrivals"]:
+        others.pop("dropped", None)  # said with the rate
+        others.pop("unaccounted for", None)
+    return ", ".join([*words, *(f"{count} {label}" for label, count in others.items())])
+
+
+def other_counts(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What is no success and no failure: by label, and only where there is any."""
+    once, arrivals, uncounted = summary["once"] or {}, summary["arrivals"] or {}, summary["possibly_uncounted"]
+    counts = {
         "abandoned": summary["abandoned"],
-        "dropped": summary["dropped"] if not arrivals else 0,  # said with the rate
+        "dropped": summary["dropped"],
+        "unaccounted for": arrivals.get("unaccounted", 0),
         "never sent": once.get("never_sent", 0),
-        "sent again on a new connection": summary["stale_connections"],
-        "possibly uncounted": summary["possibly_uncounted"],
+        "stale connections": summary["stale_connections"],
+        "possibly sent twice": summary["possibly_twice"] + once.get("maybe_sent_twice", 0),
+        "possibly uncounted": uncounted or 0,
     }
-    return ", ".join([*words, *(f"{format_count(count)} {label}" for label, count in others.items() if count)])
+    words = {label: format_count(count) for label, count in counts.items() if count}
+    return words if uncounted is not None else {**words, "possibly uncounted": "an unknown number"}
+
+
+def change_words(change: Mapping[str, Any]) -> str:
+    """What was changed while the run went on."""
+    return f"at {change['at_s']:.1f} s: {change['what']}"
 
 
 def failure_words(failure: Mapping[str, Any]) -> str:
@@ -132,12 +142,16 @@ def load_words(summary: Mapping[str, Any]) -> str:
 def _rate_words(summary: Mapping[str, Any]) -> str:
     words = f"{format_rate(summary['rate_rps'])}/s"
     arrivals = summary["arrivals"]
-    if arrivals is None:
-        return words
-    words += f" of {format_rate(arrivals['wanted_rps'])}/s wanted; of {format_count(arrivals['wanted'])} arrivals "
-    words += f"{format_count(arrivals['late'])} late, {format_count(arrivals['dropped'])} dropped"
-    if arrivals["unaccounted"]:
-        words += f", {format_count(arrivals['unaccounted'])} unaccounted for"
+    if arrivals is not None:
+        words += f" of {format_rate(arrivals['wanted_rps'])}/s wanted; of {format_count(arrivals['wanted'])} arrivals "
+        words += f"{format_count(arrivals['late'])} late, {format_count(arrivals['dropped'])} dropped"
+        if arrivals["unaccounted"]:
+            words += f", {format_count(arrivals['unaccounted'])} unaccounted for"
+    after, requests = summary["ended_after_load"], summary["requests"]
+    if after > SAID_SHARE * requests:
+        words += (
+            f"; {format_count(after)} of {format_count(requests)} requests ended after the load, and are in no rate"
+        )
     return words
 
 

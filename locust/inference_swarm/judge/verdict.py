@@ -194,7 +194,7 @@ def _unserved(total: RequestCounters, facts: RunFacts, are_failures_judged: bool
     if total.failures and not are_failures_judged:
         reasons.append((Status.REQUESTS_FAILED, f"{total.failures:,} of {total.ended:,} requests failed"))
     if total.abandoned and not are_failures_judged:
-        words = f"{_count(total.abandoned, 'request')} abandoned: sent, and without a response when the run ended"
+        words = f"{_count(total.abandoned, 'request')} abandoned: sent, and without a whole response when the run ended"
         reasons.append((Status.REQUESTS_FAILED, words))
     if total.dropped:
         words = f"{_count(total.dropped, 'arrival')} dropped: no user was free to send them in time"

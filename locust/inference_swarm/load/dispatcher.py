@@ -43,7 +43,7 @@ class ArrivalDispatcher:
         self._timer = timer_with(self._dispatch)
         self._free: deque[Any] = deque()
         self._due: deque[int] = deque()
-        self._dropped = 0
+        self._dropped_ns: array[int] = array("q")
         self._lags_ns: array[int] = array("q")
         self._is_ended = False
 
@@ -69,6 +69,15 @@ class ArrivalDispatcher:
             raise
         return intended_ns
 
+    def give_back(self, intended_ns: int) -> None:
+        """Its user is being stopped: the arrival is for another one, or dropped when the load is over."""
+        if self._is_ended:
+            self._dropped_ns.append(intended_ns)
+            return
+        self._due.appendleft(intended_ns)
+        if self._free:
+            self._set_timer(self._clock_ns())
+
     @property
     def possible_duplicates(self) -> int:
         """Arrivals that others may have sent as well, since this process heard too late that they were not its own."""
@@ -90,12 +99,12 @@ class ArrivalDispatcher:
         self._share.change(NO_PART, max(0, until_ns - self._began_ns))
         self._drop_due(min(until_ns, self._clock_ns()))
 
-    def take_dropped(self) -> int:
-        """Arrivals that were dropped since the last call."""
+    def take_dropped_ns(self) -> array[int]:
+        """The intended instants of arrivals that were dropped since the last call."""
         if not self._is_ended and not self._free:
             self._is_next_due(self._clock_ns())
-        dropped, self._dropped = self._dropped, 0
-        return dropped
+        dropped_ns, self._dropped_ns = self._dropped_ns, array("q")
+        return dropped_ns
 
     def take_lags_ns(self) -> array[int]:
         """By how much arrivals were late though a user was free, since the last call."""
@@ -113,7 +122,7 @@ class ArrivalDispatcher:
         self._drop_due(now_ns)
 
     def _drop_due(self, until_ns: int) -> None:
-        self._dropped += sum(intended_ns <= until_ns for intended_ns in self._due)
+        self._dropped_ns.extend(intended_ns for intended_ns in self._due if intended_ns <= until_ns)
         self._due.clear()
 
     def _dispatch(self) -> None:
@@ -139,8 +148,7 @@ class ArrivalDispatcher:
                 return False
             if age_ns <= self._drop_after_ns:
                 return True
-            self._due.popleft()
-            self._dropped += 1
+            self._dropped_ns.append(self._due.popleft())
 
     def _look_ahead(self, now_ns: int) -> None:
         if not self._is_ended:

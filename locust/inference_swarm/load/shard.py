@@ -24,6 +24,7 @@ from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import DataError, SwarmError
+from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.user import Assignment
 from inference_swarm.transport.check import check_predictions, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
@@ -146,6 +147,7 @@ class Shard:
             wait_for_row=self._wait_for_row,
             take_row=self.store.take_row if is_once else None,
             done=self._done,
+            example_rows=ExampleRows(self.store.find_row),
         )
 
     def once_acknowledged(self, sequence: int) -> None:

@@ -10,14 +10,16 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn, Protocol
 
 import gevent
 from gevent import GreenletExit
+from locust.event import EventHook
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
+from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
@@ -38,6 +40,9 @@ class ArrivalFeed(Protocol):
     def wait_next(self) -> int:
         """Blocks the calling user until an arrival is its to send; returns the intended instant, monotonic ns."""
 
+    def give_back(self, intended_ns: int) -> None:
+        """The user that was given this arrival does not send it."""
+
 
 def stop_for_want_of_rows() -> None:
     """For a source that is never empty before its end."""
@@ -46,6 +51,17 @@ def stop_for_want_of_rows() -> None:
 
 def no_row_is_counted(row: int) -> None:
     """For rows that may be sent any number of times."""
+
+
+def _without_locusts_own(hook: EventHook) -> EventHook:
+    """The same listeners, but for the one that counts requests in Locust's statistics."""
+    others = EventHook()  # type: ignore[no-untyped-call]
+    others._handlers = [listener for listener in hook._handlers if not _is_locusts_own(listener)]
+    return others
+
+
+def _is_locusts_own(listener: object) -> bool:
+    return getattr(listener, "__module__", "") == "locust.runners"
 
 
 @dataclass(slots=True)
@@ -63,6 +79,9 @@ class Assignment:
     """In the place of `take` when each row is to be sent once: its number as well, which `done` is told afterwards."""
     done: Callable[[int], None] = no_row_is_counted
     arrivals: ArrivalFeed | None = None
+    example_rows: ExampleRows = field(default_factory=ExampleRows)
+    counts_from_ns: int = 0
+    """What was intended before this instant is in no statistics: a warm-up, or what a reset left behind."""
 
 
 class InferenceUser(User):
@@ -78,9 +97,7 @@ class InferenceUser(User):
         super().__init__(environment)
         self._connection: Connection | None = None
         self._listeners: list[Callable[..., Any]] = environment.events.request._handlers
-        self._own_listener_count = sum(
-            getattr(listener, "__module__", "") == "locust.runners" for listener in self._listeners
-        )
+        self._own_listener_count = sum(map(_is_locusts_own, self._listeners))
 
     def run(self) -> None:  # type: ignore[misc]  # final only to keep users from it by accident
         if self.tasks:
@@ -170,6 +187,8 @@ class InferenceUser(User):
             if connection.is_starved:
                 self._wait_for_row(assignment)
             elif outcome is not None:
+                if outcome.error is not None:
+                    assignment.example_rows.note(outcome, connection.failed_request)
                 log.add(outcome)
                 if outcome.error is not None:
                     self._pause(connection.pause_s)
@@ -190,7 +209,8 @@ class InferenceUser(User):
         while self._state != LOCUST_STATE_STOPPING:
             self._state = LOCUST_STATE_WAITING
             intended_ns = arrivals.wait_next()
-            if self._state == LOCUST_STATE_STOPPING:
+            if self._state == LOCUST_STATE_STOPPING:  # it was handed over while the user was about to be woken
+                arrivals.give_back(intended_ns)
                 break
             self._state = LOCUST_STATE_RUNNING
             self._attempt(assignment, connection, intended_ns)
@@ -234,12 +254,15 @@ class InferenceUser(User):
                 self._wait_for_row(assignment)
             start_s = time.time()
             outcome = connection.attempt(request, intended_ns, assignment.row_count)
+            if outcome.error is not None:
+                assignment.example_rows.note(outcome, request)
         else:
             while (taken := assignment.take_row()) is None:
                 self._wait_for_row(assignment)
             start_s = time.time()
             try:
                 outcome = connection.attempt(taken[1], intended_ns, assignment.row_count)
+                outcome.row = taken[0]
             finally:
                 assignment.done(taken[0])
         if len(self._listeners) == self._own_listener_count:
@@ -254,7 +277,10 @@ class InferenceUser(User):
 
     def _notify_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float) -> None:
         target = assignment.client.target
-        self.environment.events.request.fire(
+        hook = self.environment.events.request
+        if outcome.intended_ns < assignment.counts_from_ns:
+            hook = _without_locusts_own(hook)
+        hook.fire(
             request_type=METHOD,
             name=target.name,
             response_time=outcome.latency_ns / 1e6,

@@ -51,7 +51,7 @@ class FailureRecord:
     """The position of an example's row in the dataset, where it is known."""
 
     def add(self, other: FailureRecord) -> None:
-        """Merge another record of the same text; the example is the smallest that has an explanation."""
+        """Merge another record of the same text; the example is the smallest of those that say most."""
         if other.count:
             self.first_s = min(self.first_s, other.first_s) if self.count else other.first_s
             self.last_s = max(self.last_s, other.last_s)
@@ -62,9 +62,9 @@ class FailureRecord:
         )
 
 
-def _example_order(example: tuple[str, int | None]) -> tuple[bool, str, bool, int]:
+def _example_order(example: tuple[str, int | None]) -> tuple[bool, bool, str, int]:
     explanation, row = example
-    return not explanation, explanation, row is None, row or 0
+    return not explanation, row is None, explanation, row or 0
 
 
 @dataclass(slots=True)

@@ -150,7 +150,7 @@ class RunRecorder:
         self._note_span(counters, int(intended_ns.min()), last_ns)
         if self._load_end_ns is not None:
             counters.failed_after += int(np.count_nonzero(done_ns > self._load_end_ns))
-        example = next((outcome for outcome in group if outcome.failure_text), group[0])
+        example = max(group, key=lambda outcome: (bool(outcome.failure_text), outcome.row is not None))
         record = FailureRecord(
             kind=error.kind.value,
             count=len(group),
@@ -162,11 +162,15 @@ class RunRecorder:
         )
         counters.count_failure(text, record)
 
-    def add_dropped(self, name: str, count: int, at_ns: int) -> None:
-        """Counts arrivals that were never sent; `at_ns` is when they were intended or, if not known, now."""
-        if count:
-            self._counters(self._place(at_ns, at_ns), name).dropped += count
-            self._second(at_ns)[3] += count
+    def add_dropped(self, name: str, intended_ns: Sequence[int], now_ns: int) -> None:
+        """Counts arrivals that were never sent, and that were given up just now, in the phases that wanted them."""
+        if not len(intended_ns):
+            return
+        codes = self._phases.codes_of(np.asarray(intended_ns, dtype=np.int64) - self._began_ns)
+        for code, count in zip(*(found.tolist() for found in np.unique(codes, return_counts=True)), strict=True):
+            place = _Place(self._window(now_ns), self._phases.decode(code))
+            self._counters(place, name).dropped += count
+        self._second(now_ns)[3] += len(intended_ns)
 
     def add_connects(self, name: str, count: int, at_ns: int) -> None:
         """Counts connections that were opened."""

@@ -66,6 +66,11 @@ class Recording:
         """The final snapshot has been taken."""
         return self._recorder.is_closed
 
+    @property
+    def epoch_start_ns(self) -> int:
+        """When the newest epoch begins; what was intended before is in no metric."""
+        return self._recorder.epoch_start_ns
+
     def set_phases(self, phases: Phases) -> None:
         """A reset of the statistics begins another epoch, of which the master tells every worker."""
         self.fold()
@@ -86,7 +91,7 @@ class Recording:
         self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen, now_ns)
         self._connects_seen = self._client.counters.opened
         if self._dispatcher is not None:
-            self._recorder.add_dropped(name, self._dispatcher.take_dropped(), now_ns)
+            self._recorder.add_dropped(name, self._dispatcher.take_dropped_ns(), now_ns)
 
     def end_load(self) -> None:
         """The load ends now: what ends later is counted, and is in no rate."""

@@ -83,6 +83,11 @@ class Snapshot:
         """Requests with an outcome, whatever it is."""
         return sum(counters.sent for part in self.slices for counters in part.names.values())
 
+    @property
+    def newest_epoch(self) -> int:
+        """The newest epoch of which it holds a part."""
+        return max((part.epoch for part in self.slices), default=0)
+
     def names(self) -> dict[str, RequestCounters]:
         """The counters of all slices together, by request name."""
         merged: dict[str, RequestCounters] = {}

@@ -159,10 +159,10 @@ class SwarmTotals:
                 f"worker {snapshot.worker!r} sent snapshot {snapshot.sequence} after {record.next_sequence - 1}",
                 expected=f"a sequence number at most {MAX_SEQUENCE_JUMP} above the last",
             )
-        newest = max((part.epoch for part in snapshot.slices), default=0)
-        if newest > self.epoch:
+        if snapshot.newest_epoch > self.epoch:
             raise ProtocolError(
-                f"worker {snapshot.worker!r} reported of epoch {newest}", expected=f"at most epoch {self.epoch}"
+                f"worker {snapshot.worker!r} reported of epoch {snapshot.newest_epoch}",
+                expected=f"at most epoch {self.epoch}",
             )
 
     def _count(self, record: WorkerRecord, snapshot: Snapshot) -> None:

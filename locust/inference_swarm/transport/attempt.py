@@ -41,6 +41,8 @@ class Attempt:
     """When the attempt before it ended, since when its connection has been idle."""
     stale_connections: int = 0
     first_byte_ns: int = 0
+    beginning: bytes = b""
+    """The first bytes of a response that is not known by its shape."""
 
     def success(self, wait: Wait, shapes: HeadShapes) -> Outcome:
         """The record of a response that is the last known one to the byte, but for its body."""
@@ -96,7 +98,9 @@ def judge_response(response: Response, rules: AttemptRules, row_count: int) -> t
     return error, first_words(response.body, response.content_encoding)
 
 
-def describe_failure(error: BaseException, phase: ErrorKind, deadlines: Deadlines) -> AttemptError | None:
+def describe_failure(
+    error: BaseException, phase: ErrorKind, deadlines: Deadlines, *, has_response_begun: bool = False
+) -> AttemptError | None:
     """The failure of an attempt that ended in `error`; None for what is none, such as the end of its user."""
     if isinstance(error, AttemptError):
         return error.without_frames()
@@ -105,7 +109,8 @@ def describe_failure(error: BaseException, phase: ErrorKind, deadlines: Deadline
     if isinstance(error, DeadlineExceeded):
         if phase is ErrorKind.SEND:
             return AttemptError(ErrorKind.TIMEOUT, f"not sent within {min(deadlines.send_s, deadlines.request_s):g} s")
-        return AttemptError(ErrorKind.TIMEOUT, f"not answered within {deadlines.request_s:g} s")
+        what = "only a part of the response came" if has_response_begun else "not answered"
+        return AttemptError(ErrorKind.TIMEOUT, f"{what} within {deadlines.request_s:g} s")
     if isinstance(error, ssl.SSLError):
         kind = ErrorKind.TLS if is_about_client_certificate(error) else phase
         return AttemptError(kind, describe_tls_error(error))

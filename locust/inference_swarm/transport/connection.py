@@ -18,6 +18,7 @@ from inference_swarm.transport.attempt import (
     describe_failure,
     judge_response,
 )
+from inference_swarm.transport.body import MAX_TEXT_BYTES, first_words
 from inference_swarm.transport.deadlines import Wait
 from inference_swarm.transport.fast_path import ALL_NOTED, RECEIVE_YOURSELF, SENT_IN_PART
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
@@ -43,7 +44,7 @@ class ClosedUnansweredError(AttemptError):
 class Connection:
     """Belongs to the greenlet that made it; only that one may call anything but `end_fast_path`."""
 
-    __slots__ = ("_client", "_session", "_wait", "is_starved")
+    __slots__ = ("_client", "_session", "_wait", "failed_request", "is_starved")
 
     def __init__(self, client: InferenceClient) -> None:
         self._client = client
@@ -51,6 +52,8 @@ class Connection:
         self._session = Session(client, self._wait)
         self.is_starved = False
         """Whether `attempt_repeatedly` ended because there was no request."""
+        self.failed_request = b""
+        """What the last attempt that failed had to send."""
         client.timeout_scan.add(self._wait)
 
     @property
@@ -165,6 +168,8 @@ class Connection:
         error, text = judge_response(response, self._client.rules, attempt.row_count)
         if not response.is_reusable or stream.sent_bytes < len(attempt.request):
             self._session.close()
+        if error is not None:
+            self.failed_request = attempt.request
         if error is not None and error.kind is ErrorKind.STATUS:
             self._client.log_refusal(response.status, error.detail, text)
         return attempt.outcome(self._wait, response, error, text)
@@ -177,6 +182,7 @@ class Connection:
             attempt.first_byte_ns = self._wait.done_ns
             if (known := read_known(client.shapes, count)) is not None:
                 return known
+            attempt.beginning = bytes(client.shapes.view[: min(count, MAX_TEXT_BYTES)])
             reader = client.make_reader()
             reader.feed(count, self._wait.done_ns)
             client.shapes.prime(count)
@@ -218,11 +224,13 @@ class Connection:
                 error = interruption
         self._session.close()
         wait.done_ns = monotonic_ns()
-        failure = describe_failure(error, attempt.phase, client.rules.deadlines)
+        has_begun = bool(attempt.first_byte_ns)
+        failure = describe_failure(error, attempt.phase, client.rules.deadlines, has_response_begun=has_begun)
         if failure is None:
             client.log.add(attempt.outcome(wait, None, AttemptError(ErrorKind.ABANDONED, ABANDONED)))
             raise error
-        return attempt.outcome(wait, None, failure)
+        self.failed_request = attempt.request
+        return attempt.outcome(wait, None, failure, first_words(attempt.beginning))
 
     def _is_unread(self, attempt: Attempt, stream: Stream, error: BaseException) -> bool:
         """Whether the server had closed the connection before any of the request reached it."""

@@ -27,6 +27,7 @@ from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source
 from inference_swarm.errors import ConfigError, ExitCode, SettingProblem, SwarmError
 from inference_swarm.export.html_report import write_html_at_end
+from inference_swarm.export.locust_files import finish_csv_at_end
 from inference_swarm.export.results_folder import check_writable
 from inference_swarm.load.print_row import print_row
 from inference_swarm.load.user import InferenceUser
@@ -48,6 +49,7 @@ def attach(events: Events, config_file: Path) -> None:
     install_runners()
     close_cross_origin()
     locust.stats.bucket_response_time = bucket_response_time  # type: ignore[assignment]
+    finish_csv_at_end()
 
     def on_parser(parser: Any, **_: Any) -> None:
         parser.set_defaults(web_host=None)  # prepare_web says where; Locust's own default is everywhere

@@ -135,13 +135,15 @@ class Runs:
             self.latest.totals.start_epoch(at_s)
             self._environment.runner.stats.clear_all()
 
-    def counted(self, worker: str, snapshot: CountedReport) -> None:
+    def counted(self, worker: str, snapshot: CountedReport) -> bool:
         run = self.latest
-        if run is not None and isinstance(snapshot, Snapshot):
-            run.observe(snapshot)
-            self._act(self._watch.look(run.totals))
-            if self._checkpoint is not None:
-                self._checkpoint.write_soon()
+        if run is None or not isinstance(snapshot, Snapshot):
+            return False
+        run.observe(snapshot)
+        self._act(self._watch.look(run.totals))
+        if self._checkpoint is not None:
+            self._checkpoint.write_soon()
+        return snapshot.newest_epoch < run.totals.epoch
 
     def _act(self, seen: Seen) -> None:
         # Not at once: it is an action of the coordinator that is being carried out.
