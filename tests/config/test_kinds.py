@@ -14,6 +14,8 @@ from inference_swarm.config.options import OPTIONS
         (kinds.WHOLE_SECONDS, "1h30m", 5400),
         (kinds.WHOLE_SECONDS, "90", 90),
         (kinds.WHOLE_SECONDS, 45, 45),
+        (kinds.WHOLE_SECONDS, "0", 0),
+        (kinds.RUN_TIME, "1m", 60),
         (kinds.TIMEOUT, "2.5s", 2.5),
         (kinds.SIZE, "64MiB", 64 * 2**20),
         (kinds.SIZE, "1.5 kb", 1500),
@@ -32,6 +34,9 @@ def test_a_value_is_parsed_and_parsing_it_again_changes_nothing(kind: kinds.Kind
     ("kind", "given"),
     [
         (kinds.WHOLE_SECONDS, ""),
+        (kinds.RUN_TIME, "0"),
+        (kinds.RUN_TIME, "0s"),
+        (kinds.RUN_TIME, 0),
         (kinds.WHOLE_SECONDS, "1.5s"),
         (kinds.WHOLE_SECONDS, "-3"),
         (kinds.WHOLE_SECONDS, -3),

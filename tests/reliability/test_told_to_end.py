@@ -62,3 +62,16 @@ def test_a_web_ui_that_was_told_to_quit_after_its_run_ends_with_the_exit_code_of
     process = swarm.start("single", *arguments, *ours, "--slo", "p99<1us", env={"WORKERS": "0"})
     assert process.wait(60) == swarm.summary()["exit_code"] != 0, swarm.log("single")
     assert swarm.summary()["requests"] == recording.count
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_master_that_waits_for_workers_ends_with_those_that_have_joined(
+    swarm: Swarm, arguments: list[str], told: signal.Signals
+) -> None:
+    master = swarm.start_master(*arguments, workers=2)
+    worker = swarm.start_worker(1)
+    wait_until(lambda: "has joined" in swarm.log("master"), 30, "a worker")
+    master.send_signal(told)
+    assert master.wait(30) == 4, swarm.log("master")
+    assert worker.wait(30) == 0
+    assert "Traceback" not in swarm.log("master")

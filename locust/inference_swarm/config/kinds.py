@@ -118,6 +118,13 @@ def _whole_seconds(value: Any) -> int:
     return int(seconds)
 
 
+def _run_time(value: Any) -> int:
+    seconds = _whole_seconds(value)
+    if seconds == 0:  # Locust takes it for a run without an end
+        raise ValueError("no time at all")
+    return seconds
+
+
 def _positive_duration(value: Any) -> float:
     return _number(parse_duration_s(value), 0, inclusive=False)
 
@@ -155,6 +162,9 @@ INTEGER = Kind("integer", "a whole number of at least 0 and below 2^63", _intege
 SECONDS = Kind("seconds", "a number of seconds, 0 or more", lambda value: _number(value, 0, inclusive=True))
 RATE = Kind("rate", "a number above 0", lambda value: _number(value, 0, inclusive=False))
 WHOLE_SECONDS = Kind("duration", "whole seconds, or text such as 30s, 2m, 1h30m", _whole_seconds)
+RUN_TIME = Kind(
+    "duration", "whole seconds above 0, or text such as 30s, 2m, 1h30m; none for a run that is stopped", _run_time
+)
 TIMEOUT = Kind("timeout", "a duration above 0 such as 500, 2.5s, 1m", _positive_duration)
 SIZE = Kind("size", "a size such as 256MiB or 1GB", _size_bytes)
 FLAG = Kind("flag", "true or false", _flag)

@@ -54,7 +54,7 @@ OPTIONS: tuple[Option, ...] = (
         "users started per second", locust_dest="spawn_rate",
     ),
     Option(
-        "duration_s", "--run-time", "LOCUST_RUN_TIME", "duration", kinds.WHOLE_SECONDS, None,
+        "duration_s", "--run-time", "LOCUST_RUN_TIME", "duration", kinds.RUN_TIME, None,
         "length of the run from its first user on; without it the run goes on until it is stopped",
         locust_dest="run_time",
     ),

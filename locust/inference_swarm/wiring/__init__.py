@@ -62,6 +62,8 @@ def attach(events: Events, config_file: Path) -> None:
             runner.join(getattr(options, FORKED_SWARM, ""), getattr(options, FORKED_BY, None))
             return
         runs = _attach_runs(environment, runner, command_line)
+        if options.headless and isinstance(runner, SwarmMasterRunner):
+            _end_while_waiting(environment)
         if web_ui is not None:
             brake = guard(web_ui, options)
             attach_web(environment, web_ui, runs, command_line, brake)
@@ -153,6 +155,28 @@ def _end_when_the_terminal_closes() -> None:
     """SIGHUP means SIGTERM: what was measured is written. Under `nohup` it stays ignored."""
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def _end_while_waiting(environment: Any) -> None:
+    """Locust hears of signals when all workers have joined. Those who have are to end with their master before that."""
+
+    def end() -> None:
+        environment.runner.quit()
+        sys.exit(environment.process_exit_code or ExitCode.INCOMPLETE)
+
+    def told(*_: Any) -> None:
+        gevent.spawn(end)
+
+    former = signal.getsignal(signal.SIGINT)
+
+    def let_locust_hear(**_: Any) -> None:
+        if signal.getsignal(signal.SIGINT) is told:
+            signal.signal(signal.SIGINT, former)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, told)
+    environment.events.test_start.add_listener(let_locust_hear)
 
 
 def _watch_forked(environment: Any) -> None:
