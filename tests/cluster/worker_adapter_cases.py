@@ -15,6 +15,7 @@ import pytest
 from gevent.pool import Group
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
+from inference_swarm.cluster.agent_events import ApplyUsers
 from inference_swarm.cluster.agent_state import AgentConfig
 from inference_swarm.cluster.protocol import (
     Envelope,
@@ -139,3 +140,16 @@ def test_a_worker_that_is_stopped_before_it_had_users_reports_that_it_sent_nothi
     worker.hear(ReleaseRun("run"))
     assert (worker.adapter.state.run_id, worker.adapter.state.undelivered) == ("", {})
     assert not worker.adapter.is_loading
+
+
+def test_users_that_cannot_be_created_are_a_failure_of_the_worker(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apply(*_: object) -> None:
+        raise ValueError("no user")
+
+    worker.hear(worker.hold())
+    worker.wait_for(RowsReady)
+    monkeypatch.setattr(worker.adapter.users, "apply", apply)
+    worker.adapter._execute(ApplyUsers({"User": 3}))
+    assert worker.wait_for(RowsFailed).reason == "its users cannot be started: ValueError('no user')"

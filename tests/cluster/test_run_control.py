@@ -1,0 +1,37 @@
+"""What a shape's end means for its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event as Flag
+
+from inference_swarm.cluster.events import Event, Quit, StopAsked
+from inference_swarm.cluster.run_control import RunControl
+from inference_swarm.cluster.state import Coordinator
+from inference_swarm.run.course import StopCause
+
+
+def asked_for(call: Callable[[RunControl], None], *, by_shape: bool) -> list[Event]:
+    """The events that a call makes, from the shape's greenlet or from another one."""
+    events: list[Event] = []
+    adapter: Any = SimpleNamespace(feed=events.append, state=Coordinator(), has_ended=True, changed=Flag())
+    runner: Any = SimpleNamespace(shape_greenlet=None, user_greenlets=[])
+    control = RunControl(runner, adapter, SimpleNamespace(), ends_workers=True)  # type: ignore[arg-type]
+    caller = gevent.spawn(call, control)
+    runner.shape_greenlet = caller if by_shape else gevent.spawn(lambda: None)
+    caller.join()
+    return events
+
+
+@pytest.mark.parametrize(
+    ("by_shape", "before"), [(True, [StopAsked(StopCause.FINISHED)]), (False, [])], ids=["shape", "somebody else"]
+)
+def test_a_run_whose_shape_has_come_to_its_end_has_finished(by_shape: bool, before: list[Event]) -> None:
+    assert asked_for(RunControl.quit, by_shape=by_shape) == [*before, Quit(ends_workers=True)]
+    cause = StopCause.FINISHED if by_shape else StopCause.ASKED
+    assert asked_for(RunControl.stop, by_shape=by_shape) == [StopAsked(cause)]
