@@ -20,8 +20,9 @@ def asked_for(call: Callable[[RunControl], None], *, by_shape: bool) -> list[Eve
     """The events that a call makes, from the shape's greenlet or from another one."""
     events: list[Event] = []
     adapter: Any = SimpleNamespace(feed=events.append, state=Coordinator(), has_ended=True, changed=Flag())
+    planner: Any = SimpleNamespace()
     runner: Any = SimpleNamespace(shape_greenlet=None, user_greenlets=[])
-    control = RunControl(runner, adapter, SimpleNamespace(), ends_workers=True)  # type: ignore[arg-type]
+    control = RunControl(runner, adapter, planner, ends_workers=True)
     caller = gevent.spawn(call, control)
     runner.shape_greenlet = caller if by_shape else gevent.spawn(lambda: None)
     caller.join()
