@@ -162,6 +162,12 @@ def test_a_server_that_died_after_the_warm_up_was_reachable() -> None:
     assert judge_totals(totals, [], FACTS).status is not Status.UNREACHABLE
 
 
+def test_where_nothing_succeeded_the_generator_is_no_reason() -> None:
+    bound = replace(FACTS, is_generator_bound=True)
+    assert GENERATOR_BOUND_WORDS not in judge({"a": counters(0, 50, 0, "connect")}, [], bound).reasons
+    assert GENERATOR_BOUND_WORDS in judge({"a": counters(50, 50)}, [], bound).reasons
+
+
 # what holds for any mix
 
 OBJECTIVES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -99,6 +99,7 @@ def resolve_settings(
     """
     values: dict[str, Any] = {}
     problems: list[SwarmError] = []
+    unread: set[str] = set()  # their defaults stand in for them, and are nothing to complain about
     for option in OPTIONS:
         raw = read(option)
         if raw is None or (raw == "" and option.default in (None, "")):
@@ -110,9 +111,10 @@ def resolve_settings(
             source = describe_source(option)
             problems.append(SettingProblem(f"{option.flag} is {raw!r} ({source})", expected=option.kind.expected))
             values[option.name] = option.default
-    if is_host_required and not values["host"]:
+            unread.add(option.name)
+    if is_host_required and not values["host"] and "host" not in unread:
         problems.append(_NO_HOST)
-    problems += _cross_problems(values, describe_source)
+    problems += _cross_problems(values, describe_source, unread)
     for check in checks:
         problems += check(values)
     if problems:
@@ -129,9 +131,11 @@ _NO_HOST = SettingProblem(
 Check = Callable[[Mapping[str, Any]], list[SettingProblem]]
 
 
-def _cross_problems(values: Mapping[str, Any], describe_source: Callable[[Option], str]) -> list[SettingProblem]:
+def _cross_problems(
+    values: Mapping[str, Any], describe_source: Callable[[Option], str], unread: Set[str]
+) -> list[SettingProblem]:
     found: list[SettingProblem] = []
-    if values["wait_min_s"] > values["wait_max_s"]:
+    if values["wait_min_s"] > values["wait_max_s"] and not unread & {"wait_min_s", "wait_max_s"}:
         by_name = {option.name: option for option in OPTIONS}
         found.append(
             SettingProblem(
@@ -141,6 +145,8 @@ def _cross_problems(values: Mapping[str, Any], describe_source: Callable[[Option
                 action="raise --wait-max or lower --wait-min",
             )
         )
+    if unread & {"arrival", "rate_rps"}:
+        return found
     is_open, rate, stages = values["arrival"] != "closed", values["rate_rps"], values["stages"]
     if is_open and not rate and not stages:
         found.append(

@@ -140,7 +140,7 @@ def judge(names: Mapping[str, RequestCounters], objectives: Sequence[Objective],
         *_incomplete(facts),
         *_unserved(total, facts, any(objective.is_on_all_failures for objective in objectives)),
     ]
-    if facts.is_generator_bound:
+    if facts.is_generator_bound and total.succeeded:  # else there is no rate that could be higher
         found.append((Status.GENERATOR_BOUND, GENERATOR_BOUND_WORDS))
     found.sort(key=lambda pair: pair[0].rank)
     status = found[0][0] if found else Status.PASSED

@@ -237,8 +237,12 @@ class SwarmTotals:
         return any(counters.connects for names in (self.names, self.left_out) for counters in names.values())
 
     def unaccounted(self, wanted: int) -> int:
-        """Of so many arrivals that the schedule of an open load held, those that nobody reported as sent or dropped."""
-        return max(0, wanted - sum(counters.sent + counters.dropped for counters in self.names.values()))
+        """Of so many arrivals that the schedule of an open load held, those that nobody reported as sent or dropped.
+
+        What may have been sent twice makes up for none of them.
+        """
+        known = sum(counters.sent + counters.dropped for counters in self.names.values())
+        return max(0, wanted - known + self.possibly_twice)
 
     def reported_until_s(self) -> float:
         """Until when every worker that takes part has reported; what ended later may be known in part."""

@@ -57,6 +57,7 @@ def attach(events: Events, config_file: Path) -> None:
 
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         _end_when_the_terminal_closes()
+        _end_when_interrupted()
         options = environment.parsed_options
         if isinstance(runner, SwarmWorkerRunner):
             runner.join(getattr(options, FORKED_SWARM, ""), getattr(options, FORKED_BY, None))
@@ -190,6 +191,20 @@ def _watch_forked(environment: Any) -> None:
         environment.process_exit_code = ExitCode.INCOMPLETE
         runner.quit()
         sys.exit(ExitCode.INCOMPLETE)
+
+
+def _end_when_interrupted() -> None:
+    """SIGINT means SIGTERM; the second one is Python's own, for whoever will not wait.
+
+    As an exception it would be raised in whichever greenlet runs: in a user's request, as a rule.
+    """
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.name == "posix" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end)
 
 
 def _say_quota(processes: int) -> None:

@@ -1,0 +1,57 @@
+"""The record of a run: the time in which it counts, and what makes its verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sample_runs import settings_with
+
+from inference_swarm.data.locate import Source
+from inference_swarm.data.progress import OnceNumbers
+from inference_swarm.export.summary import build_summary, record_of
+from inference_swarm.measure.counters import RequestCounters
+from inference_swarm.measure.snapshot import whole_snapshot
+from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.course import RunCourse, Stop, StopCause
+from inference_swarm.run.plan import RunPlan, load_of, objectives_of
+from inference_swarm.run.run import DataRecord, Run
+from inference_swarm.transport.target import target_of
+
+
+def run_of(counters: RequestCounters, ended_s: float, **settings: object) -> Run:
+    """A run of one worker whose load has ended after `ended_s`."""
+    chosen = settings_with(**settings)
+    source, objectives = Source("rows.parquet"), tuple(objectives_of(chosen))
+    plan = RunPlan(chosen, {}, target_of(chosen), source, objectives, load_of(chosen))
+    totals = SwarmTotals("run")
+    totals.apply(whole_snapshot("run", "w", 0, 0.0, ended_s, {"x": counters}, is_final=True))
+    run = Run(plan, DataRecord("rows.parquet", 300, 5, "f00d"), RunCourse("run", plan.load, totals), totals, Path("r"))
+    run.frozen_s = ended_s
+    return run
+
+
+def test_the_rate_of_an_unfinished_order_once_is_that_of_the_time_in_which_it_sent() -> None:
+    counters = RequestCounters(1248, connects=1)
+    counters.note_span(0.5, 0.6)
+    run = run_of(counters, 15.0, row_order="once", users=1)
+    run.course.once = OnceNumbers(planned=5000, sent=1248, maybe_sent=0, never_sent=3752, maybe_sent_twice=0)
+    summary = build_summary(record_of(run))
+    assert summary["measured_s"] == pytest.approx(0.1)
+    assert summary["rate_rps"] == pytest.approx(12_480)
+    assert (summary["verdict"], summary["exit_code"]) == ("incomplete", 4)
+    assert "3,752 rows were never sent" in summary["reasons"]
+
+
+def test_what_ended_after_the_load_is_in_no_rate() -> None:
+    counters = RequestCounters(4, succeeded_after=1, connects=4)
+    assert build_summary(record_of(run_of(counters, 3.0)))["rate_rps"] == 1
+
+
+def test_a_run_that_was_told_to_end_early_is_interrupted_although_its_objectives_are_met() -> None:
+    counters = RequestCounters(1000, connects=1)
+    run = run_of(counters, 7.0, slo="error_rate<1%", duration_s=40)
+    run.course.stop = Stop(StopCause.SIGNAL, 7.0)
+    summary = build_summary(record_of(run))
+    assert [result["outcome"] for result in summary["objectives"]] == ["pass"]
+    assert (summary["verdict"], summary["exit_code"]) == ("interrupted", 4)
