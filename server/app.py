@@ -37,7 +37,7 @@ class ReferenceServer(FastAPI):
         )
         self._catalog = catalog
         bodies = Bodies(max_body_bytes)
-        self._invocation = Endpoint(invocation.make_answering(catalog), invocation.refuse, bodies, counters)
+        self._invocation = Endpoint(invocation.make_responding(catalog), invocation.refuse, bodies, counters)
         self.router.routes.append(Route(invocation.PATH, self._invocation, methods=["POST"]))  # 405 to others
         self.router.routes.extend(other_routes(catalog, bodies, counters))
 

@@ -18,7 +18,7 @@ class Counters:
         self._rows = 0
         self._abandoned = 0
 
-    def count_answer(self, status: int) -> None:
+    def count_response(self, status: int) -> None:
         """One request answered with `status`."""
         self._by_status[status] += 1
 
@@ -28,7 +28,7 @@ class Counters:
         self._rows += rows
 
     def count_abandoned(self) -> None:
-        """One request whose sender left before its body was complete; it gets no answer."""
+        """One request whose sender left before its body was complete; it gets no response."""
         self._abandoned += 1
 
     def snapshot(self) -> dict[str, Any]:

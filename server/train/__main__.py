@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     real = parser.add_argument_group("real data")
     real.add_argument("--data", type=Path, metavar="FILE", help="CSV or parquet file to train on instead")
     real.add_argument("--target", metavar="COLUMN", help="the column to predict (2 to 50 classes)")
-    real.add_argument("--drop-cols", default="", metavar="A,B", help="columns that are no features: ids, leaks")
+    real.add_argument("--drop-cols", default="", metavar="A,B", help="columns that are not features: ids, leaks")
     real.add_argument(
         "--positive-label",
         metavar="V",

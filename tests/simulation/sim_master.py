@@ -139,7 +139,7 @@ class SimMaster:
         if self.is_dead or self.is_ended:
             return
         self.runs[run_id] = RunLog(self.clock.now_s)
-        self.feed(e.Start(run_id, self.world.load_of(run_id), self.world.kinds, SimTotals(run_id)))
+        self.feed(e.Start(run_id, self.world.load_of(run_id), self.world.classes, SimTotals(run_id)))
 
     def _work(self) -> None:
         if self._is_stepping:

@@ -219,7 +219,7 @@ def deliver(state: Agent, now_s: float) -> None:
 
 
 def end_asked(state: Agent, event: EndAsked, now_s: float) -> None:
-    """SIGTERM, or the person at the keyboard: stop in good order, deliver everything, then end."""
+    """SIGTERM or Ctrl-C arrived: stop gracefully, deliver everything, then end."""
     if not state.is_leaving:
         state.say(Leaving(cut(event.reason)))
         _leave(state, now_s)

@@ -1,6 +1,6 @@
 """The sockets between master and workers, in the place of Locust's: with limits, and encrypted if there are keys.
 
-An edge: ZMQ. What arrives and is no message is dropped and counted here; nothing that a peer sends ends the receiver.
+An edge: ZMQ. Whatever is not a message is dropped and counted here; nothing that a peer sends ends the receiver.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Server(_Socket):
                 if message.node_id != sender:
                     raise ProtocolError("a message in the name of another")
             except UnicodeDecodeError:
-                self.dropped.note("a malformed message", "a sender whose name is no text")
+                self.dropped.note("a malformed message", "a sender whose name is not text")
             except ProtocolError as error:
                 self.dropped.note("a malformed message", error.found)
             else:
@@ -160,7 +160,7 @@ class Client(_Socket):
         self.socket.connect(f"tcp://{host}:{port}")
 
     def send(self, message: Message) -> bool:
-        """False when there is no connection or it takes nothing now."""
+        """Returns False when there is no connection or it accepts nothing now."""
         try:
             self.socket.send(message.serialize(), zmq.NOBLOCK)  # type: ignore[no-untyped-call]
         except zmq.ZMQError:

@@ -18,7 +18,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_NAME = 256
 
 Count = Annotated[int, Field(ge=0, lt=1 << 62)]
-Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=1 << 16)]
 
 
@@ -97,10 +97,10 @@ def decode_message(data: bytes) -> Message:
     except Exception as error:  # msgpack raises a dozen kinds; none of them may end the master
         raise ProtocolError(f"bytes that are not a message ({type(error).__name__})") from error
     if not isinstance(parts, list) or len(parts) != 3:
-        raise ProtocolError("a message that is no list of type, data and sender")
+        raise ProtocolError("a message that is not a list of type, data and sender")
     kind, content, sender = parts
     if not isinstance(kind, str) or not isinstance(sender, str) or not len(kind) <= MAX_NAME >= len(sender):
-        raise ProtocolError("a message whose type or sender is no text")
+        raise ProtocolError("a message whose type or sender is not text")
     return Message(kind, content, sender)  # type: ignore[no-untyped-call]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class UserKind:
+class UserClass:
     """What is needed of a user class: users of a fixed count come first, the others by weight."""
 
     name: str
@@ -19,19 +19,19 @@ class UserKind:
     fixed_count: int = 0
 
 
-def divide_users(count: int, kinds: Sequence[UserKind]) -> dict[str, int]:
-    """Users of each kind when there are `count` in all."""
-    wanted = {kind.name: 0 for kind in kinds}
+def divide_users(count: int, classes: Sequence[UserClass]) -> dict[str, int]:
+    """Users of each class when there are `count` in all."""
+    wanted = {user_class.name: 0 for user_class in classes}
     left = count
-    for kind in kinds:
-        if kind.fixed_count:
-            wanted[kind.name] = min(kind.fixed_count, left)
-            left -= wanted[kind.name]
-    weighted = [kind for kind in kinds if not kind.fixed_count and kind.weight > 0]
-    total_weight = sum(kind.weight for kind in weighted)
+    for user_class in classes:
+        if user_class.fixed_count:
+            wanted[user_class.name] = min(user_class.fixed_count, left)
+            left -= wanted[user_class.name]
+    weighted = [user_class for user_class in classes if not user_class.fixed_count and user_class.weight > 0]
+    total_weight = sum(user_class.weight for user_class in weighted)
     if not weighted:
         return wanted
-    exact = {kind.name: left * kind.weight / total_weight for kind in weighted}
+    exact = {user_class.name: left * user_class.weight / total_weight for user_class in weighted}
     wanted.update({name: int(users) for name, users in exact.items()})
     rest = left - sum(int(users) for users in exact.values())
     for name in sorted(exact, key=lambda name: (int(exact[name]) - exact[name], name))[:rest]:
@@ -42,10 +42,10 @@ def divide_users(count: int, kinds: Sequence[UserKind]) -> dict[str, int]:
 class UserDistribution:
     """The users of a run. Workers that are added or removed any number of times keep the wanted total right."""
 
-    def __init__(self, kinds: Iterable[UserKind]) -> None:
-        self._kinds = sorted(kinds, key=lambda kind: kind.name)
-        self._wanted: dict[str, int] = {kind.name: 0 for kind in self._kinds}
-        self._names = list(self._wanted)  # of every kind there ever was
+    def __init__(self, classes: Iterable[UserClass]) -> None:
+        self._classes = sorted(classes, key=lambda user_class: user_class.name)
+        self._wanted: dict[str, int] = {user_class.name: 0 for user_class in self._classes}
+        self._names = list(self._wanted)  # of every class there ever was
         self._placed: dict[str, dict[str, int]] = {}
         self._pending: set[str] = set()
 
@@ -63,11 +63,11 @@ class UserDistribution:
         """Users by class that a worker is to run now."""
         return dict(self._placed[worker])
 
-    def want(self, count: int, kinds: Iterable[UserKind] | None = None) -> None:
-        """The given number of users from now on, of other classes if `kinds` says so."""
-        if kinds is not None:
-            self._kinds = sorted(kinds, key=lambda kind: kind.name)
-        wanted = divide_users(count, self._kinds)
+    def want(self, count: int, classes: Iterable[UserClass] | None = None) -> None:
+        """The given number of users from now on, of other classes if `classes` says so."""
+        if classes is not None:
+            self._classes = sorted(classes, key=lambda user_class: user_class.name)
+        wanted = divide_users(count, self._classes)
         self._names = list(dict.fromkeys([*self._names, *wanted]))
         self._wanted = {name: wanted.get(name, 0) for name in self._names}
         for users in self._placed.values():
@@ -137,4 +137,4 @@ class UserDistribution:
         return {name: sum(users[name] for users in self._placed.values()) for name in self._names}
 
     def _is_fixed(self, name: str) -> bool:
-        return any(kind.name == name and kind.fixed_count for kind in self._kinds)
+        return any(user_class.name == name and user_class.fixed_count for user_class in self._classes)

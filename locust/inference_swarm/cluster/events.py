@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.protocol import Message, Report, RunOffer
 from inference_swarm.errors import ExitCode
 from inference_swarm.run.course import CountedReport, LoadPlan, StopCause, Totals
@@ -29,7 +29,7 @@ class Start(Event):
 
     run_id: str
     load: LoadPlan
-    kinds: tuple[UserKind, ...]
+    classes: tuple[UserClass, ...]
     totals: Totals
 
 
@@ -39,7 +39,7 @@ class Edit(Event):
 
     users: int
     spawn_rate: float
-    kinds: tuple[UserKind, ...] | None = None
+    classes: tuple[UserClass, ...] | None = None
     run_id: str = ""
 
 
@@ -268,7 +268,7 @@ class WorkerJoined(Action):
 
 @dataclass(frozen=True, slots=True)
 class WorkerGone(Action):
-    """For pages and listeners; `reason` is empty when it left in good order."""
+    """A worker is gone, for pages and listeners; `reason` is empty when it left gracefully."""
 
     worker: str
     reason: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.run_users import RunUsers
 from inference_swarm.cluster.state import Coordinator, Job
 from inference_swarm.cluster.uncounted import Order
@@ -67,17 +67,21 @@ def begin_users(state: Coordinator, job: Job, now_s: float) -> None:
     course = job.course
     assert course.began_s is not None
     users, spawn_rate = job.wanted
-    job.users = RunUsers(job.run_id, job.kinds, spawn_rate, course.began_s, state.config.boot, is_open=job.load.is_open)
+    job.users = RunUsers(
+        job.run_id, job.classes, spawn_rate, course.began_s, state.config.boot, is_open=job.load.is_open
+    )
     want_users(job, users, spawn_rate, now_s)
 
 
-def want_users(job: Job, users: int, spawn_rate: float, now_s: float, kinds: Iterable[UserKind] | None = None) -> None:
+def want_users(
+    job: Job, users: int, spawn_rate: float, now_s: float, classes: Iterable[UserClass] | None = None
+) -> None:
     """This number of users from now on."""
     job.wanted = (users, spawn_rate)
     job.is_complete_announced = False
     job.is_placement_due = True
     if job.users is not None:
-        job.users.want(users, spawn_rate, now_s, kinds)
+        job.users.want(users, spawn_rate, now_s, classes)
 
 
 def exposed(job: Job, worker: str, generation: int, now_s: float) -> None:

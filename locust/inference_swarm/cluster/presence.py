@@ -51,8 +51,8 @@ def is_heard(state: Coordinator, event: Received, now_s: float) -> bool:
 
 def _answer_unknown(state: Coordinator, event: Received) -> None:
     """Its users must stop; then it may join again."""
-    stranger = Member(event.worker, event.session, 0, 0.0)
-    state.send(stranger, Rejoin("the master does not know this worker, or had marked it lost"))
+    unknown = Member(event.worker, event.session, 0, 0.0)
+    state.send(unknown, Rejoin("the master does not know this worker, or had marked it lost"))
 
 
 def hello(state: Coordinator, event: Received, now_s: float) -> None:

@@ -34,7 +34,7 @@ def edit_running(state: Coordinator, event: Edit, now_s: float) -> None:
     if (event.users, event.spawn_rate) != job.wanted:
         what = f"{event.users} users at {event.spawn_rate:g} a second"
         job.course.changes.append(Change(max(0.0, now_s - job.course.began_s), what))
-    want_users(job, event.users, event.spawn_rate, now_s, event.kinds)
+    want_users(job, event.users, event.spawn_rate, now_s, event.classes)
 
 
 def reset_statistics(state: Coordinator, event: ResetStatistics, now_s: float) -> None:

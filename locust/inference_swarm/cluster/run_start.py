@@ -56,7 +56,7 @@ def start(state: Coordinator, event: Start, now_s: float) -> None:
             refuse(state, event.run_id, reason, ExitCode.INCOMPLETE)
         return
     course = RunCourse(event.run_id, event.load, event.totals)
-    state.job = Job(course, event.kinds, now_s, wanted=(event.load.users, event.load.spawn_rate))
+    state.job = Job(course, event.classes, now_s, wanted=(event.load.users, event.load.spawn_rate))
     enter(state, Phase.PREPARING, now_s)
     state.do(ReadData(event.run_id))
 
@@ -149,7 +149,7 @@ def edit_plan(state: Coordinator, event: Edit, now_s: float) -> None:
     job = job_of(state)
     if event.run_id in ("", job.run_id):
         job.wanted = (event.users, event.spawn_rate)
-        job.kinds = event.kinds or job.kinds
+        job.classes = event.classes or job.classes
 
 
 def tick_starting(state: Coordinator, event: Tick, now_s: float) -> None:

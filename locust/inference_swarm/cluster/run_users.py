@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from inference_swarm.cluster.distribution import UserDistribution, UserKind
+from inference_swarm.cluster.distribution import UserClass, UserDistribution
 from inference_swarm.cluster.protocol import Partition, SetUsers
 
 NS_PER_S = 1_000_000_000
@@ -22,10 +22,10 @@ class RunUsers:
     """Users follow the workers at the spawn rate; arrivals follow the users."""
 
     def __init__(
-        self, run_id: str, kinds: Iterable[UserKind], spawn_rate: float, began_s: float, boot: str, *, is_open: bool
+        self, run_id: str, classes: Iterable[UserClass], spawn_rate: float, began_s: float, boot: str, *, is_open: bool
     ) -> None:
         self._run_id = run_id
-        self._distribution = UserDistribution(kinds)
+        self._distribution = UserDistribution(classes)
         self._spawn_rate = spawn_rate
         self._began_s = began_s
         self._boot = boot
@@ -61,10 +61,10 @@ class RunUsers:
         """The worker's part of the arrivals as it was last announced."""
         return self._partitions.get(worker, Partition())
 
-    def want(self, count: int, spawn_rate: float, now_s: float, kinds: Iterable[UserKind] | None = None) -> None:
-        """This number of users from now on, of other classes if `kinds` says so."""
+    def want(self, count: int, spawn_rate: float, now_s: float, classes: Iterable[UserClass] | None = None) -> None:
+        """This number of users from now on, of other classes if `classes` says so."""
         self.wanted, self._spawn_rate = count, spawn_rate
-        self._distribution.want(count, kinds)
+        self._distribution.want(count, classes)
         self._due_s = now_s
 
     def set_hosts(self, workers: Iterable[str], now_s: float) -> None:

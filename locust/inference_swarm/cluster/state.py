@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.events import Action, Note, Send
 from inference_swarm.cluster.protocol import Message
 from inference_swarm.cluster.run_rows import RunRows
@@ -74,7 +74,7 @@ class Job:
     """The run under way, from the wish for it until its results are written."""
 
     course: RunCourse
-    kinds: tuple[UserKind, ...]
+    classes: tuple[UserClass, ...]
     since_s: float  # when the phase began
     rows: RunRows | None = None
     users: RunUsers | None = None

@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from inference_swarm.cluster.wire import (
     EXACT,
     MAX_LIST,
+    Amount,
     Count,
-    Figure,
     Flag,
     Generation,
     Label,
@@ -57,7 +57,7 @@ class Heartbeat(Message):
     type: ClassVar[str] = "swarm_heartbeat"
     beat: Count
     state: Label
-    cpu_percent: Figure
+    cpu_percent: Amount
     memory_bytes: Count
     users: Users
     run_id: Label = ""
@@ -86,7 +86,7 @@ class RowsReady(Message):
     blocks: Count
     rows: Count
     held_bytes: Count
-    seconds: Figure
+    seconds: Amount
     is_windowed: Flag
 
 
@@ -140,7 +140,7 @@ class OnceReport(Message):
     def of(cls, run_id: str, sequence: int, progress: Iterable[BlockProgress]) -> Self:
         """What `OnceShare.report` returned."""
         blocks = tuple(
-            BlockReport(entry.block_id, entry.lease, entry.announced, entry.completed, entry.is_released)
+            BlockReport(entry.block_id, entry.lease, entry.reserved, entry.completed, entry.is_released)
             for entry in progress
         )
         return cls(run_id, sequence, blocks)

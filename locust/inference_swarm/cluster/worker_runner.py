@@ -77,7 +77,7 @@ class SwarmWorkerRunner(WorkerRunner):
         """A run is ended by its master."""
 
     def quit(self) -> None:
-        """Leaves in good order."""
+        """Leaves gracefully."""
         self._leave("it was told to quit")
         self.greenlet.kill(block=True)
 

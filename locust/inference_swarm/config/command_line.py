@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from inference_swarm.config.json_file import read_json_settings
-from inference_swarm.config.kinds import FLAG
 from inference_swarm.config.options import OPTIONS, Option
 from inference_swarm.config.settings import Check, Settings, resolve_settings
+from inference_swarm.config.value_types import FLAG
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
 CONFIG_FILE_ENV = "SWARM_CONFIG"
@@ -163,11 +163,11 @@ class CommandLine:
             if text == "" and option.default in (None, ""):
                 return option.default
             try:
-                return option.kind.parse(text)
+                return option.value_type.parse(text)
             except (ValueError, OverflowError):
-                raise argparse.ArgumentTypeError(f"{text!r} is not {option.kind.expected}") from None
+                raise argparse.ArgumentTypeError(f"{text!r} is not {option.value_type.expected}") from None
 
-        kwargs: dict[str, Any] = {"nargs": "?", "const": True} if option.kind is FLAG else {}
+        kwargs: dict[str, Any] = {"nargs": "?", "const": True} if option.value_type is FLAG else {}
         if option.joined_with:
             kwargs |= {"action": _JoinTexts, "separator": option.joined_with}
         action = group.add_argument(
@@ -177,7 +177,7 @@ class CommandLine:
             default=default,
             type=parse,
             choices=list(option.choices) if option.choices else None,
-            metavar=None if option.choices else f"<{option.kind.name}>",
+            metavar=None if option.choices else f"<{option.value_type.name}>",
             help=option.help.replace("%", "%%"),
             **kwargs,
         )

@@ -82,7 +82,7 @@ def _groups(mount: str, path: str) -> Iterator[str]:
 
 
 def _ratio(*texts: str) -> Iterator[float]:
-    """Quota by period; nothing for `max`, -1 and what is no number."""
+    """Quota by period; nothing for `max`, -1 and what is not a number."""
     if len(texts) == 2 and all(text.strip().isdecimal() for text in texts):
         quota, period = (int(text) for text in texts)
         if quota > 0 and period > 0:

@@ -65,7 +65,7 @@ class Settings:
 
     @property
     def is_open(self) -> bool:
-        """Requests come at a rate, not from users who wait for answers."""
+        """Requests are sent at a rate, not by users who wait for responses."""
         return self.arrival != "closed"
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,10 +105,10 @@ def resolve_settings(
             values[option.name] = option.default
             continue
         try:
-            values[option.name] = option.kind.parse(raw)
+            values[option.name] = option.value_type.parse(raw)
         except (ValueError, TypeError, OverflowError):
             source = describe_source(option)
-            problems.append(SettingProblem(f"{option.flag} is {raw!r} ({source})", expected=option.kind.expected))
+            problems.append(SettingProblem(f"{option.flag} is {raw!r} ({source})", expected=option.value_type.expected))
             values[option.name] = option.default
     if is_host_required and not values["host"]:
         problems.append(_NO_HOST)

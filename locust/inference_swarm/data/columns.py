@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from inference_swarm.config.kinds import split_names
 from inference_swarm.config.redaction import without_secrets
+from inference_swarm.config.value_types import split_names
 from inference_swarm.errors import DataError
 
 # What pandas calls the column in which it keeps an index that has no name.

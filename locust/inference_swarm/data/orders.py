@@ -102,7 +102,7 @@ class ChunkFeed:
             nonlocal chunk, begun, pending
             pending = iter(())
             while chunk is None or begun >= len(chunk.order):
-                chunk = None  # lets go of the memory before the next is asked for
+                chunk = None  # releases the memory before the next is asked for
                 chunk, begun = next_chunk(), 0
                 if chunk is None:
                     return False

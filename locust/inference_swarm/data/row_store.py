@@ -196,7 +196,7 @@ class _Stream:
             )
         self._next = block.id + 1
         if block.id == self._last:
-            self.close()  # lets go of the file, and of the dictionaries of its columns: up to 1 MB each
+            self.close()  # releases the file, and of the dictionaries of its columns: up to 1 MB each
             pa.default_memory_pool().release_unused()  # 50 MB at 35 columns; mimalloc does it for this thread alone
         return EncodedBlock(block, bodies, labels)
 

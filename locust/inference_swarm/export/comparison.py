@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inference_swarm.export.figures import format_rate, format_us
+from inference_swarm.export.formats import format_rate, format_us
 from inference_swarm.export.saved_run import SavedRun
 from inference_swarm.judge.compare import (
     CONFIDENCE,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pygal  # type: ignore[import-untyped]
 from pygal.style import Style  # type: ignore[import-untyped]
 
-from inference_swarm.export.figures import format_rate, format_us
+from inference_swarm.export.formats import format_rate, format_us
 from inference_swarm.export.intervals import IntervalRow
 from inference_swarm.measure.histogram import Histogram
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from inference_swarm.errors import SettingProblem
 from inference_swarm.export.bounds import latency_bounds, rate_bounds
-from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
 from inference_swarm.export.plots import (
     plot_in_flight,
     plot_latency_by_percentile,

@@ -18,7 +18,7 @@ from inference_swarm.run.run import Run
 def write_results(run: Run, environment: Environment) -> dict[str, Any]:
     """Returns the summary. Waits for the disk."""
     record = record_of(run)
-    # Not in the event loop: on a slow disk workers would miss the master's answers meanwhile and look for another one.
+    # Not in the event loop: on a slow disk workers would miss the master's messages meanwhile and look for another one.
     write = partial(write_run_files, record, run.folder, environment)
     summary = run_in_pool(gevent.get_hub().threadpool.apply, write)
     _set_exit_code(environment, record.verdict.exit_code)

@@ -45,10 +45,10 @@ def write_number_files(run: RunRecord, folder: Path) -> dict[str, Any]:
 
 
 def _write_report(data: ReportData, folder: Path) -> None:
-    """The numbers are safe by now: what goes wrong here costs the page only, and it can be made anew."""
+    """The numbers are saved by now: a failure here costs only the page, and it can be made again."""
     try:
         from inference_swarm.export.report import render_report
 
         write_whole(folder / "report.html", render_report(data))
     except Exception:
-        logger.exception("report.html could not be made; mend it with `scripts/start.sh report %s`", folder)
+        logger.exception("report.html could not be made; make it again with `scripts/start.sh report %s`", folder)

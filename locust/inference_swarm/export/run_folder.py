@@ -39,7 +39,7 @@ def make_run_folder(results: Path, name: str) -> Path:
             raise SettingProblem(
                 f"the results folder {folder} cannot be made: {error.strerror}",
                 expected="a folder that this process may write to",
-                action="choose another with --results or mend its permissions",
+                action="choose another with --results or fix its permissions",
             ) from error
         else:
             return folder

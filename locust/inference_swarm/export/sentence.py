@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
 
 
 def concluding_sentence(summary: Mapping[str, Any]) -> str:

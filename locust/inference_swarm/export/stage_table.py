@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inference_swarm.export.figures import format_count, format_rate, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_us
 from inference_swarm.export.metrics import latency_metrics, verdict_metrics
 from inference_swarm.judge.stages import StageResult
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
 from inference_swarm.export.moment import Moment
 from inference_swarm.export.stage_table import stage_lines
 
@@ -96,7 +96,7 @@ def other_counts(summary: Mapping[str, Any]) -> dict[str, str]:
         "unaccounted for": arrivals.get("unaccounted", 0),
         "never sent": once.get("never_sent", 0),
         "stale connections": summary["stale_connections"],
-        "possibly sent twice": summary["possibly_twice"] + once.get("maybe_sent_twice", 0),
+        "possibly sent twice": summary["possibly_twice"] + once.get("possible_duplicates", 0),
         "possibly uncounted": uncounted or 0,
     }
     words = {label: format_count(count) for label, count in counts.items() if count}

@@ -1,7 +1,7 @@
 """Two runs side by side: rates and percentiles with confidence intervals, and which differences are significant.
 
 Of 100 comparisons of equal runs at most one may call any of its metrics different, all metrics together, even if states
-of the server last as long as the runs (`judge.spread`); `too short to say` is an answer. The intervals of a run are
+of the server last as long as the runs (`judge.spread`); `too short to say` is a result. The intervals of a run are
 joined to at most MAX_BATCHES batches, and to fewer if that makes the interval wider: states that last for several
 batches show then. A percentile's interval is that of the share of requests above it (Woodruff 1952); the intervals of
 two values make that of their ratio (MOVER, Donner and Zou 2012). It knows the spread within each run, not that between

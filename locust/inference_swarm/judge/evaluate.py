@@ -4,7 +4,7 @@ Adding failures, drops or abandoned requests never improves a result, whatever t
 success:
 - a percentile is taken over everything that was asked for; what did not succeed is slower than any upper bound and
   faster than any lower one; it passes only with enough successes (`judge.sample_size`)
-- `max` is no response if anything did not succeed; `mean` is of successes
+- `max` is "no response" if anything did not succeed; `mean` is of successes
 - `error_rate` is all that did not succeed, of all that was asked for: failed, abandoned, dropped, unaccounted for,
   never sent
 - a lower bound on `rate` or `goodput` counts successes, an upper bound on `rate` all that ended; only what ended
@@ -29,7 +29,7 @@ IN_FLIGHT_AT_END_SHARE = 0.01
 
 
 class ObjectiveOutcome(StrEnum):
-    """INCOMPLETE: the data does not allow an answer."""
+    """INCOMPLETE: the data does not allow a result."""
 
     PASSED = "pass"
     FAILED = "fail"

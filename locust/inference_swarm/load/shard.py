@@ -103,23 +103,23 @@ class Shard:
             on_want=self._wanted.set,
         )
         self._began_s = time.monotonic()
-        self._is_announced = False
+        self._is_ready_sent = False
         if self.store.once is not None:
             self.hold(generation, block_ids, leases)
-        self._greenlets = [gevent.spawn(self._load), gevent.spawn(self._say_loading)]
+        self._greenlets = [gevent.spawn(self._load), gevent.spawn(self._report_loading)]
         if self.store.once is not None:
             self._greenlets.append(gevent.spawn(self._report_once))
 
     @property
     def is_loading(self) -> bool:
-        """Not all that is to be in memory is."""
-        return not self._is_announced
+        """True while blocks are missing in memory."""
+        return not self._is_ready_sent
 
     def hold(self, generation: int, block_ids: Iterable[int], leases: Iterable[BlockLease] = ()) -> None:
-        """From now on these blocks and no others."""
+        """Hold these blocks and no others from now on."""
         self._generation = generation
         self._began_s = time.monotonic()
-        self._is_announced = False
+        self._is_ready_sent = False
         self.store.hold(self._blocks(block_ids), leases)
         self._wanted.set()
         self._arrived.set()
@@ -135,7 +135,7 @@ class Shard:
         return None if self.store.once is None else self.store.once.report()
 
     def close(self) -> None:
-        """Releases everything."""
+        """End the loading and release everything."""
         gevent.killall(self._greenlets, block=False)
 
     def assignment(self) -> Assignment:
@@ -151,14 +151,14 @@ class Shard:
         )
 
     def once_acknowledged(self, sequence: int) -> None:
-        """Order once: the master has a report, so what it announced may be sent."""
+        """Order once: the master has a report, so what it reserved may be sent."""
         if self.store.once is not None:
             self.store.once.acknowledged(sequence)
             self._arrived.set()
             self._wanted.set()
 
     def report_once(self) -> None:
-        """Order once: says now what was sent, and announces what comes next."""
+        """Order once: reports what was sent, and reserves what comes next."""
         if self.store.once is not None and not self.store.once.is_done:
             self._on_once_report(*self.store.once.report())
 
@@ -188,7 +188,7 @@ class Shard:
         while True:
             task = self.store.next_task()
             if task is None:
-                self._announce()
+                self._send_ready()
                 self._wanted.wait()
                 self._wanted.clear()
                 continue
@@ -203,15 +203,15 @@ class Shard:
             self.store.install(encoded)
             self._arrived.set()
 
-    def _announce(self) -> None:
-        if not self._is_announced:
-            self._is_announced = True
+    def _send_ready(self) -> None:
+        if not self._is_ready_sent:
+            self._is_ready_sent = True
             self._on_ready(self._generation, self.store.status(), time.monotonic() - self._began_s)
 
-    def _say_loading(self) -> None:
+    def _report_loading(self) -> None:
         while True:
             gevent.sleep(LOADING_PERIOD_S)
-            if not self._is_announced:
+            if not self._is_ready_sent:
                 self._on_loading(self._generation, self.store.status())
 
     def _fail(self, error: SwarmError) -> None:

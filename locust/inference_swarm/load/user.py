@@ -30,7 +30,7 @@ METHOD = "POST"
 
 
 def no_wait(user: User) -> float:
-    """The wait time of a user that sends as fast as answers come."""
+    """The wait time of a user that sends as fast as responses arrive."""
     return 0.0
 
 
@@ -44,7 +44,7 @@ class ArrivalFeed(Protocol):
         """The user that was given this arrival does not send it."""
 
 
-def stop_for_want_of_rows() -> None:
+def stop_without_rows() -> None:
     """For a source that is never empty before its end."""
     raise StopUser("no rows are left")
 
@@ -71,7 +71,7 @@ class Assignment:
     client: InferenceClient
     take: Callable[[], bytes | None]
     """The next whole request, or None while there is none. May not wait: it is called inside the event loop."""
-    wait_for_row: Callable[[], None] = stop_for_want_of_rows
+    wait_for_row: Callable[[], None] = stop_without_rows
     """Called by a user that got None; returns when it may ask again, raises StopUser when no row will come."""
     row_count: int = 1
     """Rows in each request."""

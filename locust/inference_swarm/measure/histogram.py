@@ -248,7 +248,7 @@ class Histogram:
             raise ProtocolError(
                 f"histogram minimum {min_ns} ns, maximum {max_ns} ns, sum {sum_ns} ns and {saturated} saturated "
                 "samples contradict its buckets",
-                expected="figures of the same samples",
+                expected="values of the same samples",
             )
         return histogram
 
@@ -265,7 +265,7 @@ def _read_fields(wire: object) -> tuple[int, int, int, int, int, bytes]:
     numbers = [wire.get(field) for field in ("count", "saturated", "min_ns", "max_ns")]
     for number in numbers:
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
-            raise ProtocolError(f"a histogram figure is {number!r}", expected="a whole number below 2^63")
+            raise ProtocolError(f"a histogram value is {number!r}", expected="a whole number below 2^63")
     total, payload = wire.get("sum_ns"), wire.get("counts")
     if not isinstance(total, str) or not total.isascii() or not total.isdigit() or len(total) > 40:
         raise ProtocolError(f"histogram sum is {total!r}"[:120], expected="a whole number of ns as a string of digits")

@@ -125,7 +125,7 @@ def read_stages_text(given: str) -> str:
         return Path(given).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingProblem(
-            f"--stages is {given!r}, which holds no stage and is no file that can be read: {error}",
+            f"--stages is {given!r}, which holds no stage and is not a readable file: {error}",
             expected="stages like 30s@500 (hold) or 1m@500..2000 (ramp), or the name of a file with them",
         ) from error
 

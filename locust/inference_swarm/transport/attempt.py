@@ -18,7 +18,7 @@ from inference_swarm.transport.tls import describe_tls_error, is_about_client_ce
 if TYPE_CHECKING:
     from inference_swarm.transport.rules import AttemptRules
 
-CLOSED_UNANSWERED: Final = "closed by the server before it answered"
+CLOSED_WITHOUT_RESPONSE: Final = "closed by the server before it responded"
 ABANDONED: Final = "in flight when its user was stopped"
 
 
@@ -109,7 +109,7 @@ def describe_failure(
     if isinstance(error, DeadlineExceeded):
         if phase is ErrorKind.SEND:
             return AttemptError(ErrorKind.TIMEOUT, f"not sent within {min(deadlines.send_s, deadlines.request_s):g} s")
-        what = "only a part of the response came" if has_response_begun else "not answered"
+        what = "only a part of the response arrived" if has_response_begun else "no response"
         return AttemptError(ErrorKind.TIMEOUT, f"{what} within {deadlines.request_s:g} s")
     if isinstance(error, ssl.SSLError):
         kind = ErrorKind.TLS if is_about_client_certificate(error) else phase

@@ -29,7 +29,7 @@ def parse_expected_status(text: str) -> frozenset[int]:
             statuses.add(int(part))
         else:
             raise SettingProblem(
-                f"{part!r} in --expect-status {text!r} is no status.",
+                f"{part!r} in --expect-status {text!r} is not a status.",
                 expected='statuses or classes of them with commas between, such as "2xx" or "200,201"',
                 action="Correct --expect-status.",
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from inference_swarm.transport.attempt import (
     ABANDONED,
-    CLOSED_UNANSWERED,
+    CLOSED_WITHOUT_RESPONSE,
     Attempt,
     describe_failure,
     judge_response,
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 _NS_PER_S: Final = 1_000_000_000
 
 
-class ClosedUnansweredError(AttemptError):
+class NoResponseError(AttemptError):
     """The server closed the connection after, or while, the request was sent, and nothing came before that."""
 
     def __init__(self) -> None:
-        super().__init__(ErrorKind.RECEIVE, CLOSED_UNANSWERED)
+        super().__init__(ErrorKind.RECEIVE, CLOSED_WITHOUT_RESPONSE)
 
 
 class Connection:
@@ -178,7 +178,7 @@ class Connection:
         client = self._client
         if reader is None:
             if count == 0:
-                raise ClosedUnansweredError
+                raise NoResponseError
             attempt.first_byte_ns = self._wait.done_ns
             if (known := read_known(client.shapes, count)) is not None:
                 return known
@@ -207,7 +207,7 @@ class Connection:
     def _end_failed(self, attempt: Attempt, stream: Stream | None, error: BaseException) -> Outcome | None:
         """The record of an attempt that ended in `error`, or None when it may be sent again.
 
-        What is no failure of an attempt is raised again: its user was ended, and the attempt is abandoned.
+        Any other exception is raised again: the user was stopped, and the attempt is abandoned.
         """
         client, wait = self._client, self._wait
         if stream is not None and attempt.may_be_sent_again:
@@ -218,7 +218,7 @@ class Connection:
                     client.idle_limits.note_close(wait.sent_ns - attempt.last_done_ns)
                     self._session.close()
                     return None
-                if isinstance(error, (OSError, ClosedUnansweredError)):
+                if isinstance(error, (OSError, NoResponseError)):
                     client.idle_limits.note_close(wait.sent_ns - attempt.last_done_ns)
             except BaseException as interruption:
                 error = interruption
@@ -236,7 +236,7 @@ class Connection:
         """Whether the server had closed the connection before any of the request reached it."""
         if isinstance(error, OSError) and attempt.phase is ErrorKind.SEND and not stream.written_bytes:
             return True
-        has_ended_first = isinstance(error, ClosedUnansweredError) or (
+        has_ended_first = isinstance(error, NoResponseError) or (
             isinstance(error, OSError) and error.errno == errno.EPIPE  # it had ended, then it refused the request
         )
         if not has_ended_first:

@@ -2,7 +2,7 @@
 
 A request that is sent just when the server closes its connection is lost, and whether it was read cannot be told then.
 Users who wait as long as the server's limit run into that again and again. So what is known of limits is used to
-replace a connection in time; it is only a suspicion, and given up as soon as a connection outlives it.
+replace a connection in time; it is only a suspicion, and dropped as soon as a connection outlives it.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class ResponseParser:
             raise ResponseError(f"not HTTP: {error}") from None
         if self._is_excess:
             raise ResponseError("more bytes than the response has")
-        # Bytes that are no body: heads, chunk sizes and extensions, trailers. An honest chunk size line is short.
+        # Bytes that are not body: heads, chunk sizes and extensions, trailers. An honest chunk size line is short.
         if self._fed_bytes - self.body_bytes - 32 * self._chunk_count > self._limits.head_bytes:
             raise ResponseError("head larger than the limit")
 

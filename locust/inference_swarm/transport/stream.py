@@ -107,7 +107,7 @@ class Stream:
             return True
         except OSError:
             return False
-        return False  # closed, or bytes that are no response to anything
+        return False  # closed, or bytes that are not a response to anything
 
     def begin_send(self, request: bytes) -> int:
         """Sends as much as the socket takes now; how many bytes that were. TLS takes all, or as good as none."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from inference_swarm.config.kinds import FLAG, SIZE
 from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS, Option
+from inference_swarm.config.value_types import FLAG, SIZE
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.load.stages import is_stages_text
 
@@ -84,9 +84,9 @@ def form_fields(values: Mapping[str, Any], datasets: Sequence[str], models: Iter
 
 
 def _shown(option: Option, value: Any) -> Any:
-    if option.kind is FLAG:
+    if option.value_type is FLAG:
         return bool(value)
-    if option.kind is SIZE and isinstance(value, int) and value % 2**20 == 0:
+    if option.value_type is SIZE and isinstance(value, int) and value % 2**20 == 0:
         return f"{value // 2**20}MiB"
     if isinstance(value, float):
         return f"{value:g}"
@@ -123,9 +123,11 @@ def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]
             problems.append(_NO_STAGES)
             continue
         try:
-            values[option.name] = option.kind.parse(text)
+            values[option.name] = option.value_type.parse(text)
         except (ValueError, TypeError, OverflowError):
-            problems.append(SettingProblem(f"{option.flag} is {text!r} (start form)", expected=option.kind.expected))
+            problems.append(
+                SettingProblem(f"{option.flag} is {text!r} (start form)", expected=option.value_type.expected)
+            )
     return values, problems
 
 

@@ -44,7 +44,7 @@ class _Person(UserMixin):  # type: ignore[misc]
 
 
 def close_cross_origin() -> None:
-    """Before Locust builds its web UI: it lets no other site read what it answers."""
+    """Before Locust builds its web UI: it lets no other site read its responses."""
     setattr(locust.web, "CORS", lambda _app: None)  # noqa: B010 - a class to the type checker
 
 
@@ -96,7 +96,7 @@ def password_check() -> PasswordCheck | None:
 
 
 def guard(web_ui: Any, options: argparse.Namespace) -> PasswordBrake | None:
-    """Before the web UI answers its first request. Returns what checks passwords, None without a login."""
+    """Guards the web UI before its first request. Returns what checks passwords, None without a login."""
     app = web_ui.app
     app.debug = False
     app.config.update(

@@ -1,4 +1,4 @@
-"""The runs in the results folder for the page: a list with key figures, and files to open.
+"""The runs in the results folder for the page: a list with key metrics, and files to open.
 
 Reads files that `run_files` wrote; a run without a summary (under way, or interrupted) is left out.
 """
@@ -35,7 +35,7 @@ class RunArchive:
         self._read: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def newest(self) -> list[dict[str, Any]]:
-        """Key figures of each run, the newest first."""
+        """Returns the key metrics of each run, the newest first."""
         rows = []
         for folder in self._folders():
             summary = self._summary(folder)

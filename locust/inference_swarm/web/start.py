@@ -22,7 +22,7 @@ from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form
 from inference_swarm.web.fields import allowed_fields, refused_fields, user_class_problems
-from inference_swarm.web.parts import WebParts, is_stranger, problem_answer
+from inference_swarm.web.parts import WebParts, is_logged_out, problem_response
 
 # May be changed while a run goes on.
 LIVE_SETTINGS = ("users", "spawn_rate")
@@ -60,7 +60,7 @@ class StartForm:
 
     def check(self) -> Response | None:
         """Before Locust acts on a request: what was sent is checked and set with its types, or refused in words."""
-        if is_stranger(self._parts.web_ui):
+        if is_logged_out(self._parts.web_ui):
             return None
         if request.endpoint == "locust.swarm":
             return self._check_start()
@@ -102,13 +102,13 @@ class StartForm:
     def _check_user_class(self) -> Response | None:
         sent = request.get_json(force=True, silent=True)
         if not isinstance(sent, dict):
-            return problem_answer(SettingProblem("what was sent is no JSON object"), 400)
+            return problem_response(SettingProblem("what was sent is no JSON object"), 400)
         problems = user_class_problems(sent)
         if sent.get("host") and not problems:
             problems = _problems_of(
                 (lambda: check_allowed(str(sent["host"]), self._options.allow_host or "", "the master"),)
             )
-        return problem_answer(ConfigError(problems), 400) if problems else None
+        return problem_response(ConfigError(problems), 400) if problems else None
 
 
 def _others(extra_options: dict[str, Any]) -> dict[str, Any]:
@@ -170,4 +170,4 @@ def _changes_in_run(values: dict[str, Any], options: argparse.Namespace) -> list
 def _set_now(options: argparse.Namespace, option: Option) -> Any:
     """As the form would send it: Locust keeps a host with its slash, say."""
     value = getattr(options, option.dest, None)
-    return value if value in (None, "") else option.kind.parse(value)
+    return value if value in (None, "") else option.value_type.parse(value)
