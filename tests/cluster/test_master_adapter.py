@@ -121,7 +121,7 @@ class Swarm:
         self.adapter.begin()
         self.say(Hello(PROTOCOL_VERSION, "1", 1, "", "h", 1, 1))
 
-    def say(self, message: Any) -> None:
+    def send(self, message: Any) -> None:
         self.adapter.receive("w", Envelope(1, message))
 
     def _take(self, worker: str, envelope: Envelope) -> None:

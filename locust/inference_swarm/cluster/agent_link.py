@@ -70,9 +70,9 @@ def welcome(state: Agent, message: Welcome, now_s: float) -> None:
     elif state.run_id:
         state.do(DropLeases())
         for kept in state.undelivered.values():
-            kept.said_s = None
+            kept.sent_s = None
     if state.is_leaving:
-        state.say(Leaving("its process was told to end"))
+        state.send(Leaving("its process was told to end"))
 
 
 def refused(state: Agent, message: Refused, now_s: float) -> None:
@@ -125,7 +125,7 @@ def clock_answer(state: Agent, message: ClockAnswer, now_s: float) -> None:
     state.clock.note(message.sent_ns, message.master_ns, round(now_s * NS_PER_S), message.boot)
 
 
-def say_heartbeat(state: Agent, now_s: float) -> None:
+def send_heartbeat(state: Agent, now_s: float) -> None:
     """Says where this worker is."""
     state.beat += 1
     oldest_s = now_s - state.config.lease_s
@@ -134,7 +134,7 @@ def say_heartbeat(state: Agent, now_s: float) -> None:
     state.beat_due_s = now_s + HEARTBEAT_S
     is_sending = state.stage is RunStage.SENDING
     name = "stopping" if state.stage is RunStage.STOPPING else "running" if is_sending and state.users else "ready"
-    state.say(
+    state.send(
         Heartbeat(
             state.beat,
             name,
@@ -160,11 +160,11 @@ def tick(state: Agent, event: AgentTick, now_s: float) -> None:
             _say_hello(state, now_s)
         return
     if now_s >= state.beat_due_s:
-        say_heartbeat(state, now_s)
+        send_heartbeat(state, now_s)
     if state.questions_left and now_s >= state.question_due_s:
         state.questions_left -= 1
         state.question_due_s = now_s + CLOCK_PAUSE_S
-        state.say(ClockQuestion(round(now_s * NS_PER_S)))
+        state.send(ClockQuestion(round(now_s * NS_PER_S)))
 
 
 def wake_s(state: Agent, now_s: float) -> float:
@@ -210,9 +210,9 @@ def deliver(state: Agent, now_s: float) -> None:
     if not state.is_joined:
         return
     for kept in state.undelivered.values():
-        if kept.said_s is None or now_s - kept.said_s > RESEND_S:
-            kept.said_s = now_s
-            state.say(kept.report)
+        if kept.sent_s is None or now_s - kept.sent_s > RESEND_S:
+            kept.sent_s = now_s
+            state.send(kept.report)
 
 
 # leaving
@@ -221,7 +221,7 @@ def deliver(state: Agent, now_s: float) -> None:
 def end_asked(state: Agent, event: EndAsked, now_s: float) -> None:
     """SIGTERM or Ctrl-C arrived: stop gracefully, deliver everything, then end."""
     if not state.is_leaving:
-        state.say(Leaving(cut(event.reason)))
+        state.send(Leaving(cut(event.reason)))
         _leave(state, now_s)
 
 
@@ -263,6 +263,6 @@ def follow_up(state: Agent, now_s: float) -> None:
 
 
 def _end(state: Agent, code: ExitCode) -> None:
-    state.say(Goodbye())
+    state.send(Goodbye())
     state.is_ended = True
     state.do(EndWorkerProcess(code))

@@ -83,12 +83,12 @@ def rows_ready(state: Agent, event: RowsAreReady, now_s: float) -> None:
     message = event.message
     if message.run_id == state.run_id:
         state.ready_generation = max(state.ready_generation, message.generation)
-        state.say(message)
+        state.send(message)
 
 
 def rows_loading(state: Agent, event: RowsAreLoading, now_s: float) -> None:
     if event.message.run_id == state.run_id:
-        state.say(event.message)
+        state.send(event.message)
 
 
 def rows_failed(state: Agent, event: RowsCouldNotLoad, now_s: float) -> None:
@@ -99,19 +99,19 @@ def rows_failed(state: Agent, event: RowsCouldNotLoad, now_s: float) -> None:
 
 
 def _say_failure(state: Agent, now_s: float) -> None:
-    state.failure_said_s = now_s
-    state.say(RowsFailed(state.run_id, state.rows_generation, state.failure))
+    state.failure_sent_s = now_s
+    state.send(RowsFailed(state.run_id, state.rows_generation, state.failure))
 
 
 def repeat_failure(state: Agent, now_s: float) -> None:
     """The message may have been lost."""
-    if state.failure and now_s - state.failure_said_s > REPEAT_FAILURE_S:
+    if state.failure and now_s - state.failure_sent_s > REPEAT_FAILURE_S:
         _say_failure(state, now_s)
 
 
 def once_progressed(state: Agent, event: OnceProgressed, now_s: float) -> None:
     if event.run_id == state.run_id:
-        state.say(OnceReport.of(event.run_id, event.sequence, event.progress))
+        state.send(OnceReport.of(event.run_id, event.sequence, event.progress))
 
 
 def once_ack(state: Agent, message: OnceAck, now_s: float) -> None:
@@ -249,7 +249,7 @@ def deliver_again(state: Agent, message: StopRun, now_s: float) -> None:
     """The master misses the last report."""
     if message.run_id == state.run_id:
         for kept in state.undelivered.values():
-            kept.said_s = None
+            kept.sent_s = None
 
 
 def release(state: Agent, message: ReleaseRun, now_s: float) -> None:

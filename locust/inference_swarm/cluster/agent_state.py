@@ -46,7 +46,7 @@ class Undelivered:
     """A report that the master has not confirmed."""
 
     report: Report
-    said_s: float | None = None
+    sent_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Agent:
     lower_to: dict[str, int] = field(default_factory=dict)
     token: int = 0
     failure: str = ""
-    failure_said_s: float = 0.0
+    failure_sent_s: float = 0.0
     report_due_s: float = 0.0
     undelivered: dict[tuple[str, int], Undelivered] = field(default_factory=dict)
     # the end
@@ -98,7 +98,7 @@ class Agent:
         """Something is to be done, in the order of these calls."""
         self.actions.append(action)
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """To the master, if there is one."""
         if self.is_joined:
             self.actions.append(Say(self.session, message))

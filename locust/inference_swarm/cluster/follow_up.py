@@ -57,13 +57,13 @@ def _place(state: Coordinator, job: Job, now_s: float) -> None:
             job.unapplied.add(worker)
             exposed(job, worker, message.generation, now_s)
             state.send(member, message)
-    _announce_users(state, job)
+    _notify_users_complete(state, job)
 
 
-def _announce_users(state: Coordinator, job: Job) -> None:
+def _notify_users_complete(state: Coordinator, job: Job) -> None:
     users = job.users
-    if job.is_complete_announced or job.unapplied or users is None or not users.is_settled:
+    if job.is_complete_notified or job.unapplied or users is None or not users.is_settled:
         return
     if users.user_count == users.wanted:
-        job.is_complete_announced = True
+        job.is_complete_notified = True
         state.do(UsersComplete(job.run_id, users.user_count))

@@ -43,7 +43,7 @@ class SwarmLocalRunner(LocalRunner):
         config = CoordinatorConfig(ends_after_run=bool(options and options.headless), boot=boot_id())
         self.adapter = MasterAdapter(config, channel.send_to_worker, services, self.test)
         self.control = RunControl(self, self.adapter, planner, ends_workers=True)
-        seams = WorkerSeams(channel.send_to_master, lambda: None, self._end_worker, tells_listeners=False)
+        seams = WorkerSeams(channel.send_to_master, lambda: None, self._end_worker, notifies_listeners=False)
         self.worker = WorkerAdapter(self.environment, self, AgentConfig(self.client_id, LEASE_S), allowed, seams)
         channel.to_master, channel.to_worker = self.adapter.receive, self.worker.feed
         self.greenlet.spawn(self._watch)
@@ -86,7 +86,7 @@ class SwarmLocalRunner(LocalRunner):
     def users_applied(self, count: int) -> None:
         """Locust's own state follows the run, not the users."""
 
-    def tell_workers_complete(self, users: int) -> None:
+    def notify_workers_complete(self, users: int) -> None:
         """There is nobody else."""
 
     def _end_worker(self, code: ExitCode) -> None:

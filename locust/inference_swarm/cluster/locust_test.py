@@ -66,7 +66,7 @@ class LocustTest:
         finally:
             self._environment.reset_stats = wants_reset
         runner.update_state(STATE_RUNNING)
-        runner.tell_workers_complete(users)
+        runner.notify_workers_complete(users)
         logger.info("All users spawned: %d", users)
         if wants_reset:
             self._on_reset()

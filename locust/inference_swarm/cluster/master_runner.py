@@ -108,7 +108,7 @@ class SwarmMasterRunner(MasterRunner):
                 total[name] = total.get(name, 0) + count
         return total
 
-    def tell_workers_complete(self, users: int) -> None:
+    def notify_workers_complete(self, users: int) -> None:
         """Locust's own message to its listeners on workers."""
         self.send_message("spawning_complete", data={"user_count": users})
 

@@ -78,7 +78,7 @@ def want_users(
 ) -> None:
     """This number of users from now on."""
     job.wanted = (users, spawn_rate)
-    job.is_complete_announced = False
+    job.is_complete_notified = False
     job.is_placement_due = True
     if job.users is not None:
         job.users.want(users, spawn_rate, now_s, classes)
@@ -92,4 +92,4 @@ def exposed(job: Job, worker: str, generation: int, now_s: float) -> None:
     if users and not job.course.totals.is_complete_for(worker):
         job.course.totals.expect(worker)
         job.waited_for.add(worker)
-    job.uncounted.told(worker, Order(generation, users, share, partition.from_ns / NS_PER_S), now_s)
+    job.uncounted.notified(worker, Order(generation, users, share, partition.from_ns / NS_PER_S), now_s)

@@ -85,7 +85,7 @@ class RunControl:
 
     def _are_users_complete(self) -> bool:
         job = self._adapter.state.job
-        return self.phase is not Phase.RUNNING if job is None else job.is_complete_announced
+        return self.phase is not Phase.RUNNING if job is None else job.is_complete_notified
 
     def stop(self, cause: StopCause = StopCause.ASKED, text: str = "") -> None:
         """Ends the run under way, whatever it is doing; returns when its results are written."""

@@ -36,11 +36,11 @@ def end_load(state: Coordinator, cause: StopCause, text: str, now_s: float) -> N
     enter(state, Phase.STOPPING, now_s)
     if course.began_s is not None:
         state.do(EndLoad(job.run_id))
-    say_stop(state, job, now_s)
+    send_stop(state, job, now_s)
 
 
-def say_stop(state: Coordinator, job: Job, now_s: float) -> None:
-    job.said_s = now_s
+def send_stop(state: Coordinator, job: Job, now_s: float) -> None:
+    job.notified_s = now_s
     for member in state.here():
         if member.worker in job.waited_for:
             state.send(member, StopRun(job.run_id))
@@ -50,8 +50,8 @@ def tick_stopping(state: Coordinator, event: Tick, now_s: float) -> None:
     """A stop that was lost is said again; who does not deliver is not waited for without end."""
     tick(state, event, now_s)
     job = job_of(state)
-    if now_s - job.said_s >= REPEAT_STOP_S:
-        say_stop(state, job, now_s)
+    if now_s - job.notified_s >= REPEAT_STOP_S:
+        send_stop(state, job, now_s)
 
 
 def is_stopped(state: Coordinator, job: Job, now_s: float) -> bool:

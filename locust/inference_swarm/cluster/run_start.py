@@ -44,7 +44,7 @@ from inference_swarm.run.course import RunCourse, StopCause
 # An open load begins so much after it was announced, for the message and the users to be there when it does.
 OPEN_LEAD_S = 1.0
 LEAD_PER_USER_S = 0.004
-SAY_LOADING_S = 2.0
+LOG_LOADING_S = 2.0
 
 
 def start(state: Coordinator, event: Start, now_s: float) -> None:
@@ -72,7 +72,7 @@ def data_read(state: Coordinator, event: DataRead, now_s: float) -> None:
     if event.run_id != job.run_id or job.rows is not None:
         return
     job.rows = RunRows(job.run_id, event.block_rows, event.offer, is_once=job.load.is_once)
-    job.said_s = now_s
+    job.notified_s = now_s
     rows = sum(event.block_rows)
     job.rows.start(first_hosts(state, job))
     state.note(
@@ -101,8 +101,8 @@ def tick_preparing(state: Coordinator, event: Tick, now_s: float) -> None:
     limit_s = job.load.load_timeout_s
     if job.rows is None:
         return
-    if now_s - job.said_s >= SAY_LOADING_S:
-        job.said_s = now_s
+    if now_s - job.notified_s >= LOG_LOADING_S:
+        job.notified_s = now_s
         state.note(f"Loading: {job.rows.describe()}, {now_s - job.since_s:.1f} s")
     if now_s - job.since_s <= limit_s:
         return

@@ -81,12 +81,12 @@ class Job:
     uncounted: Uncounted = field(default_factory=Uncounted)
     is_opened: bool = False
     is_test_started: bool = False
-    is_complete_announced: bool = False
+    is_complete_notified: bool = False
     is_placement_due: bool = False  # workers, rows or wanted users have changed
     unapplied: set[str] = field(default_factory=set)  # workers that have not confirmed what users they are to run
     waited_for: set[str] = field(default_factory=set)  # workers whose last report is not in
     alone_since_s: float | None = None
-    said_s: float = 0.0  # when people or workers were told last what they are told again and again
+    notified_s: float = 0.0  # when people or workers were last notified of what is repeated
     wanted: tuple[int, float] = (0, 1.0)
 
     @property

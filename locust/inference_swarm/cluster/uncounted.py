@@ -55,7 +55,7 @@ class Uncounted:
     peak_per_user_rps: float | None = None
     _exposures: dict[str, Exposure] = field(default_factory=dict)
 
-    def told(self, worker: str, order: Order, now_s: float) -> None:
+    def notified(self, worker: str, order: Order, now_s: float) -> None:
         """The worker was sent an order."""
         exposure = self._exposures.setdefault(worker, Exposure(now_s))
         exposure.orders.append(order)

@@ -66,14 +66,14 @@ NS_PER_S = 1_000_000_000
 class WorkerSeams:
     """What differs between a worker process and a single one.
 
-    `say` sends to the master, `open_channel` opens the connection again, `end` ends the process. `tells_listeners`:
+    `send` sends to the master, `open_channel` opens the connection again, `end` ends the process. `notifies_listeners`:
     Locust's listeners hear of the start and stop of a test from here, and its statistics travel in the reports.
     """
 
-    say: Callable[[Envelope], None]
+    send: Callable[[Envelope], None]
     open_channel: Callable[[], None]
     end: Callable[[ExitCode], None]
-    tells_listeners: bool
+    notifies_listeners: bool
 
 
 class WorkerAdapter:
@@ -121,7 +121,7 @@ class WorkerAdapter:
     def _execute(self, action: AgentAction) -> None:
         match action:
             case Say(session, message):
-                self._seams.say(Envelope(session, message))
+                self._seams.send(Envelope(session, message))
             case OpenChannel():
                 self._seams.open_channel()
             case Hold(order):
@@ -178,7 +178,7 @@ class WorkerAdapter:
         self._began_ns = began_ns
         self._environment.host = settings.host
         self._environment.stop_timeout = float(settings.stop_timeout_s)
-        if self._seams.tells_listeners:
+        if self._seams.notifies_listeners:
             self._runner.stats.clear_all()
             self._runner.exceptions = {}
             self._environment._filter_tasks_by_tags()
@@ -229,7 +229,7 @@ class WorkerAdapter:
             self._dispatcher.pause(round(action.arrivals_until_s * NS_PER_S))
         if self._recording is not None and action.is_final:
             self._recording.end_load()
-        if action.is_final and self._seams.tells_listeners:
+        if action.is_final and self._seams.notifies_listeners:
             self._environment.events.test_stopping.fire(environment=self._environment)
         timeout_s = 0.0 if action.is_at_once else self._stop_timeout_s
         self.users.stop_all(timeout_s, lambda: self._users_stopped(action))
@@ -237,7 +237,7 @@ class WorkerAdapter:
     def _users_stopped(self, action: StopUsers) -> None:
         self._runner.users_applied(self.users.count)
         self.feed(UsersStopped(action.token))
-        if action.is_final and self._seams.tells_listeners:
+        if action.is_final and self._seams.notifies_listeners:
             self._environment.events.test_stop.fire(environment=self._environment)
 
     # numbers
@@ -251,7 +251,7 @@ class WorkerAdapter:
             snapshot = recording.take_snapshot(self.users.take_user_seconds(), is_final=is_final)
         if is_final:
             once = self._rows.last_once_report(run_id)
-        locust = locust_report(self._environment, self._runner) if self._seams.tells_listeners else {}
+        locust = locust_report(self._environment, self._runner) if self._seams.notifies_listeners else {}
         taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), locust, once)
         self.feed(taken)
 

@@ -59,7 +59,7 @@ class SwarmWorkerRunner(WorkerRunner):
             pid=os.getpid(),
             cpu_count=os.cpu_count() or 1,
         )
-        seams = WorkerSeams(self._say, self._open_channel, self._end, tells_listeners=True)
+        seams = WorkerSeams(self._send, self._open_channel, self._end, notifies_listeners=True)
         self.adapter = WorkerAdapter(self.environment, self, config, str(options.allow_host), seams)
         self.greenlet.spawn(self._listen)
         self.greenlet.spawn(self._watch)
@@ -117,7 +117,7 @@ class SwarmWorkerRunner(WorkerRunner):
 
     # messages
 
-    def _say(self, envelope: Envelope) -> None:
+    def _send(self, envelope: Envelope) -> None:
         self.client.send(Message(envelope.message.type, envelope.to_wire(), self.client_id))  # type: ignore[no-untyped-call]
 
     def _open_channel(self) -> None:
