@@ -182,7 +182,7 @@ class SimMaster:
                     self._later(1.0, e.ResultsRefused(run_id, "read-only"))
                 else:
                     self._later(world.disk_s, e.ResultsOpened(run_id))
-            case e.TellTestStart(run_id):
+            case e.NotifyTestStart(run_id):
                 if rng.random() >= world.stuck_listeners:
                     self._later(world.listener_s, e.TestStarted(run_id))
             case e.BeginLoad(run_id, began_s):

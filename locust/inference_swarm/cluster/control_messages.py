@@ -89,7 +89,7 @@ _STATS = TypeAdapter(Stats)
 
 
 def decode_message(data: bytes) -> Message:
-    """A message as Locust packs it. Raises ProtocolError; never anything else, whatever the bytes are."""
+    """Return a message as Locust packs it. Raises ProtocolError and nothing else, whatever the bytes are."""
     if len(data) > MAX_MESSAGE_BYTES:
         raise ProtocolError(f"a message of {len(data)} bytes", expected=f"at most {MAX_MESSAGE_BYTES} bytes")
     try:
@@ -105,14 +105,14 @@ def decode_message(data: bytes) -> Message:
 
 
 def check_payload(message: Message) -> None:
-    """Raises ProtocolError when a message of Locust's own is not as Locust makes it."""
+    """Raise ProtocolError when one of Locust's own messages is not as Locust makes it."""
     check = _CHECKS.get(message.type)
     if check is not None:
         _validate(check, message.data, f"a {message.type} message")
 
 
 def check_locust_report(locust: object) -> None:
-    """Raises ProtocolError when Locust's part of a report is not as Locust makes it."""
+    """Raise ProtocolError when Locust's part of a report is not as Locust makes it."""
     _validate(_STATS, locust, "Locust's part of a report")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class UserClass:
-    """What is needed of a user class: users of a fixed count come first, the others by weight."""
+    """A user class of Locust: users of a fixed count come first, the others by weight."""
 
     name: str
     weight: float = 1
@@ -20,7 +20,7 @@ class UserClass:
 
 
 def divide_users(count: int, classes: Sequence[UserClass]) -> dict[str, int]:
-    """Users of each class when there are `count` in all."""
+    """Return the users of each class when there are `count` in all."""
     wanted = {user_class.name: 0 for user_class in classes}
     left = count
     for user_class in classes:
@@ -51,20 +51,20 @@ class UserDistribution:
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """In the order in which they were added."""
+        """The workers in the order in which they were added."""
         return tuple(self._placed)
 
     @property
     def user_count(self) -> int:
-        """Users that the workers were told to run."""
+        """Users that are assigned to workers."""
         return sum(sum(users.values()) for users in self._placed.values())
 
     def users_of(self, worker: str) -> Mapping[str, int]:
-        """Users by class that a worker is to run now."""
+        """Return the users by class that a worker is to run now."""
         return dict(self._placed[worker])
 
     def want(self, count: int, classes: Iterable[UserClass] | None = None) -> None:
-        """The given number of users from now on, of other classes if `classes` says so."""
+        """Aim at the given number of users, of other classes if `classes` are given."""
         if classes is not None:
             self._classes = sorted(classes, key=lambda user_class: user_class.name)
         wanted = divide_users(count, self._classes)
@@ -75,26 +75,26 @@ class UserDistribution:
                 users.setdefault(name, 0)
 
     def add_worker(self, worker: str) -> None:
-        """The worker can run users. It is told its number in the next step, even when it is 0."""
+        """The worker can run users. The next step returns it, even when its number is 0."""
         if worker not in self._placed:
             self._placed[worker] = dict.fromkeys(self._names, 0)
             self._pending.add(worker)
 
     def remove_worker(self, worker: str) -> None:
-        """The worker runs no users any more."""
+        """Remove a worker, which runs no users any more."""
         self._placed.pop(worker, None)
         self._pending.discard(worker)
 
     @property
     def is_settled(self) -> bool:
-        """As many users as wanted, evenly distributed; or no worker to run them."""
+        """True when all wanted users are assigned evenly, or there is no worker to run them."""
         if not self._placed:
             return True
         sizes = [sum(users.values()) for users in self._placed.values()]
         return not self._pending and self._have() == self._wanted and max(sizes) - min(sizes) <= 1
 
     def step(self, limit: int) -> set[str]:
-        """Starts or stops at most `limit` users; returns the workers whose numbers are new to them."""
+        """Start or stop at most `limit` users; returns the workers whose numbers have changed."""
         changed, self._pending = self._pending, set()
         if not self._placed:
             return changed

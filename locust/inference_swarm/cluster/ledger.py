@@ -1,7 +1,7 @@
 """Who owns which block: worker ids and acknowledgements in, hand-overs out. Pure: no clock, no messages, no gevent.
 
-Every block has a *current owner* (has its rows ready and sends them) and perhaps a *pending owner* (was told to load
-them):
+Every block has a *current owner* (has its rows ready and sends them) and perhaps a *pending owner* (was assigned them
+to load):
 
     unowned      current -    pending -    only while there is no worker
     loading      current -    pending V    the start of a run, or the former owner was lost
@@ -32,7 +32,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one event did: the hand-overs it began, and whose list of blocks to hold is different now."""
+    """The effects of one event: the hand-overs it began, and the workers whose list of blocks has changed."""
 
     generation: int
     moves: tuple[Move, ...] = ()
@@ -75,23 +75,23 @@ class Ledger:
         return self._pending_count == 0 and not self._unowned
 
     def current_owner(self, block_id: int) -> str | None:
-        """The live worker that has the rows ready, if any."""
+        """Return the live worker that has the rows ready, if any."""
         return self._current[block_id]
 
     def pending_owner(self, block_id: int) -> str | None:
-        """The live worker that was told to load the block, if any."""
+        """Return the live worker that was assigned the block to load, if any."""
         return self._pending[block_id]
 
     def owner(self, block_id: int) -> str | None:
-        """The one worker the block belongs to now; None only while there is no worker."""
+        """Return the one worker the block belongs to now; None only while there is no worker."""
         return self._current[block_id] or self._pending[block_id]
 
     def destination(self, block_id: int) -> str | None:
-        """The worker the block will belong to when all hand-overs under way are confirmed."""
+        """Return the worker the block will belong to when all hand-overs under way are confirmed."""
         return self._pending[block_id] or self._current[block_id]
 
     def load(self, worker: str) -> int:
-        """Number of blocks destined for the worker."""
+        """Return the number of blocks destined for the worker."""
         return len(self._destined[worker])
 
     def serves(self, worker: str) -> bool:
@@ -101,12 +101,12 @@ class Ledger:
         return any(current[block] == worker for blocks in (destined, giving) for block in blocks)
 
     def unconfirmed(self, worker: str) -> int:
-        """Number of blocks the worker was told to load and has not confirmed."""
+        """Return the number of blocks that the worker was assigned and has not confirmed."""
         pending = self._pending
         return sum(pending[block] == worker for block in self._destined.get(worker, ()))
 
     def hold(self, worker: str) -> list[int]:
-        """All blocks the worker must have, ascending: its own, and those it serves until the pending owner is ready."""
+        """Return all blocks the worker must have, ascending: its own, and those it serves until others are ready."""
         return sorted(self._destined.get(worker, set()) | self._giving.get(worker, set()))
 
     def start(self, workers: Iterable[str]) -> Change:
@@ -159,7 +159,7 @@ class Ledger:
         return self._plan(self._assign(orphans), set())
 
     def confirm(self, worker: str, generation: int) -> Change:
-        """The worker has ready what it was told up to `generation`; what was planned for it later stays pending.
+        """The worker has ready what it was assigned up to `generation`; later assignments stay pending.
 
         The moves of the result are those that are complete; each `source` may drop the block now.
         """
@@ -192,7 +192,7 @@ class Ledger:
         moves = []
         for block, target in plan:
             current, former = self._current[block], self._pending[block]
-            if former in self._destined:  # the former pending owner is told to forget the block
+            if former in self._destined:  # the former pending owner must forget the block
                 self._destined[former].discard(block)
                 touched.add(former)
             if current is not None:

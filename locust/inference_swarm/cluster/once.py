@@ -1,7 +1,7 @@
 """The master's side of order `once`: who may send which rows, what is done, and what nobody can know. Pure bookkeeping.
 
-The ledger says who is to hold a block; this says who may send its rows. A block that moves is leased to its new owner
-only after the former one has ended its lease, or is lost.
+The ledger records who is to hold a block; this module records who may send its rows. A block that moves is leased to
+its new owner only after the former one has ended its lease, or is lost.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Block:
 
 
 class OnceProgress:
-    """Every row of the dataset once. Rows are counted within their block."""
+    """Tracks that every row of the dataset is sent once. Rows are counted within their block."""
 
     def __init__(self, block_rows: Iterable[int]) -> None:
         """`block_rows`: rows of blocks 0, 1, …"""
@@ -56,20 +56,20 @@ class OnceProgress:
                 self._leased.setdefault(worker, set()).add(number)
 
     def leases(self, worker: str) -> list[BlockLease]:
-        """What the worker may send, for its assignment. It skips leases it knows, so old ones may say too much."""
+        """Return the worker's leases. It skips those it knows, so old ones may list too many rows."""
         return [
             BlockLease(number, self._blocks[number].lease, to_ranges(~self._blocks[number].flags()))
             for number in sorted(self._leased.get(worker, ()))
         ]
 
     def holder(self, block: int) -> str | None:
-        """The worker that may send rows of the block, if any."""
+        """Return the worker that may send rows of the block, if any."""
         return self._blocks[block].worker
 
     def report(self, worker: str, progress: Iterable[BlockProgress]) -> list[int]:
         """Count what the worker says; returns the blocks that it released unfinished: lease them to their owners.
 
-        What comes late, from a worker that has lost its lease, still tells which rows are done, and no more.
+        What comes late, from a worker that has lost its lease, still shows which rows are done, and no more.
         """
         given_back = []
         for entry in progress:
@@ -104,7 +104,7 @@ class OnceProgress:
         return unfinished
 
     def numbers(self) -> OnceNumbers:
-        """For the report; right at any time."""
+        """Return the numbers for the report; they are right at any time."""
         maybe = 0
         for block in self._blocks:
             if block.done_rows < block.rows and (block.reserved or block.uncertain is not None):

@@ -1,4 +1,4 @@
-"""What Locust and its web UI ask of a runner, start, stop and quit, as wishes to the coordinator. An edge: it waits.
+"""Start, stop and quit, as Locust and its web UI call them, as events for the coordinator. An edge: it waits.
 
 For the runner of a master and of a single process.
 """
@@ -28,10 +28,10 @@ class Planner(Protocol):
     """Makes runs out of the settings as they are now."""
 
     def plan(self) -> tuple[str, LoadPlan, SwarmTotals]:
-        """Id, load and empty totals of a new run. Raises SwarmError with everything that stands against it."""
+        """Return id, load and empty totals of a new run. Raises SwarmError with every problem at once."""
 
     def over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
-        """The run does not come about."""
+        """The run is over or does not begin."""
 
 
 class RunControl:
@@ -46,16 +46,16 @@ class RunControl:
 
     @property
     def phase(self) -> Phase:
-        """Of the run under way."""
+        """The phase of the run under way."""
         return self._adapter.state.phase
 
     @property
     def _is_shape(self) -> bool:
-        """Whether it is the user's LoadTestShape that asks."""
+        """True when the caller is the user's LoadTestShape."""
         return self._runner.shape_greenlet is not None and gevent.getcurrent() is self._runner.shape_greenlet
 
     def start(self, user_count: int, spawn_rate: float, user_classes: list[type[User]] | None = None) -> None:
-        """Begins a run, or changes the users of the one under way; returns when they run or it is clear why not."""
+        """Begin a run, or change the users of the one under way; returns when they run or it is clear why not."""
         classes = _named(user_classes or ())
         is_shape = self._is_shape
         if is_shape and self._shape_run:
@@ -88,14 +88,14 @@ class RunControl:
         return self.phase is not Phase.RUNNING if job is None else job.is_complete_notified
 
     def stop(self, cause: StopCause = StopCause.ASKED, text: str = "") -> None:
-        """Ends the run under way, whatever it is doing; returns when its results are written."""
+        """End the run under way, whatever it is doing; returns when its results are written."""
         self._adapter.feed(StopAsked(StopCause.FINISHED if self._is_shape else cause, text))
         self._shape_run = ""
         if gevent.getcurrent() not in self._runner.user_greenlets:
             self._wait(lambda: self.phase is Phase.IDLE)
 
     def quit(self) -> None:
-        """Ends the run under way and then the process; returns when nothing is left to be done."""
+        """End the run under way and then the process; returns when nothing is left to be done."""
         if self._is_shape:  # it has come to its end, and so has its run
             self._adapter.feed(StopAsked(StopCause.FINISHED))
         self._adapter.feed(Quit(ends_workers=self._ends_workers))

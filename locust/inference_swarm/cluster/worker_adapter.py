@@ -64,10 +64,10 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class WorkerSeams:
-    """What differs between a worker process and a single one.
+    """The parts in which a worker process and a single one differ.
 
     `send` sends to the master, `open_channel` opens the connection again, `end` ends the process. `notifies_listeners`:
-    Locust's listeners hear of the start and stop of a test from here, and its statistics travel in the reports.
+    Locust's listeners are notified of the start and stop of a test from here, and its statistics travel in the reports.
     """
 
     send: Callable[[Envelope], None]
@@ -99,21 +99,21 @@ class WorkerAdapter:
         )
 
     def begin(self) -> None:
-        """Looks for a master from now on."""
+        """Look for a master from now on."""
         self._driver.feed(AgentTick())
 
     def feed(self, event: AgentEvent | Envelope) -> None:
-        """Something has happened in this process, or a message has come."""
+        """Take in an event of this process or a message."""
         self._driver.feed(event)
 
     def close(self) -> None:
-        """Decides nothing any more, and loads nothing."""
+        """Ignore all further events, and load nothing."""
         self._driver.close()
         self._rows.drop()
 
     @property
     def is_loading(self) -> bool:
-        """Rows that the master gave to this worker are not in memory yet; asked by the containers' health check."""
+        """True when assigned rows are not in memory yet; the containers' health check reads it."""
         return self._rows.is_loading
 
     # actions

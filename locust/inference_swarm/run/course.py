@@ -49,7 +49,7 @@ class StopCause(StrEnum):
     FINISHED = "finished"
     ALL_SENT = "all rows were sent"
     ASKED = "stopped by a person"
-    SIGNAL = "the master was told to end"
+    SIGNAL = "the master was asked to end"
     NO_WORKERS = "no worker was left"
     ABORTED = "aborted"
     KILLED = "the master was killed"
