@@ -26,7 +26,7 @@ DEFAULT_MAX_BODY_MB = 8
 class ReferenceServer(FastAPI):
     """FastAPI for everything but POST /invocation, which passes by its middleware and routing.
 
-    Measured in process, one `diabetic` row, lgbm: 194 µs as a FastAPI route, 131 µs as a Starlette route, 94 µs so.
+    Measured in process, one `diabetic` row, lgbm: 194 µs as a FastAPI route, 131 µs in Starlette, 94 µs this way.
     """
 
     def __init__(self, catalog: Catalog, counters: Counters, max_body_bytes: int) -> None:

@@ -27,7 +27,7 @@ _log = logging.getLogger("server")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an API needs to know; `name` is what the path holds of a model's name."""
+    """The parts of a request that an API needs; `name` is what the path holds of a model's name."""
 
     query: bytes
     body: bytes
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """JSON, and of which model (`dataset/key`) for how many rows; a refusal is of none."""
+    """A response: JSON, its model (`dataset/key`) and number of rows; a refusal has no model."""
 
     content: bytes
     status: int = 200
@@ -53,11 +53,11 @@ Responding = Callable[[Request], ApiResponse]
 """Raises RequestError for what the sender must change."""
 
 Refusing = Callable[[int, str], ApiResponse]
-"""How this API tells of a problem, from our status and sentence."""
+"""How this API reports a problem, from our status and sentence."""
 
 
 class Endpoint:
-    """Never raises: every failure becomes a response."""
+    """Responds to every request; every failure becomes a response."""
 
     def __init__(self, responding: Responding, refusing: Refusing, bodies: Bodies, counters: Counters) -> None:
         self._responding = responding
@@ -85,7 +85,7 @@ class Endpoint:
         await send_json(send, response.status, response.content)
 
     def _respond(self, request: Request) -> ApiResponse:
-        """Lets no exception out: its traceback would hold the parsed body until it has been answered."""
+        """Respond without raising: a traceback would hold the parsed body until the response is sent."""
         try:
             return self._responding(request)
         except RequestError as problem:

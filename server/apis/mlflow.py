@@ -75,7 +75,7 @@ def _from_split(value: Any, names: tuple[str, ...], where: str) -> list[list[Any
 
 
 def refuse(status: int, sentence: str) -> ApiResponse:
-    """As MLflow shapes it: 400 for all that the sender must change, text for another Content-Type."""
+    """Refuse in MLflow's form: 400 for all that the sender must change, text for another Content-Type."""
     if status == 415:
         return ApiResponse(sentence.encode(), 415)
     mapped = 400 if status == 422 else status

@@ -160,7 +160,7 @@ def _label_datatype(model: ServedModel) -> str:
 
 
 def refuse(status: int, sentence: str) -> ApiResponse:
-    """As MLServer shapes it: `detail` for what is not a request of this protocol, `error` for everything else."""
+    """Refuse in MLServer's form: `detail` for what is not a request of this protocol, `error` for everything else."""
     if status == 422:
         return ApiResponse(orjson.dumps({"detail": [{"type": "value_error", "loc": ["body"], "msg": sentence}]}), 422)
     return ApiResponse(orjson.dumps({"error": sentence}), status)
@@ -185,7 +185,7 @@ def describe_model(catalog: Catalog, name: str) -> dict[str, Any]:
 
 
 def column_datatype(column: Column) -> str:
-    """How a column is best sent."""
+    """Return the datatype in which a column is best sent."""
     if column.kind is ColumnKind.CATEGORY:
         return "INT64" if column.is_integer_category else "BYTES"
     return {

@@ -1,4 +1,4 @@
-"""Which path is whose: the endpoints of all APIs, and what each of them calls ready and metadata."""
+"""Assigns paths to APIs: the endpoints of all APIs, and their ready and metadata paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Describing = Callable[[Catalog, str], dict[str, Any]]
 
 
 def other_routes(catalog: Catalog, bodies: Bodies, counters: Counters) -> list[BaseRoute]:
-    """All but POST /invocation."""
+    """Return all routes but POST /invocation."""
     posts: list[BaseRoute] = [
         Route(path, Endpoint(module.make_responding(catalog), module.refuse, bodies, counters), methods=["POST"])
         for module, paths in (

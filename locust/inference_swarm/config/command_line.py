@@ -30,15 +30,15 @@ class SettingSources:
         self._by_name = dict(by_name or {})
 
     def describe(self, option: Option) -> str:
-        """Such as `command line`, `environment DATASET_NAME` or `built-in default`."""
+        """Return the source, such as `command line`, `environment DATASET_NAME` or `built-in default`."""
         return self._by_name.get(option.name, "start form")
 
     def mark(self, name: str, source: str) -> None:
-        """Another place has set the value, such as the start form of the web UI."""
+        """Record another source of the value, such as the start form of the web UI."""
         self._by_name[name] = source
 
     def to_dict(self) -> dict[str, str]:
-        """Source by setting name."""
+        """Return the sources by setting name."""
         return dict(self._by_name)
 
 
@@ -55,7 +55,7 @@ class CommandLine:
         self._parsed_sources: dict[str, str] = {}
 
     def extend(self, parser: Any, before_run: Callable[[argparse.Namespace, Settings | None], None]) -> None:
-        """Adds options and defaults to `parser` (a LocustArgumentParser) and validates at each parse.
+        """Add options and defaults to `parser` (a LocustArgumentParser) and validate at each parse.
 
         `before_run` gets the parsed options and, unless this is a worker, the settings; it may raise SwarmError.
         """
@@ -107,7 +107,7 @@ class CommandLine:
         parser.parse_args = parse_and_check
 
     def _clear(self, options: argparse.Namespace) -> None:
-        """An empty environment variable clears what config.json says, of settings that may be empty."""
+        """Let an empty environment variable clear a value of config.json, for settings that may be empty."""
         for option in OPTIONS:
             source = self.sources.describe(option)
             is_lower = source in ("built-in default", str(self.config_file))
@@ -117,7 +117,7 @@ class CommandLine:
                 self.sources.mark(option.name, f"environment {option.env}")
 
     def settings(self, options: argparse.Namespace, *, is_host_required: bool = True) -> Settings:
-        """Settings as the options stand now; raises ConfigError. What differs from the parsed came from the form."""
+        """Return the settings as the options are now; raises ConfigError. Later changes are from the form."""
         for option in OPTIONS:
             value = getattr(options, option.dest, None)
             is_parsed = value is None or value == self._parsed.get(option.dest)
@@ -151,7 +151,7 @@ class CommandLine:
         before_run(options, settings)
 
     def table(self, settings: Settings) -> str:
-        """Every setting, its value and its source, in columns."""
+        """Return every setting, its value and its source, in columns."""
         values = settings.to_record()
         rows = [("setting", "value", "from", "flag", "environment")]
         rows += [(o.name, _in_a_line(values[o.name]), self.sources.describe(o), o.flag, o.env) for o in OPTIONS]
@@ -206,7 +206,7 @@ def _in_a_line(value: Any) -> str:
 
 
 class _JoinTexts(argparse.Action):
-    """The first text replaces the default, those after it are added."""
+    """Joins texts: the first replaces the default, later ones are added."""
 
     def __init__(self, *args: Any, separator: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

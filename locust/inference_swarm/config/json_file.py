@@ -43,7 +43,7 @@ def read_json_settings(path: Path, problems: list[SettingProblem]) -> dict[str, 
 
 
 def _flatten(document: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Dotted keys. Only groups that the table knows are opened, so that a wrong type is named at its own key."""
+    """Return values by dotted key. Only known groups are opened, so that a wrong type is named at its own key."""
     groups = {key.partition(".")[0] for key in BY_JSON_KEY if "." in key}
     pairs: list[tuple[str, Any]] = []
     for key, value in document.items():

@@ -35,7 +35,7 @@ class Option:
 
     @property
     def dest(self) -> str:
-        """Attribute of the parsed options."""
+        """The attribute of the parsed options."""
         return self.locust_dest or self.name
 
 

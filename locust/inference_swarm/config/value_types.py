@@ -161,7 +161,7 @@ FLAG = ValueType("flag", "true or false", _flag)
 
 
 def choice(*values: str) -> ValueType:
-    """One of a few words."""
+    """Make a value type of a few words."""
 
     def parse(value: Any) -> str:
         text = _text(value)
@@ -173,6 +173,6 @@ def choice(*values: str) -> ValueType:
 
 
 def upper_choice(*values: str) -> ValueType:
-    """One of a few words in capitals, given in any case."""
+    """Make a value type of a few words in capitals, given in any case."""
     inner = choice(*values)
     return ValueType("choice", inner.expected, lambda value: inner.parse(_text(value).upper()))

@@ -30,7 +30,7 @@ def set_ranges(flags: Rows, ranges: Iterable[Range]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BlockLease:
-    """The right to send these rows of a block. `lease` tells grants of the same block to the same worker apart."""
+    """The right to send these rows of a block. `lease` distinguishes grants of the same block to the same worker."""
 
     block_id: int
     lease: int
@@ -53,7 +53,7 @@ class OnceNumbers:
     """`planned` = `sent` + `maybe_sent` + `never_sent`. Sent means that the request was made, whatever the response.
 
     maybe_sent: reserved by a worker that has not reported them as done (in flight, or it was lost).
-    possible_duplicates: rows that lost workers may have sent without a report, which others are told to send.
+    possible_duplicates: rows that lost workers may have sent without a report, which are assigned to others.
     """
 
     planned: int

@@ -92,7 +92,7 @@ class SelfCheck:
         return check
 
     def warnings(self) -> list[SelfCheckWarning]:
-        """What is to be said about the run so far, the master first, then workers by id."""
+        """Return the warnings about the run so far, the master first, then workers by id."""
         ordered = sorted(self._watched, key=lambda who: (who != MASTER, who))
         return [warning for who in ordered for warning in _warnings_of(who, self._watched[who])]
 

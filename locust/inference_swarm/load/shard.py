@@ -1,4 +1,4 @@
-"""The rows of this process in one run: reads and encodes what it is told to hold, off the event loop, and feeds users.
+"""The rows of this process in one run: reads and encodes the assigned blocks, off the event loop, and feeds users.
 
 An edge: threads and greenlets. What to hold is decided elsewhere.
 """
@@ -39,7 +39,7 @@ MIN_ONCE_REPORT_S = 0.02
 
 
 def make_client(settings: Settings) -> InferenceClient:
-    """The transport of this process."""
+    """Make the transport of this process."""
     return InferenceClient(
         target_of(settings),
         AttemptRules(
@@ -62,7 +62,7 @@ def make_client(settings: Settings) -> InferenceClient:
 
 
 class Shard:
-    """Loads blocks in the hub's thread pool; calls `on_ready` each time that all that was asked for is in memory."""
+    """Loads blocks in the hub's thread pool; calls `on_ready` each time that all assigned blocks are in memory."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Shard:
         on_failed: Callable[[SwarmError], None],
         on_once_report: Callable[[int, list[BlockProgress]], None],
     ) -> None:
-        """The callbacks are told the generation of the last `hold`. Raises SwarmError."""
+        """The callbacks get the generation of the last `hold`. Raises SwarmError."""
         self.client = make_client(settings)
         self._manifest = manifest
         self._generation = generation
@@ -126,12 +126,12 @@ class Shard:
         self._report_wanted.set()
 
     def give_back(self) -> None:
-        """Order once: no more rows are sent."""
+        """Order once: send no more rows."""
         if self.store.once is not None:
             self.store.hold(())
 
     def last_once_report(self) -> tuple[int, list[BlockProgress]] | None:
-        """Order once: which rows were sent in the end, for the final report."""
+        """Order once: return which rows were sent in the end, for the final report."""
         return None if self.store.once is None else self.store.once.report()
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class Shard:
         gevent.killall(self._greenlets, block=False)
 
     def assignment(self) -> Assignment:
-        """What users of this process do."""
+        """Return what users of this process do."""
         is_once = self.store.once is not None
         return Assignment(
             client=self.client,
@@ -158,7 +158,7 @@ class Shard:
             self._wanted.set()
 
     def report_once(self) -> None:
-        """Order once: reports what was sent, and reserves what comes next."""
+        """Order once: report what was sent, and reserve what comes next."""
         if self.store.once is not None and not self.store.once.is_done:
             self._on_once_report(*self.store.once.report())
 

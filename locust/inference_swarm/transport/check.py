@@ -1,4 +1,4 @@
-"""When a response counts as a success: its status, and with `--check-answer` its content. Pure."""
+"""Decides whether a response is a success: by status, and with `--check-answer` by content. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our settings in the start form of Locust's page: options in, its fields out; what was sent in, typed values out.
+"""Our settings in the start form of Locust's page: options in, fields out; sent values in, typed values out.
 
 A field is named as the option's flag (`wait_min` for --wait-min), since the page makes its label of that name.
 """
@@ -132,12 +132,12 @@ def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]
 
 
 def our_keys() -> set[str]:
-    """All names under which the form may send what Locust must not read: it would keep no type and no empty value."""
+    """Return all names of fields that Locust must not read, as it keeps neither types nor empty values."""
     return {key for option in form_options() for key in (field_name(option), option.name)} | {"run_time", "duration_s"}
 
 
 def problems_text(error: SwarmError) -> str:
-    """What the page shows: a paragraph for each problem."""
+    """Return what the page shows: a paragraph for each problem."""
     problems = error.problems if isinstance(error, ConfigError) else [error]
     return "\n".join(_paragraph(problem) for problem in problems)
 

@@ -1,4 +1,4 @@
-"""What the routes of the web UI share: the parts they work with, and how they respond."""
+"""Shared by the routes of the web UI: the parts they work with, and how they respond."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inference_swarm.web.view import SwarmView
 
 @dataclass(frozen=True, slots=True)
 class WebParts:
-    """What the routes work with. `brake` lets Prometheus in, which cannot fill in a login form."""
+    """The parts that routes work with. `brake` lets Prometheus in, which cannot fill in a login form."""
 
     environment: Environment
     web_ui: WebUI
@@ -39,14 +39,14 @@ def is_logged_out(web_ui: WebUI) -> bool:
 
 
 def json_response(document: dict[str, Any]) -> Response:
-    """Returns a JSON response that browsers never cache."""
+    """Return a JSON response that browsers never cache."""
     response = Response(dumps(document), mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def problem_response(error: SwarmError, status: int) -> Response:
-    """What is wrong, in words."""
+    """Return a response that says what is wrong."""
     response = json_response({"message": web_form.problems_text(error)})
     response.status_code = status
     return response

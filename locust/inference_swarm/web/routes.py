@@ -39,7 +39,7 @@ def attach_web(
     command_line: CommandLine,
     brake: PasswordBrake | None = None,
 ) -> None:
-    """Makes Locust's page ours as well. To be called before the server starts."""
+    """Add our routes to Locust's page. Call it before the server starts."""
     options = environment.parsed_options
     assert options is not None
     archive = RunArchive(Path(options.results_dir))
@@ -122,7 +122,7 @@ def _pages(parts: WebParts) -> Blueprint:
 
 
 def with_policy(response: Response, policy: str) -> Response:
-    """What a browser may do with it."""
+    """Return the response with its security policy."""
     response.headers["Content-Security-Policy"] = policy
     return response
 
@@ -151,7 +151,7 @@ def _refuse_without_password(brake: PasswordBrake | None) -> Response | None:
 
 
 def _complete(parts: WebParts, response: Response) -> Response:
-    """Our script in Locust's page; and a run that loads its rows shows as one that begins, not as none."""
+    """Complete Locust's page: add our script, and show a run that loads its rows as one that begins."""
     if request.endpoint == "locust.index" and response.mimetype == "text/html" and response.status_code == 200:
         response.set_data(response.get_data(as_text=True).replace("</body>", f"    {SCRIPT}\n  </body>"))
     if request.endpoint == "locust.request_stats" and response.mimetype == "application/json":
@@ -163,7 +163,7 @@ def _complete(parts: WebParts, response: Response) -> Response:
 
 
 def _state_now(parts: WebParts) -> str:
-    """The page goes back to the start form for good when it reads of a state in which nothing runs."""
+    """Return the state for the page, which shows the start form for good once nothing runs."""
     start = parts.web_ui._swarm_greenlet
     is_starting = start is not None and not start.ready()
     runner = parts.environment.runner
