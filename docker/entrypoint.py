@@ -1,6 +1,6 @@
 """Entry point of the swarm image: `master`, `worker` or `headless` (or SWARM_ROLE), then Locust's options.
 
-Anything else goes to Locust as it is. This process becomes Locust, so that SIGTERM reaches it; an edge, like wiring.
+Anything else is passed to Locust as it is. This process becomes Locust, so that SIGTERM reaches it. An edge, as wiring.
 Environment, beside that of docs/settings.md:
   SWARM_ROLE          master, worker or headless when no argument says so
   SWARM_WORKERS       headless: worker containers to wait for

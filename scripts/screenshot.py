@@ -48,8 +48,8 @@ def wait_until_all_run(url: str) -> None:
     while time.monotonic() - since_s < RUNNING_FOR_S:
         if time.monotonic() - began_s > WITHIN_S:
             raise SystemExit(f"Not all workers have run for {RUNNING_FOR_S} s within {WITHIN_S} s")
-        with urllib.request.urlopen(f"{url}/stats/requests", timeout=30) as answer:
-            stats = json.load(answer)
+        with urllib.request.urlopen(f"{url}/stats/requests", timeout=30) as response:
+            stats = json.load(response)
         if not all(worker["user_count"] for worker in stats["workers"]) or stats["user_count"] != USERS:
             since_s = time.monotonic()
         time.sleep(1)

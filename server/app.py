@@ -26,7 +26,7 @@ DEFAULT_MAX_BODY_MB = 8
 class ReferenceServer(FastAPI):
     """FastAPI for everything but POST /invocation, which passes by its middleware and routing.
 
-    Measured in process, one `diabetic` row, lgbm: 194 µs as a FastAPI route, 131 µs as a Starlette route, 94 µs so.
+    Measured in process, one `diabetic` row, lgbm: 194 µs as a FastAPI route, 131 µs in Starlette, 94 µs this way.
     """
 
     def __init__(self, catalog: Catalog, counters: Counters, max_body_bytes: int) -> None:
@@ -37,7 +37,7 @@ class ReferenceServer(FastAPI):
         )
         self._catalog = catalog
         bodies = Bodies(max_body_bytes)
-        self._invocation = Endpoint(invocation.make_answering(catalog), invocation.refuse, bodies, counters)
+        self._invocation = Endpoint(invocation.make_responding(catalog), invocation.refuse, bodies, counters)
         self.router.routes.append(Route(invocation.PATH, self._invocation, methods=["POST"]))  # 405 to others
         self.router.routes.extend(other_routes(catalog, bodies, counters))
 

@@ -16,7 +16,7 @@ BODIES_AT_ONCE = 8
 
 
 class Bodies:
-    """Reads bodies; what is read counts until it has been answered."""
+    """Reads bodies; each counts until its response is sent."""
 
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body_bytes = max_body_bytes

@@ -1,4 +1,4 @@
-"""Which models are loaded, and which of them a request means."""
+"""The loaded models, and the choice of the one that a request means."""
 
 from __future__ import annotations
 

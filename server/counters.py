@@ -1,4 +1,4 @@
-"""What this process has answered, so that a load test can hold its own count against the server's."""
+"""Counts the responses of this process, so that a load test can hold its own count against the server's."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Counters:
         self._rows = 0
         self._abandoned = 0
 
-    def count_answer(self, status: int) -> None:
-        """One request answered with `status`."""
+    def count_response(self, status: int) -> None:
+        """Count one response with `status`."""
         self._by_status[status] += 1
 
     def count_prediction(self, model: str, rows: int) -> None:
-        """One request answered with predictions of `model` (as dataset/key) for `rows` rows."""
+        """Count one response with predictions of `model` (as dataset/key) for `rows` rows."""
         self._by_model[model] += 1
         self._rows += rows
 
     def count_abandoned(self) -> None:
-        """One request whose sender left before its body was complete; it gets no answer."""
+        """Count one request whose sender left before its body was complete; it gets no response."""
         self._abandoned += 1
 
     def snapshot(self) -> dict[str, Any]:

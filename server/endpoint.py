@@ -1,6 +1,6 @@
-"""One way to ask for predictions, as an ASGI application: a body within limits in, an answer out, every answer counted.
+"""One way to ask for predictions, as an ASGI application: a body within limits in, a counted response out.
 
-What a body means and what an answer looks like is a function of plain values (`Answering`), one module for each API.
+What a body means and what a response looks like is a function of plain values (`Responding`), one module for each API.
 FastAPI's own request handling costs more than a prediction, so these routes pass it by.
 """
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("server")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an API needs to know; `name` is what the path holds of a model's name."""
+    """The parts of a request that an API needs; `name` is what the path holds of a model's name."""
 
     query: bytes
     body: bytes
@@ -40,8 +40,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """JSON, and of which model (`dataset/key`) for how many rows; a refusal is of none."""
+class ApiResponse:
+    """A response: JSON, its model (`dataset/key`) and number of rows; a refusal has no model."""
 
     content: bytes
     status: int = 200
@@ -49,18 +49,18 @@ class Answer:
     rows: int = 0
 
 
-Answering = Callable[[Request], Answer]
+Responding = Callable[[Request], ApiResponse]
 """Raises RequestError for what the sender must change."""
 
-Refusing = Callable[[int, str], Answer]
-"""How this API tells of a problem, from our status and sentence."""
+Refusing = Callable[[int, str], ApiResponse]
+"""How this API reports a problem, from our status and sentence."""
 
 
 class Endpoint:
-    """Never raises: what went wrong is an answer."""
+    """Responds to every request; every failure becomes a response."""
 
-    def __init__(self, answering: Answering, refusing: Refusing, bodies: Bodies, counters: Counters) -> None:
-        self._answering = answering
+    def __init__(self, responding: Responding, refusing: Refusing, bodies: Bodies, counters: Counters) -> None:
+        self._responding = responding
         self._refusing = refusing
         self._bodies = bodies
         self._counters = counters
@@ -71,26 +71,26 @@ class Endpoint:
             async with self._bodies.read(scope, receive) as body:
                 request = Request(scope["query_string"], body, _name(scope), scope["headers"])
                 if len(body) <= INLINE_BODY_BYTES:
-                    answer = self._answer(request)
+                    response = self._respond(request)
                 else:
-                    answer = await to_thread.run_sync(self._answer, request, limiter=self._bodies.turn)
+                    response = await to_thread.run_sync(self._respond, request, limiter=self._bodies.turn)
         except ClientDisconnect:
             self._counters.count_abandoned()
             return
         except RequestError as problem:
-            answer = self._refusing(problem.status, problem.sentence)
-        self._counters.count_answer(answer.status)
-        if answer.model:
-            self._counters.count_prediction(answer.model, answer.rows)
-        await send_json(send, answer.status, answer.content)
+            response = self._refusing(problem.status, problem.sentence)
+        self._counters.count_response(response.status)
+        if response.model:
+            self._counters.count_prediction(response.model, response.rows)
+        await send_json(send, response.status, response.content)
 
-    def _answer(self, request: Request) -> Answer:
-        """Lets no exception out: its traceback would hold the parsed body until it has been answered."""
+    def _respond(self, request: Request) -> ApiResponse:
+        """Respond without raising: a traceback would hold the parsed body until the response is sent."""
         try:
-            return self._answering(request)
+            return self._responding(request)
         except RequestError as problem:
             status, sentence = problem.status, problem.sentence
-        except Exception:  # the edge: a library's failure is a counted answer and a logged trace
+        except Exception:  # the edge: a library's failure is a counted response and a logged trace
             _log.exception("prediction failed")
             status, sentence = 500, "The prediction failed inside the server; its log has the reason."
         return self._refusing(status, sentence)

@@ -19,7 +19,7 @@ class SetupError(Exception):
 
 
 class RequestError(Exception):
-    """The sender of a request must act; answered with `status` and the sentence."""
+    """The sender of a request must act; the response has `status` and the sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
         self.status = status

@@ -109,7 +109,7 @@ class ServedModel:
         return [self._encoder.encode(row, number) for number, row in enumerate(rows)]
 
     def call(self, method: str, rows: list[list[Feature]]) -> list[Label] | list[list[float]]:
-        """What `method` says of the rows: `predict`, or `predict_proba`."""
+        """Return the result of `method` for the rows: `predict`, or `predict_proba`."""
         return self.predict(rows) if method == "predict" else self.predict_proba(rows)
 
     def predict(self, rows: list[list[Feature]]) -> list[Label]:

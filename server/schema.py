@@ -1,6 +1,6 @@
-"""What a served model was trained on: columns with their types, categories and classes, kept as JSON beside the model.
+"""The schema of a served model: columns with their types, categories and classes, kept as JSON beside the model.
 
-JSON rows cannot tell an integer column with nulls from a float column or a category from a string; this does.
+JSON rows cannot distinguish an integer column with nulls from a float column or a category from a string; this does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Algorithm(StrEnum):
 
     @property
     def file_name_part(self) -> str:
-        """How the algorithm is called in the names of model files."""
+        """The algorithm's name in the names of model files."""
         return {"catboost": "CatBoost", "lgbm": "LightGBM", "xgboost": "XGBoost"}[self.value]
 
     @property

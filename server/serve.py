@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def create_app_from_environment() -> FastAPI:
-    """What each worker process runs; main() has put its options into the environment."""
+    """Make the application of a worker process; main() has put its options into the environment."""
     _configure_logging()
     _end_with_parent()
     models, dataset, model, max_body_mb = (os.environ[name] for name in _ENVIRONMENT)
@@ -136,7 +136,7 @@ def _positive_number(text: str) -> float:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Binds before the models are loaded: a taken port is told at once."""
+    """Bind before the models are loaded: a taken port is reported at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -182,7 +182,7 @@ def _run_workers(listener: socket.socket, workers: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would serve for ever, and hold the port."""
+    """End a worker whose parent was killed: it would serve for ever, and hold the port."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -195,7 +195,7 @@ def _end_with_parent() -> None:
 
 
 def _say_where(listener: socket.socket) -> None:
-    """What is said must be true: from here on a connection waits to be accepted and is not refused."""
+    """Print the address when it is true: from here on a connection waits to be accepted and is not refused."""
     listener.listen(_BACKLOG)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
@@ -208,7 +208,7 @@ def _configure_logging() -> None:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    """uvicorn finishes the open requests, then raises the signal again: leaving with 0 tells that all went well."""
+    """uvicorn finishes the open requests, then raises the signal again: leaving with 0 says that all went well."""
     raise SystemExit(0)
 
 

@@ -79,7 +79,7 @@ def hopeless(pods: Sequence[Pod]) -> str:
 
 
 def exit_code(master: Pod) -> tuple[int, str] | None:
-    """The master's exit code and a word on an end that is no verdict; None while it has not ended."""
+    """The master's exit code and a word on an end that is not a verdict; None while it has not ended."""
     status = master.get("status", {})
     for container in status.get("containerStatuses", ()):
         ended = container.get("state", {}).get("terminated")

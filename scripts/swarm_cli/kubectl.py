@@ -57,7 +57,7 @@ class Kubectl:
         except FileNotFoundError:
             raise KubectlError("No kubectl was found on the PATH.\n  Fix: install it.") from None
         except subprocess.TimeoutExpired:
-            raise KubectlError(f"kubectl {arguments[0]} gave no answer in {timeout_s:g} s.", exit_code=4) from None
+            raise KubectlError(f"kubectl {arguments[0]} did not respond within {timeout_s:g} s.", exit_code=4) from None
         if done.returncode:
             raise KubectlError(problem_words(arguments, done.stderr.strip() or done.stdout.strip()))
         return done.stdout

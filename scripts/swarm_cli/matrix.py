@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference_swarm.config.kinds import parse_duration_s
+from inference_swarm.config.value_types import parse_duration_s
 from inference_swarm.errors import DataError
 from swarm_cli.command_line import require_writable, run_command
 from swarm_cli.processes import CommandError, Processes

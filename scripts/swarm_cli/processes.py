@@ -119,5 +119,7 @@ def wait_until_healthy(url: str, child: subprocess.Popen[bytes], log_file: Path,
             pass
         time.sleep(0.1)
     tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-15:])
-    state = f"ended with code {child.returncode}" if child.poll() is not None else f"gave no answer in {timeout_s:g} s"
+    state = (
+        f"ended with code {child.returncode}" if child.poll() is not None else f"did not respond within {timeout_s:g} s"
+    )
     raise CommandError(f"The inference server {state}. The end of {log_file}:\n{tail}", exit_code=5)

@@ -23,7 +23,7 @@ def find_run(name: str, results: Path) -> Path:
     return given if given.is_dir() else results / "runs" / name
 
 
-def _rescue(folder: Path) -> None:
+def _recover(folder: Path) -> None:
     import locust  # noqa: F401 - first: it makes the standard library cooperative
     from inference_swarm.export.recovery import recover_run
 
@@ -43,7 +43,7 @@ def main(args: list[str] | None = None) -> int:
 def make_report(folder: Path) -> int:
     """Writes the page and prints its path."""
     if (folder / "state.msgpack").exists() and not (folder / "summary.json").exists():
-        _rescue(folder)
+        _recover(folder)
     run = read_run(folder)
     data = ReportData(run.summary, run.rows, merge_intervals(run.latency), merge_intervals(run.service))
     write_whole(run.folder / "report.html", render_report(data))

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from server.catalog import METHODS, Catalog, check_method
-from server.endpoint import Answer, Answering, Request
+from server.endpoint import ApiResponse, Request, Responding
 from server.models import ServedModel
 from server.rows import SHAPES
 from server.schema import Algorithm
@@ -19,7 +19,7 @@ _REMEMBERED_QUERIES = 256
 _REMEMBERED_QUERY_BYTES = 1024
 
 
-def make_answering(catalog: Catalog) -> Answering:
+def make_responding(catalog: Catalog) -> Responding:
     """Predictions for the rows of a body; the query names model and method."""
 
     def read_query(query: bytes) -> tuple[ServedModel, str]:
@@ -30,18 +30,18 @@ def make_answering(catalog: Catalog) -> Answering:
 
     remembered = lru_cache(maxsize=_REMEMBERED_QUERIES)(read_query)
 
-    def answer(request: Request) -> Answer:
+    def respond(request: Request) -> ApiResponse:
         query = request.query
         model, method = remembered(query) if len(query) <= _REMEMBERED_QUERY_BYTES else read_query(query)
         rows = model.features(request.body)
-        return Answer(orjson.dumps({"predictions": model.call(method, rows)}), model=model.name, rows=len(rows))
+        return ApiResponse(orjson.dumps({"predictions": model.call(method, rows)}), model=model.name, rows=len(rows))
 
-    return answer
+    return respond
 
 
-def refuse(status: int, sentence: str) -> Answer:
+def refuse(status: int, sentence: str) -> ApiResponse:
     """A sentence in `detail`, as FastAPI has it."""
-    return Answer(orjson.dumps({"detail": sentence}), status)
+    return ApiResponse(orjson.dumps({"detail": sentence}), status)
 
 
 def document(catalog: Catalog) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from server.catalog import METHODS, Catalog, check_method
-from server.endpoint import Answer, Answering, Request
+from server.endpoint import ApiResponse, Request, Responding
 from server.errors import RequestError
 from server.rows import describe, parse_json, rows_from_records
 
@@ -19,10 +19,10 @@ PATH = "/v1/models/{name}:predict"
 _KEYS = ("instances", "inputs")
 
 
-def make_answering(catalog: Catalog) -> Answering:
+def make_responding(catalog: Catalog) -> Responding:
     """Predictions for the rows of a body."""
 
-    def answer(request: Request) -> Answer:
+    def respond(request: Request) -> ApiResponse:
         model = catalog.named(request.name)
         document = parse_json(request.body)
         key = next((key for key in _KEYS if isinstance(document, dict) and key in document), None)
@@ -33,14 +33,14 @@ def make_answering(catalog: Catalog) -> Answering:
         asked = parameters.get("method") if isinstance(parameters, dict) else None
         method = check_method(str(asked or query.get("method") or METHODS[0]))
         rows = model.encode(rows_from_records(document[key], model.names, f'"{key}"'))
-        return Answer(orjson.dumps({"predictions": model.call(method, rows)}), model=model.name, rows=len(rows))
+        return ApiResponse(orjson.dumps({"predictions": model.call(method, rows)}), model=model.name, rows=len(rows))
 
-    return answer
+    return respond
 
 
-def refuse(status: int, sentence: str) -> Answer:
+def refuse(status: int, sentence: str) -> ApiResponse:
     """`error`, with 400 for all that the sender must change."""
-    return Answer(orjson.dumps({"error": sentence}), 400 if status == 422 else status)
+    return ApiResponse(orjson.dumps({"error": sentence}), 400 if status == 422 else status)
 
 
 def describe_models(catalog: Catalog) -> dict[str, Any]:

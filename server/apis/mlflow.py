@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from server.catalog import METHODS, Catalog, check_method
-from server.endpoint import Answer, Answering, Request
+from server.endpoint import ApiResponse, Request, Responding
 from server.errors import RequestError
 from server.rows import describe, parse_json, rows_from_columns, rows_from_records
 
@@ -21,10 +21,10 @@ KEYS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _CODES = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 500: "INTERNAL_ERROR"}
 
 
-def make_answering(catalog: Catalog) -> Answering:
+def make_responding(catalog: Catalog) -> Responding:
     """Predictions for the rows of a body."""
 
-    def answer(request: Request) -> Answer:
+    def respond(request: Request) -> ApiResponse:
         if request.header(b"content-type").split(";")[0].strip() != "application/json":
             found = request.header(b"content-type") or "missing"
             raise RequestError(415, f"The Content-Type is {found!r}; expected application/json.")
@@ -33,9 +33,9 @@ def make_answering(catalog: Catalog) -> Answering:
         key, value, params = read_document(parse_json(request.body))
         method = check_method(str(params.get("method") or query.get("method") or METHODS[0]))
         rows = model.encode(read_rows(key, value, model.names))
-        return Answer(orjson.dumps({"predictions": model.call(method, rows)}), model=model.name, rows=len(rows))
+        return ApiResponse(orjson.dumps({"predictions": model.call(method, rows)}), model=model.name, rows=len(rows))
 
-    return answer
+    return respond
 
 
 def read_document(document: Any) -> tuple[str, Any, dict[str, Any]]:
@@ -74,10 +74,10 @@ def _from_split(value: Any, names: tuple[str, ...], where: str) -> list[list[Any
     return rows_from_columns(by_name, names, where)
 
 
-def refuse(status: int, sentence: str) -> Answer:
-    """As MLflow shapes it: 400 for all that the sender must change, text for another Content-Type."""
+def refuse(status: int, sentence: str) -> ApiResponse:
+    """Refuse in MLflow's form: 400 for all that the sender must change, text for another Content-Type."""
     if status == 415:
-        return Answer(sentence.encode(), 415)
+        return ApiResponse(sentence.encode(), 415)
     mapped = 400 if status == 422 else status
     code = _CODES.get(mapped, "BAD_REQUEST")
-    return Answer(orjson.dumps({"error_code": code, "message": sentence}), mapped)
+    return ApiResponse(orjson.dumps({"error_code": code, "message": sentence}), mapped)

@@ -14,7 +14,7 @@ import orjson
 
 from server.catalog import METHODS, Catalog
 from server.encoding import Feature
-from server.endpoint import Answer, Answering, Request
+from server.endpoint import ApiResponse, Request, Responding
 from server.errors import RequestError, shown
 from server.models import ServedModel
 from server.rows import describe, parse_json, rows_from_columns
@@ -30,10 +30,10 @@ _BINARY = {
 DATATYPES = (*_BINARY, "BYTES")
 
 
-def make_answering(catalog: Catalog) -> Answering:
+def make_responding(catalog: Catalog) -> Responding:
     """Predictions for the rows of a body."""
 
-    def answer(request: Request) -> Answer:
+    def respond(request: Request) -> ApiResponse:
         model = catalog.named(request.name)
         document, rest = _split(request)
         if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
@@ -47,9 +47,9 @@ def make_answering(catalog: Catalog) -> Answering:
             "parameters": {},
             "outputs": outputs,
         }
-        return Answer(orjson.dumps(response), model=model.name, rows=len(rows))
+        return ApiResponse(orjson.dumps(response), model=model.name, rows=len(rows))
 
-    return answer
+    return respond
 
 
 def _split(request: Request) -> tuple[Any, bytes]:
@@ -67,7 +67,7 @@ def _parse(body: bytes) -> Any:
     try:
         return parse_json(body)
     except RequestError as problem:
-        raise RequestError(422, problem.sentence) from None  # a body that is no request of this protocol
+        raise RequestError(422, problem.sentence) from None  # a body that is not a request of this protocol
 
 
 def _encode(model: ServedModel, columns: dict[str, list[Any]]) -> list[list[Feature]]:
@@ -124,7 +124,7 @@ def decode(name: str, datatype: str, content: bytes) -> list[Any]:
     kind = np.dtype(_BINARY[datatype])
     if len(content) % kind.itemsize:
         raise RequestError(
-            400, f"Input '{shown(name)}' has {len(content)} bytes, which is no multiple of {kind.itemsize}."
+            400, f"Input '{shown(name)}' has {len(content)} bytes, which is not a multiple of {kind.itemsize}."
         )
     cells: list[Any] = np.frombuffer(content, kind).tolist()
     return [None if isinstance(cell, float) and cell != cell else cell for cell in cells]
@@ -159,11 +159,11 @@ def _label_datatype(model: ServedModel) -> str:
     return "FP64" if kinds <= {int, float} else "BYTES"
 
 
-def refuse(status: int, sentence: str) -> Answer:
-    """As MLServer shapes it: `detail` for what is no request of this protocol, `error` for all else."""
+def refuse(status: int, sentence: str) -> ApiResponse:
+    """Refuse in MLServer's form: `detail` for what is not a request of this protocol, `error` for everything else."""
     if status == 422:
-        return Answer(orjson.dumps({"detail": [{"type": "value_error", "loc": ["body"], "msg": sentence}]}), 422)
-    return Answer(orjson.dumps({"error": sentence}), status)
+        return ApiResponse(orjson.dumps({"detail": [{"type": "value_error", "loc": ["body"], "msg": sentence}]}), 422)
+    return ApiResponse(orjson.dumps({"error": sentence}), status)
 
 
 def describe_model(catalog: Catalog, name: str) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def describe_model(catalog: Catalog, name: str) -> dict[str, Any]:
 
 
 def column_datatype(column: Column) -> str:
-    """How a column is best sent."""
+    """Return the datatype in which a column is best sent."""
     if column.kind is ColumnKind.CATEGORY:
         return "INT64" if column.is_integer_category else "BYTES"
     return {

@@ -1,4 +1,4 @@
-"""Which path is whose: the endpoints of all APIs, and what each of them calls ready and metadata."""
+"""Assigns paths to APIs: the endpoints of all APIs, and their ready and metadata paths."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from server.apis import kserve, mlflow, open_inference
 from server.bodies import Bodies
 from server.catalog import Catalog
 from server.counters import Counters
-from server.endpoint import Answer, Endpoint, Refusing
+from server.endpoint import ApiResponse, Endpoint, Refusing
 from server.errors import RequestError
 
 Describing = Callable[[Catalog, str], dict[str, Any]]
 
 
 def other_routes(catalog: Catalog, bodies: Bodies, counters: Counters) -> list[BaseRoute]:
-    """All but POST /invocation."""
+    """Return all routes but POST /invocation."""
     posts: list[BaseRoute] = [
-        Route(path, Endpoint(module.make_answering(catalog), module.refuse, bodies, counters), methods=["POST"])
+        Route(path, Endpoint(module.make_responding(catalog), module.refuse, bodies, counters), methods=["POST"])
         for module, paths in (
             (mlflow, (mlflow.PATH,)),
             (kserve, (kserve.PATH,)),
@@ -51,9 +51,9 @@ def _constant(document: dict[str, Any]) -> Describing:
 def _get(path: str, catalog: Catalog, describing: Describing, refusing: Refusing) -> Route:
     async def respond(request: Request) -> Response:
         try:
-            answer = Answer(orjson.dumps(describing(catalog, request.path_params.get("name", ""))))
+            response = ApiResponse(orjson.dumps(describing(catalog, request.path_params.get("name", ""))))
         except RequestError as problem:
-            answer = refusing(problem.status, problem.sentence)
-        return Response(answer.content, answer.status, media_type="application/json")
+            response = refusing(problem.status, problem.sentence)
+        return Response(response.content, response.status, media_type="application/json")
 
     return Route(path, respond, methods=["GET"])

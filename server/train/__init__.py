@@ -1,1 +1,1 @@
-"""Training: a dataset (generated or a real file) in; parquet splits, models and metrics out."""
+"""Trains models: a dataset (generated or a real file) in; parquet splits, models and metrics out."""

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     real = parser.add_argument_group("real data")
     real.add_argument("--data", type=Path, metavar="FILE", help="CSV or parquet file to train on instead")
     real.add_argument("--target", metavar="COLUMN", help="the column to predict (2 to 50 classes)")
-    real.add_argument("--drop-cols", default="", metavar="A,B", help="columns that are no features: ids, leaks")
+    real.add_argument("--drop-cols", default="", metavar="A,B", help="columns that are not features: ids, leaks")
     real.add_argument(
         "--positive-label",
         metavar="V",
@@ -137,7 +137,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _check_writable(results: Path) -> None:
-    """The nearest part of the path that exists decides, since the rest is made below it."""
+    """Check the nearest existing part of the path, since the rest is made below it."""
     nearest = results.absolute()
     while not os.path.lexists(nearest):
         nearest = nearest.parent
@@ -232,7 +232,7 @@ def _generated_jobs(options: argparse.Namespace) -> dict[str, tuple[str | None, 
 
 
 def _how(options: argparse.Namespace) -> str:
-    """What decides which rows are test rows."""
+    """Return what decides which rows are test rows."""
     share = "" if options.test_size == _TEST_SIZE else f", {options.test_size:g} of them to test with"
     return f"seed {options.seed}{share}"
 

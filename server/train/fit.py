@@ -28,7 +28,7 @@ _LEARNING_RATE = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a library is to learn from, what it is to predict afterwards, and where its model goes."""
+    """The training data of a library, the rows to predict afterwards, and the place of its model."""
 
     x_train: pd.DataFrame
     y_train: np.ndarray[Any, Any]

@@ -17,7 +17,7 @@ COLUMNS = ("dataset", "model", "roc_auc", "accuracy", "train_s", "train_rows", "
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """On the test part. `roc_auc` is one-versus-rest, weighted by class, when there are more than two classes."""
+    """Scores on test data. `roc_auc` is one-versus-rest, weighted by class, if there are more than two classes."""
 
     roc_auc: float
     accuracy: float
@@ -25,7 +25,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training one model gave."""
+    """The result of training one model."""
 
     dataset: str
     algorithm: Algorithm

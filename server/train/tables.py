@@ -79,7 +79,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _settle_csv_type(column: pd.Series) -> pd.Series:
-    """What CSV cannot say: whole numbers and booleans with gaps, and dates."""
+    """Restore what CSV cannot express: whole numbers and booleans with gaps, and dates."""
     present = column.dropna()
     if not len(present):
         return column
@@ -96,7 +96,7 @@ def _settle_csv_type(column: pd.Series) -> pd.Series:
 
 
 def _settle_type(column: pd.Series) -> pd.Series:
-    """What JSON cannot say: infinities, decimals, and categories of anything but strings and integers."""
+    """Convert what JSON cannot express: infinities, decimals, and categories of anything but strings and integers."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         categories = column.dtype.categories
         if all(isinstance(value, (str, int)) and not isinstance(value, bool) for value in categories.tolist()):

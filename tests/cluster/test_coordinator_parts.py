@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.placement import choose_hosts, first_hosts
 from inference_swarm.cluster.protocol import OnceReport, RowsLoading, RowsReady, RunOffer, numbers_in
 from inference_swarm.cluster.run_rows import RunRows
@@ -32,7 +32,7 @@ def ready(rows: RunRows, worker: str) -> int:
 
 
 def job_of(users: int, load: LoadPlan, block_count: int = 12) -> Job:
-    job = Job(RunCourse("run", load, SwarmTotals("run")), (UserKind("A"),), 0.0, wanted=(users, 1.0))
+    job = Job(RunCourse("run", load, SwarmTotals("run")), (UserClass("A"),), 0.0, wanted=(users, 1.0))
     job.rows = rows_of(*[10] * block_count, is_once=load.is_once)
     return job
 

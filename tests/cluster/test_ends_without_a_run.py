@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from inference_swarm.cluster.coordinator import step
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.events import Action, EndProcess, Event, Quit, Received, Start
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, RunOffer, Wire
@@ -21,7 +21,7 @@ HELLO = Hello(PROTOCOL_VERSION, "test", 1, "", "host", 1, 1)
 
 
 def wish(run_id: str) -> Start:
-    return Start(run_id, LoadPlan(users=1, spawn_rate=1.0), (UserKind("User", 1, 0),), SwarmTotals(run_id))
+    return Start(run_id, LoadPlan(users=1, spawn_rate=1.0), (UserClass("User", 1, 0),), SwarmTotals(run_id))
 
 
 def ends(actions: Sequence[Action]) -> list[ExitCode | None]:

@@ -17,8 +17,8 @@ def destinations(ledger: Ledger) -> list[str | None]:
     return [ledger.destination(block) for block in range(ledger.block_count)]
 
 
-def servers(ledger: Ledger) -> list[str | None]:
-    return [ledger.server(block) for block in range(ledger.block_count)]
+def current_owners(ledger: Ledger) -> list[str | None]:
+    return [ledger.current_owner(block) for block in range(ledger.block_count)]
 
 
 def started(block_count: int, *workers: str) -> Ledger:
@@ -56,7 +56,7 @@ def test_joiner_takes_its_floor_share_while_the_old_owner_serves_until_it_confir
     assert ledger.is_settled
 
 
-def test_blocks_of_a_lost_heir_stay_with_their_server_at_no_cost() -> None:
+def test_blocks_of_a_lost_pending_owner_stay_with_their_current_owner_at_no_cost() -> None:
     ledger = started(9, "a", "b")
     before = destinations(ledger)
     ledger.join("c")
@@ -66,7 +66,7 @@ def test_blocks_of_a_lost_heir_stay_with_their_server_at_no_cost() -> None:
     assert ledger.is_settled
 
 
-def test_blocks_of_a_lost_server_are_owned_by_others_at_once() -> None:
+def test_blocks_of_a_lost_current_owner_are_owned_by_others_at_once() -> None:
     ledger = started(6, "a", "b", "c")
     change = ledger.leave("b")
     assert change.moves == (Move(2, None, "a"), Move(3, None, "c"))
@@ -74,13 +74,13 @@ def test_blocks_of_a_lost_server_are_owned_by_others_at_once() -> None:
     assert not ledger.is_settled
 
 
-def test_an_heir_goes_on_alone_when_the_server_is_lost() -> None:
+def test_a_pending_owner_goes_on_alone_when_the_current_owner_is_lost() -> None:
     ledger = started(4, "a", "b")
     joined = ledger.join("c")
     moved = joined.moves[0]
     assert moved.source is not None
     ledger.leave(moved.source)
-    assert ledger.server(moved.block_id) is None
+    assert ledger.current_owner(moved.block_id) is None
     assert ledger.owner(moved.block_id) == "c"
 
 
@@ -137,15 +137,17 @@ class LedgerMachine(RuleBasedStateMachine):
         return self.apply(lambda ledger: ledger.start(self.ever), None)
 
     def apply(self, event: object, expected_moves: int | None) -> int:
-        before, served = destinations(self.ledger), servers(self.ledger)
+        before, served = destinations(self.ledger), current_owners(self.ledger)
         change: Change = event(self.ledger)  # type: ignore[operator]
         assert event(self.twin) == change  # type: ignore[operator]
         after = destinations(self.ledger)
         live = set(self.ledger.workers)
         if expected_moves is not None:
             assert sum(old != new for old, new in zip(before, after, strict=True)) == expected_moves
-        for block, (old, new) in enumerate(zip(served, servers(self.ledger), strict=True)):
-            assert new == old or old not in live or Move(block, old, new or "") in change.moves, "a row lost its server"
+        for block, (old, new) in enumerate(zip(served, current_owners(self.ledger), strict=True)):
+            assert new == old or old not in live or Move(block, old, new or "") in change.moves, (
+                "a row lost its current owner"
+            )
         return change.generation
 
     @rule(number=st.integers(0, 8), target=generations)
@@ -161,7 +163,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def leave(self, number: int) -> int:
         name = f"s{number}"
         minimum = self.ledger.load(name) if name in self.ledger.workers else 0
-        served = {block: self.ledger.server(block) for block in range(self.ledger.block_count)}
+        served = {block: self.ledger.current_owner(block) for block in range(self.ledger.block_count)}
         was_destined = destinations(self.ledger)
         generation = self.apply(lambda ledger: ledger.leave(name), minimum)
         got = [
@@ -169,8 +171,8 @@ class LedgerMachine(RuleBasedStateMachine):
             for block, (old, new) in enumerate(zip(was_destined, destinations(self.ledger), strict=True))
             if old == name
         ]
-        for server in self.ledger.workers:  # nobody loads a block while its server is given another to load
-            assert not (any(old == server != new for old, new in got) and any(old != server == new for old, new in got))
+        for worker in self.ledger.workers:  # nobody loads a block while its current owner is given another to load
+            assert not (any(old == worker != new for old, new in got) and any(old != worker == new for old, new in got))
         return generation
 
     @rule(number=st.integers(0, 8), generation=generations)
@@ -179,10 +181,10 @@ class LedgerMachine(RuleBasedStateMachine):
         newer = {
             block
             for block in range(self.ledger.block_count)
-            if self.ledger.heir(block) == name and self.ledger._planned_at[block] > generation
+            if self.ledger.pending_owner(block) == name and self.ledger._planned_at[block] > generation
         }
         self.apply(lambda ledger: ledger.confirm(name, generation), 0)
-        assert all(self.ledger.heir(block) == name for block in newer)
+        assert all(self.ledger.pending_owner(block) == name for block in newer)
         if name in self.ledger.workers:
             assert self.ledger.unconfirmed(name) == len(newer)
 
@@ -198,12 +200,12 @@ class LedgerMachine(RuleBasedStateMachine):
         live = set(ledger.workers)
         held = {name: set(ledger.hold(name)) for name in live}
         for block in range(ledger.block_count):
-            server, heir = ledger.server(block), ledger.heir(block)
+            current, pending = ledger.current_owner(block), ledger.pending_owner(block)
             assert (ledger.owner(block) in live) if live else (ledger.owner(block) is None)
-            assert {name for name in live if block in held[name]} == {server, heir} - {None}
-            assert server != heir or server is None
+            assert {name for name in live if block in held[name]} == {current, pending} - {None}
+            assert current != pending or current is None
         assert ledger.is_settled == all(
-            ledger.heir(block) is None and ledger.server(block) for block in range(ledger.block_count)
+            ledger.pending_owner(block) is None and ledger.current_owner(block) for block in range(ledger.block_count)
         )
 
     @invariant()

@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 import pytest
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.events import Quit, Start, StopAsked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import (
@@ -30,7 +30,7 @@ from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan, RunCourse
 
-KINDS = (UserKind("A"),)
+CLASSES = (UserClass("A"),)
 
 
 class Services:
@@ -121,7 +121,7 @@ class Swarm:
         self.adapter.begin()
         self.say(Hello(PROTOCOL_VERSION, "1", 1, "", "h", 1, 1))
 
-    def say(self, message: Any) -> None:
+    def send(self, message: Any) -> None:
         self.adapter.receive("w", Envelope(1, message))
 
     def _take(self, worker: str, envelope: Envelope) -> None:
@@ -136,7 +136,7 @@ class Swarm:
             self.say(Report(message.run_id, 0, is_final=True, snapshot=snapshot.to_wire(), locust={"stats": []}))
 
     def start(self, run_id: str = "run") -> None:
-        self.adapter.feed(Start(run_id, LoadPlan(2, 100.0), KINDS, SwarmTotals(run_id)))
+        self.adapter.feed(Start(run_id, LoadPlan(2, 100.0), CLASSES, SwarmTotals(run_id)))
 
     def wait_for(self, phase: Phase) -> None:
         with gevent.Timeout(5):

@@ -17,7 +17,7 @@ from inference_swarm.cluster.ledger import Change, Ledger
 from inference_swarm.cluster.once import OnceProgress
 from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.progress import BlockLease, BlockProgress, OnceNumbers
-from inference_swarm.data.progress_worker import LEAST_AHEAD, OnceShare
+from inference_swarm.data.progress_worker import MIN_AHEAD, OnceShare
 from inference_swarm.data.row_store import RowStore
 
 COST = 8 + 8  # a body of `encode` and its offsets
@@ -37,16 +37,16 @@ def share_of(*sizes: int) -> OnceShare:
     return share
 
 
-def test_a_worker_sends_nothing_that_was_not_announced_and_acknowledged() -> None:
-    share = share_of(3 * LEAST_AHEAD)
+def test_a_worker_sends_nothing_that_was_not_reserved_and_acknowledged() -> None:
+    share = share_of(3 * MIN_AHEAD)
     assert share.give(0) == []
     sequence, progress = share.report()
-    assert progress == [BlockProgress(0, 1, LEAST_AHEAD, ())]
+    assert progress == [BlockProgress(0, 1, MIN_AHEAD, ())]
     assert share.give(0) == []
     share.acknowledged(sequence)
-    assert share.give(0) == list(range(LEAST_AHEAD))
+    assert share.give(0) == list(range(MIN_AHEAD))
     assert not share.wants_report
-    for _ in range(LEAST_AHEAD - 1):
+    for _ in range(MIN_AHEAD - 1):
         share.sent(0)
     assert share.wants_report
 
@@ -103,18 +103,18 @@ def test_an_empty_lease_is_given_back_at_once() -> None:
     assert share_of(0).report()[1] == [BlockProgress(0, 1, 0, (), is_released=True)]
 
 
-def test_what_a_lost_worker_announced_and_did_not_report_may_be_sent_twice_and_the_rest_was_never_sent() -> None:
+def test_what_a_lost_worker_reserved_and_did_not_report_may_be_sent_twice_and_the_rest_was_never_sent() -> None:
     books = OnceProgress([10, 10])
     books.lease("a", [0])
     books.lease("b", [1])
     books.report("a", [BlockProgress(0, 1, 7, ((0, 4), (5, 6)))])
-    assert books.numbers() == OnceNumbers(planned=20, sent=5, maybe_sent=2, never_sent=13, maybe_sent_twice=0)
+    assert books.numbers() == OnceNumbers(planned=20, sent=5, maybe_sent=2, never_sent=13, possible_duplicates=0)
     assert books.lose("a") == [0]
-    assert books.numbers() == OnceNumbers(planned=20, sent=5, maybe_sent=2, never_sent=13, maybe_sent_twice=2)
+    assert books.numbers() == OnceNumbers(planned=20, sent=5, maybe_sent=2, never_sent=13, possible_duplicates=2)
     books.lease("b", [0])
     assert books.leases("b") == [BlockLease(0, 2, ((4, 5), (6, 10))), BlockLease(1, 1, ((0, 10),))]
     books.report("b", [BlockProgress(0, 2, 10, ((4, 5), (6, 10)), True), BlockProgress(1, 1, 10, ((0, 10),), True)])
-    assert books.numbers() == OnceNumbers(planned=20, sent=20, maybe_sent=0, never_sent=0, maybe_sent_twice=2)
+    assert books.numbers() == OnceNumbers(planned=20, sent=20, maybe_sent=0, never_sent=0, possible_duplicates=2)
     assert books.is_complete
 
 
@@ -125,7 +125,7 @@ def test_a_late_report_of_a_lost_worker_counts_its_rows_and_does_not_touch_the_n
     books.lease("b", [0])
     assert books.report("a", [BlockProgress(0, 1, 4, ((0, 2),), is_released=True)]) == []
     assert books.holder(0) == "b"
-    assert books.numbers() == OnceNumbers(planned=4, sent=2, maybe_sent=0, never_sent=2, maybe_sent_twice=0)
+    assert books.numbers() == OnceNumbers(planned=4, sent=2, maybe_sent=0, never_sent=2, possible_duplicates=0)
 
 
 def test_a_block_that_is_leased_or_done_is_not_leased_again() -> None:
@@ -150,7 +150,7 @@ def test_a_full_window_of_blocks_that_may_not_be_sent_yet_makes_way_for_one_that
     blocks = [PlainBlock(number, 0, 0, 10, 10 * number) for number in range(3)]
     store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=20 * COST, head_of=no_head)
     assert store.once is not None
-    store.hold(blocks[1:])  # it is their heir, and may not send them before their former owner has ended
+    store.hold(blocks[1:])  # it is their pending owner, and may not send them before their former owner has ended
     while (task := store.next_task()) is not None:
         store.install(task())
     store.hold(blocks, [BlockLease(0, 1, ((0, 10),))])
@@ -231,7 +231,7 @@ class OnceSwarm(RuleBasedStateMachine):
     """A master and its workers in order `once`: takes, answers, reports, joins, drains and crashes in any order."""
 
     @initialize(
-        sizes=st.lists(st.integers(1, 2 * LEAST_AHEAD + 10), min_size=1, max_size=8),
+        sizes=st.lists(st.integers(1, 2 * MIN_AHEAD + 10), min_size=1, max_size=8),
         count=st.integers(1, 3),
         is_windowed=st.booleans(),
     )
@@ -256,7 +256,7 @@ class OnceSwarm(RuleBasedStateMachine):
         """What the master does after an event: lease what is free to its owner, tell those whose part has changed."""
         touched = set(change.touched)
         for number in {move.block_id for move in change.moves} | set(leased):
-            owner = self.ledger.server(number) or self.ledger.heir(number)
+            owner = self.ledger.current_owner(number) or self.ledger.pending_owner(number)
             if owner is not None and self.books.holder(number) is None:
                 self.books.lease(owner, [number])
                 touched.add(owner)
@@ -337,7 +337,7 @@ class OnceSwarm(RuleBasedStateMachine):
         numbers = self.books.numbers()
         assert numbers.planned == sum(block.rows for block in self.blocks)
         assert numbers.planned == numbers.sent + numbers.maybe_sent + numbers.never_sent
-        assert sum(self.sent.values()) - len(self.sent) <= numbers.maybe_sent_twice
+        assert sum(self.sent.values()) - len(self.sent) <= numbers.possible_duplicates
         assert numbers.sent <= len(self.sent) <= numbers.sent + numbers.maybe_sent
 
     def teardown(self) -> None:
@@ -361,7 +361,7 @@ class OnceSwarm(RuleBasedStateMachine):
                     self.master_receives(number)
         assert self.books.is_complete
         assert set(self.sent) == set(range(sum(block.rows for block in self.blocks)))
-        assert sum(self.sent.values()) - len(self.sent) <= self.books.numbers().maybe_sent_twice
+        assert sum(self.sent.values()) - len(self.sent) <= self.books.numbers().possible_duplicates
 
 
 TestOnceSwarm = OnceSwarm.TestCase

@@ -8,13 +8,13 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.protocol import Partition, SetUsers
 from inference_swarm.cluster.run_users import CHANGE_LEAD_S, MAX_PARTITION_COUNT, NS_PER_S, RunUsers, divide
 from inference_swarm.load.dispatcher import AHEAD_NS
 
 WORKERS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 60), min_size=1)
-KINDS = (UserKind("A"),)
+CLASSES = (UserClass("A"),)
 
 
 @given(WORKERS)
@@ -54,7 +54,7 @@ def test_equal_workers_take_turns() -> None:
 
 
 def users_of_run(*, is_open: bool, spawn_rate: float = 10.0) -> RunUsers:
-    return RunUsers("run", KINDS, spawn_rate, 100.0, "boot", is_open=is_open)
+    return RunUsers("run", CLASSES, spawn_rate, 100.0, "boot", is_open=is_open)
 
 
 def said(users: RunUsers, now_s: float) -> dict[str, SetUsers]:

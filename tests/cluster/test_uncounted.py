@@ -15,21 +15,21 @@ OPEN = Schedule(ArrivalProcess.CONSTANT, Stages.constant(20), seed=1)
 
 def test_a_worker_that_was_told_nothing_has_sent_nothing() -> None:
     assert Uncounted().bound("a", 60.0, BEGAN_S) == 0
-    told = Uncounted()
-    told.told("a", Order(1, 0, 0.0), 50.0)
-    assert told.bound("a", 60.0, BEGAN_S) == 0
+    uncounted = Uncounted()
+    uncounted.told("a", Order(1, 0, 0.0), 50.0)
+    assert uncounted.bound("a", 60.0, BEGAN_S) == 0
 
 
 def test_without_a_report_of_anybody_no_bound_is_known() -> None:
     uncounted = Uncounted()
-    uncounted.told("a", Order(1, 3, 0.0), 50.0)
+    uncounted.notified("a", Order(1, 3, 0.0), 50.0)
     assert uncounted.bound("a", 60.0, BEGAN_S) is None
 
 
 def test_users_send_no_faster_than_users_were_seen_to_send() -> None:
     uncounted = Uncounted()
-    uncounted.told("a", Order(1, 2, 0.0), 50.0)
-    uncounted.told("b", Order(2, 4, 0.0), 50.0)
+    uncounted.notified("a", Order(1, 2, 0.0), 50.0)
+    uncounted.notified("b", Order(2, 4, 0.0), 50.0)
     uncounted.reported("b", ended=36, user_seconds=20.0, until_s=55.0)  # (36 + 4) / 20: two a second at most
     assert uncounted.peak_per_user_rps == 2.0
     # 5 s since the beginning with two users, each of which may have begun one more.
@@ -41,15 +41,15 @@ def test_users_send_no_faster_than_users_were_seen_to_send() -> None:
 
 def test_a_report_of_hardly_any_time_is_no_evidence_of_a_rate() -> None:
     uncounted = Uncounted()
-    uncounted.told("a", Order(1, 2, 0.0), 50.0)
+    uncounted.notified("a", Order(1, 2, 0.0), 50.0)
     uncounted.reported("a", ended=1, user_seconds=0.5, until_s=50.2)
     assert uncounted.peak_per_user_rps is None
 
 
 def test_what_it_was_told_counts_from_then_on_until_it_follows_a_later_order() -> None:
     uncounted = Uncounted(peak_per_user_rps=1.0)
-    uncounted.told("a", Order(1, 10, 0.0), 50.0)
-    uncounted.told("a", Order(2, 1, 0.0), 51.0)
+    uncounted.notified("a", Order(1, 10, 0.0), 50.0)
+    uncounted.notified("a", Order(2, 1, 0.0), 51.0)
     uncounted.reported("a", ended=0, user_seconds=0.0, until_s=52.0)
     assert uncounted.bound("a", 53.0, BEGAN_S) == 10 + 20  # it may not have heard of the second order
     uncounted.applied("a", 2)
@@ -59,7 +59,7 @@ def test_what_it_was_told_counts_from_then_on_until_it_follows_a_later_order() -
 
 def test_of_an_open_load_no_more_is_missing_than_the_schedule_held_for_the_worker() -> None:
     uncounted = Uncounted(OPEN, drop_after_s=1.0)
-    uncounted.told("a", Order(1, 3, 0.5), 50.0)
+    uncounted.notified("a", Order(1, 3, 0.5), 50.0)
     uncounted.reported("a", ended=20, user_seconds=9.0, until_s=53.0)
     # From 1 s before its last report (what was waiting then) until 55 s: 3 s of 20/s, half of them its own.
     assert uncounted.bound("a", 55.0, BEGAN_S) == 30 + 1 + 3 + 3
@@ -67,20 +67,20 @@ def test_of_an_open_load_no_more_is_missing_than_the_schedule_held_for_the_worke
 
 def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are() -> None:
     uncounted = Uncounted(OPEN)
-    uncounted.told("a", Order(1, 2, 1.0), 50.0)
-    uncounted.told("a", Order(2, 2, 0.5, from_s=4.0), 53.6)
+    uncounted.notified("a", Order(1, 2, 1.0), 50.0)
+    uncounted.notified("a", Order(2, 2, 0.5, from_s=4.0), 53.6)
     assert uncounted.possibly_twice("a", 56.0, BEGAN_S) == 2 * 20 + 1
     assert uncounted.possibly_twice("a", 56.0, BEGAN_S) == 0  # asked once
-    uncounted.told("b", Order(1, 2, 1.0), 50.0)
-    uncounted.told("b", Order(2, 2, 0.5, from_s=4.0), 53.6)
+    uncounted.notified("b", Order(1, 2, 1.0), 50.0)
+    uncounted.notified("b", Order(2, 2, 0.5, from_s=4.0), 53.6)
     uncounted.applied("b", 2)
     assert uncounted.possibly_twice("b", 56.0, BEGAN_S) == 0
 
 
 def test_users_that_were_told_to_stop_may_end_their_request_until_the_stop_timeout_is_over() -> None:
     uncounted = Uncounted(stop_timeout_s=4.0, peak_per_user_rps=1.0)
-    uncounted.told("a", Order(1, 9, 0.0), 50.0)
-    uncounted.told("a", Order(2, 1, 0.0), 51.0)
+    uncounted.notified("a", Order(1, 9, 0.0), 50.0)
+    uncounted.notified("a", Order(2, 1, 0.0), 51.0)
     uncounted.applied("a", 2)
     for until_s, in_flight in ((52.0, 1 + 9), (54.0, 1 + 9), (55.5, 1 + 9), (59.0, 1 + 1)):
         uncounted.reported("a", ended=0, user_seconds=0.0, until_s=until_s)
@@ -98,7 +98,7 @@ def test_the_bound_holds_for_users_that_send_one_request_after_the_other(
     service_s: float, users: int, reports: list[float], more_s: float
 ) -> None:
     uncounted, now_s, counted = Uncounted(), BEGAN_S, 0
-    uncounted.told("a", Order(1, users, 0.0), BEGAN_S)
+    uncounted.notified("a", Order(1, users, 0.0), BEGAN_S)
 
     def ended(until_s: float) -> int:
         return users * int((until_s - BEGAN_S) / service_s)
@@ -117,7 +117,7 @@ def test_the_bound_holds_for_users_that_send_one_request_after_the_other(
 @given(index=st.integers(0, 3), reported_s=st.floats(0.1, 8.0), more_s=st.floats(0.0, 4.0))
 def test_the_bound_holds_for_arrivals(index: int, reported_s: float, more_s: float) -> None:
     uncounted = Uncounted(OPEN, drop_after_s=0.5)
-    uncounted.told("a", Order(1, 1, 0.25), BEGAN_S)
+    uncounted.notified("a", Order(1, 1, 0.25), BEGAN_S)
     uncounted.reported("a", 1, 1.0, BEGAN_S + reported_s)
     until_s = reported_s + more_s
     sent = Part((index,), 4).pick(OPEN.between(round(reported_s * 1e9), round(until_s * 1e9))).size

@@ -55,14 +55,14 @@ class Worker:
             spawn_users=lambda _: None, users_applied=lambda _: None,
         )  # fmt: skip
         environment = SimpleNamespace(stats=None)
-        seams = WorkerSeams(self._say, self._open, lambda _: None, tells_listeners=False)
+        seams = WorkerSeams(self._send, self._open, lambda _: None, notifies_listeners=False)
         self.adapter = WorkerAdapter(environment, runner, AgentConfig("w"), allowed, seams)
         self.adapter.begin()
         hello = self.wait_for(Hello)
         self.session = hello.session
         self.hear(Welcome(0, "", ""))
 
-    def _say(self, envelope: Envelope) -> None:
+    def _send(self, envelope: Envelope) -> None:
         self.said.append(envelope.message)
         if isinstance(envelope.message, Heartbeat):
             gevent.spawn(self.hear, HeartbeatAck(envelope.message.beat))

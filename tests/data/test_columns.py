@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from sent import notes_of, sent_rows
 
-from inference_swarm.config.kinds import NAMES, split_names
+from inference_swarm.config.value_types import NAMES, split_names
 from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.columns import ColumnChoice
 from inference_swarm.data.dataset import read_manifest

@@ -114,16 +114,16 @@ class Project:
     # web UI
 
     def get(self, path: str) -> bytes:
-        """The body of an answer of the web UI."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ui_port}{path}", timeout=10) as answer:
-            body: bytes = answer.read()
+        """The body of a response of the web UI."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ui_port}{path}", timeout=10) as response:
+            body: bytes = response.read()
             return body
 
     def post(self, path: str, form: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The answer of the web UI to a form."""
+        """The response of the web UI to a form."""
         data = urllib.parse.urlencode(form or {}).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ui_port}{path}", data, timeout=60) as answer:
-            document: dict[str, Any] = json.loads(answer.read())
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ui_port}{path}", data, timeout=60) as response:
+            document: dict[str, Any] = json.loads(response.read())
             return document
 
     def stats(self) -> dict[str, Any]:

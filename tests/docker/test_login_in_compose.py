@@ -25,14 +25,14 @@ class Visitor:
 
     def get(self, path: str) -> tuple[str, str]:
         """Where it ended, and what was there."""
-        with self._opener.open(self._base + path, timeout=10) as answer:
-            return answer.url.removeprefix(self._base), answer.read().decode()
+        with self._opener.open(self._base + path, timeout=10) as response:
+            return response.url.removeprefix(self._base), response.read().decode()
 
     def log_in(self, password: str) -> str:
         """Where it ended."""
         form = urllib.parse.urlencode({"username": USER, "password": password}).encode()
-        with self._opener.open(self._base + "/swarm-login", form, timeout=10) as answer:
-            where: str = answer.url.removeprefix(self._base)
+        with self._opener.open(self._base + "/swarm-login", form, timeout=10) as response:
+            where: str = response.url.removeprefix(self._base)
             return where
 
 

@@ -111,7 +111,7 @@ def test_arrivals_of_an_open_load_are_accounted_for_up_to_the_last_checkpoint(tm
 
 
 def test_the_account_of_order_once_is_that_of_the_last_checkpoint(tmp_path: Path) -> None:
-    once = OnceNumbers(planned=300, sent=250, maybe_sent=20, never_sent=30, maybe_sent_twice=3)
+    once = OnceNumbers(planned=300, sent=250, maybe_sent=20, never_sent=30, possible_duplicates=3)
     summary = recovered(leave(run_in(tmp_path / "run", row_order="once"), once)).summary
     assert summary["once"] == asdict(once)
     assert any("of 20 rows it is not known whether they were sent" in reason for reason in summary["reasons"])

@@ -1,4 +1,4 @@
-"""Two saved runs: what really differs, and what else was not the same."""
+"""Two saved runs: what differs significantly, and what else was not the same."""
 
 from __future__ import annotations
 

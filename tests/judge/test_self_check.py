@@ -30,7 +30,7 @@ def test_a_calm_generator_gives_no_warning() -> None:
         ),
         (
             WorkerHealth(loop_lag_p99_ms=12.34),
-            "Worker w1 was 12.3 ms late to read answers (p99 of an interval, limit 10 ms), in 1 of 1 reports.",
+            "Worker w1 was 12.3 ms late to read responses (p99 of an interval, limit 10 ms), in 1 of 1 reports.",
             True,
         ),
         (
@@ -56,7 +56,7 @@ def test_a_calm_generator_gives_no_warning() -> None:
         ),
     ],
 )
-def test_each_figure_has_its_sentence(health: WorkerHealth, sentence: str, marks: bool) -> None:
+def test_each_metric_has_its_sentence(health: WorkerHealth, sentence: str, marks: bool) -> None:
     warnings = check("w1", health).warnings()
     assert [warning.sentence for warning in warnings] == [sentence]
     assert is_generator_bottleneck(warnings) is marks

@@ -20,7 +20,7 @@ from inference_swarm.measure.totals import SwarmTotals
 MS = 1_000_000
 FACTS = RunFacts(10.0)
 LOST = replace(FACTS, incomplete_because=("worker a: never reported",))
-INTERRUPTED = replace(FACTS, interrupted_because="the master was told to end after 8 s of 60")
+INTERRUPTED = replace(FACTS, interrupted_because="the master was asked to end after 8 s of 60")
 
 
 def counters(

@@ -46,8 +46,8 @@ def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> Non
 def ask(pod: RunningPod, path: str, form: Mapping[str, Any] | None = None, port: int = 8089) -> dict[str, Any]:
     """JSON from a pod."""
     data = urllib.parse.urlencode(form).encode() if form is not None else None
-    with urllib.request.urlopen(f"http://{pod.address}:{port}{path}", data, timeout=30) as answer:
-        document: dict[str, Any] = json.loads(answer.read())
+    with urllib.request.urlopen(f"http://{pod.address}:{port}{path}", data, timeout=30) as response:
+        document: dict[str, Any] = json.loads(response.read())
     return document
 
 

@@ -56,7 +56,7 @@ attempts = st.lists(
                 None,
                 None,
                 AttemptError(ErrorKind.STATUS, "503 Service Unavailable"),
-                AttemptError(ErrorKind.TIMEOUT, "not answered within 1 s"),
+                AttemptError(ErrorKind.TIMEOUT, "no response within 1 s"),
             ]
         ),
     ),

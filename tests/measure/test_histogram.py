@@ -104,7 +104,7 @@ def test_sums_beyond_64_bits_stay_exact() -> None:
     assert Histogram.from_wire(histogram.to_wire()) == histogram
 
 
-def test_figures_of_known_samples() -> None:
+def test_values_of_known_samples() -> None:
     histogram = histogram_of([value * 1000 for value in range(1, 1001)])
     assert histogram.percentiles_us([0, 50, 99, 99.9, 99.99, 100]) == [1, 500, 990, 999, 1000, 1000]
     assert histogram.mean_us == 500.5
@@ -114,7 +114,7 @@ def test_figures_of_known_samples() -> None:
     assert histogram.count == 1001
 
 
-def test_an_empty_histogram_has_no_figures() -> None:
+def test_an_empty_histogram_has_no_values() -> None:
     empty = Histogram()
     assert math.isnan(empty.percentile_us(99))
     assert math.isnan(empty.min_us)
@@ -166,8 +166,8 @@ def test_bytes_that_are_no_counts_give_counts_or_a_protocol_error(payload: bytes
     [
         ({"version": 2}, "histogram of version 2"),
         ({"count": 3}, "says 3 samples and holds 2"),
-        ({"count": -1}, "a histogram figure is -1"),
-        ({"count": True}, "a histogram figure is True"),
+        ({"count": -1}, "a histogram value is -1"),
+        ({"count": True}, "a histogram value is True"),
         ({"sum_ns": 5}, "histogram sum is 5"),
         ({"sum_ns": "1"}, "contradict its buckets"),
         ({"max_ns": 1}, "contradict its buckets"),

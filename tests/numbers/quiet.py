@@ -41,7 +41,7 @@ class Probe:
     def __init__(self) -> None:
         self._late_ns: list[int] = []
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._sleep_on_and_on, daemon=True)
+        self._thread = threading.Thread(target=self._sleep_loop, daemon=True)
         self._thread.start()
 
     def stop(self) -> float:
@@ -50,7 +50,7 @@ class Probe:
         self._thread.join()
         return float(np.percentile(self._late_ns, 95))
 
-    def _sleep_on_and_on(self) -> None:
+    def _sleep_loop(self) -> None:
         while not self._is_over.is_set():
             due_ns = time.monotonic_ns() + round(PROBE_S * 1e9)
             time.sleep(PROBE_S)

@@ -56,13 +56,13 @@ def spawned(parent: int) -> list[psutil.Process]:
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(url, timeout=30) as response:
+        return json.load(response)
 
 
 def post(url: str, row: dict[str, Any]) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(row).encode()), timeout=30) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(row).encode()), timeout=30) as response:
+        return json.load(response)
 
 
 @pytest.mark.processes

@@ -43,9 +43,9 @@ def _agent_cell(event: Any, stage: RunStage, handler: Callable[..., None] = _not
 
 def _stopped_run_starts_again() -> list[Any]:
     """Users are set in a run that is stopping, and a worker that has stopped takes them."""
-    real = run_end.say_stop
+    real = run_end.send_stop
 
-    def say_stop(state: Any, job: Any, now_s: float) -> None:
+    def send_stop(state: Any, job: Any, now_s: float) -> None:
         real(state, job, now_s)
         if job.users is not None and now_s > job.since_s + 0.5:
             for member in state.here():
@@ -57,7 +57,7 @@ def _stopped_run_starts_again() -> list[Any]:
             state.stage = RunStage.HOLDING
             agent_run.begin_sending(state, message, now_s)
 
-    return [patch.object(run_end, "say_stop", say_stop), _agent_cell(protocol.SetUsers, RunStage.FINAL, begin)]
+    return [patch.object(run_end, "send_stop", send_stop), _agent_cell(protocol.SetUsers, RunStage.FINAL, begin)]
 
 
 def _returned_worker_never_sends() -> list[Any]:

@@ -139,7 +139,7 @@ class SimMaster:
         if self.is_dead or self.is_ended:
             return
         self.runs[run_id] = RunLog(self.clock.now_s)
-        self.feed(e.Start(run_id, self.world.load_of(run_id), self.world.kinds, SimTotals(run_id)))
+        self.feed(e.Start(run_id, self.world.load_of(run_id), self.world.classes, SimTotals(run_id)))
 
     def _work(self) -> None:
         if self._is_stepping:
@@ -182,7 +182,7 @@ class SimMaster:
                     self._later(1.0, e.ResultsRefused(run_id, "read-only"))
                 else:
                     self._later(world.disk_s, e.ResultsOpened(run_id))
-            case e.TellTestStart(run_id):
+            case e.NotifyTestStart(run_id):
                 if rng.random() >= world.stuck_listeners:
                     self._later(world.listener_s, e.TestStarted(run_id))
             case e.BeginLoad(run_id, began_s):

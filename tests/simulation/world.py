@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inference_swarm.cluster import events as e
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, SetUsers
 from inference_swarm.cluster.state import Phase
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
@@ -64,7 +64,7 @@ class World:
         self.load_s = rng.choice((0.1, 0.5, 2.0))
         self.service_s = rng.choice((0.3, 0.7, 1.5, 6.0))
         self.block_rows = [rng.randint(1, 6) for _ in range(rng.randint(1, 12))]
-        self.kinds = (UserKind("A"),) if rng.random() < 0.8 else (UserKind("A", 2), UserKind("B", 1))
+        self.classes = (UserClass("A"),) if rng.random() < 0.8 else (UserClass("A", 2), UserClass("B", 1))
         delay_s = rng.choice((0.002, 0.02, 0.15))
         self.drops = 0.0 if calm else rng.choice((0.0, 0.0, 0.03))
         duplicates = 0.0 if calm else rng.choice((0.0, 0.03))
@@ -118,7 +118,7 @@ class World:
     def _foreign_hello(self) -> None:
         """A worker of another release."""
         hello = Hello(PROTOCOL_VERSION - 1, "old", 1, "", "host", 1, 1)
-        self.master.receive("stranger", Envelope(1, hello))
+        self.master.receive("unknown peer", Envelope(1, hello))
 
     def _send_up(self, worker: str, envelope: Envelope) -> None:
         if self.trace is not None:
@@ -172,8 +172,8 @@ class World:
         if self.is_massacre:
             self._do_at(rng.uniform(2.0, time_s), "everybody dies", lambda: self._disturb(self._kill_all))
         if rng.random() < 0.1:
-            stray = e.Edit(3, 5.0, None, "another run")
-            self._do_at(rng.uniform(1.0, time_s), "stray edit", lambda: self.master.feed(stray))
+            stale = e.Edit(3, 5.0, None, "another run")
+            self._do_at(rng.uniform(1.0, time_s), "stale edit", lambda: self.master.feed(stale))
         self.end_s = time_s + 3.0
 
     def _kill_all(self) -> None:
@@ -486,7 +486,7 @@ class Judgement:
         self._require(
             len(truth.rows) <= once.sent + once.maybe_sent, f"{run_id}: {once} and {len(truth.rows)} rows were sent"
         )
-        self._require(twice <= once.maybe_sent_twice, f"{run_id}: {twice} rows sent again, {once}")
+        self._require(twice <= once.possible_duplicates, f"{run_id}: {twice} rows sent again, {once}")
         if not log.problems:
             self._require(len(truth.rows) == once.planned, f"{run_id}: {len(truth.rows)} of {once.planned} rows sent")
 

@@ -44,7 +44,7 @@ def folder() -> Path:
 
 @contextmanager
 def locked(name: str, *, is_shared: bool = False) -> Iterator[Path]:
-    """Holds the lock of a file of the folder; a process that ends lets go of it."""
+    """Holds the lock of a file of the folder; a process that ends releases it."""
     path = folder() / name
     with path.open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)

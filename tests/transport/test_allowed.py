@@ -77,7 +77,7 @@ def is_allowed(url: str, patterns: str) -> bool:
         ("[fd00::/8]:8000", "http://[fd12::1]:8000", True),
         ("[fd00::]/8:8000", "http://[fd12::1]:8001", False),
         ("10.0.0.0/8", "http://[::ffff:10.1.2.3]", True),
-        # a name is no address, whatever it looks like
+        # a name is not an address, whatever it looks like
         ("10.0.0.0/8", "http://10.example", False),
         ("10.*", "http://10.example", False),
         ("127.0.0.1", "http://localhost", False),

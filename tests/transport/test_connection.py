@@ -166,7 +166,7 @@ def test_a_response_that_ends_with_the_connection_is_a_success() -> None:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        (respond_once(after=Peer.half_close), (ErrorKind.RECEIVE, "closed by the server before it answered")),
+        (respond_once(after=Peer.half_close), (ErrorKind.RECEIVE, "closed by the server before it responded")),
         (respond_once(after=Peer.reset), (ErrorKind.RECEIVE, "Connection reset by peer")),
         (respond_once(OK[:20], after=Peer.half_close), (ErrorKind.RECEIVE, "closed by the server inside the response")),
         (respond_once(OK[:45], after=Peer.half_close), (ErrorKind.RECEIVE, "closed by the server inside the response")),
@@ -276,7 +276,7 @@ def test_an_address_needs_no_lookup(monkeypatch: pytest.MonkeyPatch, host: str) 
 
 def test_a_silent_server_frees_the_user_at_the_deadline() -> None:
     outcome = one_attempt(respond_once(), deadlines=SHORT)
-    assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.2 s")
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "no response within 0.2 s")
     assert is_at_the_deadline(outcome)
 
 
@@ -289,7 +289,7 @@ def test_a_dribbling_server_does_not_move_the_deadline() -> None:
             peer.send(b" ")
 
     outcome = one_attempt(dribble, deadlines=SHORT)
-    assert error_of(outcome) == (ErrorKind.TIMEOUT, "only a part of the response came within 0.2 s")
+    assert error_of(outcome) == (ErrorKind.TIMEOUT, "only a part of the response arrived within 0.2 s")
     assert outcome.failure_text.startswith("HTTP/1.1 200 OK")
     assert is_at_the_deadline(outcome)
 
@@ -641,7 +641,7 @@ def test_the_fast_path_is_freed_at_its_deadline() -> None:
     with serve(script, deadlines=SHORT) as (client, _):
         _, outcome = fast_path_until(client, 21)
         assert outcome is not None
-        assert error_of(outcome) == (ErrorKind.TIMEOUT, "not answered within 0.2 s")
+        assert error_of(outcome) == (ErrorKind.TIMEOUT, "no response within 0.2 s")
         assert client.log.take_batch().success_count == 20
 
 

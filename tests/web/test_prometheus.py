@@ -48,8 +48,8 @@ class Prometheus:
 
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
         url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode({"query": promql})
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            found = json.loads(answer.read())["data"]["result"]
+        with urllib.request.urlopen(url, timeout=10) as response:
+            found = json.loads(response.read())["data"]["result"]
         return [(one["metric"], float(one["value"][1])) for one in found]
 
     def query_range(self, promql: str, seconds: int) -> list[dict[str, Any]]:
@@ -57,8 +57,8 @@ class Prometheus:
         now_s = time.time()
         query = {"query": promql, "start": now_s - seconds, "end": now_s, "step": 1}
         url = f"http://127.0.0.1:{self.port}/api/v1/query_range?" + urllib.parse.urlencode(query)
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            found: list[dict[str, Any]] = json.loads(answer.read())["data"]["result"]
+        with urllib.request.urlopen(url, timeout=10) as response:
+            found: list[dict[str, Any]] = json.loads(response.read())["data"]["result"]
         return found
 
     def value(self, promql: str) -> float:

@@ -49,8 +49,8 @@ class WebSwarm:
         return True
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            text: str = answer.read().decode()
+        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+            text: str = response.read().decode()
         return text
 
     def state(self) -> dict[str, Any]:
@@ -59,8 +59,8 @@ class WebSwarm:
 
     def post(self, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
         body = urllib.parse.urlencode(fields).encode()
-        with urllib.request.urlopen(self.url + path, body, timeout=30) as answer:
-            document: dict[str, Any] = json.loads(answer.read())
+        with urllib.request.urlopen(self.url + path, body, timeout=30) as response:
+            document: dict[str, Any] = json.loads(response.read())
         return document
 
     def start_run(self, **fields: str) -> dict[str, Any]:
@@ -77,8 +77,8 @@ class WebSwarm:
 
     def run_once(self, seconds: float = 2, runs: int = 1, **fields: str) -> dict[str, Any]:
         """A run of so many requests as fit into the time, started and stopped as the page does it."""
-        answer = self.start_run(run_time=str(int(seconds)), **fields)
-        assert answer["success"] is True, answer
+        response = self.start_run(run_time=str(int(seconds)), **fields)
+        assert response["success"] is True, response
         summaries = self.wait_for_end(runs)
         wait_until(lambda: self.state()["state"] in ("ready", "stopped"), 30, "that all files are written")
         return summaries[-1]

@@ -48,7 +48,7 @@ SKIPPED = {"stages", "headers"}  # stages stand for the rate, headers show no va
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:
-    return BY_NAME.get(option.name) or BY_KIND[option.kind.name]
+    return BY_NAME.get(option.name) or BY_KIND[option.value_type.name]
 
 
 def config_document() -> dict[str, Any]:
@@ -84,7 +84,7 @@ def check(table: dict[str, tuple[str, str]], place: int, source: str) -> None:
         if option.name in SKIPPED:
             continue
         value, found_source = table[option.name]
-        assert value == str(option.kind.parse(values_of(option)[place])), option.name
+        assert value == str(option.value_type.parse(values_of(option)[place])), option.name
         assert source in found_source, option.name
 
 
@@ -120,7 +120,7 @@ def test_an_empty_variable_clears_what_may_be_empty_and_counts_as_not_set_elsewh
         if option.locust_dest is None and option.default in ("", None):
             assert (value, source) == ("", f"environment {option.env}"), option.name
         else:
-            assert value == str(option.kind.parse(values_of(option)[0])), option.name
+            assert value == str(option.value_type.parse(values_of(option)[0])), option.name
             assert "config.json" in source
 
 

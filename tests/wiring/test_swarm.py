@@ -126,13 +126,13 @@ def test_the_web_ui_starts_a_run_with_what_its_form_says(swarm: Swarm, recording
 
     def post(path: str, **form: str) -> dict[str, object]:
         data = "&".join(f"{key}={value}" for key, value in form.items()).encode()
-        with urllib.request.urlopen(f"{base}{path}", data=data, timeout=10) as answer:
-            document: dict[str, object] = json.load(answer)
+        with urllib.request.urlopen(f"{base}{path}", data=data, timeout=10) as response:
+            document: dict[str, object] = json.load(response)
             return document
 
     wait_until(lambda: "2 workers connected" in swarm.log("master"), 30, "two workers")
-    answer = post("/swarm", user_count="6", spawn_rate="100", host=recording.url, model="after", wait_max_s="0.01")
-    assert answer["success"] is True
+    response = post("/swarm", user_count="6", spawn_rate="100", host=recording.url, model="after", wait_max_s="0.01")
+    assert response["success"] is True
     wait_until(lambda: recording.count > 50, 30, "requests")
     post("/stop")
     wait_until(lambda: (swarm.results / "run_table.csv").exists(), 30, "the results")
@@ -166,8 +166,8 @@ def serving(results: Path, *train_arguments: str) -> Iterator[str]:
 
     def is_up() -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as response:
+                return bool(response.status == 200)
         except OSError:
             return False
 
@@ -190,8 +190,8 @@ def check_against_server(swarm: Swarm, url: str, dataset: str, model: str) -> No
         for number in (1, 2):
             swarm.start_worker(number)
         assert master.wait(60) == 0, swarm.log("master")
-    with urllib.request.urlopen(f"{url}/stats", timeout=5) as answer:
-        counted = json.load(answer)
+    with urllib.request.urlopen(f"{url}/stats", timeout=5) as response:
+        counted = json.load(response)
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in swarm.run_folders()]
     assert [summary["failures"] for summary in summaries] == [0, 0]
     assert counted["answered"] == sum(summary["requests"] for summary in summaries) > 0

@@ -6,8 +6,8 @@ TABLE says what follows from each event in each stage of a run; a test holds tha
     NONE -HoldRows-> HOLDING -SetUsers-> SENDING -StopRun-> STOPPING -users have stopped-> FINAL -ReleaseRun-> NONE
 
 Beside that a worker is joined to a master or not. It may send while it has a lease, which each answered heartbeat
-extends; without one it stops its users and says hello until a master answers. What no master has confirmed is kept
-meanwhile.
+extends; without one it stops its users and sends hellos until a master responds. What no master has confirmed is
+kept meanwhile.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ TABLE: dict[type[AgentEvent] | type[protocol.Message], dict[RunStage, Handler]] 
 
 
 def step(state: Agent, event: AgentEvent | protocol.Envelope, now_s: float) -> list[AgentAction]:
-    """Everything that follows from the event, in the order in which it is to be done. Changes `state` in place."""
+    """Return everything that follows from the event, in the order in which to do it. Changes `state` in place."""
     if not isinstance(event, protocol.Envelope) or not isinstance(event.message, protocol.HeartbeatAck):
         link.check_lease(state, now_s)
     if isinstance(event, protocol.Envelope):
@@ -163,5 +163,5 @@ def step(state: Agent, event: AgentEvent | protocol.Envelope, now_s: float) -> l
 
 
 def wake_s(state: Agent, now_s: float) -> float:
-    """When the next AgentTick is due at the latest."""
+    """Return when the next AgentTick is due at the latest."""
     return link.wake_s(state, now_s)

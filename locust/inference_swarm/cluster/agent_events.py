@@ -36,7 +36,7 @@ class RowsAreReady(AgentEvent):
 
 @dataclass(frozen=True, slots=True)
 class RowsAreLoading(AgentEvent):
-    """How far loading is."""
+    """Loading has come this far."""
 
     message: RowsLoading
 
@@ -51,7 +51,7 @@ class RowsCouldNotLoad(AgentEvent):
 
 @dataclass(frozen=True, slots=True)
 class OnceProgressed(AgentEvent):
-    """Order once: what is to be reported now."""
+    """Order once: these rows are to be reported now."""
 
     run_id: str
     sequence: int
@@ -67,7 +67,7 @@ class UsersStopped(AgentEvent):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTaken(AgentEvent):
-    """The snapshot that was asked for. `locust`: Locust's own statistics of the same time; `once`: in the final one."""
+    """The requested snapshot is ready. `locust`: Locust's own statistics of the same time; `once`: in the final one."""
 
     run_id: str
     sequence: int
@@ -122,12 +122,12 @@ class DropRows(AgentAction):
 
 @dataclass(frozen=True, slots=True)
 class DropLeases(AgentAction):
-    """Order once: send none of the rows that were leased; others were told to."""
+    """Order once: send none of the leased rows; they are leased to others now."""
 
 
 @dataclass(frozen=True, slots=True)
 class GiveBackRows(AgentAction):
-    """Order once: no more rows are sent. Which were is in the final snapshot."""
+    """Order once: send no more rows. The final snapshot says which were sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class BeginRecording(AgentAction):
 
 @dataclass(frozen=True, slots=True)
 class SetPartition(AgentAction):
-    """Open load: from now on this part of the arrivals is this worker's, at most until its lease ends."""
+    """Open load: dispatch this part of the arrivals from now on, at most until the lease ends."""
 
     partition: Partition
 
@@ -196,7 +196,7 @@ class TakeSnapshot(AgentAction):
 
 @dataclass(frozen=True, slots=True)
 class DropRecording(AgentAction):
-    """Nobody will ask for the numbers of this run any more."""
+    """Release the numbers of this run; nobody needs them any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The worker's link to its master: hello, lease, loss, leaving. Handlers of agent.TABLE."""
+"""The worker's connection to its master: hello, lease, loss, leaving. Handlers of agent.TABLE."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NS_PER_S = 1_000_000_000
 
 
 def is_heard(state: Agent, envelope: Envelope) -> bool:
-    """Whether the message is for this stay of this worker."""
+    """Return whether the message is for the present session of this worker."""
     if state.is_ended or envelope.session != state.session:
         return False
     return isinstance(envelope.message, Welcome | Refused) != state.is_joined
@@ -56,7 +56,7 @@ def is_heard(state: Agent, envelope: Envelope) -> bool:
 
 
 def welcome(state: Agent, message: Welcome, now_s: float) -> None:
-    """It takes part. What the last master had not confirmed is delivered, if this is still the same run."""
+    """The worker takes part. Reports that were not confirmed are delivered if the run is still the same."""
     state.is_joined = True
     state.index = message.index
     state.lease_until_s = state.session_since_s + state.config.lease_s
@@ -70,9 +70,9 @@ def welcome(state: Agent, message: Welcome, now_s: float) -> None:
     elif state.run_id:
         state.do(DropLeases())
         for kept in state.undelivered.values():
-            kept.said_s = None
+            kept.sent_s = None
     if state.is_leaving:
-        state.say(Leaving("its process was told to end"))
+        state.send(Leaving("its process was asked to end"))
 
 
 def refused(state: Agent, message: Refused, now_s: float) -> None:
@@ -85,7 +85,7 @@ def rejoin(state: Agent, message: Rejoin, now_s: float) -> None:
 
 
 def lose_master(state: Agent, reason: str, now_s: float) -> None:
-    """Users stop at once; a master is looked for. What is not delivered is kept meanwhile."""
+    """The master is lost: users stop at once, and the worker looks for a master. Undelivered reports are kept."""
     state.is_joined = False
     state.note(f"The master is gone ({reason}). Users are stopped; waiting for it or for another one.", "error")
     state.do(OpenChannel())
@@ -112,7 +112,7 @@ def _say_hello(state: Agent, now_s: float) -> None:
 
 
 def heartbeat_ack(state: Agent, message: HeartbeatAck, now_s: float) -> None:
-    """The master has heard this worker when it sent that heartbeat, or later."""
+    """The master has received that heartbeat or a later one."""
     sent_s = state.beats.pop(message.beat, None)
     if sent_s is not None and sent_s + state.config.lease_s > state.lease_until_s:
         state.lease_until_s = sent_s + state.config.lease_s
@@ -125,8 +125,8 @@ def clock_answer(state: Agent, message: ClockAnswer, now_s: float) -> None:
     state.clock.note(message.sent_ns, message.master_ns, round(now_s * NS_PER_S), message.boot)
 
 
-def say_heartbeat(state: Agent, now_s: float) -> None:
-    """Says where this worker is."""
+def send_heartbeat(state: Agent, now_s: float) -> None:
+    """Send the state of this worker."""
     state.beat += 1
     oldest_s = now_s - state.config.lease_s
     state.beats = {beat: sent_s for beat, sent_s in state.beats.items() if sent_s > oldest_s}
@@ -134,7 +134,7 @@ def say_heartbeat(state: Agent, now_s: float) -> None:
     state.beat_due_s = now_s + HEARTBEAT_S
     is_sending = state.stage is RunStage.SENDING
     name = "stopping" if state.stage is RunStage.STOPPING else "running" if is_sending and state.users else "ready"
-    state.say(
+    state.send(
         Heartbeat(
             state.beat,
             name,
@@ -150,7 +150,7 @@ def say_heartbeat(state: Agent, now_s: float) -> None:
 
 
 def tick(state: Agent, event: AgentTick, now_s: float) -> None:
-    """Hellos without a master; heartbeats, questions and what is to be said again with one."""
+    """Send hellos without a master; heartbeats, clock questions and repetitions with one."""
     if state.is_ended:
         return
     if not state.is_joined:
@@ -160,15 +160,15 @@ def tick(state: Agent, event: AgentTick, now_s: float) -> None:
             _say_hello(state, now_s)
         return
     if now_s >= state.beat_due_s:
-        say_heartbeat(state, now_s)
+        send_heartbeat(state, now_s)
     if state.questions_left and now_s >= state.question_due_s:
         state.questions_left -= 1
         state.question_due_s = now_s + CLOCK_PAUSE_S
-        state.say(ClockQuestion(round(now_s * NS_PER_S)))
+        state.send(ClockQuestion(round(now_s * NS_PER_S)))
 
 
 def wake_s(state: Agent, now_s: float) -> float:
-    """When something is due next that no message brings."""
+    """Return when something is due next that no message triggers."""
     due = [now_s + HEARTBEAT_S]
     if not state.is_joined:
         due.append(now_s if state.hello_s is None else state.hello_s + _hello_pause_s(state, now_s))
@@ -199,29 +199,29 @@ def tick_sending(state: Agent, event: AgentTick, now_s: float) -> None:
 
 
 def check_lease(state: Agent, now_s: float) -> None:
-    """Before anything else that happens: who has no lease sends no more."""
+    """Stop the users of a worker without a lease, before any other event is handled."""
     if state.is_joined and now_s > state.lease_until_s:
         silence_s = now_s - (state.lease_until_s - state.config.lease_s)
         lose_master(state, f"nothing heard of it for {silence_s:.1f} s", now_s)
 
 
 def deliver(state: Agent, now_s: float) -> None:
-    """Says every report that is new, and again what was not confirmed in time."""
+    """Send every new report, and again every report that was not confirmed in time."""
     if not state.is_joined:
         return
     for kept in state.undelivered.values():
-        if kept.said_s is None or now_s - kept.said_s > RESEND_S:
-            kept.said_s = now_s
-            state.say(kept.report)
+        if kept.sent_s is None or now_s - kept.sent_s > RESEND_S:
+            kept.sent_s = now_s
+            state.send(kept.report)
 
 
 # leaving
 
 
 def end_asked(state: Agent, event: EndAsked, now_s: float) -> None:
-    """SIGTERM, or the person at the keyboard: stop in good order, deliver everything, then end."""
+    """SIGTERM or Ctrl-C arrived: stop gracefully, deliver everything, then end."""
     if not state.is_leaving:
-        state.say(Leaving(cut(event.reason)))
+        state.send(Leaving(cut(event.reason)))
         _leave(state, now_s)
 
 
@@ -249,7 +249,7 @@ def _is_done(state: Agent) -> bool:
 
 
 def follow_up(state: Agent, now_s: float) -> None:
-    """What may follow from any event: reports to deliver, and the end."""
+    """Do what may follow from any event: deliver reports, and end."""
     deliver(state, now_s)
     if not state.is_leaving or state.is_ended:
         return
@@ -263,6 +263,6 @@ def follow_up(state: Agent, now_s: float) -> None:
 
 
 def _end(state: Agent, code: ExitCode) -> None:
-    state.say(Goodbye())
+    state.send(Goodbye())
     state.is_ended = True
     state.do(EndWorkerProcess(code))

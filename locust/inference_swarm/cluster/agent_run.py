@@ -43,14 +43,14 @@ NS_PER_S = 1_000_000_000
 
 
 def ignore(state: Agent, event: AgentEvent | Message, now_s: float) -> None:
-    """Nothing follows: it comes too late, or belongs to another run."""
+    """Ignore the event: it comes too late, or belongs to another run."""
 
 
 # rows
 
 
 def hold_first(state: Agent, message: HoldRows, now_s: float) -> None:
-    """The first rows of a run. Without the offer that goes with them the master says it again."""
+    """Hold the first rows of a run. Without the offer that goes with them, the master sends it again."""
     if message.offer is None or state.is_leaving:
         return
     state.run_id = message.run_id
@@ -62,7 +62,7 @@ def hold_first(state: Agent, message: HoldRows, now_s: float) -> None:
 
 
 def hold(state: Agent, message: HoldRows, now_s: float) -> None:
-    """Other rows of the same run, or the first of another one."""
+    """Hold other rows of the same run, or the first rows of another one."""
     if message.run_id != state.run_id:
         hold_other_run(state, message, now_s)
     elif state.failure:
@@ -73,7 +73,7 @@ def hold(state: Agent, message: HoldRows, now_s: float) -> None:
 
 
 def hold_other_run(state: Agent, message: HoldRows, now_s: float) -> None:
-    """The master has gone on to another run: this one is over, whatever became of it."""
+    """The master is in another run: this one is over, whatever became of it."""
     if message.run_id != state.run_id:
         abandon_run(state, "the master has begun another one", now_s)
         hold_first(state, message, now_s)
@@ -83,35 +83,35 @@ def rows_ready(state: Agent, event: RowsAreReady, now_s: float) -> None:
     message = event.message
     if message.run_id == state.run_id:
         state.ready_generation = max(state.ready_generation, message.generation)
-        state.say(message)
+        state.send(message)
 
 
 def rows_loading(state: Agent, event: RowsAreLoading, now_s: float) -> None:
     if event.message.run_id == state.run_id:
-        state.say(event.message)
+        state.send(event.message)
 
 
 def rows_failed(state: Agent, event: RowsCouldNotLoad, now_s: float) -> None:
-    """Said until the master has decided what follows from it."""
+    """Report the failure until the master has decided what follows from it."""
     if event.run_id == state.run_id:
         state.failure = cut(event.reason)
         _say_failure(state, now_s)
 
 
 def _say_failure(state: Agent, now_s: float) -> None:
-    state.failure_said_s = now_s
-    state.say(RowsFailed(state.run_id, state.rows_generation, state.failure))
+    state.failure_sent_s = now_s
+    state.send(RowsFailed(state.run_id, state.rows_generation, state.failure))
 
 
 def repeat_failure(state: Agent, now_s: float) -> None:
-    """The message may have been lost."""
-    if state.failure and now_s - state.failure_said_s > REPEAT_FAILURE_S:
+    """Send the failure again, since the message may have been lost."""
+    if state.failure and now_s - state.failure_sent_s > REPEAT_FAILURE_S:
         _say_failure(state, now_s)
 
 
 def once_progressed(state: Agent, event: OnceProgressed, now_s: float) -> None:
     if event.run_id == state.run_id:
-        state.say(OnceReport.of(event.run_id, event.sequence, event.progress))
+        state.send(OnceReport.of(event.run_id, event.sequence, event.progress))
 
 
 def once_ack(state: Agent, message: OnceAck, now_s: float) -> None:
@@ -123,7 +123,7 @@ def once_ack(state: Agent, message: OnceAck, now_s: float) -> None:
 
 
 def begin_sending(state: Agent, message: SetUsers, now_s: float) -> None:
-    """The first users of this worker in the run."""
+    """Start the first users of this worker in the run."""
     if message.run_id != state.run_id or message.generation <= state.users_generation or state.is_leaving:
         return
     if not any(message.users.values()):
@@ -138,7 +138,7 @@ def begin_sending(state: Agent, message: SetUsers, now_s: float) -> None:
 
 
 def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
-    """Other users from now on. Of an open load fewer users come with the instant at which others send the arrivals."""
+    """Run other users. In an open load, a decrease names the instant from which others send the arrivals."""
     if message.run_id != state.run_id or message.generation <= state.users_generation:
         return
     state.users_generation = message.generation
@@ -172,7 +172,7 @@ def _apply_users(state: Agent, users: dict[str, int], now_s: float) -> None:
 
 
 def pause(state: Agent) -> None:
-    """There is no master: users stop, the run may go on when there is one again."""
+    """Without a master users stop; the run may go on when there is one again."""
     state.users = {}
     state.partition = None
     state.lower_at_s = None
@@ -183,13 +183,13 @@ def pause(state: Agent) -> None:
 
 
 def users_paused(state: Agent, event: UsersStopped, now_s: float) -> None:
-    """What they have sent is kept until a master takes it."""
+    """The users have stopped; their results are kept until a master takes them."""
     if event.token == state.token:
         state.do(TakeSnapshot(state.run_id, is_final=False))
 
 
 def advance_run(state: Agent, now_s: float) -> None:
-    """Fewer users when it is time for it, and a report every few seconds."""
+    """Stop users when that is due, and report every few seconds."""
     if state.lower_at_s is not None and now_s >= state.lower_at_s:
         _apply_users(state, state.lower_to, now_s)
     if state.stage is RunStage.SENDING and state.is_joined and now_s >= state.report_due_s:
@@ -206,7 +206,7 @@ def stop(state: Agent, message: StopRun, now_s: float) -> None:
 
 
 def stop_for_good(state: Agent, now_s: float) -> None:
-    """Users stop; when none is left, or the stop timeout is over, comes the final report."""
+    """Stop the users; the final report follows when none is left or the stop timeout is over."""
     state.stage = RunStage.STOPPING
     state.users = {}
     state.lower_at_s = None
@@ -215,7 +215,7 @@ def stop_for_good(state: Agent, now_s: float) -> None:
 
 
 def stop_unbegun(state: Agent, message: StopRun, now_s: float) -> None:
-    """It was to have users, but has not heard of it: its report says that it sent nothing."""
+    """The worker was to have users but never learned of them: its report says that it sent nothing."""
     if message.run_id == state.run_id:
         state.stage = RunStage.STOPPING
         _finish(state)
@@ -232,7 +232,7 @@ def _finish(state: Agent) -> None:
 
 
 def snapshot_taken(state: Agent, event: SnapshotTaken, now_s: float) -> None:
-    """Kept until the master has confirmed it."""
+    """Keep the snapshot until the master has confirmed it."""
     if event.run_id != state.run_id:
         return
     report = Report(event.run_id, event.sequence, event.is_final, event.snapshot, event.locust, event.once)
@@ -246,10 +246,10 @@ def report_ack(state: Agent, message: ReportAck, now_s: float) -> None:
 
 
 def deliver_again(state: Agent, message: StopRun, now_s: float) -> None:
-    """The master misses the last report."""
+    """Send the last report again, which the master is missing."""
     if message.run_id == state.run_id:
         for kept in state.undelivered.values():
-            kept.said_s = None
+            kept.sent_s = None
 
 
 def release(state: Agent, message: ReleaseRun, now_s: float) -> None:
@@ -265,7 +265,7 @@ def release_running(state: Agent, message: ReleaseRun, now_s: float) -> None:
 
 
 def abandon_run(state: Agent, reason: str, now_s: float) -> None:
-    """This worker's run is nobody's any more: users stop at once, what was not delivered is lost."""
+    """Abandon the run, which no master has any more: users stop at once, undelivered reports are lost."""
     if state.stage in (RunStage.SENDING, RunStage.STOPPING):
         state.token += 1
         state.do(StopUsers(state.token, min(now_s, state.lease_until_s), is_at_once=True))

@@ -1,4 +1,4 @@
-"""What a worker knows. Values; agent.py decides by them.
+"""The state of a worker's agent. Values; agent.py decides by them.
 
 Instants are seconds of the worker's own monotonic clock.
 """
@@ -19,7 +19,7 @@ from inference_swarm.cluster.state import LEASE_S
 
 
 class RunStage(StrEnum):
-    """How far this worker is in a run."""
+    """The stage of a run that this worker is in."""
 
     NONE = "none"
     HOLDING = "holding"  # it holds rows, or loads them; no user has been started
@@ -46,12 +46,12 @@ class Undelivered:
     """A report that the master has not confirmed."""
 
     report: Report
-    said_s: float | None = None
+    sent_s: float | None = None
 
 
 @dataclass(slots=True)
 class Agent:
-    """The whole state. Changed in place by `agent.step`, by nobody else."""
+    """The whole state. Only `agent.step` changes it, in place."""
 
     config: AgentConfig
     clock: MasterClock
@@ -85,7 +85,7 @@ class Agent:
     lower_to: dict[str, int] = field(default_factory=dict)
     token: int = 0
     failure: str = ""
-    failure_said_s: float = 0.0
+    failure_sent_s: float = 0.0
     report_due_s: float = 0.0
     undelivered: dict[tuple[str, int], Undelivered] = field(default_factory=dict)
     # the end
@@ -95,14 +95,14 @@ class Agent:
     actions: list[AgentAction] = field(default_factory=list)
 
     def do(self, action: AgentAction) -> None:
-        """Something is to be done, in the order of these calls."""
+        """Add an action; actions are executed in the order of these calls."""
         self.actions.append(action)
 
-    def say(self, message: Message) -> None:
-        """To the master, if there is one."""
+    def send(self, message: Message) -> None:
+        """Send to the master, if there is one."""
         if self.is_joined:
             self.actions.append(Say(self.session, message))
 
     def note(self, text: str, level: str = "info") -> None:
-        """A line for the log."""
+        """Write a line to the log."""
         self.actions.append(AgentNote(level, text))

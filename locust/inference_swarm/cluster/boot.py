@@ -1,4 +1,4 @@
-"""What a process's monotonic clock counts from. An edge: /proc."""
+"""Identifies what a process's monotonic clock counts from. An edge: /proc."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @cache
 def boot_id() -> str:
-    """Processes with the same one read the same monotonic clock (containers of one machine too); empty if unknown."""
+    """Return an id that is equal in processes with the same monotonic clock (also in containers); empty if unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

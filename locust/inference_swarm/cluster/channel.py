@@ -1,6 +1,6 @@
-"""The sockets between master and workers, in the place of Locust's: with limits, and encrypted if there are keys.
+"""The sockets between master and workers, replacing Locust's: with limits, and encrypted if there are keys.
 
-An edge: ZMQ. What arrives and is no message is dropped and counted here; nothing that a peer sends ends the receiver.
+An edge: ZMQ. Whatever is not a message is dropped and counted here; nothing that a peer sends ends the receiver.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Dropped:
 
 
 class _Socket:
-    """What the two ends share."""
+    """The parts that both ends share."""
 
     def __init__(self, kind: int, dropped: Dropped, host: str, port: int) -> None:
         self.dropped = dropped
@@ -69,7 +69,7 @@ class _Socket:
         self._turn_began_s = time.monotonic()
 
     def close(self, linger: int | None = None) -> None:
-        """Forgets what is under way when `linger` is 0."""
+        """Close the socket; unsent messages are dropped when `linger` is 0."""
         self.socket.close(linger=linger)
 
     def _receive(self) -> list[bytes]:
@@ -107,14 +107,14 @@ class Server(_Socket):
             raise RPCError(f"{host}:{port} cannot be bound: {error}") from error
 
     def send_to_client(self, message: Message) -> None:
-        """Never waits: what a worker that is gone does not take is dropped by ZMQ."""
+        """Send without waiting; ZMQ drops messages to workers that are gone."""
         try:
             self.socket.send_multipart([message.node_id.encode(), message.serialize()], zmq.NOBLOCK)  # type: ignore[no-untyped-call]
         except zmq.ZMQError as error:
             logger.debug("A %s message to %s was not sent: %s", message.type, message.node_id, error)
 
     def recv_from_client(self) -> tuple[str, Message]:
-        """The next message that is one, from a sender that says who it is."""
+        """Return the next valid message from an identified sender."""
         while True:
             frames = self._receive()
             try:
@@ -125,14 +125,14 @@ class Server(_Socket):
                 if message.node_id != sender:
                     raise ProtocolError("a message in the name of another")
             except UnicodeDecodeError:
-                self.dropped.note("a malformed message", "a sender whose name is no text")
+                self.dropped.note("a malformed message", "a sender whose name is not text")
             except ProtocolError as error:
                 self.dropped.note("a malformed message", error.found)
             else:
                 return sender, message
 
     def _let_in(self, gate: Any, keys: ControlKeys) -> None:
-        """ZMQ asks here about every connection that has proved which public key it has."""
+        """Called by ZMQ for every connection that has proved its public key."""
         known = {z85.decode(key) for key in keys.public_of_others}
         while True:
             version, request_id, _, address, _, mechanism, *credentials = gate.recv_multipart()
@@ -160,7 +160,7 @@ class Client(_Socket):
         self.socket.connect(f"tcp://{host}:{port}")
 
     def send(self, message: Message) -> bool:
-        """False when there is no connection or it takes nothing now."""
+        """Returns False when there is no connection or it accepts nothing now."""
         try:
             self.socket.send(message.serialize(), zmq.NOBLOCK)  # type: ignore[no-untyped-call]
         except zmq.ZMQError:
@@ -168,7 +168,7 @@ class Client(_Socket):
         return True
 
     def recv(self) -> Message:
-        """The next message that is one."""
+        """Return the next valid message."""
         while True:
             frames = self._receive()
             try:
@@ -178,7 +178,7 @@ class Client(_Socket):
 
 
 class ControlChannel:
-    """What Locust's runners take for its `rpc` module."""
+    """Replaces Locust's `rpc` module for its runners."""
 
     def __init__(self, keys: ControlKeys | None) -> None:
         self.keys = keys
@@ -192,7 +192,7 @@ class ControlChannel:
 
 
 def use_channel(options: Any, role: str) -> ControlChannel:
-    """From now on Locust's runners talk through this; `role` is MASTER or WORKER. Raises SettingProblem."""
+    """Make Locust's runners use this channel; `role` is MASTER or WORKER. Raises SettingProblem."""
     folder = getattr(options, "swarm_keys", "")
     channel = ControlChannel(read_keys(Path(folder), role) if folder else None)
     if channel.keys is None:

@@ -18,7 +18,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_NAME = 256
 
 Count = Annotated[int, Field(ge=0, lt=1 << 62)]
-Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=1 << 16)]
 
 
@@ -89,7 +89,7 @@ _STATS = TypeAdapter(Stats)
 
 
 def decode_message(data: bytes) -> Message:
-    """A message as Locust packs it. Raises ProtocolError; never anything else, whatever the bytes are."""
+    """Return a message as Locust packs it. Raises ProtocolError and nothing else, whatever the bytes are."""
     if len(data) > MAX_MESSAGE_BYTES:
         raise ProtocolError(f"a message of {len(data)} bytes", expected=f"at most {MAX_MESSAGE_BYTES} bytes")
     try:
@@ -97,22 +97,22 @@ def decode_message(data: bytes) -> Message:
     except Exception as error:  # msgpack raises a dozen kinds; none of them may end the master
         raise ProtocolError(f"bytes that are not a message ({type(error).__name__})") from error
     if not isinstance(parts, list) or len(parts) != 3:
-        raise ProtocolError("a message that is no list of type, data and sender")
+        raise ProtocolError("a message that is not a list of type, data and sender")
     kind, content, sender = parts
     if not isinstance(kind, str) or not isinstance(sender, str) or not len(kind) <= MAX_NAME >= len(sender):
-        raise ProtocolError("a message whose type or sender is no text")
+        raise ProtocolError("a message whose type or sender is not text")
     return Message(kind, content, sender)  # type: ignore[no-untyped-call]
 
 
 def check_payload(message: Message) -> None:
-    """Raises ProtocolError when a message of Locust's own is not as Locust makes it."""
+    """Raise ProtocolError when one of Locust's own messages is not as Locust makes it."""
     check = _CHECKS.get(message.type)
     if check is not None:
         _validate(check, message.data, f"a {message.type} message")
 
 
 def check_locust_report(locust: object) -> None:
-    """Raises ProtocolError when Locust's part of a report is not as Locust makes it."""
+    """Raise ProtocolError when Locust's part of a report is not as Locust makes it."""
     _validate(_STATS, locust, "Locust's part of a report")
 
 

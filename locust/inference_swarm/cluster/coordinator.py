@@ -3,7 +3,7 @@
 No clock, no sockets, no files, no Locust: adapters feed events and execute actions (master_runner.py, local_runner.py).
 TABLE says what follows from each event in each phase of a run; a test holds that no pair is missing.
 
-    IDLE -Start-> PREPARING -rows are ready-> STARTING -folder is made, listeners are told-> RUNNING
+    IDLE -Start-> PREPARING -rows are ready-> STARTING -folder is made, listeners notified-> RUNNING
     RUNNING -its end-> STOPPING -last reports are in-> CLOSING -results are written-> IDLE
 """
 
@@ -215,7 +215,7 @@ TABLE: dict[type[Event] | type[protocol.Message], dict[Phase, Handler]] = {
 
 
 def step(state: Coordinator, event: Event, now_s: float) -> list[Action]:
-    """Everything that follows from the event, in the order in which it is to be done. Changes `state` in place."""
+    """Return everything that follows from the event, in the order in which to do it. Changes `state` in place."""
     if isinstance(event, Received):
         if presence.is_heard(state, event, now_s):
             TABLE[type(event.message)][state.phase](state, event, now_s)
@@ -227,7 +227,7 @@ def step(state: Coordinator, event: Event, now_s: float) -> list[Action]:
 
 
 def wake_s(state: Coordinator, now_s: float) -> float:
-    """When the next Tick is due at the latest."""
+    """Return when the next Tick is due at the latest."""
     due, job = [now_s + presence.WATCH_PERIOD_S], state.job
     if job is not None and state.phase is Phase.RUNNING:
         end_s = run_load.end_s(job)

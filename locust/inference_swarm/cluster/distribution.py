@@ -11,27 +11,27 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class UserKind:
-    """What is needed of a user class: users of a fixed count come first, the others by weight."""
+class UserClass:
+    """A user class of Locust: users of a fixed count come first, the others by weight."""
 
     name: str
     weight: float = 1
     fixed_count: int = 0
 
 
-def divide_users(count: int, kinds: Sequence[UserKind]) -> dict[str, int]:
-    """Users of each kind when there are `count` in all."""
-    wanted = {kind.name: 0 for kind in kinds}
+def divide_users(count: int, classes: Sequence[UserClass]) -> dict[str, int]:
+    """Return the users of each class when there are `count` in all."""
+    wanted = {user_class.name: 0 for user_class in classes}
     left = count
-    for kind in kinds:
-        if kind.fixed_count:
-            wanted[kind.name] = min(kind.fixed_count, left)
-            left -= wanted[kind.name]
-    weighted = [kind for kind in kinds if not kind.fixed_count and kind.weight > 0]
-    total_weight = sum(kind.weight for kind in weighted)
+    for user_class in classes:
+        if user_class.fixed_count:
+            wanted[user_class.name] = min(user_class.fixed_count, left)
+            left -= wanted[user_class.name]
+    weighted = [user_class for user_class in classes if not user_class.fixed_count and user_class.weight > 0]
+    total_weight = sum(user_class.weight for user_class in weighted)
     if not weighted:
         return wanted
-    exact = {kind.name: left * kind.weight / total_weight for kind in weighted}
+    exact = {user_class.name: left * user_class.weight / total_weight for user_class in weighted}
     wanted.update({name: int(users) for name, users in exact.items()})
     rest = left - sum(int(users) for users in exact.values())
     for name in sorted(exact, key=lambda name: (int(exact[name]) - exact[name], name))[:rest]:
@@ -42,32 +42,32 @@ def divide_users(count: int, kinds: Sequence[UserKind]) -> dict[str, int]:
 class UserDistribution:
     """The users of a run. Workers that are added or removed any number of times keep the wanted total right."""
 
-    def __init__(self, kinds: Iterable[UserKind]) -> None:
-        self._kinds = sorted(kinds, key=lambda kind: kind.name)
-        self._wanted: dict[str, int] = {kind.name: 0 for kind in self._kinds}
-        self._names = list(self._wanted)  # of every kind there ever was
+    def __init__(self, classes: Iterable[UserClass]) -> None:
+        self._classes = sorted(classes, key=lambda user_class: user_class.name)
+        self._wanted: dict[str, int] = {user_class.name: 0 for user_class in self._classes}
+        self._names = list(self._wanted)  # of every class there ever was
         self._placed: dict[str, dict[str, int]] = {}
         self._pending: set[str] = set()
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """In the order in which they were added."""
+        """The workers in the order in which they were added."""
         return tuple(self._placed)
 
     @property
     def user_count(self) -> int:
-        """Users that the workers were told to run."""
+        """Users that are assigned to workers."""
         return sum(sum(users.values()) for users in self._placed.values())
 
     def users_of(self, worker: str) -> Mapping[str, int]:
-        """Users by class that a worker is to run now."""
+        """Return the users by class that a worker is to run now."""
         return dict(self._placed[worker])
 
-    def want(self, count: int, kinds: Iterable[UserKind] | None = None) -> None:
-        """The given number of users from now on, of other classes if `kinds` says so."""
-        if kinds is not None:
-            self._kinds = sorted(kinds, key=lambda kind: kind.name)
-        wanted = divide_users(count, self._kinds)
+    def want(self, count: int, classes: Iterable[UserClass] | None = None) -> None:
+        """Aim at the given number of users, of other classes if `classes` are given."""
+        if classes is not None:
+            self._classes = sorted(classes, key=lambda user_class: user_class.name)
+        wanted = divide_users(count, self._classes)
         self._names = list(dict.fromkeys([*self._names, *wanted]))
         self._wanted = {name: wanted.get(name, 0) for name in self._names}
         for users in self._placed.values():
@@ -75,26 +75,26 @@ class UserDistribution:
                 users.setdefault(name, 0)
 
     def add_worker(self, worker: str) -> None:
-        """The worker can run users. It is told its number in the next step, even when it is 0."""
+        """The worker can run users. The next step returns it, even when its number is 0."""
         if worker not in self._placed:
             self._placed[worker] = dict.fromkeys(self._names, 0)
             self._pending.add(worker)
 
     def remove_worker(self, worker: str) -> None:
-        """The worker runs no users any more."""
+        """Remove a worker, which runs no users any more."""
         self._placed.pop(worker, None)
         self._pending.discard(worker)
 
     @property
     def is_settled(self) -> bool:
-        """As many users as wanted, evenly distributed; or no worker to run them."""
+        """True when all wanted users are assigned evenly, or there is no worker to run them."""
         if not self._placed:
             return True
         sizes = [sum(users.values()) for users in self._placed.values()]
         return not self._pending and self._have() == self._wanted and max(sizes) - min(sizes) <= 1
 
     def step(self, limit: int) -> set[str]:
-        """Starts or stops at most `limit` users; returns the workers whose numbers are new to them."""
+        """Start or stop at most `limit` users; returns the workers whose numbers have changed."""
         changed, self._pending = self._pending, set()
         if not self._placed:
             return changed
@@ -137,4 +137,4 @@ class UserDistribution:
         return {name: sum(users[name] for users in self._placed.values()) for name in self._names}
 
     def _is_fixed(self, name: str) -> bool:
-        return any(kind.name == name and kind.fixed_count for kind in self._kinds)
+        return any(user_class.name == name and user_class.fixed_count for user_class in self._classes)

@@ -39,7 +39,7 @@ class Driver(Generic[E, A]):
         self.is_closed = False
 
     def feed(self, event: E) -> None:
-        """Something has happened. Decided before this returns, unless this is called while another event is."""
+        """Take in an event. It is decided before this returns, unless another one is being decided."""
         if self.is_closed:
             return
         self._inbox.append(event)
@@ -54,7 +54,7 @@ class Driver(Generic[E, A]):
         self._plan()
 
     def close(self) -> None:
-        """No more events."""
+        """Ignore all further events."""
         self.is_closed = True
         if self._timer is not None and self._timer is not gevent.getcurrent():
             self._timer.kill(block=False)

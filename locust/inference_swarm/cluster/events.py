@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.protocol import Message, Report, RunOffer
 from inference_swarm.errors import ExitCode
 from inference_swarm.run.course import CountedReport, LoadPlan, StopCause, Totals
@@ -25,27 +25,27 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Start(Event):
-    """Somebody wants a run. `totals` are new and empty."""
+    """A run was requested. `totals` are new and empty."""
 
     run_id: str
     load: LoadPlan
-    kinds: tuple[UserKind, ...]
+    classes: tuple[UserClass, ...]
     totals: Totals
 
 
 @dataclass(frozen=True, slots=True)
 class Edit(Event):
-    """Other users or another spawn rate for the run under way; `run_id` empty: whichever that is."""
+    """Other users or another spawn rate were requested; `run_id` empty: for whichever run is under way."""
 
     users: int
     spawn_rate: float
-    kinds: tuple[UserKind, ...] | None = None
+    classes: tuple[UserClass, ...] | None = None
     run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ResetStatistics(Event):
-    """What was measured so far is to be left out of everything."""
+    """The measurements so far are to be left out of everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Quit(Event):
 
 @dataclass(frozen=True, slots=True)
 class DataRead(Event):
-    """The manifest is there: rows of each block, and all that workers need to make their requests."""
+    """The manifest is read: rows of each block, and everything that workers need to make requests."""
 
     run_id: str
     block_rows: Sequence[int]
@@ -86,7 +86,7 @@ class DataRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class ResultsOpened(Event):
-    """The run's folder is there."""
+    """The run's folder is made."""
 
     run_id: str
 
@@ -101,7 +101,7 @@ class ResultsRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class TestStarted(Event):
-    """Everybody who listens to the start of a test is done."""
+    """All listeners to the start of a test have returned."""
 
     run_id: str
 
@@ -181,8 +181,8 @@ class OpenResults(Action):
 
 
 @dataclass(frozen=True, slots=True)
-class TellTestStart(Action):
-    """Tell those who listen to the start of a test → TestStarted."""
+class NotifyTestStart(Action):
+    """Notify the listeners to the start of a test → TestStarted."""
 
     run_id: str
 
@@ -197,7 +197,7 @@ class BeginLoad(Action):
 
 @dataclass(frozen=True, slots=True)
 class BeginEpoch(Action):
-    """What was intended before this instant, in seconds since the run began, does not count any more."""
+    """Count only requests intended after this instant, in seconds since the run began."""
 
     run_id: str
     at_s: float
@@ -205,7 +205,7 @@ class BeginEpoch(Action):
 
 @dataclass(frozen=True, slots=True)
 class UsersComplete(Action):
-    """All users that were wanted run."""
+    """All wanted users run."""
 
     run_id: str
     users: int
@@ -213,7 +213,7 @@ class UsersComplete(Action):
 
 @dataclass(frozen=True, slots=True)
 class CountReport(Action):
-    """A report that was not counted before is to be counted."""
+    """Count a report that was not counted before."""
 
     worker: str
     report: Report
@@ -260,7 +260,7 @@ class Cancelled(Action):
 
 @dataclass(frozen=True, slots=True)
 class WorkerJoined(Action):
-    """For pages and listeners."""
+    """A worker takes part now, for pages and listeners."""
 
     worker: str
     index: int
@@ -268,7 +268,7 @@ class WorkerJoined(Action):
 
 @dataclass(frozen=True, slots=True)
 class WorkerGone(Action):
-    """For pages and listeners; `reason` is empty when it left in good order."""
+    """A worker is gone, for pages and listeners; `reason` is empty when it left gracefully."""
 
     worker: str
     reason: str

@@ -1,10 +1,10 @@
-"""What may follow from any event: transitions that depend on several things at once, and messages that are due now."""
+"""Follow-ups of any event: transitions that depend on several things at once, and messages that are due now."""
 
 from __future__ import annotations
 
 from inference_swarm.cluster.events import (
+    NotifyTestStart,
     OpenResults,
-    TellTestStart,
     UsersComplete,
 )
 from inference_swarm.cluster.placement import choose_hosts, exposed
@@ -16,7 +16,7 @@ from inference_swarm.run.course import StopCause
 
 
 def follow_up(state: Coordinator, now_s: float) -> None:
-    """Transitions that depend on several things at once, and the messages that any event may have made due."""
+    """Make the transitions that depend on several things, and send the messages that any event may have made due."""
     job = state.job
     if job is None:
         return
@@ -24,7 +24,7 @@ def follow_up(state: Coordinator, now_s: float) -> None:
         state.note(f"Loaded: {job.rows.describe()}, {now_s - job.since_s:.1f} s")
         enter(state, Phase.STARTING, now_s)
         state.do(OpenResults(job.run_id))
-        state.do(TellTestStart(job.run_id))
+        state.do(NotifyTestStart(job.run_id))
     elif state.phase is Phase.STARTING and job.is_opened and job.is_test_started and job.rows and job.rows.hosts():
         begin(state, job, now_s)
     elif state.phase is Phase.RUNNING and job.rows is not None and job.rows.is_all_sent:
@@ -57,13 +57,13 @@ def _place(state: Coordinator, job: Job, now_s: float) -> None:
             job.unapplied.add(worker)
             exposed(job, worker, message.generation, now_s)
             state.send(member, message)
-    _announce_users(state, job)
+    _notify_users_complete(state, job)
 
 
-def _announce_users(state: Coordinator, job: Job) -> None:
+def _notify_users_complete(state: Coordinator, job: Job) -> None:
     users = job.users
-    if job.is_complete_announced or job.unapplied or users is None or not users.is_settled:
+    if job.is_complete_notified or job.unapplied or users is None or not users.is_settled:
         return
     if users.user_count == users.wanted:
-        job.is_complete_announced = True
+        job.is_complete_notified = True
         state.do(UsersComplete(job.run_id, users.user_count))

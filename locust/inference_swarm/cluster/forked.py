@@ -15,7 +15,7 @@ LOOK_PERIOD_S = 1.0
 
 
 def count_children() -> int:
-    """Child processes of this one that have not ended."""
+    """Return the child processes of this one that have not ended."""
     return count_alive(psutil.Process().children())
 
 
@@ -31,7 +31,7 @@ def count_alive(processes: Iterable[psutil.Process]) -> int:
 def wait_for_joined(
     forked: int, count_joined: Callable[[], int], count_there: Callable[[], int] = count_children
 ) -> str:
-    """Returns "" when so many workers have joined, or why they never will: some of the forked processes have ended."""
+    """Return "" when `count` workers have joined, or why they never will: some of the forked processes have ended."""
     while count_joined() < forked:
         there = count_there()
         if there < forked and count_joined() < forked:

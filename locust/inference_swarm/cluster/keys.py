@@ -1,7 +1,7 @@
 """CurveZMQ keys of the control channel: made by `scripts/start.sh keys`, read from one folder by master and workers.
 
-A folder holds a pair for the master and one for the workers. Only the master's secret can answer workers, only a
-worker's secret is let in; each side needs its own secret and the public key of the other.
+A folder holds a pair for the master and one for the workers. Only the master's secret can reply to workers, only a
+worker's secret is accepted; each side needs its own secret and the public key of the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECRET = ".key_secret"
 
 @dataclass(frozen=True, slots=True)
 class ControlKeys:
-    """What one side needs, in Z85 text. `public_of_others`: of all workers, or of the master."""
+    """The keys that one side needs, in Z85 text. `public_of_others`: of all workers, or of the master."""
 
     secret: bytes
     public: bytes
@@ -31,7 +31,7 @@ class ControlKeys:
 
 
 def make_keys(folder: Path) -> list[Path]:
-    """New pairs in an empty or new folder. Raises SettingProblem rather than replace a key that is in use."""
+    """Make new pairs in an empty or new folder. Raises SettingProblem rather than replace a key that is in use."""
     folder.mkdir(parents=True, exist_ok=True)
     if found := sorted(path.name for path in folder.glob("*.key*")):
         raise SettingProblem(
@@ -50,7 +50,7 @@ def make_keys(folder: Path) -> list[Path]:
 
 
 def _certificate(public: bytes, secret: bytes | None) -> str:
-    """ZeroMQ's certificate format, which zmq.auth.load_certificate reads."""
+    """Return ZeroMQ's certificate format, which zmq.auth.load_certificate reads."""
     lines = ["metadata", "curve", f'    public-key = "{public.decode("ascii")}"']
     if secret is not None:
         lines.append(f'    secret-key = "{secret.decode("ascii")}"')
@@ -58,14 +58,14 @@ def _certificate(public: bytes, secret: bytes | None) -> str:
 
 
 def _write_new(path: Path, mode: int, text: str) -> None:
-    """Made with its mode: zmq.auth makes secrets that anybody can read until a later chmod."""
+    """Create the file with its mode: zmq.auth makes secrets that anybody can read until a later chmod."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(text)
 
 
 def read_keys(folder: Path, role: str) -> ControlKeys:
-    """The keys of `role` (MASTER or WORKER). Raises SettingProblem that names the file."""
+    """Read the keys of `role` (MASTER or WORKER). Raises SettingProblem that names the file."""
     own = folder / f"{role}{SECRET}"
     others = sorted(folder.glob(f"{WORKER}*{PUBLIC}")) if role == MASTER else [folder / f"{MASTER}{PUBLIC}"]
     if not others:

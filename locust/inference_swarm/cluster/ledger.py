@@ -1,14 +1,16 @@
 """Who owns which block: worker ids and acknowledgements in, hand-overs out. Pure: no clock, no messages, no gevent.
 
-Every block has a *server* (has its rows ready and sends them) and perhaps an *heir* (was told to load them):
+Every block has a *current owner* (has its rows ready and sends them) and perhaps a *pending owner* (was assigned them
+to load):
 
-    unowned      server -    heir -     only while there is no worker
-    loading      server -    heir V     the start of a run, or the former server was lost
-    settled      server W    heir -
-    handed over  server W    heir V     W goes on serving until V has confirmed
+    unowned      current -    pending -    only while there is no worker
+    loading      current -    pending V    the start of a run, or the former owner was lost
+    settled      current W    pending -
+    handed over  current W    pending V    W goes on serving until V has confirmed
 
-The *owner* is the server if there is one, else the heir. The *destination* is the heir if any, else the server:
-where the block will be when all is confirmed. Balance is kept over destinations, so it holds whatever is under way.
+The *owner* is the current one if there is one, else the pending one. The *destination* is the pending owner if any,
+else the current one: where the block will be when all is confirmed. Balance is kept over destinations, so it holds
+whatever is under way.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one event did: the hand-overs it began, and whose list of blocks to hold is different now."""
+    """The effects of one event: the hand-overs it began, and the workers whose list of blocks has changed."""
 
     generation: int
     moves: tuple[Move, ...] = ()
@@ -51,13 +53,13 @@ class Ledger:
         self._clear()
 
     def _clear(self) -> None:
-        self._server: list[str | None] = [None] * self.block_count
-        self._heir: list[str | None] = [None] * self.block_count
-        self._planned_at = [0] * self.block_count  # generation in which the heir was named
+        self._current: list[str | None] = [None] * self.block_count
+        self._pending: list[str | None] = [None] * self.block_count
+        self._planned_at = [0] * self.block_count  # generation in which the pending owner was named
         self._destined: dict[str, set[int]] = {}  # in order of joining, which settles ties
         self._giving: dict[str, set[int]] = {}  # served by the key, destined elsewhere
         self._unowned = set(range(self.block_count))
-        self._pending = 0  # blocks with an heir
+        self._pending_count = 0  # blocks with a pending owner
 
     def __contains__(self, worker: str) -> bool:
         return worker in self._destined
@@ -70,41 +72,41 @@ class Ledger:
     @property
     def is_settled(self) -> bool:
         """True when every block is served by the worker it is meant for."""
-        return self._pending == 0 and not self._unowned
+        return self._pending_count == 0 and not self._unowned
 
-    def server(self, block_id: int) -> str | None:
-        """The live worker that has the rows ready, if any."""
-        return self._server[block_id]
+    def current_owner(self, block_id: int) -> str | None:
+        """Return the live worker that has the rows ready, if any."""
+        return self._current[block_id]
 
-    def heir(self, block_id: int) -> str | None:
-        """The live worker that was told to load the block, if any."""
-        return self._heir[block_id]
+    def pending_owner(self, block_id: int) -> str | None:
+        """Return the live worker that was assigned the block to load, if any."""
+        return self._pending[block_id]
 
     def owner(self, block_id: int) -> str | None:
-        """The one worker the block belongs to now; None only while there is no worker."""
-        return self._server[block_id] or self._heir[block_id]
+        """Return the one worker the block belongs to now; None only while there is no worker."""
+        return self._current[block_id] or self._pending[block_id]
 
     def destination(self, block_id: int) -> str | None:
-        """The worker the block will belong to when all hand-overs under way are confirmed."""
-        return self._heir[block_id] or self._server[block_id]
+        """Return the worker the block will belong to when all hand-overs under way are confirmed."""
+        return self._pending[block_id] or self._current[block_id]
 
     def load(self, worker: str) -> int:
-        """Number of blocks destined for the worker."""
+        """Return the number of blocks destined for the worker."""
         return len(self._destined[worker])
 
     def serves(self, worker: str) -> bool:
         """True when the worker has rows of at least one block ready."""
-        server = self._server
+        current = self._current
         destined, giving = self._destined.get(worker, ()), self._giving.get(worker, ())
-        return any(server[block] == worker for blocks in (destined, giving) for block in blocks)
+        return any(current[block] == worker for blocks in (destined, giving) for block in blocks)
 
     def unconfirmed(self, worker: str) -> int:
-        """Number of blocks the worker was told to load and has not confirmed."""
-        heir = self._heir
-        return sum(heir[block] == worker for block in self._destined.get(worker, ()))
+        """Return the number of blocks that the worker was assigned and has not confirmed."""
+        pending = self._pending
+        return sum(pending[block] == worker for block in self._destined.get(worker, ()))
 
     def hold(self, worker: str) -> list[int]:
-        """All blocks the worker must have, ascending: its own, and those it serves until the heir is ready."""
+        """Return all blocks the worker must have, ascending: its own, and those it serves until others are ready."""
         return sorted(self._destined.get(worker, set()) | self._giving.get(worker, set()))
 
     def start(self, workers: Iterable[str]) -> Change:
@@ -121,7 +123,7 @@ class Ledger:
         return self._plan(plan, set(names))
 
     def join(self, worker: str) -> Change:
-        """A worker came: it takes from those who are destined to hold most, until it has its floor share."""
+        """A worker joined: it takes from those with the most blocks, until it has its floor share."""
         if worker in self._destined:
             return Change(self.generation)
         self._add(worker)
@@ -140,43 +142,43 @@ class Ledger:
         return self._plan([(block, worker) for block in sorted(taken)], {worker})
 
     def leave(self, worker: str) -> Change:
-        """A worker went: what was destined for it goes to those who hold least; nothing else moves."""
+        """A worker left: what was destined for it goes to the workers with the fewest blocks; nothing else moves."""
         if worker not in self._destined:
             return Change(self.generation)
         orphans = sorted(self._destined.pop(worker))
         for block in self._giving.pop(worker):
-            self._server[block] = None  # its heir is loading it already
+            self._current[block] = None  # its pending owner is loading it already
         for block in orphans:
-            if self._server[block] == worker:
-                self._server[block] = None
+            if self._current[block] == worker:
+                self._current[block] = None
         if not self._destined:
             for block in orphans:
-                self._set_heir(block, None)
+                self._set_pending_owner(block, None)
             self._unowned.update(orphans)
             return self._changed([], set())
-        return self._plan(self._share_out(orphans), set())
+        return self._plan(self._assign(orphans), set())
 
     def confirm(self, worker: str, generation: int) -> Change:
-        """The worker has ready what it was told up to `generation`; what was planned for it later stays pending.
+        """The worker has ready what it was assigned up to `generation`; later assignments stay pending.
 
-        The moves of the answer are those that are complete; each `source` may drop the block now.
+        The moves of the result are those that are complete; each `source` may drop the block now.
         """
         if worker not in self._destined:
             return Change(self.generation)
         done = [
             block
             for block in sorted(self._destined[worker])
-            if self._heir[block] == worker and self._planned_at[block] <= generation
+            if self._pending[block] == worker and self._planned_at[block] <= generation
         ]
         if not done:
             return Change(self.generation)
         moves = []
         for block in done:
-            source = self._server[block]
+            source = self._current[block]
             if source is not None:
                 self._giving[source].discard(block)
-            self._set_heir(block, None)
-            self._server[block] = worker
+            self._set_pending_owner(block, None)
+            self._current[block] = worker
             moves.append(Move(block, source, worker))
         return self._changed(moves, {move.source for move in moves if move.source is not None})
 
@@ -185,46 +187,49 @@ class Ledger:
         self._giving[worker] = set()
 
     def _plan(self, plan: Sequence[tuple[int, str]], touched: set[str]) -> Change:
-        """Name the heirs; a block that goes back to its server needs no hand-over at all."""
+        """Name the pending owners; a block that goes back to its current owner needs no hand-over at all."""
         self.generation += 1
         moves = []
         for block, target in plan:
-            server, former = self._server[block], self._heir[block]
-            if former in self._destined:  # the former heir is told to forget the block
+            current, former = self._current[block], self._pending[block]
+            if former in self._destined:  # the former pending owner must forget the block
                 self._destined[former].discard(block)
                 touched.add(former)
-            if server is not None:
-                self._destined[server].discard(block)
-                self._giving[server].discard(block)
+            if current is not None:
+                self._destined[current].discard(block)
+                self._giving[current].discard(block)
             self._destined[target].add(block)
-            if server == target:
-                self._set_heir(block, None)
+            if current == target:
+                self._set_pending_owner(block, None)
                 continue
-            if server is not None:
-                self._giving[server].add(block)
-            self._set_heir(block, target)
+            if current is not None:
+                self._giving[current].add(block)
+            self._set_pending_owner(block, target)
             self._planned_at[block] = self.generation
-            moves.append(Move(block, server, target))
+            moves.append(Move(block, current, target))
             touched.add(target)
         return self._change(moves, touched)
 
     def _cheapest(self, donor: str, count: int) -> list[int]:
-        """Blocks whose move wastes least: not yet loaded but served by another, then served, then those nobody serves.
+        """Returns the cheapest blocks to move: loading while another serves them, then served, then unserved.
 
         Within a kind the highest ids, so that what stays and what goes are both contiguous where they were.
         """
-        server, heir = self._server, self._heir
+        current, pending = self._current, self._pending
 
         def cost(block: int) -> tuple[int, int]:
-            kind = 1 if heir[block] is None else 0 if server[block] is not None else 2
+            kind = 1 if pending[block] is None else 0 if current[block] is not None else 2
             return (kind, -block)
 
         return heapq.nsmallest(count, self._destined[donor], key=cost)
 
-    def _share_out(self, orphans: Sequence[int]) -> list[tuple[int, str]]:
-        """Orphans → those who hold least: first back to a server that has room, the rest in contiguous runs."""
+    def _assign(self, orphans: Sequence[int]) -> list[tuple[int, str]]:
+        """Orphans → the workers with the fewest blocks.
+
+        A block goes back to its current owner if that has room; the rest are assigned in contiguous runs.
+        """
         room = dict.fromkeys(self._destined, 0)
-        served = Counter(self._server[block] for block in orphans)
+        served = Counter(self._current[block] for block in orphans)
         heap = [(len(blocks), -served[name], rank, name) for rank, (name, blocks) in enumerate(self._destined.items())]
         heapq.heapify(heap)
         for _ in orphans:
@@ -233,18 +238,18 @@ class Ledger:
             heapq.heapreplace(heap, (size + 1, back + 1, rank, name))
         plan, rest = [], []
         for block in orphans:
-            server = self._server[block]
-            if server is not None and room[server]:
-                room[server] -= 1
-                plan.append((block, server))
+            current = self._current[block]
+            if current is not None and room[current]:
+                room[current] -= 1
+                plan.append((block, current))
             else:
                 rest.append(block)
         targets = (name for name, free in room.items() for _ in range(free))
         return plan + list(zip(rest, targets, strict=True))
 
-    def _set_heir(self, block: int, heir: str | None) -> None:
-        self._pending += (heir is not None) - (self._heir[block] is not None)
-        self._heir[block] = heir
+    def _set_pending_owner(self, block: int, owner: str | None) -> None:
+        self._pending_count += (owner is not None) - (self._pending[block] is not None)
+        self._pending[block] = owner
 
     def _changed(self, moves: Sequence[Move], touched: set[str]) -> Change:
         self.generation += 1

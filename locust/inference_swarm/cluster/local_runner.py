@@ -36,14 +36,14 @@ class SwarmLocalRunner(LocalRunner):
         self._is_ended = False
 
     def attach(self, services: RunServices, planner: Planner, allowed: str) -> MasterAdapter:
-        """From now on runs can begin."""
+        """Make runs possible from now on."""
         options = self.environment.parsed_options
         channel = MemoryChannel(self.client_id)
         self.test = LocustTest(self.environment, self, lambda: self.adapter.feed(ResetStatistics()))
         config = CoordinatorConfig(ends_after_run=bool(options and options.headless), boot=boot_id())
         self.adapter = MasterAdapter(config, channel.send_to_worker, services, self.test)
         self.control = RunControl(self, self.adapter, planner, ends_workers=True)
-        seams = WorkerSeams(channel.send_to_master, lambda: None, self._end_worker, tells_listeners=False)
+        seams = WorkerSeams(channel.send_to_master, lambda: None, self._end_worker, notifies_listeners=False)
         self.worker = WorkerAdapter(self.environment, self, AgentConfig(self.client_id, LEASE_S), allowed, seams)
         channel.to_master, channel.to_worker = self.adapter.receive, self.worker.feed
         self.greenlet.spawn(self._watch)
@@ -54,22 +54,22 @@ class SwarmLocalRunner(LocalRunner):
         return self.adapter
 
     def start(self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: Any = None) -> None:
-        """Begins a run, or changes the users of the one under way. Returns when they are spawned."""
+        """Begin a run, or change the users of the one under way. Returns when they are spawned."""
         self.target_user_count = user_count
         self.control.start(user_count, spawn_rate, user_classes)
 
     def stop(self) -> None:
-        """Ends the run: users stop, results are written."""
+        """End the run: users stop, results are written."""
         self.control.stop()
 
     def quit(self) -> None:
-        """As `stop`; then this process may end."""
+        """Stop as `stop` does; then this process may end."""
         if not self._is_ended:
             self.control.quit()
         self.end_process()
 
     def end_process(self) -> None:
-        """Nothing is left to be done."""
+        """End the process, in which nothing is left to be done."""
         if self._is_ended:
             return
         self._is_ended = True
@@ -80,17 +80,17 @@ class SwarmLocalRunner(LocalRunner):
 
     @property
     def reported_user_classes_count(self) -> dict[str, int]:
-        """As a master has it."""
+        """The users by class, as a master has them."""
         return self.user_classes_count
 
     def users_applied(self, count: int) -> None:
-        """Locust's own state follows the run, not the users."""
+        """Do nothing: Locust's own state follows the run, not the users."""
 
-    def tell_workers_complete(self, users: int) -> None:
-        """There is nobody else."""
+    def notify_workers_complete(self, users: int) -> None:
+        """Do nothing: there are no other workers."""
 
     def _end_worker(self, code: ExitCode) -> None:
-        """The process ends when its coordinator says so."""
+        """Do nothing: the process ends when its coordinator says so."""
 
     def _watch(self) -> None:
         while True:

@@ -10,7 +10,7 @@ MAX_ERROR_TEXT = 2000
 
 
 def locust_report(environment: Any, runner: Any) -> dict[str, Any]:
-    """All since the last one, as Locust's `report_to_master` listeners put it together."""
+    """Return everything since the last report, as Locust's `report_to_master` listeners assemble it."""
     data: dict[str, Any] = {}
     environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
     for failure in data.get("errors", {}).values():

@@ -1,6 +1,6 @@
-"""Tells Locust and those who listen to it of the life of a run: events, states, statistics. An edge: Locust.
+"""Notifies Locust and its listeners of the life of a run: events, states, statistics. An edge: Locust.
 
-What coordinator and agents do never waits for a listener, but for the start of a test, which listeners may prepare.
+Coordinator and agents never wait for a listener, except at the start of a test, which listeners may prepare.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LocustTest:
     """Implements `TestListeners` for a master's or a single process's runner."""
 
     def __init__(self, environment: Any, runner: Any, on_reset: Callable[[], None]) -> None:
-        """`on_reset`: somebody wants the statistics to begin again."""
+        """`on_reset` is called when a reset of the statistics is requested."""
         self._environment = environment
         self._events = environment.events
         self._runner = runner
@@ -66,7 +66,7 @@ class LocustTest:
         finally:
             self._environment.reset_stats = wants_reset
         runner.update_state(STATE_RUNNING)
-        runner.tell_workers_complete(users)
+        runner.notify_workers_complete(users)
         logger.info("All users spawned: %d", users)
         if wants_reset:
             self._on_reset()

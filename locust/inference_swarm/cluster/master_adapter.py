@@ -27,6 +27,7 @@ from inference_swarm.cluster.events import (
     EndProcess,
     Event,
     Note,
+    NotifyTestStart,
     OpenResults,
     ReadData,
     Received,
@@ -37,7 +38,6 @@ from inference_swarm.cluster.events import (
     ResultsRefused,
     ResultsWritten,
     Send,
-    TellTestStart,
     TestStarted,
     Tick,
     UsersComplete,
@@ -55,47 +55,47 @@ logger = logging.getLogger(__name__)
 
 
 class RunServices(Protocol):
-    """What is done for a run outside of the swarm. Those that may wait are called in a greenlet of their own."""
+    """Services for a run outside of the swarm. Those that may wait are called in a separate greenlet."""
 
     def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
-        """Waits. Rows of each block, and what workers need to make requests. Raises SwarmError."""
+        """Return the rows of each block and what workers need to make requests; may wait. Raises SwarmError."""
 
     def open_results(self, course: RunCourse) -> None:
-        """Waits. The run's folder. Raises SwarmError or OSError."""
+        """Make the run's folder; may wait. Raises SwarmError or OSError."""
 
     def begin(self, course: RunCourse) -> None:
         """The measured time begins."""
 
     def begin_epoch(self, at_s: float) -> None:
-        """What was intended before does not count any more."""
+        """Count only requests that are intended later."""
 
     def counted(self, worker: str, snapshot: CountedReport) -> bool:
-        """A report is in the totals. Whether all of it is left out, since the statistics began again after it."""
+        """A report is in the totals; returns whether all of it is left out, since the statistics restarted after it."""
 
     def end_load(self) -> None:
         """The measured time is over."""
 
     def write_results(self, course: RunCourse) -> None:
-        """Waits. Everything that the run leaves. Raises whatever goes wrong."""
+        """Write everything that the run leaves; may wait. Raises whatever goes wrong."""
 
     def over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
-        """There is no run any more; `why_not` is empty when it has its results."""
+        """The run is over; `why_not` is empty when it has its results."""
 
 
 class TestListeners(Protocol):
-    """Those who listen to the life of a test in Locust's way, and Locust itself."""
+    """The listeners to the life of a test in Locust's way, and Locust itself."""
 
     def test_start(self) -> None:
-        """Waits for all listeners."""
+        """Notify all listeners and wait for them."""
 
     def begin(self) -> None:
         """Users are about to be spawned."""
 
     def users_complete(self, users: int) -> None:
-        """All users that were wanted run."""
+        """All wanted users run."""
 
     def report(self, worker: str, locust: Wire, *, is_left_out: bool) -> None:
-        """Locust's own part of a report that is counted; if it is left out, it is in no statistics."""
+        """Locust's own part of a counted report has arrived; if it is left out, it is in no statistics."""
 
     def end(self) -> None:
         """Users are being stopped."""
@@ -114,7 +114,7 @@ class TestListeners(Protocol):
 
 
 class MasterAdapter:
-    """One coordinator with everything that it acts on."""
+    """A coordinator with everything that it acts on."""
 
     def __init__(
         self,
@@ -141,15 +141,15 @@ class MasterAdapter:
         )
 
     def begin(self) -> None:
-        """Watches its workers from now on."""
+        """Watch the workers from now on."""
         self._driver.feed(Tick())
 
     def feed(self, event: Event) -> None:
-        """Something has happened in this process."""
+        """Take in an event of this process."""
         self._driver.feed(event)
 
     def receive(self, worker: str, envelope: Envelope) -> None:
-        """A message of a worker. Raises ProtocolError for a report that cannot be read."""
+        """Take in a message of a worker. Raises ProtocolError for a report that cannot be read."""
         message = envelope.message
         if isinstance(message, Report):
             snapshot = Snapshot.from_wire(message.snapshot)
@@ -158,7 +158,7 @@ class MasterAdapter:
             self.feed(Received(worker, envelope.session, message))
 
     def close(self) -> None:
-        """Decides nothing any more."""
+        """Ignore all further events."""
         self._driver.close()
 
     def _execute(self, action: Action) -> None:
@@ -169,7 +169,7 @@ class MasterAdapter:
                 gevent.spawn(self._read_data, run_id, self._course())
             case OpenResults(run_id):
                 gevent.spawn(self._open_results, run_id, self._course())
-            case TellTestStart(run_id):
+            case NotifyTestStart(run_id):
                 gevent.spawn(self._tell_test_start, run_id)
             case BeginLoad():
                 self._listeners.begin()

@@ -91,7 +91,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class RunOffer:
-    """All that a worker needs to make its requests."""
+    """Everything that a worker needs to make its requests."""
 
     __pydantic_config__: ClassVar[ConfigDict] = EXACT
     manifest: Wire  # checked by Manifest.from_wire
@@ -116,13 +116,13 @@ class HoldRows(Message):
 
 
 def leases_of(leases: Iterable[BlockLease]) -> tuple[Lease, ...]:
-    """Leases as they travel."""
+    """Return leases as they travel."""
     return tuple(Lease(lease.block_id, lease.lease, lease.rows) for lease in leases)
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Of every `count` arrivals those with these indexes, from an instant on; no indexes: no arrivals at all."""
+    """The arrivals with these indexes of every `count`, from an instant on; no indexes: no arrivals at all."""
 
     __pydantic_config__: ClassVar[ConfigDict] = EXACT
     indexes: Indexes = ()

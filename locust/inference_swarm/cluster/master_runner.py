@@ -48,7 +48,7 @@ class SwarmMasterRunner(MasterRunner):
             sys.exit(ExitCode.BAD_CONFIGURATION)
 
     def attach(self, services: RunServices, planner: Planner, swarm: str, *, ends_workers: bool) -> MasterAdapter:
-        """From now on workers are heard and runs can begin."""
+        """Listen to workers and make runs possible from now on."""
         is_finite = bool(self.environment.parsed_options and self.environment.parsed_options.headless)
         self.test = LocustTest(self.environment, self, lambda: self.adapter.feed(ResetStatistics()))
         config = CoordinatorConfig(ends_after_run=is_finite, swarm=swarm, boot=boot_id())
@@ -61,23 +61,23 @@ class SwarmMasterRunner(MasterRunner):
     # what Locust asks
 
     def start(self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: Any = None) -> None:
-        """Begins a run, or changes the users of the one under way. Returns when they are spawned."""
+        """Begin a run, or change the users of the one under way. Returns when they are spawned."""
         self.target_user_count = user_count
         self.spawn_rate = spawn_rate
         self.control.start(user_count, spawn_rate, user_classes)
 
     def stop(self, send_stop_to_client: bool = True) -> None:
-        """Ends the run: users stop, every last report comes in, results are written."""
+        """End the run: users stop, every last report comes in, results are written."""
         self.control.stop()
 
     def quit(self) -> None:
-        """As `stop`; then this process may end, and its workers with it if nobody will need them."""
+        """Stop as `stop` does; then this process may end, and its workers with it if nobody will need them."""
         if not self._is_ended:
             self.control.quit()
         self.end_process()
 
     def end_process(self) -> None:
-        """Nothing is left to be done."""
+        """End the process, in which nothing is left to be done."""
         if self._is_ended:
             return
         self._is_ended = True
@@ -87,38 +87,38 @@ class SwarmMasterRunner(MasterRunner):
         self.greenlet.kill(block=True)
 
     def check_stopped(self) -> None:
-        """Locust guesses from its workers' states; here the coordinator knows."""
+        """Do nothing: Locust guesses from its workers' states; here the coordinator knows."""
 
     def rebalancing_enabled(self) -> bool:
-        """Users are always kept; Locust's own way loses some."""
+        """True: users are always kept; Locust's own rebalancing loses some."""
         return False
 
     @property
     def user_count(self) -> int:
-        """Users that workers say they run; those on their way out are not counted."""
+        """The users that workers report; stopping users are not counted."""
         adapter = getattr(self, "adapter", None)
         return 0 if adapter is None else sum(sum(one.users.values()) for one in adapter.state.here())
 
     @property
     def reported_user_classes_count(self) -> dict[str, int]:
-        """The same by class."""
+        """The users by class."""
         total: dict[str, int] = {}
         for member in self.adapter.state.here():
             for name, count in member.users.items():
                 total[name] = total.get(name, 0) + count
         return total
 
-    def tell_workers_complete(self, users: int) -> None:
-        """Locust's own message to its listeners on workers."""
+    def notify_workers_complete(self, users: int) -> None:
+        """Send Locust's own message to its listeners on workers."""
         self.send_message("spawning_complete", data={"user_count": users})
 
     # messages
 
     def heartbeat_worker(self) -> None:  # type: ignore[override]
-        """The coordinator looks after that."""
+        """Do nothing: the coordinator watches the heartbeats."""
 
     def client_listener(self) -> None:  # type: ignore[override]
-        """Nobody is heard before `attach`."""
+        """Wait: no worker is heard before `attach`."""
 
     def _send(self, worker: str, envelope: Envelope) -> None:
         self.server.send_to_client(Message(envelope.message.type, envelope.to_wire(), worker))  # type: ignore[no-untyped-call]
@@ -135,7 +135,7 @@ class SwarmMasterRunner(MasterRunner):
                 logger.exception("A %r message from worker %r failed", message.type[:80], worker[:80])
 
     def handle_message(self, client_id: str, msg: Message) -> None:
-        """One message, from whomever. Raises ProtocolError for one that cannot be used."""
+        """Handle one message from any peer. Raises ProtocolError for one that cannot be used."""
         kind = KINDS.get(msg.type)
         if kind is not None:
             self.adapter.receive(client_id, Envelope.from_wire(kind, msg.data))

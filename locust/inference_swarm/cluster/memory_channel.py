@@ -16,11 +16,11 @@ class MemoryChannel:
         self.to_worker: Callable[[Envelope], None] | None = None
 
     def send_to_worker(self, worker: str, envelope: Envelope) -> None:
-        """From the coordinator; what is for another worker has nobody to take it."""
+        """Send from the coordinator; messages for other workers are dropped."""
         if worker == self._worker and self.to_worker is not None:
             self.to_worker(envelope)
 
     def send_to_master(self, envelope: Envelope) -> None:
-        """From the agent."""
+        """Send from the agent."""
         if self.to_master is not None:
             self.to_master(self._worker, envelope)

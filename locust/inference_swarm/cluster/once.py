@@ -1,7 +1,7 @@
 """The master's side of order `once`: who may send which rows, what is done, and what nobody can know. Pure bookkeeping.
 
-The ledger says who is to hold a block; this says who may send its rows. A block that moves is leased to its new owner
-only after the former one has ended its lease, or is lost.
+The ledger records who is to hold a block; this module records who may send its rows. A block that moves is leased to
+its new owner only after the former one has ended its lease, or is lost.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class _Block:
     done_rows: int = 0
     lease: int = 0
     worker: str | None = None
-    announced: int = 0  # rows before this one may have been sent under the lease
-    uncertain: Rows | None = None  # announced by lost workers and not done since
+    reserved: int = 0  # rows before this one may have been sent under the lease
+    uncertain: Rows | None = None  # reserved by lost workers and not done since
 
     def flags(self) -> Rows:
         if self.done is None:
@@ -31,14 +31,14 @@ class _Block:
 
 
 class OnceProgress:
-    """Every row of the dataset once. Rows are counted within their block."""
+    """Tracks that every row of the dataset is sent once. Rows are counted within their block."""
 
     def __init__(self, block_rows: Iterable[int]) -> None:
         """`block_rows`: rows of blocks 0, 1, …"""
         self._blocks = [_Block(rows) for rows in block_rows]
         self._planned = sum(block.rows for block in self._blocks)
         self._sent = 0
-        self._maybe_twice = 0
+        self._possible_duplicates = 0
         self._leased: dict[str, set[int]] = {}
 
     @property
@@ -52,24 +52,24 @@ class OnceProgress:
             block = self._blocks[number]
             if block.worker is None and block.done_rows < block.rows:
                 block.lease += 1
-                block.worker, block.announced = worker, 0
+                block.worker, block.reserved = worker, 0
                 self._leased.setdefault(worker, set()).add(number)
 
     def leases(self, worker: str) -> list[BlockLease]:
-        """What the worker may send, for its assignment. It skips leases it knows, so old ones may say too much."""
+        """Return the worker's leases. It skips those it knows, so old ones may list too many rows."""
         return [
             BlockLease(number, self._blocks[number].lease, to_ranges(~self._blocks[number].flags()))
             for number in sorted(self._leased.get(worker, ()))
         ]
 
     def holder(self, block: int) -> str | None:
-        """The worker that may send rows of the block, if any."""
+        """Return the worker that may send rows of the block, if any."""
         return self._blocks[block].worker
 
     def report(self, worker: str, progress: Iterable[BlockProgress]) -> list[int]:
-        """Count what the worker says; answers blocks that it gave back unfinished: lease them to their owners.
+        """Count what the worker says; returns the blocks that it released unfinished: lease them to their owners.
 
-        What comes late, from a worker that has lost its lease, still tells which rows are done, and no more.
+        What comes late, from a worker that has lost its lease, still shows which rows are done, and no more.
         """
         given_back = []
         for entry in progress:
@@ -81,7 +81,7 @@ class OnceProgress:
             self._complete(block, entry)
             if block.worker != worker or block.lease != entry.lease:
                 continue
-            block.announced = max(block.announced, min(entry.announced, block.rows))
+            block.reserved = max(block.reserved, min(entry.reserved, block.rows))
             if entry.is_released:
                 self._end(entry.block_id, block)
                 if block.done_rows < block.rows:
@@ -89,7 +89,7 @@ class OnceProgress:
         return given_back
 
     def lose(self, worker: str) -> list[int]:
-        """The worker is gone: answers the blocks it had not finished, to be leased to others."""
+        """The worker is gone; returns the blocks it had not finished, to be leased to others."""
         unfinished = []
         for number in sorted(self._leased.pop(worker, ())):
             block = self._blocks[number]
@@ -98,26 +98,26 @@ class OnceProgress:
                 continue
             unfinished.append(number)
             maybe = ~block.flags()
-            maybe[block.announced :] = False
-            self._maybe_twice += int(np.count_nonzero(maybe))
+            maybe[block.reserved :] = False
+            self._possible_duplicates += int(np.count_nonzero(maybe))
             block.uncertain = maybe if block.uncertain is None else block.uncertain | maybe
         return unfinished
 
     def numbers(self) -> OnceNumbers:
-        """For the report; right at any time."""
+        """Return the numbers for the report; they are right at any time."""
         maybe = 0
         for block in self._blocks:
-            if block.done_rows < block.rows and (block.announced or block.uncertain is not None):
+            if block.done_rows < block.rows and (block.reserved or block.uncertain is not None):
                 open_rows = ~block.flags()
-                announced = np.arange(block.rows) < (block.announced if block.worker is not None else 0)
-                known = announced if block.uncertain is None else announced | block.uncertain
+                reserved = np.arange(block.rows) < (block.reserved if block.worker is not None else 0)
+                known = reserved if block.uncertain is None else reserved | block.uncertain
                 maybe += int(np.count_nonzero(open_rows & known))
         return OnceNumbers(
             planned=self._planned,
             sent=self._sent,
             maybe_sent=maybe,
             never_sent=self._planned - self._sent - maybe,
-            maybe_sent_twice=self._maybe_twice,
+            possible_duplicates=self._possible_duplicates,
         )
 
     def _complete(self, block: _Block, entry: BlockProgress) -> None:
@@ -135,4 +135,4 @@ class OnceProgress:
         if block.worker is not None:
             self._leased[block.worker].discard(number)
         block.worker = None
-        block.announced = 0
+        block.reserved = 0

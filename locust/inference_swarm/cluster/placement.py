@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.run_users import RunUsers
 from inference_swarm.cluster.state import Coordinator, Job
 from inference_swarm.cluster.uncounted import Order
@@ -14,13 +14,13 @@ NS_PER_S = 1_000_000_000
 
 
 def first_hosts(state: Coordinator, job: Job) -> list[str]:
-    """Workers that a run begins with."""
+    """Return the workers that a run begins with."""
     able = able_workers(state, job)
     return able[: _wanted_hosts(job, able)]
 
 
 def choose_hosts(state: Coordinator, job: Job) -> None:
-    """Has workers join or leave the run's rows, as few as possible."""
+    """Let workers join or leave the run's rows, as few as possible."""
     assert job.rows is not None
     able = able_workers(state, job)
     wanted, can, current = _wanted_hosts(job, able), set(able), []
@@ -41,12 +41,12 @@ def choose_hosts(state: Coordinator, job: Job) -> None:
 
 
 def _wanted_hosts(job: Job, able: list[str]) -> int:
-    """Never more workers hold rows than there are users: rows that nobody sends would be left unsent."""
+    """Return the wanted hosts: at most one for each user, as rows that nobody sends would be left unsent."""
     return min(len(able), max(1, _peak_users(job)))
 
 
 def able_workers(state: Coordinator, job: Job) -> list[str]:
-    """Workers that can be given rows and users."""
+    """Return the workers that can be given rows and users."""
     failures = job.course.failures
     return [
         member.worker for member in state.members.values() if member.may_take_part and member.worker not in failures
@@ -54,7 +54,7 @@ def able_workers(state: Coordinator, job: Job) -> list[str]:
 
 
 def _peak_users(job: Job) -> int:
-    """The most users that are wanted from now on; in order once those of now, since every row must be sent."""
+    """Return the maximum of users wanted from now on; in order once, the present number, as all rows must be sent."""
     users = job.wanted[0]
     stages = job.load.stages
     if stages is not None and not job.load.is_once:
@@ -63,29 +63,33 @@ def _peak_users(job: Job) -> int:
 
 
 def begin_users(state: Coordinator, job: Job, now_s: float) -> None:
-    """The load begins: users are spawned."""
+    """Begin the load: users are spawned."""
     course = job.course
     assert course.began_s is not None
     users, spawn_rate = job.wanted
-    job.users = RunUsers(job.run_id, job.kinds, spawn_rate, course.began_s, state.config.boot, is_open=job.load.is_open)
+    job.users = RunUsers(
+        job.run_id, job.classes, spawn_rate, course.began_s, state.config.boot, is_open=job.load.is_open
+    )
     want_users(job, users, spawn_rate, now_s)
 
 
-def want_users(job: Job, users: int, spawn_rate: float, now_s: float, kinds: Iterable[UserKind] | None = None) -> None:
-    """This number of users from now on."""
+def want_users(
+    job: Job, users: int, spawn_rate: float, now_s: float, classes: Iterable[UserClass] | None = None
+) -> None:
+    """Aim at the given number of users from now on."""
     job.wanted = (users, spawn_rate)
-    job.is_complete_announced = False
+    job.is_complete_notified = False
     job.is_placement_due = True
     if job.users is not None:
-        job.users.want(users, spawn_rate, now_s, kinds)
+        job.users.want(users, spawn_rate, now_s, classes)
 
 
 def exposed(job: Job, worker: str, generation: int, now_s: float) -> None:
-    """The worker is told its users: from now on it may send, so a last report is expected of it."""
+    """The worker was assigned users: from now on it may send, so its last report is expected."""
     assert job.users is not None
     users, partition = job.users.users_of(worker), job.users.partition_of(worker)
     share = len(partition.indexes) / partition.count if partition.count else 0.0
     if users and not job.course.totals.is_complete_for(worker):
         job.course.totals.expect(worker)
         job.waited_for.add(worker)
-    job.uncounted.told(worker, Order(generation, users, share, partition.from_ns / NS_PER_S), now_s)
+    job.uncounted.notified(worker, Order(generation, users, share, partition.from_ns / NS_PER_S), now_s)

@@ -1,7 +1,7 @@
 """Workers come, fall silent, come back and leave. Handlers of coordinator.TABLE.
 
-Nothing that arrives from a worker is believed before it is checked: unknown workers and earlier sessions are not heard,
-but for reports, which count whenever they come.
+Nothing from a worker is used before it is checked: messages of unknown workers and earlier sessions are dropped,
+except reports, which count whenever they arrive.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NS_PER_S = 1_000_000_000
 
 
 def is_heard(state: Coordinator, event: Received, now_s: float) -> bool:
-    """Whether the message is from a worker's present session, or is one that counts without."""
+    """Return whether the message is of a worker's present session, or is one that counts without it."""
     message = event.message
     if isinstance(message, Hello):
         return True
@@ -50,13 +50,13 @@ def is_heard(state: Coordinator, event: Received, now_s: float) -> bool:
 
 
 def _answer_unknown(state: Coordinator, event: Received) -> None:
-    """Its users must stop; then it may join again."""
-    stranger = Member(event.worker, event.session, 0, 0.0)
-    state.send(stranger, Rejoin("the master does not know this worker, or had marked it lost"))
+    """Ask an unknown worker to stop its users and join again."""
+    unknown = Member(event.worker, event.session, 0, 0.0)
+    state.send(unknown, Rejoin("the master does not know this worker, or had marked it lost"))
 
 
 def hello(state: Coordinator, event: Received, now_s: float) -> None:
-    """Answered each time; a new session of a known worker is a loss and a join."""
+    """Welcome a worker, each time it asks; a new session of a known worker is a loss and a join."""
     message = event.message
     assert isinstance(message, Hello)
     known = state.members.get(event.worker)
@@ -101,7 +101,7 @@ def _refusal(state: Coordinator, message: Hello) -> str:
 
 
 def tick(state: Coordinator, event: Tick, now_s: float) -> None:
-    """Who was not heard of for too long is lost. When this process did not run, nobody is blamed for silence."""
+    """Mark workers lost that were silent for too long; not when this process itself was suspended."""
     gap_s = 0.0 if state.ticked_s is None else now_s - state.ticked_s
     state.ticked_s = now_s
     if gap_s > 4 * WATCH_PERIOD_S:
@@ -119,7 +119,7 @@ def tick(state: Coordinator, event: Tick, now_s: float) -> None:
 
 
 def lose(state: Coordinator, member: Member, reason: str, now_s: float) -> None:
-    """It is gone without a word; it may come back."""
+    """Mark a worker lost; it may come back."""
     member.lost_s = now_s
     member.users = {}
     _take_out(state, member, now_s)
@@ -143,7 +143,7 @@ def _take_out(state: Coordinator, member: Member, now_s: float) -> None:
 
 
 def note_possibly_twice(job: Job, member: Member, now_s: float) -> None:
-    """It stops: it may not have heard of the last change of its arrivals."""
+    """The worker stops, and may not have learned of the last change of its arrivals."""
     if job.course.began_s is not None and job.course.ended_s is None:
         until_s = min(now_s, member.heard_s + LEASE_S)
         job.course.possibly_twice += job.uncounted.possibly_twice(member.worker, until_s, job.course.began_s)
@@ -161,7 +161,7 @@ def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float) ->
 
 
 def note_missing_finals(state: Coordinator, job: Job, now_s: float) -> None:
-    """The run closes: who has not delivered its last report is named."""
+    """The run closes: name the workers whose last report is missing."""
     if job.course.began_s is None:
         return
     for worker in sorted(job.waited_for):
@@ -172,7 +172,7 @@ def note_missing_finals(state: Coordinator, job: Job, now_s: float) -> None:
 
 
 def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
-    """Extends the worker's lease, and shows whether it has heard what it was told."""
+    """Extend the worker's lease, and note which orders it has applied."""
     message = event.message
     assert isinstance(message, Heartbeat)
     member = state.members[event.worker]
@@ -209,7 +209,7 @@ def clock_question(state: Coordinator, event: Received, now_s: float) -> None:
 
 
 def leaving(state: Coordinator, event: Received, now_s: float) -> None:
-    """It goes in good order: its rows and users go to others, its last report is still to come."""
+    """The worker leaves gracefully: its rows and users go to others, its last report is still to come."""
     message = event.message
     assert isinstance(message, Leaving)
     member = state.members[event.worker]
@@ -221,7 +221,7 @@ def leaving(state: Coordinator, event: Received, now_s: float) -> None:
 
 
 def goodbye(state: Coordinator, event: Received, now_s: float) -> None:
-    """It has left. That is a loss only if something of it is missing."""
+    """The worker has left. That is a loss only if one of its reports is missing."""
     member = state.members[event.worker]
     if event.session != member.session:
         return

@@ -61,12 +61,12 @@ class Envelope:
     message: Message
 
     def to_wire(self) -> Wire:
-        """Plain values for msgpack."""
+        """Return plain values for msgpack."""
         return {"session": self.session, "message": self.message.to_wire()}
 
     @classmethod
     def from_wire(cls, kind: type[Message], wire: object) -> Envelope:
-        """Raises ProtocolError for anything that is not a message of this kind in an envelope."""
+        """Read an envelope. Raises ProtocolError for anything that is not a message of these types."""
         if not isinstance(wire, dict) or set(wire) != {"session", "message"}:
             raise ProtocolError(f"a {kind.type} message that is not in an envelope")
         session = wire["session"]

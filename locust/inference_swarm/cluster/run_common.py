@@ -1,4 +1,4 @@
-"""What the phases of a run share: entering one, refusing, releasing, and the end of the process."""
+"""The parts that phases of a run share: entering one, refusing, releasing, and the end of the process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_WORKERS = "no worker has joined yet, so the run cannot begin; start some, or 
 
 
 def reason_against_start(state: Coordinator) -> str:
-    """Why a run cannot begin now; empty when it can. The web UI asks before it answers, the coordinator decides."""
+    """The reason why a run cannot begin now; empty when it can. The web UI asks before it answers, the coordinator decides."""
     if state.is_quitting:
         return "the master is about to end"
     if state.phase is not Phase.IDLE:
@@ -44,7 +44,7 @@ def enter(state: Coordinator, phase: Phase, now_s: float) -> None:
 
 
 def ignore(state: Coordinator, event: Event, now_s: float) -> None:
-    """Nothing follows: it comes too late, or asks for what is so already."""
+    """Ignore the event: it comes too late, or asks for what is so already."""
 
 
 def release(state: Coordinator) -> None:
@@ -65,14 +65,14 @@ def give_up(state: Coordinator, reason: str, code: ExitCode) -> None:
 
 
 def over(state: Coordinator, code: ExitCode | None) -> None:
-    """There is no run any more; a process with one run only ends."""
+    """End the run; a process with one run only ends with it."""
     if state.config.ends_after_run:
         state.is_quitting = state.ends_workers = True
     end_if_wanted(state, code)
 
 
 def without_run(state: Coordinator) -> ExitCode | None:
-    """The exit code of a process that is told to end before its run began: one that has one run only has failed."""
+    """Return the exit code of a process that ends before its run began: one that has only one run has failed."""
     return ExitCode.INCOMPLETE if state.config.ends_after_run else None
 
 

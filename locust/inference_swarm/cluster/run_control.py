@@ -1,4 +1,4 @@
-"""What Locust and its web UI ask of a runner, start, stop and quit, as wishes to the coordinator. An edge: it waits.
+"""Start, stop and quit, as Locust and its web UI call them, as events for the coordinator. An edge: it waits.
 
 For the runner of a master and of a single process.
 """
@@ -6,19 +6,20 @@ For the runner of a master and of a single process.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
 import gevent
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.events import Edit, Quit, Start, StopAsked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.state import Phase
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan, StopCause
+from locust import User
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +28,10 @@ class Planner(Protocol):
     """Makes runs out of the settings as they are now."""
 
     def plan(self) -> tuple[str, LoadPlan, SwarmTotals]:
-        """Id, load and empty totals of a new run. Raises SwarmError with everything that stands against it."""
+        """Return id, load and empty totals of a new run. Raises SwarmError with every problem at once."""
 
     def over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
-        """The run does not come about."""
+        """The run is over or does not begin."""
 
 
 class RunControl:
@@ -45,29 +46,29 @@ class RunControl:
 
     @property
     def phase(self) -> Phase:
-        """Of the run under way."""
+        """The phase of the run under way."""
         return self._adapter.state.phase
 
     @property
     def _is_shape(self) -> bool:
-        """Whether it is the user's LoadTestShape that asks."""
+        """True when the caller is the user's LoadTestShape."""
         return self._runner.shape_greenlet is not None and gevent.getcurrent() is self._runner.shape_greenlet
 
-    def start(self, user_count: int, spawn_rate: float, user_classes: list[Any] | None = None) -> None:
-        """Begins a run, or changes the users of the one under way; returns when they run or it is clear why not."""
-        kinds = tuple(UserKind(user.__name__, user.weight, user.fixed_count) for user in user_classes or ())
+    def start(self, user_count: int, spawn_rate: float, user_classes: list[type[User]] | None = None) -> None:
+        """Begin a run, or change the users of the one under way; returns when they run or it is clear why not."""
+        classes = _named(user_classes or ())
         is_shape = self._is_shape
         if is_shape and self._shape_run:
-            self._adapter.feed(Edit(user_count, spawn_rate, kinds or None, self._shape_run))
+            self._adapter.feed(Edit(user_count, spawn_rate, classes or None, self._shape_run))
         elif self.phase is Phase.RUNNING:
             self._adapter.edit_refused = ""
-            self._adapter.feed(Edit(user_count, spawn_rate, kinds or None))
+            self._adapter.feed(Edit(user_count, spawn_rate, classes or None))
             self._wait(lambda: bool(self._adapter.edit_refused) or self._are_users_complete())
         else:
-            run_id = self._begin(user_count, spawn_rate, kinds)
+            run_id = self._begin(user_count, spawn_rate, classes)
             self._shape_run = run_id if is_shape else ""
 
-    def _begin(self, user_count: int, spawn_rate: float, kinds: tuple[UserKind, ...]) -> str:
+    def _begin(self, user_count: int, spawn_rate: float, classes: tuple[UserClass, ...]) -> str:
         try:
             run_id, load, totals = self._planner.plan()
         except SwarmError as error:
@@ -75,27 +76,26 @@ class RunControl:
             if self._adapter.state.config.ends_after_run:
                 self._adapter.feed(Quit(ends_workers=self._ends_workers))
             return ""
-        if not kinds:
-            classes = self._runner.user_classes
-            kinds = tuple(UserKind(user.__name__, user.weight, user.fixed_count) for user in classes)
+        if not classes:
+            classes = _named(self._runner.user_classes)
         load = replace(load, users=user_count, spawn_rate=spawn_rate)
-        self._adapter.feed(Start(run_id, load, kinds, totals))
+        self._adapter.feed(Start(run_id, load, classes, totals))
         self._wait(lambda: run_id in self._adapter.outcomes or self._are_users_complete())
         return run_id
 
     def _are_users_complete(self) -> bool:
         job = self._adapter.state.job
-        return self.phase is not Phase.RUNNING if job is None else job.is_complete_announced
+        return self.phase is not Phase.RUNNING if job is None else job.is_complete_notified
 
     def stop(self, cause: StopCause = StopCause.ASKED, text: str = "") -> None:
-        """Ends the run under way, whatever it is doing; returns when its results are written."""
+        """End the run under way, whatever it is doing; returns when its results are written."""
         self._adapter.feed(StopAsked(StopCause.FINISHED if self._is_shape else cause, text))
         self._shape_run = ""
         if gevent.getcurrent() not in self._runner.user_greenlets:
             self._wait(lambda: self.phase is Phase.IDLE)
 
     def quit(self) -> None:
-        """Ends the run under way and then the process; returns when nothing is left to be done."""
+        """End the run under way and then the process; returns when nothing is left to be done."""
         if self._is_shape:  # it has come to its end, and so has its run
             self._adapter.feed(StopAsked(StopCause.FINISHED))
         self._adapter.feed(Quit(ends_workers=self._ends_workers))
@@ -106,3 +106,7 @@ class RunControl:
         while not condition():
             self._adapter.changed.clear()
             self._adapter.changed.wait(timeout=1.0)
+
+
+def _named(user_classes: Iterable[type[User]]) -> tuple[UserClass, ...]:
+    return tuple(UserClass(user.__name__, user.weight, user.fixed_count) for user in user_classes)

@@ -19,7 +19,7 @@ from inference_swarm.errors import ExitCode
 from inference_swarm.run.course import Stop, StopCause
 
 FINALS_TIMEOUT_S = 10.0
-# A worker that is lost when the load ends may only be cut off: so long it may come back with its last report.
+# A worker that is lost when the load ends may only be cut off: for this long it may come back with its last report.
 RETURN_GRACE_S = 5.0
 REPEAT_STOP_S = 1.0
 
@@ -36,26 +36,26 @@ def end_load(state: Coordinator, cause: StopCause, text: str, now_s: float) -> N
     enter(state, Phase.STOPPING, now_s)
     if course.began_s is not None:
         state.do(EndLoad(job.run_id))
-    say_stop(state, job, now_s)
+    send_stop(state, job, now_s)
 
 
-def say_stop(state: Coordinator, job: Job, now_s: float) -> None:
-    job.said_s = now_s
+def send_stop(state: Coordinator, job: Job, now_s: float) -> None:
+    job.notified_s = now_s
     for member in state.here():
         if member.worker in job.waited_for:
             state.send(member, StopRun(job.run_id))
 
 
 def tick_stopping(state: Coordinator, event: Tick, now_s: float) -> None:
-    """A stop that was lost is said again; who does not deliver is not waited for without end."""
+    """Repeat the stop, which may have been lost; late workers are not waited for without end."""
     tick(state, event, now_s)
     job = job_of(state)
-    if now_s - job.said_s >= REPEAT_STOP_S:
-        say_stop(state, job, now_s)
+    if now_s - job.notified_s >= REPEAT_STOP_S:
+        send_stop(state, job, now_s)
 
 
 def is_stopped(state: Coordinator, job: Job, now_s: float) -> bool:
-    """Every last report is in, or nobody is waited for any more."""
+    """Return whether every last report is in, or no worker is waited for any more."""
     course = job.course
     if course.began_s is None:
         return job.is_opened
@@ -85,7 +85,7 @@ def results_written(state: Coordinator, event: ResultsWritten, now_s: float) -> 
 
 
 def results_failed(state: Coordinator, event: ResultsFailed, now_s: float) -> None:
-    """A full disk, say: the process must end all the same, and not as if all were well."""
+    """Results could not be written (a full disk, say): the process ends all the same, with a failure."""
     if event.run_id == job_of(state).run_id:
         state.note(f"The results of run {event.run_id} could not be written: {event.reason}", "error")
         _closed(state, event.reason, now_s)
@@ -114,6 +114,6 @@ def quit_running(state: Coordinator, event: Quit, now_s: float) -> None:
 
 
 def quit_later(state: Coordinator, event: Quit, now_s: float) -> None:
-    """The run that is under way closes first."""
+    """Quit after the run under way has closed."""
     state.is_quitting = True
     state.ends_workers = state.ends_workers or event.ends_workers

@@ -21,12 +21,12 @@ from inference_swarm.run.course import Change, StopCause
 
 # Its last requests are on their way when it ends, give or take the difference of two clocks.
 OPEN_GRACE_S = 0.1
-# A run without any worker waits so long for one to come (a rolling restart, say) before it is stopped.
+# A run without any worker waits this long for one to come (a rolling restart, say) before it is stopped.
 NO_WORKERS_GRACE_S = 30.0
 
 
 def edit_running(state: Coordinator, event: Edit, now_s: float) -> None:
-    """Other users from now on; recorded, since the result must say so."""
+    """Run other users from now on; recorded, since the result must say so."""
     job = job_of(state)
     if event.run_id not in ("", job.run_id):
         return
@@ -34,11 +34,11 @@ def edit_running(state: Coordinator, event: Edit, now_s: float) -> None:
     if (event.users, event.spawn_rate) != job.wanted:
         what = f"{event.users} users at {event.spawn_rate:g} a second"
         job.course.changes.append(Change(max(0.0, now_s - job.course.began_s), what))
-    want_users(job, event.users, event.spawn_rate, now_s, event.kinds)
+    want_users(job, event.users, event.spawn_rate, now_s, event.classes)
 
 
 def reset_statistics(state: Coordinator, event: ResetStatistics, now_s: float) -> None:
-    """As a warm-up that ends now: recorded, and the same in every output."""
+    """Leave out what was measured so far, as a warm-up that ends now; recorded, and the same in every output."""
     job = job_of(state)
     assert job.course.began_s is not None
     assert job.users is not None
@@ -49,21 +49,21 @@ def reset_statistics(state: Coordinator, event: ResetStatistics, now_s: float) -
 
 
 def refuse_edit(state: Coordinator, event: Edit, now_s: float) -> None:
-    """There is no run whose users could change."""
+    """Refuse an edit: there is no run whose users could change."""
     if not event.run_id:
         reason = BUSY.get(state.phase, "no run is under way whose users could change; start one")
         state.do(Refuse("", reason, ExitCode.INCOMPLETE))
 
 
 def end_s(job: Job) -> float | None:
-    """When the load ends by itself; None: when it is stopped."""
+    """Return when the load ends by itself; None: only when it is stopped."""
     if job.load.length_s is None or job.course.began_s is None:
         return None
     return job.course.began_s + job.load.length_s + (OPEN_GRACE_S if job.load.is_open else 0.0)
 
 
 def tick_running(state: Coordinator, event: Tick, now_s: float) -> None:
-    """Silence, the steps of ramps and stages, and the ends of a run that come with time."""
+    """Handle what comes with time: silence, the steps of ramps and stages, the end of the run."""
     tick(state, event, now_s)
     job = job_of(state)
     assert job.course.began_s is not None

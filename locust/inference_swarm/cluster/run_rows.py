@@ -24,7 +24,7 @@ from inference_swarm.data.progress import OnceNumbers
 
 @dataclass(frozen=True, slots=True)
 class RowsState:
-    """The rows of one worker, None where it has not said: it owns `blocks`, `ready_rows` wait in its memory."""
+    """The rows of one worker, None where it has not reported: it owns `blocks`, `ready_rows` are in its memory."""
 
     blocks: int = 0
     rows: int | None = None
@@ -34,7 +34,7 @@ class RowsState:
 
 
 class RunRows:
-    """The blocks of one run. What must be said to workers because of an event gathers in `take_messages`."""
+    """The blocks of one run. Messages that an event makes due collect in `take_messages`."""
 
     def __init__(self, run_id: str, block_rows: Sequence[int], offer: RunOffer, *, is_once: bool) -> None:
         """`block_rows`: rows of blocks 0, 1, …"""
@@ -55,29 +55,29 @@ class RunRows:
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """Those that hold blocks or are to hold some, in order of joining."""
+        """The workers that hold blocks or are to hold some, in order of joining."""
         return self._ledger.workers
 
     def start(self, workers: Iterable[str]) -> None:
-        """Every block is given to one of these."""
+        """Assign every block to one of these workers."""
         names = list(workers)
         self._apply(self._ledger.start(names), *names)
 
     def join(self, worker: str) -> None:
-        """It takes over some blocks: it loads them first, and their former owners serve them until it has."""
+        """Let a worker take over some blocks: it loads them first, and their former owners serve them until it has."""
         self._offered.discard(worker)
         self._touched.add(worker)
         self._apply(self._ledger.join(worker), worker)
 
     def leave(self, worker: str) -> None:
-        """It is to hold nothing any more: others load its blocks; what rows it may still send it gives back itself."""
+        """Let a worker hold nothing any more: others load its blocks; it releases its leases itself."""
         if worker in self._ledger:
             self._loaded.pop(worker, None)
             self._touched.add(worker)
             self._apply(self._ledger.leave(worker), worker)
 
     def lose(self, worker: str) -> None:
-        """It is gone, and what it had not reported with it."""
+        """The worker is gone, and with it what it had not reported."""
         if self._once is not None:
             self._free.update(self._once.lose(worker))
         self._offered.discard(worker)
@@ -88,12 +88,12 @@ class RunRows:
     # what workers say
 
     def ready(self, worker: str, message: RowsReady) -> int:
-        """Returns how many blocks are news."""
+        """Take in what a worker has ready. Returns how many blocks are newly ready."""
         self._loaded[worker] = (message.rows, message.held_bytes)
         return self.confirm(worker, message.generation)
 
     def confirm(self, worker: str, generation: int) -> int:
-        """The worker has all that it was told up to the generation. Returns how many blocks are news."""
+        """The worker has everything it was assigned up to the generation. Returns how many blocks are newly ready."""
         if worker not in self._ledger or not self._ledger.unconfirmed(worker):
             return 0
         change = self._ledger.confirm(worker, generation)
@@ -101,7 +101,7 @@ class RunRows:
         return len(change.moves)
 
     def loading(self, worker: str, message: RowsLoading) -> None:
-        """For those who watch."""
+        """Loading and rows of each worker, for viewers."""
         self._loaded[worker] = (message.loaded_rows, message.held_bytes)
 
     def once_report(self, worker: str, report: OnceReport) -> None:
@@ -111,7 +111,7 @@ class RunRows:
             self._lease_free()
 
     def repeat(self, worker: str) -> None:
-        """What the worker was told last seems to be lost: say it again."""
+        """Send the worker's last order again, which seems to be lost."""
         self._offered.discard(worker)
         self._touched.add(worker)
 
@@ -119,28 +119,28 @@ class RunRows:
 
     @property
     def is_settled(self) -> bool:
-        """Every block is ready at the worker it is meant for."""
+        """True when every block is ready at the worker it is meant for."""
         return self._ledger.is_settled
 
     @property
     def is_all_sent(self) -> bool:
-        """Order once: no row is left."""
+        """Order once: True when no row is left."""
         return self._once is not None and self._once.is_complete
 
     def hosts(self) -> tuple[str, ...]:
-        """Workers that have rows ready, so that they can run users."""
+        """The workers that have rows ready, so that they can run users."""
         return tuple(worker for worker in self._ledger.workers if worker in self._serving)
 
     def once_numbers(self) -> OnceNumbers | None:
-        """The account of order once, if that is the order."""
+        """Return the account of order once, if that is the order."""
         return self._once.numbers() if self._once is not None else None
 
     def pending_workers(self) -> list[str]:
-        """Workers that have not confirmed what they were told to load."""
+        """Return the workers that have not confirmed their assignment."""
         return [worker for worker in self._ledger.workers if self._ledger.unconfirmed(worker)]
 
     def describe(self) -> str:
-        """How far loading is, for the console."""
+        """Return how far loading is, for the console."""
         workers = self._ledger.workers
         ready = sum(not self._ledger.unconfirmed(worker) for worker in workers)
         rows = sum(rows for rows, _ in self._loaded.values())
@@ -150,11 +150,11 @@ class RunRows:
         )
 
     def states(self) -> dict[str, RowsState]:
-        """For those who watch."""
+        """Loading and rows of each worker, for viewers."""
         return {worker: self._state(worker) for worker in self._ledger.workers}
 
     def take_messages(self) -> list[tuple[str, HoldRows]]:
-        """What is to be said now, to whom."""
+        """Return the messages that are due now, by worker."""
         if not self._touched:
             return []
         touched, self._touched = self._touched, set()
@@ -175,7 +175,7 @@ class RunRows:
         self._lease_free()
 
     def _lease_free(self) -> None:
-        """Gives the right to send to the owners of blocks that nobody may send."""
+        """Lease blocks that nobody may send to their owners."""
         if self._once is None:
             return
         for block in sorted(self._free):

@@ -1,4 +1,4 @@
-"""From the wish for a run to its first user: IDLE, PREPARING and STARTING. Handlers of coordinator.TABLE."""
+"""From the request for a run to its first user: IDLE, PREPARING and STARTING. Handlers of coordinator.TABLE."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from inference_swarm.cluster.uncounted import Uncounted
 from inference_swarm.errors import ExitCode
 from inference_swarm.run.course import RunCourse, StopCause
 
-# An open load begins so much after it was announced, for the message and the users to be there when it does.
+# An open load begins this long after the announcement, for the message and the users to be there when it does.
 OPEN_LEAD_S = 1.0
 LEAD_PER_USER_S = 0.004
-SAY_LOADING_S = 2.0
+LOG_LOADING_S = 2.0
 
 
 def start(state: Coordinator, event: Start, now_s: float) -> None:
-    """The wish for a run. Its settings are checked already; now its data are read."""
+    """Begin a run. Its settings are checked already; now its data are read."""
     if reason := reason_against_start(state):
         if state.is_quitting:
             state.do(Refuse(event.run_id, reason))
@@ -56,23 +56,23 @@ def start(state: Coordinator, event: Start, now_s: float) -> None:
             refuse(state, event.run_id, reason, ExitCode.INCOMPLETE)
         return
     course = RunCourse(event.run_id, event.load, event.totals)
-    state.job = Job(course, event.kinds, now_s, wanted=(event.load.users, event.load.spawn_rate))
+    state.job = Job(course, event.classes, now_s, wanted=(event.load.users, event.load.spawn_rate))
     enter(state, Phase.PREPARING, now_s)
     state.do(ReadData(event.run_id))
 
 
 def refuse_start(state: Coordinator, event: Start, now_s: float) -> None:
-    """One run at a time, and a wish is never lost without a word."""
+    """Refuse a second run, with a reason."""
     state.do(Refuse(event.run_id, BUSY[state.phase], ExitCode.INCOMPLETE))
 
 
 def data_read(state: Coordinator, event: DataRead, now_s: float) -> None:
-    """Blocks are given to workers, who load them."""
+    """Assign the blocks to workers, who load them."""
     job = job_of(state)
     if event.run_id != job.run_id or job.rows is not None:
         return
     job.rows = RunRows(job.run_id, event.block_rows, event.offer, is_once=job.load.is_once)
-    job.said_s = now_s
+    job.notified_s = now_s
     rows = sum(event.block_rows)
     job.rows.start(first_hosts(state, job))
     state.note(
@@ -95,14 +95,14 @@ def data_refused(state: Coordinator, event: DataRefused, now_s: float) -> None:
 
 
 def tick_preparing(state: Coordinator, event: Tick, now_s: float) -> None:
-    """Loading may not take for ever."""
+    """Refuse a run whose loading takes too long."""
     tick(state, event, now_s)
     job = job_of(state)
     limit_s = job.load.load_timeout_s
     if job.rows is None:
         return
-    if now_s - job.said_s >= SAY_LOADING_S:
-        job.said_s = now_s
+    if now_s - job.notified_s >= LOG_LOADING_S:
+        job.notified_s = now_s
         state.note(f"Loading: {job.rows.describe()}, {now_s - job.since_s:.1f} s")
     if now_s - job.since_s <= limit_s:
         return
@@ -114,7 +114,7 @@ def tick_preparing(state: Coordinator, event: Tick, now_s: float) -> None:
 
 
 def cancel(state: Coordinator, event: StopAsked, now_s: float) -> None:
-    """Stopped while its rows are loaded: there is no run."""
+    """The run is stopped while its rows are loaded: it does not begin."""
     run_id = job_of(state).run_id
     release(state)
     state.job, state.phase = None, Phase.IDLE
@@ -140,16 +140,16 @@ def test_started(state: Coordinator, event: TestStarted, now_s: float) -> None:
 
 
 def stop_early(state: Coordinator, event: StopAsked, now_s: float) -> None:
-    """Stopped while its folder is made or listeners are told: nothing was sent, and its results say so."""
+    """The run is stopped while its folder is made or listeners are notified: nothing was sent, as its results say."""
     end_load(state, event.cause, event.text, now_s)
 
 
 def edit_plan(state: Coordinator, event: Edit, now_s: float) -> None:
-    """It has not begun: it begins with these users."""
+    """Change the plan of a run that has not begun: it begins with these users."""
     job = job_of(state)
     if event.run_id in ("", job.run_id):
         job.wanted = (event.users, event.spawn_rate)
-        job.kinds = event.kinds or job.kinds
+        job.classes = event.classes or job.classes
 
 
 def tick_starting(state: Coordinator, event: Tick, now_s: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from inference_swarm.cluster.distribution import UserDistribution, UserKind
+from inference_swarm.cluster.distribution import UserClass, UserDistribution
 from inference_swarm.cluster.protocol import Partition, SetUsers
 
 NS_PER_S = 1_000_000_000
@@ -22,10 +22,10 @@ class RunUsers:
     """Users follow the workers at the spawn rate; arrivals follow the users."""
 
     def __init__(
-        self, run_id: str, kinds: Iterable[UserKind], spawn_rate: float, began_s: float, boot: str, *, is_open: bool
+        self, run_id: str, classes: Iterable[UserClass], spawn_rate: float, began_s: float, boot: str, *, is_open: bool
     ) -> None:
         self._run_id = run_id
-        self._distribution = UserDistribution(kinds)
+        self._distribution = UserDistribution(classes)
         self._spawn_rate = spawn_rate
         self._began_s = began_s
         self._boot = boot
@@ -40,35 +40,35 @@ class RunUsers:
 
     @property
     def due_s(self) -> float | None:
-        """When the next step of the ramp is due; None while there is none."""
+        """Return when the next step of the ramp is due; None while there is none."""
         return self._due_s
 
     @property
     def is_settled(self) -> bool:
-        """As many users as wanted, evenly distributed; or no worker to run them."""
+        """True when all wanted users are assigned evenly, or there is no worker to run them."""
         return self._distribution.is_settled
 
     @property
     def user_count(self) -> int:
-        """Users that workers were told to run."""
+        """Users that are assigned to workers."""
         return self._distribution.user_count
 
     def users_of(self, worker: str) -> int:
-        """Users that the worker was told to run."""
+        """Return the users that are assigned to the worker."""
         return sum(self._distribution.users_of(worker).values()) if worker in self._distribution.workers else 0
 
     def partition_of(self, worker: str) -> Partition:
-        """The worker's part of the arrivals as it was last announced."""
+        """Return the worker's partition of the arrivals as it was last sent."""
         return self._partitions.get(worker, Partition())
 
-    def want(self, count: int, spawn_rate: float, now_s: float, kinds: Iterable[UserKind] | None = None) -> None:
-        """This number of users from now on, of other classes if `kinds` says so."""
+    def want(self, count: int, spawn_rate: float, now_s: float, classes: Iterable[UserClass] | None = None) -> None:
+        """Aim at the given number of users, of other classes if `classes` are given."""
         self.wanted, self._spawn_rate = count, spawn_rate
-        self._distribution.want(count, kinds)
+        self._distribution.want(count, classes)
         self._due_s = now_s
 
     def set_hosts(self, workers: Iterable[str], now_s: float) -> None:
-        """These workers, and no others, can run users."""
+        """Let these workers, and no others, run users."""
         hosts = list(workers)
         for worker in set(self._distribution.workers) - set(hosts):
             self._distribution.remove_worker(worker)
@@ -79,22 +79,22 @@ class RunUsers:
             self._due_s = now_s if self._due_s is None else min(self._due_s, now_s)
 
     def reset(self, at_s: float) -> None:
-        """The statistics begin again at this instant, in seconds since the run began."""
+        """Restart the statistics at this instant, in seconds since the run began."""
         self._epochs_ns = (*self._epochs_ns, round(at_s * NS_PER_S))
         self._touched.update(self._distribution.workers)
 
     def forget(self, worker: str) -> None:
-        """It is gone: nothing more is said to it."""
+        """Forget a worker that is gone: nothing more is sent to it."""
         self._distribution.remove_worker(worker)
         self._touched.discard(worker)
         self._partitions.pop(worker, None)
 
     def repeat(self, worker: str) -> None:
-        """What the worker was told last seems to be lost: say it again."""
+        """Send the worker's last order again, which seems to be lost."""
         self._touched.add(worker)
 
     def advance(self, now_s: float) -> None:
-        """The next step of the ramp, if it is due."""
+        """Make the next step of the ramp, if it is due."""
         if self._due_s is None or now_s < self._due_s:
             return
         at_once = max(1, math.floor(self._spawn_rate))
@@ -102,7 +102,7 @@ class RunUsers:
         self._due_s = None if self._distribution.is_settled else now_s + at_once / self._spawn_rate
 
     def take_messages(self, now_s: float) -> list[tuple[str, SetUsers]]:
-        """What is to be said now, to whom."""
+        """Return the messages that are due now, by worker."""
         if not self._touched:
             return []
         if self._is_open:
@@ -112,7 +112,7 @@ class RunUsers:
         return [(worker, self._message(worker, now_s)) for worker in sorted(touched)]
 
     def _divide_arrivals(self, now_s: float) -> None:
-        """Arrivals go where users are. Everybody whose part changes is told, with one instant for all."""
+        """Assign arrivals to the workers that have users. All changed partitions are sent with one common instant."""
         users = {worker: count for worker in self._distribution.workers if (count := self.users_of(worker))}
         from_s = max(0.0, now_s + CHANGE_LEAD_S - self._began_s) if self._is_divided else 0.0
         self._is_divided = True
@@ -142,7 +142,7 @@ class RunUsers:
 
 
 def divide(users: Mapping[str, int]) -> dict[str, tuple[tuple[int, ...], int]]:
-    """For each worker with users its (indexes, count): of every `count` arrivals those with these indexes are its own.
+    """Return (indexes, count) of each worker with users: its arrivals are those with these indexes of every `count`.
 
     In proportion to users where there are few, evenly interleaved; else equal: workers differ by one user at most.
     """

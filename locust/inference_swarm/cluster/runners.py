@@ -1,4 +1,4 @@
-"""Locust builds our runners in the place of its own."""
+"""Makes Locust build our runners instead of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inference_swarm.cluster.worker_runner import SwarmWorkerRunner
 
 
 def install_runners() -> None:
-    """From now on."""
+    """Install our runners in Locust."""
     for name, runner in (
         ("MasterRunner", SwarmMasterRunner),
         ("WorkerRunner", SwarmWorkerRunner),

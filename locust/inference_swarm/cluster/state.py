@@ -1,4 +1,4 @@
-"""What the coordinator knows: its phase, who is here, the run under way. Values; coordinator.py decides by them."""
+"""The coordinator's state: its phase, its workers, the run under way. Values; coordinator.py decides by them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from inference_swarm.cluster.distribution import UserKind
+from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.events import Action, Note, Send
 from inference_swarm.cluster.protocol import Message
 from inference_swarm.cluster.run_rows import RunRows
@@ -21,7 +21,7 @@ SILENCE_S = 5.0
 
 
 class Phase(StrEnum):
-    """Of the run under way; IDLE: there is none."""
+    """The phase of the run under way; IDLE: there is none."""
 
     IDLE = "idle"
     PREPARING = "preparing"
@@ -65,7 +65,7 @@ class Member:
 
     @property
     def may_take_part(self) -> bool:
-        """It can be given rows and users."""
+        """True when it can be given rows and users."""
         return self.lost_s is None and not self.is_leaving
 
 
@@ -74,19 +74,19 @@ class Job:
     """The run under way, from the wish for it until its results are written."""
 
     course: RunCourse
-    kinds: tuple[UserKind, ...]
+    classes: tuple[UserClass, ...]
     since_s: float  # when the phase began
     rows: RunRows | None = None
     users: RunUsers | None = None
     uncounted: Uncounted = field(default_factory=Uncounted)
     is_opened: bool = False
     is_test_started: bool = False
-    is_complete_announced: bool = False
+    is_complete_notified: bool = False
     is_placement_due: bool = False  # workers, rows or wanted users have changed
     unapplied: set[str] = field(default_factory=set)  # workers that have not confirmed what users they are to run
     waited_for: set[str] = field(default_factory=set)  # workers whose last report is not in
     alone_since_s: float | None = None
-    said_s: float = 0.0  # when people or workers were told last what they are told again and again
+    notified_s: float = 0.0  # when people or workers were last notified of what is repeated
     wanted: tuple[int, float] = (0, 1.0)
 
     @property
@@ -100,7 +100,7 @@ class Job:
 
 @dataclass(slots=True)
 class Coordinator:
-    """The whole state. Changed in place by `coordinator.step`, by nobody else."""
+    """The whole state. Only `coordinator.step` changes it, in place."""
 
     config: CoordinatorConfig = field(default_factory=CoordinatorConfig)
     phase: Phase = Phase.IDLE
@@ -113,22 +113,22 @@ class Coordinator:
     actions: list[Action] = field(default_factory=list)
 
     def here(self) -> Iterator[Member]:
-        """Workers that are not lost, in order of their index."""
+        """Return the workers that are not lost, in order of their index."""
         return (member for member in self.members.values() if member.lost_s is None)
 
     def do(self, action: Action) -> None:
-        """Something is to be done, in the order of these calls."""
+        """Add an action; actions are executed in the order of these calls."""
         self.actions.append(action)
 
     def send(self, member: Member, message: Message) -> None:
-        """To the worker's present session."""
+        """Send to the worker's present session."""
         self.actions.append(Send(member.worker, member.session, message))
 
     def present(self, worker: str) -> Member | None:
-        """The worker, if it is here."""
+        """Return the worker, if it is here."""
         member = self.members.get(worker)
         return member if member is not None and member.lost_s is None else None
 
     def note(self, text: str, level: str = "info") -> None:
-        """A line for the log."""
+        """Write a line to the log."""
         self.actions.append(Note(level, text))

@@ -1,6 +1,6 @@
-"""How many requests a worker may have sent since its last report, at most: what a loss leaves unknown.
+"""Bounds how many requests a worker may have sent since its last report: what a loss leaves unknown.
 
-A worker may send until its lease ends, which is a fixed time after the last heartbeat that was answered. Until then it
+A worker may send until its lease ends, a fixed time after its last acknowledged heartbeat. Until then it
 sent no faster than users were seen to send (closed load), or no more than the schedule held (open load). Pure.
 """
 
@@ -18,7 +18,7 @@ MIN_USER_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker was told: users to run, and its part of the arrivals as a share."""
+    """An order to a worker: users to run, and its part of the arrivals as a share."""
 
     generation: int
     users: int
@@ -28,7 +28,7 @@ class Order:
 
 @dataclass(slots=True)
 class Exposure:
-    """What one worker may have sent since `reported_s`, an instant of the master's clock."""
+    """The requests that one worker may have sent since `reported_s`, an instant of the master's clock."""
 
     reported_s: float
     orders: list[Order] = field(default_factory=list)  # the one that it follows, and those that it may follow by now
@@ -37,7 +37,7 @@ class Exposure:
     max_share: float = 0.0
 
     def begin_again(self, until_s: float, stop_timeout_s: float) -> None:
-        """From now on only what may be in force counts, and requests of users who were told to stop."""
+        """Restart: only orders that may be in force count, and requests of users that are stopping."""
         self.former = [(at_s, users) for at_s, users in self.former if at_s >= until_s - stop_timeout_s]
         self.former.append((until_s, self.max_users))
         self.reported_s = until_s
@@ -55,7 +55,7 @@ class Uncounted:
     peak_per_user_rps: float | None = None
     _exposures: dict[str, Exposure] = field(default_factory=dict)
 
-    def told(self, worker: str, order: Order, now_s: float) -> None:
+    def notified(self, worker: str, order: Order, now_s: float) -> None:
         """The worker was sent an order."""
         exposure = self._exposures.setdefault(worker, Exposure(now_s))
         exposure.orders.append(order)
@@ -63,13 +63,13 @@ class Uncounted:
         exposure.max_share = max(exposure.max_share, order.share)
 
     def applied(self, worker: str, generation: int) -> None:
-        """The worker follows the order of this generation; what it was told before is past."""
+        """The worker follows the order of this generation; earlier ones are past."""
         exposure = self._exposures.get(worker)
         if exposure is not None and len(exposure.orders) > 1:
             exposure.orders = [order for order in exposure.orders if order.generation >= generation]
 
     def reported(self, worker: str, ended: int, user_seconds: float, until_s: float) -> None:
-        """All that the worker sent before `until_s` and that has ended is counted."""
+        """Everything that the worker sent before `until_s` and that has ended is counted."""
         exposure = self._exposures.get(worker)
         if exposure is None:
             return
@@ -81,9 +81,9 @@ class Uncounted:
             exposure.begin_again(until_s, self.stop_timeout_s)
 
     def possibly_twice(self, worker: str, until_s: float, began_s: float) -> int:
-        """Open load: arrivals that the worker may have sent by an order that it did not know to be past, at most.
+        """Open load: return how many arrivals the worker may have sent by an outdated order, at most.
 
-        To be asked once, when the worker stops or is lost: from then on it follows no order.
+        Call it once, when the worker stops or is lost: from then on it follows no order.
         """
         exposure = self._exposures.get(worker)
         if exposure is None or self.schedule is None:
@@ -97,7 +97,7 @@ class Uncounted:
         return math.ceil(wanted * former.share) + 1 if wanted > 0 else 0
 
     def bound(self, worker: str, until_s: float, began_s: float) -> int | None:
-        """At most so many requests are not counted if the worker sent until `until_s`; None: no bound is known."""
+        """Return the maximum of uncounted requests if the worker sent until `until_s`; None: no bound is known."""
         exposure = self._exposures.get(worker)
         if exposure is None:
             return 0

@@ -1,4 +1,4 @@
-"""What every message between master and workers is made of: checked values, and the way to and from plain ones."""
+"""The parts of every message between master and workers: checked values, and the way to and from plain ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Nanoseconds = Annotated[int, Field(strict=True, ge=-(1 << 62), lt=1 << 62)]
 Version = Annotated[int, Field(strict=True)]
 Positive = Annotated[int, Field(strict=True, ge=1, lt=1 << 63)]
 Flag = Annotated[bool, Field(strict=True)]
-Figure = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(strict=True, max_length=MAX_TEXT)]
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=256)]
 Label = Annotated[str, Field(strict=True, max_length=256)]
@@ -51,7 +51,7 @@ Wire = dict[str, Any]  # plain values as msgpack carries them, checked by the mo
 
 
 def ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Ascending numbers as (first, after the last) runs: how blocks travel."""
+    """Return ascending numbers as (first, after the last) runs: how blocks travel."""
     ranges: list[tuple[int, int]] = []
     for number in numbers:
         if ranges and ranges[-1][1] == number:
@@ -62,12 +62,12 @@ def ranges_of(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
 
 
 def numbers_in(ranges: Iterable[tuple[int, int]]) -> list[int]:
-    """The reverse of `ranges_of`."""
+    """Return the numbers in runs, the reverse of `ranges_of`."""
     return [number for first, after in ranges for number in range(first, after)]
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:
-    """The text, or its beginning where it is longer than a message carries."""
+    """Return the text, cut to the length that a message carries."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -78,12 +78,12 @@ class Message:
     __slots__ = ()
 
     def to_wire(self) -> Wire:
-        """Plain values for msgpack."""
+        """Return plain values for msgpack."""
         return {spec.name: _plain(getattr(self, spec.name)) for spec in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_wire(cls, wire: object) -> Self:
-        """A message from outside. ProtocolError names the first fields that are wrong, never their values."""
+        """Read a message from outside. ProtocolError names the first fields that are wrong, never their values."""
         try:
             value: Self = _adapter(cls).validate_python(wire)
         except ValidationError as error:
@@ -117,7 +117,7 @@ def _plain(value: Any) -> Any:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    """Where in the message; a name that cannot be ours is escaped, as it goes to the log."""
+    """Return the place in the message; a name that cannot be ours is escaped, as it goes to the log."""
     parts = (
         str(part) if str(part).isalnum() or str(part).isidentifier() else ascii(part)[:60] for part in location[:4]
     )

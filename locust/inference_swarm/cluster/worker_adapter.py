@@ -64,16 +64,16 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class WorkerSeams:
-    """What differs between a worker process and a single one.
+    """The parts in which a worker process and a single one differ.
 
-    `say` sends to the master, `open_channel` opens the connection again, `end` ends the process. `tells_listeners`:
-    Locust's listeners hear of the start and stop of a test from here, and its statistics travel in the reports.
+    `send` sends to the master, `open_channel` opens the connection again, `end` ends the process. `notifies_listeners`:
+    Locust's listeners are notified of the start and stop of a test from here, and its statistics travel in the reports.
     """
 
-    say: Callable[[Envelope], None]
+    send: Callable[[Envelope], None]
     open_channel: Callable[[], None]
     end: Callable[[ExitCode], None]
-    tells_listeners: bool
+    notifies_listeners: bool
 
 
 class WorkerAdapter:
@@ -99,21 +99,21 @@ class WorkerAdapter:
         )
 
     def begin(self) -> None:
-        """Looks for a master from now on."""
+        """Look for a master from now on."""
         self._driver.feed(AgentTick())
 
     def feed(self, event: AgentEvent | Envelope) -> None:
-        """Something has happened in this process, or a message has come."""
+        """Take in an event of this process or a message."""
         self._driver.feed(event)
 
     def close(self) -> None:
-        """Decides nothing any more, and loads nothing."""
+        """Ignore all further events, and load nothing."""
         self._driver.close()
         self._rows.drop()
 
     @property
     def is_loading(self) -> bool:
-        """Rows that the master gave to this worker are not in memory yet; asked by the containers' health check."""
+        """True when assigned rows are not in memory yet; the containers' health check reads it."""
         return self._rows.is_loading
 
     # actions
@@ -121,7 +121,7 @@ class WorkerAdapter:
     def _execute(self, action: AgentAction) -> None:
         match action:
             case Say(session, message):
-                self._seams.say(Envelope(session, message))
+                self._seams.send(Envelope(session, message))
             case OpenChannel():
                 self._seams.open_channel()
             case Hold(order):
@@ -178,7 +178,7 @@ class WorkerAdapter:
         self._began_ns = began_ns
         self._environment.host = settings.host
         self._environment.stop_timeout = float(settings.stop_timeout_s)
-        if self._seams.tells_listeners:
+        if self._seams.notifies_listeners:
             self._runner.stats.clear_all()
             self._runner.exceptions = {}
             self._environment._filter_tasks_by_tags()
@@ -229,7 +229,7 @@ class WorkerAdapter:
             self._dispatcher.pause(round(action.arrivals_until_s * NS_PER_S))
         if self._recording is not None and action.is_final:
             self._recording.end_load()
-        if action.is_final and self._seams.tells_listeners:
+        if action.is_final and self._seams.notifies_listeners:
             self._environment.events.test_stopping.fire(environment=self._environment)
         timeout_s = 0.0 if action.is_at_once else self._stop_timeout_s
         self.users.stop_all(timeout_s, lambda: self._users_stopped(action))
@@ -237,7 +237,7 @@ class WorkerAdapter:
     def _users_stopped(self, action: StopUsers) -> None:
         self._runner.users_applied(self.users.count)
         self.feed(UsersStopped(action.token))
-        if action.is_final and self._seams.tells_listeners:
+        if action.is_final and self._seams.notifies_listeners:
             self._environment.events.test_stop.fire(environment=self._environment)
 
     # numbers
@@ -251,7 +251,7 @@ class WorkerAdapter:
             snapshot = recording.take_snapshot(self.users.take_user_seconds(), is_final=is_final)
         if is_final:
             once = self._rows.last_once_report(run_id)
-        locust = locust_report(self._environment, self._runner) if self._seams.tells_listeners else {}
+        locust = locust_report(self._environment, self._runner) if self._seams.notifies_listeners else {}
         taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), locust, once)
         self.feed(taken)
 

@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from inference_swarm.cluster.wire import (
     EXACT,
     MAX_LIST,
+    Amount,
     Count,
-    Figure,
     Flag,
     Generation,
     Label,
@@ -32,7 +32,7 @@ from inference_swarm.data.progress import BlockProgress
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """Until it is answered. A session is one stay of a worker in a swarm; they count up from 1 in each process."""
+    """Sent until the master replies. A session is one stay of a worker in a swarm; each process counts from 1."""
 
     __pydantic_config__: ClassVar[ConfigDict] = EXACT
     type: ClassVar[str] = "swarm_hello"
@@ -47,7 +47,7 @@ class Hello(Message):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat(Message):
-    """Once a second, and after each change of users.
+    """Sent once a second, and after each change of users.
 
     The generations are those of the last `HoldRows` and `SetUsers` of the run that were applied; `ready_generation` is
     the last one of which all rows are ready.
@@ -57,7 +57,7 @@ class Heartbeat(Message):
     type: ClassVar[str] = "swarm_heartbeat"
     beat: Count
     state: Label
-    cpu_percent: Figure
+    cpu_percent: Amount
     memory_bytes: Count
     users: Users
     run_id: Label = ""
@@ -68,7 +68,7 @@ class Heartbeat(Message):
 
 @dataclass(frozen=True, slots=True)
 class ClockQuestion(Message):
-    """What time is it on the master? Asked a few times while rows load."""
+    """Asks for the master's time, a few times while rows load."""
 
     __pydantic_config__: ClassVar[ConfigDict] = EXACT
     type: ClassVar[str] = "clock_question"
@@ -86,13 +86,13 @@ class RowsReady(Message):
     blocks: Count
     rows: Count
     held_bytes: Count
-    seconds: Figure
+    seconds: Amount
     is_windowed: Flag
 
 
 @dataclass(frozen=True, slots=True)
 class RowsLoading(Message):
-    """About once a second while a worker loads: for the console."""
+    """Sent about once a second while a worker loads, for the console."""
 
     __pydantic_config__: ClassVar[ConfigDict] = EXACT
     type: ClassVar[str] = "rows_loading"
@@ -128,7 +128,7 @@ class BlockReport:
 
 @dataclass(frozen=True, slots=True)
 class OnceReport(Message):
-    """Order once, twice a second: cumulative for each lease that is not yet known to have ended."""
+    """Sent twice a second in order once: cumulative for each lease that is not yet known to have ended."""
 
     __pydantic_config__: ClassVar[ConfigDict] = EXACT
     type: ClassVar[str] = "once_report"
@@ -138,15 +138,15 @@ class OnceReport(Message):
 
     @classmethod
     def of(cls, run_id: str, sequence: int, progress: Iterable[BlockProgress]) -> Self:
-        """What `OnceShare.report` returned."""
+        """Make the message from what `OnceShare.report` returned."""
         blocks = tuple(
-            BlockReport(entry.block_id, entry.lease, entry.announced, entry.completed, entry.is_released)
+            BlockReport(entry.block_id, entry.lease, entry.reserved, entry.completed, entry.is_released)
             for entry in progress
         )
         return cls(run_id, sequence, blocks)
 
     def progress(self) -> list[BlockProgress]:
-        """As `OnceProgress.report` takes it."""
+        """Return the progress as `OnceProgress.report` takes it."""
         return [
             BlockProgress(block.block_id, block.lease, block.reserved, block.completed, block.is_released)
             for block in self.blocks
@@ -155,7 +155,7 @@ class OnceReport(Message):
 
 @dataclass(frozen=True, slots=True)
 class Report(Message):
-    """What came of the requests since the last report; sent again until it is acknowledged.
+    """The outcomes of the requests since the last report; sent again until it is acknowledged.
 
     `snapshot` is read by measure/snapshot.py, `locust` holds Locust's own statistics, for its pages and listeners.
     """

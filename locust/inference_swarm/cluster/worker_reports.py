@@ -1,4 +1,4 @@
-"""What workers say of their rows and their requests. Handlers of coordinator.TABLE."""
+"""Reports of workers about their rows and their requests. Handlers of coordinator.TABLE."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inference_swarm.measure.totals import Applied
 
 
 def ignore_message(state: Coordinator, event: Received, now_s: float) -> None:
-    """It comes too late to matter."""
+    """Ignore a message that comes too late to matter."""
 
 
 def rows_ready(state: Coordinator, event: Received, now_s: float) -> None:
@@ -38,7 +38,7 @@ def rows_loading(state: Coordinator, event: Received, now_s: float) -> None:
 
 
 def rows_failed_during(state: Coordinator, event: Received, now_s: float) -> None:
-    """During a run: its rows and users go to others, and the result says so."""
+    """A worker's rows fail during a run: its rows and users go to others, and the result says so."""
     message, job = event.message, state.job
     assert isinstance(message, RowsFailed)
     if job is None or message.run_id != job.run_id or event.worker in job.course.failures:
@@ -60,7 +60,7 @@ def once_report(state: Coordinator, event: Received, now_s: float) -> None:
 
 
 def once_stale(state: Coordinator, event: Received, now_s: float) -> None:
-    """The account is closed: the worker need not say it again, and may send nothing."""
+    """Acknowledge a report after the account is closed: the worker need not repeat it, and may send nothing."""
 
 
 def _acknowledge(state: Coordinator, event: Reported) -> None:
@@ -71,12 +71,12 @@ def _acknowledge(state: Coordinator, event: Reported) -> None:
 
 
 def report_stale(state: Coordinator, event: Reported, now_s: float) -> None:
-    """Of a run that is over or has not begun: confirmed, so that it does not come again, and not counted."""
+    """Acknowledge a report of a run that is over or has not begun; it is not counted."""
     _acknowledge(state, event)
 
 
 def report(state: Coordinator, event: Reported, now_s: float) -> None:
-    """Counted once, whenever it comes, whoever its worker is by now."""
+    """Count a report once, whenever it arrives, whatever became of its worker."""
     job = state.job
     _acknowledge(state, event)
     if job is None or event.report.run_id != job.run_id or job.course.began_s is None:
@@ -99,5 +99,5 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
 
 
 def report_last(state: Coordinator, event: Reported, now_s: float) -> None:
-    """While the run stops: as before; the run closes when all are in."""
+    """Count a report while the run stops; the run closes when all are in."""
     report(state, event, now_s)

@@ -1,4 +1,4 @@
-"""The rows of this process for its agent: a shard for each run, and what it says as events. An edge: threads."""
+"""The rows of this process for its agent: a shard for each run, whose callbacks become events. An edge: threads."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class WorkerRows:
 
     @property
     def is_loading(self) -> bool:
-        """Rows are not in memory yet."""
+        """True when rows are not in memory yet."""
         return self.shard is not None and self.shard.is_loading
 
     def give_back(self) -> None:
-        """Order once: no more rows are sent."""
+        """Order once: send no more rows."""
         if self.shard is not None:
             self.shard.give_back()
 
@@ -50,12 +50,12 @@ class WorkerRows:
             self.shard.once_acknowledged(sequence)
 
     def last_once_report(self, run_id: str) -> OnceReport | None:
-        """Order once: which rows were sent in the end."""
+        """Order once: return which rows were sent in the end."""
         last = None if self.shard is None or run_id != self._run_id else self.shard.last_once_report()
         return None if last is None else OnceReport.of(run_id, *last)
 
     def hold(self, order: HoldRows) -> None:
-        """Exactly these rows from now on. What cannot be is told as RowsCouldNotLoad."""
+        """Hold exactly these rows from now on. Failures become RowsCouldNotLoad."""
         blocks, leases = numbers_in(order.blocks), order.block_leases()
         try:
             if self.shard is not None and self._run_id == order.run_id:
@@ -97,7 +97,7 @@ class WorkerRows:
         self._feed(OnceProgressed(self._run_id, sequence, progress))
 
     def drop(self) -> None:
-        """Releases everything."""
+        """Release everything."""
         if self.shard is not None:
             self.shard.close()
             self.shard = None

@@ -25,7 +25,7 @@ from inference_swarm.errors import ExitCode, ProtocolError
 
 logger = logging.getLogger(__name__)
 KINDS = {kind.type: kind for kind in FROM_MASTER}
-# Of --master-timeout, the part after which users are told to stop: the rest is for them to hear it.
+# Of --master-timeout, the part after which users are stopped: the rest is for them to stop in.
 LEASE_PART = 0.8
 LOCUSTS_OWN = ("spawn", "stop", "quit", "reconnect", "ack", "heartbeat")  # a master of ours sends none of these
 LOG_WAITING_S = 30.0
@@ -33,7 +33,7 @@ USAGE_PERIOD_S = 1.0
 
 
 class SwarmWorkerRunner(WorkerRunner):
-    """Takes part in a swarm from `join` on, until it is told to quit or its process is."""
+    """Takes part in a swarm from `join` on, until it or its process is asked to quit."""
 
     client: Any
 
@@ -47,7 +47,7 @@ class SwarmWorkerRunner(WorkerRunner):
         environment.process_exit_code = ExitCode.PASSED
 
     def join(self, swarm: str, forked_by: int | None = None) -> None:
-        """Looks for the master from now on; until the process that forked this one is gone, if there is one."""
+        """Look for the master from now on; until the process that forked this one is gone, if there is one."""
         options: Any = self.environment.parsed_options
         self._forked_by = forked_by if forked_by != os.getpid() else None
         config = AgentConfig(
@@ -59,45 +59,45 @@ class SwarmWorkerRunner(WorkerRunner):
             pid=os.getpid(),
             cpu_count=os.cpu_count() or 1,
         )
-        seams = WorkerSeams(self._say, self._open_channel, self._end, tells_listeners=True)
+        seams = WorkerSeams(self._send, self._open_channel, self._end, notifies_listeners=True)
         self.adapter = WorkerAdapter(self.environment, self, config, str(options.allow_host), seams)
         self.greenlet.spawn(self._listen)
         self.greenlet.spawn(self._watch)
-        self.environment.events.quitting.add_listener(lambda **_: self._leave("its process was told to end"))  # type: ignore[no-untyped-call]
+        self.environment.events.quitting.add_listener(lambda **_: self._leave("its process was asked to end"))  # type: ignore[no-untyped-call]
         self.adapter.begin()
 
     # what Locust asks
 
     def users_applied(self, count: int) -> None:
-        """For those who look at a worker's state."""
+        """Set Locust's state of the worker, for viewers."""
         self.update_state(STATE_RUNNING if count else STATE_INIT)
         self.worker_state = self.state
 
     def stop(self) -> None:
-        """A run is ended by its master."""
+        """Do nothing: a run is ended by its master."""
 
     def quit(self) -> None:
-        """Leaves in good order."""
-        self._leave("it was told to quit")
+        """Leave gracefully."""
+        self._leave("it was asked to quit")
         self.greenlet.kill(block=True)
 
     def connect_to_master(self) -> None:
-        """Called by Locust before anyone listens to messages; `join` does it later."""
+        """Do nothing: Locust calls this before messages are handled; `join` does it later."""
 
     def heartbeat(self) -> None:  # type: ignore[override]
-        """The agent does that."""
+        """Do nothing: the agent does that."""
 
     def heartbeat_timeout_checker(self) -> None:  # type: ignore[override]
-        """The agent does that."""
+        """Do nothing: the agent does that."""
 
     def stats_reporter(self) -> None:  # type: ignore[override]
-        """The agent does that."""
+        """Do nothing: the agent does that."""
 
     def worker(self) -> None:  # type: ignore[override]
-        """Nobody is heard before `join`."""
+        """Wait: no message is handled before `join`."""
 
     def _leave(self, reason: str) -> None:
-        """Returns when everything is delivered, or will not be."""
+        """Leave the swarm; returns when everything is delivered, or will not be."""
         if not hasattr(self, "adapter"):
             return
         gevent.spawn(self.adapter.feed, EndAsked(reason))
@@ -117,7 +117,7 @@ class SwarmWorkerRunner(WorkerRunner):
 
     # messages
 
-    def _say(self, envelope: Envelope) -> None:
+    def _send(self, envelope: Envelope) -> None:
         self.client.send(Message(envelope.message.type, envelope.to_wire(), self.client_id))  # type: ignore[no-untyped-call]
 
     def _open_channel(self) -> None:
@@ -142,7 +142,7 @@ class SwarmWorkerRunner(WorkerRunner):
                 logger.exception("A %r message of the master failed", message.type[:80])
 
     def handle_message(self, msg: Message) -> None:
-        """One message of whoever has the master's address."""
+        """Handle one message from the master's address."""
         kind = KINDS.get(msg.type)
         if kind is not None:
             self.adapter.feed(Envelope.from_wire(kind, msg.data))
@@ -156,7 +156,7 @@ class SwarmWorkerRunner(WorkerRunner):
         super().logs_reporter()
 
     def _watch(self) -> None:
-        """Its own CPU and memory for the heartbeats; and a line now and then while no master answers."""
+        """Measure CPU and memory for the heartbeats; log a line now and then while no master responds."""
         waited_s = LOG_WAITING_S - 5
         while True:
             if self._forked_by is not None and os.getppid() != self._forked_by:
@@ -174,7 +174,7 @@ class SwarmWorkerRunner(WorkerRunner):
 
 
 def _why_unreachable(host: str, port: int) -> str:
-    """What a person who waits wants to know: does the name resolve, does anybody listen there?"""
+    """Return why the master cannot be reached: does the name resolve, does anything listen there?"""
     try:
         socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
     except OSError as error:

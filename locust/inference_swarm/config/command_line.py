@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from inference_swarm.config.json_file import read_json_settings
-from inference_swarm.config.kinds import FLAG
 from inference_swarm.config.options import OPTIONS, Option
 from inference_swarm.config.settings import Check, Settings, resolve_settings
+from inference_swarm.config.value_types import FLAG
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
 CONFIG_FILE_ENV = "SWARM_CONFIG"
@@ -30,15 +30,15 @@ class SettingSources:
         self._by_name = dict(by_name or {})
 
     def describe(self, option: Option) -> str:
-        """Such as `command line`, `environment DATASET_NAME` or `built-in default`."""
+        """Return the source, such as `command line`, `environment DATASET_NAME` or `built-in default`."""
         return self._by_name.get(option.name, "start form")
 
     def mark(self, name: str, source: str) -> None:
-        """Another place has set the value, such as the start form of the web UI."""
+        """Record another source of the value, such as the start form of the web UI."""
         self._by_name[name] = source
 
     def to_dict(self) -> dict[str, str]:
-        """Source by setting name."""
+        """Return the sources by setting name."""
         return dict(self._by_name)
 
 
@@ -55,7 +55,7 @@ class CommandLine:
         self._parsed_sources: dict[str, str] = {}
 
     def extend(self, parser: Any, before_run: Callable[[argparse.Namespace, Settings | None], None]) -> None:
-        """Adds options and defaults to `parser` (a LocustArgumentParser) and validates at each parse.
+        """Add options and defaults to `parser` (a LocustArgumentParser) and validate at each parse.
 
         `before_run` gets the parsed options and, unless this is a worker, the settings; it may raise SwarmError.
         """
@@ -107,7 +107,7 @@ class CommandLine:
         parser.parse_args = parse_and_check
 
     def _clear(self, options: argparse.Namespace) -> None:
-        """An empty environment variable clears what config.json says, of settings that may be empty."""
+        """Let an empty environment variable clear a value of config.json, for settings that may be empty."""
         for option in OPTIONS:
             source = self.sources.describe(option)
             is_lower = source in ("built-in default", str(self.config_file))
@@ -117,7 +117,7 @@ class CommandLine:
                 self.sources.mark(option.name, f"environment {option.env}")
 
     def settings(self, options: argparse.Namespace, *, is_host_required: bool = True) -> Settings:
-        """Settings as the options stand now; raises ConfigError. What differs from the parsed came from the form."""
+        """Return the settings as the options are now; raises ConfigError. Later changes are from the form."""
         for option in OPTIONS:
             value = getattr(options, option.dest, None)
             is_parsed = value is None or value == self._parsed.get(option.dest)
@@ -151,7 +151,7 @@ class CommandLine:
         before_run(options, settings)
 
     def table(self, settings: Settings) -> str:
-        """Every setting, its value and its source, in columns."""
+        """Return every setting, its value and its source, in columns."""
         values = settings.to_record()
         rows = [("setting", "value", "from", "flag", "environment")]
         rows += [(o.name, _in_a_line(values[o.name]), self.sources.describe(o), o.flag, o.env) for o in OPTIONS]
@@ -163,11 +163,11 @@ class CommandLine:
             if text == "" and option.default in (None, ""):
                 return option.default
             try:
-                return option.kind.parse(text)
+                return option.value_type.parse(text)
             except (ValueError, OverflowError):
-                raise argparse.ArgumentTypeError(f"{text!r} is not {option.kind.expected}") from None
+                raise argparse.ArgumentTypeError(f"{text!r} is not {option.value_type.expected}") from None
 
-        kwargs: dict[str, Any] = {"nargs": "?", "const": True} if option.kind is FLAG else {}
+        kwargs: dict[str, Any] = {"nargs": "?", "const": True} if option.value_type is FLAG else {}
         if option.joined_with:
             kwargs |= {"action": _JoinTexts, "separator": option.joined_with}
         action = group.add_argument(
@@ -177,7 +177,7 @@ class CommandLine:
             default=default,
             type=parse,
             choices=list(option.choices) if option.choices else None,
-            metavar=None if option.choices else f"<{option.kind.name}>",
+            metavar=None if option.choices else f"<{option.value_type.name}>",
             help=option.help.replace("%", "%%"),
             **kwargs,
         )
@@ -206,7 +206,7 @@ def _in_a_line(value: Any) -> str:
 
 
 class _JoinTexts(argparse.Action):
-    """The first text replaces the default, those after it are added."""
+    """Joins texts: the first replaces the default, later ones are added."""
 
     def __init__(self, *args: Any, separator: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""How many processes the cores carry that this process may use: affinity and the quota of its control groups.
+"""Finds how many processes the usable cores can carry: affinity and the quota of its control groups.
 
 A container with a quota still sees every core of its machine. Files come in through a function, so that both versions
 of control groups are plain text here; `cpus_of_this_process` is the edge.
@@ -27,12 +27,12 @@ class Cpus:
 
     @property
     def processes(self) -> int:
-        """Busy processes that get a core each; a process above the quota would be stopped in mid-measurement."""
+        """The number of busy processes that get a core each; one more would be throttled during measurements."""
         return self.cores if self.quota is None else max(1, min(self.cores, int(self.quota)))
 
     @property
     def note(self) -> str:
-        """A sentence about a quota that holds processes back; empty without one."""
+        """A sentence about a quota that limits the processes; empty without one."""
         if self.quota is None or self.quota >= self.cores:
             return ""
         count = self.processes
@@ -44,7 +44,7 @@ class Cpus:
 
 
 def cpus_of_this_process() -> Cpus:
-    """What the operating system and the container allow."""
+    """Return the cores that the operating system and the container allow."""
     if sys.platform != "linux":
         return Cpus(os.cpu_count() or 1)
     return Cpus(len(os.sched_getaffinity(0)), read_quota(_read))
@@ -57,7 +57,7 @@ def read_quota(read: ReadFile) -> float | None:
 
 
 def _quotas_of(line: str, read: ReadFile) -> Iterator[float]:
-    """Of one hierarchy: a line such as `0::/pod/x` (version 2) or `4:cpu,cpuacct:/docker/x` (version 1)."""
+    """Read the quotas of one hierarchy, a line as `0::/pod/x` (version 2) or `4:cpu,cpuacct:/docker/x` (version 1)."""
     parts = line.split(":", 2)
     if len(parts) != 3:
         return
@@ -73,7 +73,7 @@ def _quotas_of(line: str, read: ReadFile) -> Iterator[float]:
 
 
 def _groups(mount: str, path: str) -> Iterator[str]:
-    """The group and all above it. In a container the mount itself is often the container's own group."""
+    """Yield the group and all above it. In a container the mount itself is often the container's own group."""
     group = PurePosixPath(mount, path.lstrip("/"))
     while str(group) != mount:
         yield str(group)
@@ -82,7 +82,7 @@ def _groups(mount: str, path: str) -> Iterator[str]:
 
 
 def _ratio(*texts: str) -> Iterator[float]:
-    """Quota by period; nothing for `max`, -1 and what is no number."""
+    """Return quota by period; nothing for `max`, -1 and what is not a number."""
     if len(texts) == 2 and all(text.strip().isdecimal() for text in texts):
         quota, period = (int(text) for text in texts)
         if quota > 0 and period > 0:

@@ -27,7 +27,7 @@ def read_json_settings(path: Path, problems: list[SettingProblem]) -> dict[str, 
             SettingProblem(
                 f"{path}, line {error.lineno}, column {error.colno}: this is not JSON ({error.msg})",
                 expected='an object such as {"users": 50, "wait_time": {"min_seconds": 0.1}}',
-                action="mend the line; JSON has no comments and no comma after the last entry",
+                action="fix the line; JSON has no comments and no comma after the last entry",
             )
         )
         return {}
@@ -43,7 +43,7 @@ def read_json_settings(path: Path, problems: list[SettingProblem]) -> dict[str, 
 
 
 def _flatten(document: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Dotted keys. Only groups that the table knows are opened, so that a wrong type is named at its own key."""
+    """Return values by dotted key. Only known groups are opened, so that a wrong type is named at its own key."""
     groups = {key.partition(".")[0] for key in BY_JSON_KEY if "." in key}
     pairs: list[tuple[str, Any]] = []
     for key, value in document.items():
@@ -68,10 +68,10 @@ def _take(path: Path, key: str, value: Any, values: dict[str, Any], problems: li
     if value is None:
         return
     try:
-        values[option.name] = option.kind.parse(value)
+        values[option.name] = option.value_type.parse(value)
     except (ValueError, TypeError, OverflowError):
         shown = "something else" if option.is_secret else f"{json.dumps(value)} ({_type_name(value)})"
-        problems.append(SettingProblem(f"{path}: {key} is {shown}", expected=option.kind.expected))
+        problems.append(SettingProblem(f"{path}: {key} is {shown}", expected=option.value_type.expected))
 
 
 def _type_name(value: Any) -> str:

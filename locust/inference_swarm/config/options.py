@@ -1,4 +1,4 @@
-"""The one table of settings: name, flag, environment variable, key in config.json, kind, default, help.
+"""The one table of settings: name, flag, environment variable, key in config.json, value type, default, help.
 
 Everything else is derived from it: command line, start form, config.json, `--print-settings`, docs/settings.md.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from inference_swarm.config import kinds
-from inference_swarm.config.kinds import Kind
+from inference_swarm.config import value_types
+from inference_swarm.config.value_types import ValueType
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +20,22 @@ class Option:
     flag: str
     env: str
     json_key: str
-    kind: Kind
+    value_type: ValueType
     default: Any
     help: str
     locust_dest: str | None = None
     choices: tuple[str, ...] | None = None
     in_start_form: bool = True
     joined_with: str | None = None
-    """The flag may be given several times; this stands between its texts then."""
+    """The flag may be given several times; this text joins its values."""
     is_secret: bool = False
-    """What stands behind the first colon of each line is in no record and no output."""
+    """The text after the first colon of each line is left out of every record and output."""
     holds_locations: bool = False
-    """Paths and URLs: credentials and queries of the latter are in no record and no output."""
+    """The values are paths and URLs: credentials and queries of URLs are left out of every record and output."""
 
     @property
     def dest(self) -> str:
-        """Attribute of the parsed options."""
+        """The attribute of the parsed options."""
         return self.locust_dest or self.name
 
 
@@ -47,207 +47,211 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 OPTIONS: tuple[Option, ...] = (
     # Locust's own, to which config.json gives defaults
-    Option("host", "--host", "LOCUST_HOST", "host", kinds.URL, None, "server under test", locust_dest="host"),
-    Option("users", "--users", "LOCUST_USERS", "users", kinds.COUNT, 50, "users of the swarm", locust_dest="num_users"),
+    Option("host", "--host", "LOCUST_HOST", "host", value_types.URL, None, "server under test", locust_dest="host"),
     Option(
-        "spawn_rate", "--spawn-rate", "LOCUST_SPAWN_RATE", "spawn_rate", kinds.RATE, 10.0,
+        "users", "--users", "LOCUST_USERS", "users", value_types.COUNT, 50, "users of the swarm",
+        locust_dest="num_users",
+    ),
+    Option(
+        "spawn_rate", "--spawn-rate", "LOCUST_SPAWN_RATE", "spawn_rate", value_types.RATE, 10.0,
         "users started per second", locust_dest="spawn_rate",
     ),
     Option(
-        "duration_s", "--run-time", "LOCUST_RUN_TIME", "duration", kinds.RUN_TIME, None,
+        "duration_s", "--run-time", "LOCUST_RUN_TIME", "duration", value_types.RUN_TIME, None,
         "length of the run from its first user on; without it the run goes on until it is stopped",
         locust_dest="run_time",
     ),
     Option(
-        "stop_timeout_s", "--stop-timeout", "LOCUST_STOP_TIMEOUT", "stop_timeout", kinds.WHOLE_SECONDS, 10,
+        "stop_timeout_s", "--stop-timeout", "LOCUST_STOP_TIMEOUT", "stop_timeout", value_types.WHOLE_SECONDS, 10,
         "how long requests in flight may take when users are stopped", locust_dest="stop_timeout",
     ),
     Option(
-        "log_level", "--loglevel", "LOGLEVEL", "log_level", kinds.upper_choice(*LOG_LEVELS), "INFO",
-        "least severe level that is logged", locust_dest="loglevel", choices=LOG_LEVELS,
+        "log_level", "--loglevel", "LOGLEVEL", "log_level", value_types.upper_choice(*LOG_LEVELS), "INFO",
+        "lowest level that is logged", locust_dest="loglevel", choices=LOG_LEVELS,
     ),
     # ours
     Option(
-        "dataset_name", "--dataset-name", "DATASET_NAME", "dataset_name", kinds.TEXT, "",
+        "dataset_name", "--dataset-name", "DATASET_NAME", "dataset_name", value_types.TEXT, "",
         "dataset whose X_test.parquet is sent; also the query parameter `dataset`. "
         "Empty: the only dataset there is, without the parameter",
     ),
-    Option("model", "--model", "LOAD_MODEL", "model", kinds.TEXT, "", "query parameter `model`; empty: not sent"),
+    Option("model", "--model", "LOAD_MODEL", "model", value_types.TEXT, "", "query parameter `model`; empty: not sent"),
     Option(
-        "pred_method", "--pred-method", "PRED_METHOD", "pred_method", kinds.TEXT, "",
+        "pred_method", "--pred-method", "PRED_METHOD", "pred_method", value_types.TEXT, "",
         "query parameter `method`, such as predict or predict_proba; empty: not sent",
     ),
     Option(
-        "wait_min_s", "--wait-min", "SWARM_WAIT_MIN", "wait_time.min_seconds", kinds.SECONDS, 0.0,
-        "least pause of a user between two requests, in seconds",
+        "wait_min_s", "--wait-min", "SWARM_WAIT_MIN", "wait_time.min_seconds", value_types.SECONDS, 0.0,
+        "minimum wait of a user between two requests, in seconds",
     ),
     Option(
-        "wait_max_s", "--wait-max", "SWARM_WAIT_MAX", "wait_time.max_seconds", kinds.SECONDS, 0.0,
-        "longest pause of a user between two requests, in seconds",
+        "wait_max_s", "--wait-max", "SWARM_WAIT_MAX", "wait_time.max_seconds", value_types.SECONDS, 0.0,
+        "maximum wait of a user between two requests, in seconds",
     ),
     Option(
-        "arrival", "--arrival", "SWARM_ARRIVAL", "arrival", kinds.choice(*ARRIVALS), "closed",
-        "closed: each user sends when its answer has come; constant or poisson: requests come at --rate whatever the "
-        "server does (open load), and users are those who send them", choices=ARRIVALS,
+        "arrival", "--arrival", "SWARM_ARRIVAL", "arrival", value_types.choice(*ARRIVALS), "closed",
+        "closed: each user sends its next request after the response to the last one; constant or poisson: requests "
+        "are sent at --rate whatever the server does (open load), by the users", choices=ARRIVALS,
     ),
     Option(
-        "rate_rps", "--rate", "SWARM_RATE", "rate", kinds.RATE, None,
+        "rate_rps", "--rate", "SWARM_RATE", "rate", value_types.RATE, None,
         "requests per second of the whole swarm, for --arrival constant or poisson",
     ),
     Option(
-        "stages", "--stages", "SWARM_STAGES", "stages", kinds.TEXT, "",
+        "stages", "--stages", "SWARM_STAGES", "stages", value_types.TEXT, "",
         "stages of the rate (of the users, if --arrival is closed), after which the run ends: 30s@500,1m@500..2000,"
-        "10s->0, or the name of a file with such stages in its lines",
+        "10s->0, or the name of a file with such stages, one a line",
     ),
     Option(
-        "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", kinds.COUNT, None,
-        "open load: most requests in flight at once; stands for --users and starts them at once", in_start_form=False,
+        "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", value_types.COUNT, None,
+        "open load: maximum concurrent requests; replaces --users and starts that many users at once",
+        in_start_form=False,
     ),
     Option(
-        "late_after_s", "--late-after", "SWARM_LATE_AFTER", "late_after", kinds.TIMEOUT, 0.01,
+        "late_after_s", "--late-after", "SWARM_LATE_AFTER", "late_after", value_types.TIMEOUT, 0.01,
         "open load: a request sent this many seconds after its intended instant is counted as late",
         in_start_form=False,
     ),
     Option(
-        "drop_after_s", "--drop-after", "SWARM_DROP_AFTER", "drop_after", kinds.TIMEOUT, 60.0,
-        "open load: a request for which no user was free for so many seconds is dropped, and counted",
+        "drop_after_s", "--drop-after", "SWARM_DROP_AFTER", "drop_after", value_types.TIMEOUT, 60.0,
+        "open load: a request for which no user was free for this many seconds is dropped, and counted",
         in_start_form=False,
     ),
     Option(
-        "slo", "--slo", "SWARM_SLO", "slo", kinds.TEXTS, "",
+        "slo", "--slo", "SWARM_SLO", "slo", value_types.TEXTS, "",
         "objectives that the run must meet, such as p99<50ms; error_rate<0.1%; rate>=1000; may be given several times. "
         "docs/measuring.md has the grammar", joined_with="; ",
     ),
     Option(
-        "warm_up", "--warm-up", "SWARM_WARM_UP", "warm_up", kinds.TEXT, "",
+        "warm_up", "--warm-up", "SWARM_WARM_UP", "warm_up", value_types.TEXT, "",
         "the beginning of the run that is sent and left out of every metric, such as 10s or 5000 requests; part of "
         "--run-time",
     ),
     Option(
-        "abort_when", "--abort-when", "SWARM_ABORT_WHEN", "abort_when", kinds.TEXTS, "",
+        "abort_when", "--abort-when", "SWARM_ABORT_WHEN", "abort_when", value_types.TEXTS, "",
         "conditions that end the run early, such as error_rate>50% for 10s; may be given several times. "
         "docs/measuring.md has the grammar", joined_with="; ",
     ),
     Option(
-        "data", "--data", "SWARM_DATA", "data", kinds.TEXT, "",
+        "data", "--data", "SWARM_DATA", "data", value_types.TEXT, "",
         "rows to send instead of the dataset's X_test.parquet: a file (parquet, CSV, JSON lines, Arrow), a folder, a "
         "glob or a URL (s3://, gs://); several with commas. docs/data.md says what is sent for which type",
         holds_locations=True, in_start_form=False,
     ),
     Option(
-        "columns", "--columns", "SWARM_COLUMNS", "columns", kinds.NAMES, "",
+        "columns", "--columns", "SWARM_COLUMNS", "columns", value_types.NAMES, "",
         "columns to send, in this order, with commas between them; empty: all", joined_with=",", in_start_form=False,
     ),
     Option(
-        "drop_columns", "--drop-columns", "SWARM_DROP_COLUMNS", "drop_columns", kinds.NAMES, "",
+        "drop_columns", "--drop-columns", "SWARM_DROP_COLUMNS", "drop_columns", value_types.NAMES, "",
         "columns that are not sent, such as an id; with commas between them", joined_with=",", in_start_form=False,
     ),
     Option(
-        "rename", "--rename", "SWARM_RENAME", "rename", kinds.NAMES, "",
+        "rename", "--rename", "SWARM_RENAME", "rename", value_types.NAMES, "",
         "names under which columns are sent: old=new, with commas between them", joined_with=",", in_start_form=False,
     ),
     Option(
-        "label_column", "--label-column", "SWARM_LABEL_COLUMN", "label_column", kinds.TEXT, "",
+        "label_column", "--label-column", "SWARM_LABEL_COLUMN", "label_column", value_types.TEXT, "",
         "column of the data that holds each row's label: it is kept and not sent", in_start_form=False,
     ),
     Option(
-        "labels", "--labels", "SWARM_LABELS", "labels", kinds.TEXT, "",
+        "labels", "--labels", "SWARM_LABELS", "labels", value_types.TEXT, "",
         "file with the label of each row of --data; empty: none", holds_locations=True, in_start_form=False,
     ),
     Option(
-        "row_order", "--row-order", "SWARM_ROW_ORDER", "row_order", kinds.choice(*ROW_ORDERS), "random",
+        "row_order", "--row-order", "SWARM_ROW_ORDER", "row_order", value_types.choice(*ROW_ORDERS), "random",
         "random: uniform over the shard; sequential; shuffle: every row once an epoch; "
         "once: every row of the dataset once, then the run ends", choices=ROW_ORDERS,
     ),
-    Option("seed", "--seed", "SWARM_SEED", "seed", kinds.INTEGER, 0, "seed of all that is random in a run"),
+    Option("seed", "--seed", "SWARM_SEED", "seed", value_types.INTEGER, 0, "seed of everything random in a run"),
     Option(
-        "row_memory_bytes", "--row-memory", "SWARM_ROW_MEMORY", "row_memory", kinds.SIZE, 256 * 2**20,
+        "row_memory_bytes", "--row-memory", "SWARM_ROW_MEMORY", "row_memory", value_types.SIZE, 256 * 2**20,
         "memory for ready requests on each worker, such as 256MiB",
     ),
     Option(
-        "body_format", "--body-format", "SWARM_BODY_FORMAT", "body_format", kinds.choice(*BODY_FORMATS), "row",
+        "body_format", "--body-format", "SWARM_BODY_FORMAT", "body_format", value_types.choice(*BODY_FORMATS), "row",
         'row: {"a":1}; instances: {"instances":[{"a":1}]}; split: {"columns":["a"],"data":[[1]]}',
         choices=BODY_FORMATS,
     ),
     Option(
-        "expect_status", "--expect-status", "SWARM_EXPECT_STATUS", "expect_status", kinds.TEXT, "2xx",
+        "expect_status", "--expect-status", "SWARM_EXPECT_STATUS", "expect_status", value_types.TEXT, "2xx",
         "statuses that count as success, such as 2xx or 200,201",
     ),
     Option(
-        "check_answer", "--check-answer", "SWARM_CHECK_ANSWER", "check_answer", kinds.FLAG, False,
-        "count an answer as failed unless it is JSON with as many predictions as rows were sent",
+        "check_answer", "--check-answer", "SWARM_CHECK_ANSWER", "check_answer", value_types.FLAG, False,
+        "count a response as failed unless its answer is JSON with as many predictions as rows were sent",
     ),
     Option(
-        "headers", "--header", "SWARM_HEADERS", "headers", kinds.HEADERS, "",
+        "headers", "--header", "SWARM_HEADERS", "headers", value_types.HEADERS, "",
         "header of every request, such as 'Authorization: Bearer …'; may be given several times (one a line in "
-        "SWARM_HEADERS). Values are in no record; they reach the workers over the control channel (--swarm-keys)",
+        "SWARM_HEADERS). Values are recorded nowhere; they reach the workers over the control channel (--swarm-keys)",
         joined_with="\n", is_secret=True, in_start_form=False,
     ),
     Option(
-        "connect_timeout_s", "--connect-timeout", "SWARM_CONNECT_TIMEOUT", "connect_timeout", kinds.TIMEOUT, 5.0,
-        "longest time to connect, in seconds", in_start_form=False,
+        "connect_timeout_s", "--connect-timeout", "SWARM_CONNECT_TIMEOUT", "connect_timeout", value_types.TIMEOUT, 5.0,
+        "maximum time to connect, in seconds", in_start_form=False,
     ),
     Option(
-        "request_timeout_s", "--request-timeout", "SWARM_REQUEST_TIMEOUT", "request_timeout", kinds.TIMEOUT, 60.0,
-        "longest time from the send to the last byte of the answer, in seconds", in_start_form=False,
+        "request_timeout_s", "--request-timeout", "SWARM_REQUEST_TIMEOUT", "request_timeout", value_types.TIMEOUT, 60.0,
+        "maximum time from the send to the last byte of the response, in seconds", in_start_form=False,
     ),
     Option(
         "connection_lifetime_s", "--connection-lifetime", "SWARM_CONNECTION_LIFETIME", "connection_lifetime",
-        kinds.TIMEOUT, None,
+        value_types.TIMEOUT, None,
         "age at which a connection is replaced between two requests, such as 30s, with a new look-up of the server's "
         "name: load then reaches servers that are added during a run; without it a connection is kept as long as the "
         "server keeps it", in_start_form=False,
     ),
     Option(
-        "ca_file", "--ca-file", "SWARM_CA_FILE", "ca_file", kinds.TEXT, "",
+        "ca_file", "--ca-file", "SWARM_CA_FILE", "ca_file", value_types.TEXT, "",
         "certificates to trust for https, in PEM; empty: the system's", in_start_form=False,
     ),
     Option(
-        "client_cert", "--client-cert", "SWARM_CLIENT_CERT", "client_cert", kinds.TEXT, "",
+        "client_cert", "--client-cert", "SWARM_CLIENT_CERT", "client_cert", value_types.TEXT, "",
         "certificate to show to a server that asks for one, in PEM; empty: none", in_start_form=False,
     ),
     Option(
-        "client_key", "--client-key", "SWARM_CLIENT_KEY", "client_key", kinds.TEXT, "",
+        "client_key", "--client-key", "SWARM_CLIENT_KEY", "client_key", value_types.TEXT, "",
         "private key of --client-cert, in PEM and without a password; empty: it is in the same file",
         in_start_form=False,
     ),
     Option(
-        "insecure", "--insecure", "SWARM_INSECURE", "insecure", kinds.FLAG, False,
+        "insecure", "--insecure", "SWARM_INSECURE", "insecure", value_types.FLAG, False,
         "do not verify the server's certificate", in_start_form=False,
     ),
     Option(
-        "results_dir", "--results", "SWARM_RESULTS", "results", kinds.TEXT, "experiment-results",
+        "results_dir", "--results", "SWARM_RESULTS", "results", value_types.TEXT, "experiment-results",
         "folder for results; datasets made by training are looked for in its splits/", in_start_form=False,
     ),
     Option(
-        "load_timeout_s", "--load-timeout", "SWARM_LOAD_TIMEOUT", "load_timeout", kinds.TIMEOUT, 300.0,
-        "longest time for the workers to load their shards, in seconds", in_start_form=False,
+        "load_timeout_s", "--load-timeout", "SWARM_LOAD_TIMEOUT", "load_timeout", value_types.TIMEOUT, 300.0,
+        "maximum time for the workers to load their shards, in seconds", in_start_form=False,
     ),
     Option(
-        "run_name", "--run-name", "SWARM_RUN_NAME", "run_name", kinds.TEXT, "",
+        "run_name", "--run-name", "SWARM_RUN_NAME", "run_name", value_types.TEXT, "",
         "name of the run's folder in RESULTS/runs; empty: <time>_<data>_<model>", in_start_form=False,
     ),
     Option(
-        "allow_host", "--allow-host", "SWARM_ALLOW_HOST", "allow_host", kinds.TEXTS, "",
+        "allow_host", "--allow-host", "SWARM_ALLOW_HOST", "allow_host", value_types.TEXTS, "",
         "only these servers may be tested: names (*.test.example), addresses ([::1]) or networks (10.0.0.0/8), each "
-        "with or without a port (127.0.0.1:8000); may be given several times; master and workers each hold to their "
-        "own; empty: any server",
+        "with or without a port (127.0.0.1:8000); may be given several times; master and workers each apply "
+        "their own; empty: any server",
         joined_with="; ", in_start_form=False,
     ),
     Option(
-        "web_host_names", "--web-host-name", "SWARM_WEB_HOST_NAMES", "web_host_names", kinds.TEXTS, "",
+        "web_host_names", "--web-host-name", "SWARM_WEB_HOST_NAMES", "web_host_names", value_types.TEXTS, "",
         "name under which browsers may reach the web UI, such as swarm.example.org or *.example.org; may be given "
         "several times; addresses, localhost and this machine's own names always may", joined_with="; ",
         in_start_form=False,
     ),
     Option(
-        "swarm_keys", "--swarm-keys", "SWARM_KEYS", "swarm_keys", kinds.TEXT, "",
-        "folder made by `scripts/start.sh keys`: master and workers encrypt what they say, and let nobody else in; "
-        "empty: whoever reaches the master's port can join", in_start_form=False,
+        "swarm_keys", "--swarm-keys", "SWARM_KEYS", "swarm_keys", value_types.TEXT, "",
+        "folder made by `scripts/start.sh keys`: master and workers encrypt their traffic and accept no other peers; "
+        "empty: anyone who reaches the master's port can join", in_start_form=False,
     ),
     Option(
-        "master_timeout_s", "--master-timeout", "SWARM_MASTER_TIMEOUT", "master_timeout", kinds.TIMEOUT, 5.0,
-        "time after which a worker that hears nothing of its master has stopped sending, in seconds",
+        "master_timeout_s", "--master-timeout", "SWARM_MASTER_TIMEOUT", "master_timeout", value_types.TIMEOUT, 5.0,
+        "time after which a worker that hears nothing from its master has stopped sending, in seconds",
         in_start_form=False,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A location that may hold secrets in, the same for people and records out: it says where, and never a key. Pure."""
+"""A location that may hold secrets in, the same without them out, for people and records. Pure."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def locations_without_secrets(locations: str) -> str:
 
 
 def _is_key_pair(authority: str) -> bool:
-    """Whether this begins with `KEY:SECRET` (which may go on behind a slash), and is not `host` or `host:port`."""
+    """Return whether it begins with `KEY:SECRET` (which may go on behind a slash) and is not `host` or `host:port`."""
     _, colon, after = authority.rpartition(":")
     return bool(colon) and not after.isdecimal()

@@ -65,15 +65,15 @@ class Settings:
 
     @property
     def is_open(self) -> bool:
-        """Requests come at a rate, not from users who wait for answers."""
+        """True when requests are sent at a rate, not by users who wait for responses."""
         return self.arrival != "closed"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for messages."""
+        """Return plain values, for messages."""
         return asdict(self)
 
     def to_record(self) -> dict[str, Any]:
-        """Plain values without secrets, for results and output."""
+        """Return plain values without secrets, for results and output."""
         values = self.to_dict()
         for option in OPTIONS:
             if option.is_secret:
@@ -91,7 +91,7 @@ def resolve_settings(
     *,
     is_host_required: bool = True,
 ) -> Settings:
-    """Settings out of what `read` gives for each option.
+    """Build the settings from what `read` returns for each option.
 
     Raises ConfigError with every problem at once; `describe_source` says where a value came from. `checks` are those of
     later stages (a bad objective, say), which this stage must not import. The host may be missing only while the web UI
@@ -106,10 +106,10 @@ def resolve_settings(
             values[option.name] = option.default
             continue
         try:
-            values[option.name] = option.kind.parse(raw)
+            values[option.name] = option.value_type.parse(raw)
         except (ValueError, TypeError, OverflowError):
             source = describe_source(option)
-            problems.append(SettingProblem(f"{option.flag} is {raw!r} ({source})", expected=option.kind.expected))
+            problems.append(SettingProblem(f"{option.flag} is {raw!r} ({source})", expected=option.value_type.expected))
             values[option.name] = option.default
             unread.add(option.name)
     if is_host_required and not values["host"] and "host" not in unread:

@@ -21,7 +21,7 @@ _TRAILER_BYTES: Final = len(MAGIC) + 4
 
 
 def describe(location: str, file: pa.NativeFile) -> Description:
-    """What an open file holds. Its record batches are looked at for their rows, with one column of each."""
+    """Describe an open file. Its record batches are read for their rows, with one column of each."""
     size_bytes, digest = _digest(location, file)
     schema = _open(location, file).schema
     one_column = pa.ipc.IpcReadOptions(included_fields=[_cheapest(schema)] if len(schema) else None)
@@ -59,7 +59,7 @@ def iter_batches(
 
 
 def _digest(location: str, file: pa.NativeFile) -> tuple[int, str]:
-    """Of the footer, which has the schema and the place of each record batch."""
+    """Return the digest of the footer, which has the schema and the place of each record batch."""
     size_bytes = file.size()
     start = bytes(file.read_at(min(8, size_bytes), 0))
     shown = without_secrets(location)
@@ -83,7 +83,7 @@ def _digest(location: str, file: pa.NativeFile) -> tuple[int, str]:
 
 
 def _checksum(file: pa.NativeFile, size_bytes: int) -> int:
-    """Of the whole file: unlike parquet's, its footer says nothing of the values."""
+    """Return the checksum of the whole file: unlike parquet's, its footer says nothing about the values."""
     checksum = 0
     for offset in range(0, size_bytes, _READ_BYTES):
         checksum = zlib.crc32(file.read_at(min(_READ_BYTES, size_bytes - offset), offset), checksum)
@@ -100,7 +100,7 @@ def _open(
 
 
 def _cheapest(schema: pa.Schema) -> int:
-    """A column of fixed width if there is one: its values are the least to read."""
+    """Return a column of fixed width if there is one: its values are the cheapest to read."""
     for number, field in enumerate(schema):
         if pa.types.is_primitive(field.type):
             return number

@@ -12,27 +12,27 @@ from inference_swarm.errors import DataError
 
 @lru_cache(maxsize=4096)
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type without what is of no consequence for a request: dictionaries, runs, views, widths of offsets."""
+    """Return the type without what is irrelevant to a request: dictionaries, runs, views, widths of offsets."""
     return _map_leaves(kind, lambda leaf: leaf)
 
 
 def text_type(kind: pa.DataType) -> pa.DataType:
-    """The same with text in the place of all binary values."""
+    """Return the type with text in place of all binary values."""
     return _map_leaves(kind, lambda leaf: pa.string() if is_binary(leaf) else leaf)
 
 
 def with_text_for_times(kind: pa.DataType) -> pa.DataType:
-    """The same with text in the place of all dates and times."""
+    """Return the type with text in place of all dates and times."""
     return _map_leaves(kind, lambda leaf: pa.string() if pa.types.is_temporal(leaf) else leaf)
 
 
 def with_timestamp_unit(kind: pa.DataType, unit: str) -> pa.DataType:
-    """The same with all timestamps in the unit."""
+    """Return the type with all timestamps in the given unit."""
     return _map_leaves(kind, lambda leaf: pa.timestamp(unit, leaf.tz) if pa.types.is_timestamp(leaf) else leaf)
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    """Bytes of any width; not what has a meaning of its own, such as a UUID."""
+    """Return whether the type is bytes of any width, without a meaning of its own, such as a UUID."""
     return bool(
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
@@ -42,13 +42,13 @@ def is_binary(kind: pa.DataType) -> bool:
 
 
 def holds_binary(kind: pa.DataType) -> bool:
-    """Whether some value of the type is bytes."""
+    """Return whether some value of the type is bytes."""
     is_changed: bool = text_type(kind) != plain_type(kind)
     return is_changed
 
 
 def unify_types(name: str, kinds: Mapping[pa.DataType, str]) -> pa.DataType:
-    """The type that holds the values of all these plain types; `kinds` says in which file each was seen.
+    """Return the type that holds the values of all these plain types; `kinds` says in which file each was seen.
 
     Raises DataError, which names two files, where no type does.
     """
@@ -72,7 +72,7 @@ def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 
 def _bytes_apart(leaf: pa.DataType) -> pa.DataType:
-    """A type that Arrow does not mix with text: of text and bytes it would make bytes."""
+    """Return a type that Arrow does not mix with text: of text and bytes it would make bytes."""
     return pa.duration("s") if is_binary(leaf) else leaf
 
 
@@ -110,7 +110,7 @@ def _field(field: pa.Field, change: Callable[[pa.DataType], pa.DataType]) -> pa.
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """A list of any kind."""
+    """Return whether the type is a list of any kind."""
     return bool(
         pa.types.is_list(kind)
         or pa.types.is_large_list(kind)

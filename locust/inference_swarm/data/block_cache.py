@@ -49,7 +49,7 @@ class Playlist:
         self.upcoming = deque(entry for entry in self.upcoming if entry[1] not in gone)
 
     def visit(self, blocks: Sequence[int]) -> None:
-        """These, of the epoch under way, have had their turn."""
+        """Mark blocks of the epoch under way as visited."""
         if len(blocks) == 1 and self.upcoming[0][1] == blocks[0]:
             self.upcoming.popleft()
         else:
@@ -81,30 +81,30 @@ class Budget:
         self._seen_rows = 0
 
     def hold(self, cost_bytes: int, rows: int) -> None:
-        """A block came into memory."""
+        """Account for a block that came into memory."""
         self.held_bytes += cost_bytes
         self._seen_bytes += cost_bytes
         self._seen_rows += rows
 
     def free(self, cost_bytes: int) -> None:
-        """A block left memory."""
+        """Account for a block that left memory."""
         self.held_bytes -= cost_bytes
 
     def estimate_bytes(self, rows: int) -> int:
-        """What so many rows will cost; 0 before the first block has been seen."""
+        """Return the bytes that N rows will cost; 0 before the first block has been seen."""
         return self._seen_bytes * rows // self._seen_rows if self._seen_rows else 0
 
     def fits(self, rows: int) -> bool:
-        """True when a shard of so many rows can be held whole (as far as is known)."""
+        """Return whether a shard of N rows can be held whole (as far as is known)."""
         return self.estimate_bytes(rows) <= self.limit_bytes
 
     def has_room(self, rows: int) -> bool:
-        """True when so many more rows can be held."""
+        """Return whether N more rows can be held."""
         return self.held_bytes + self.estimate_bytes(rows) <= self.limit_bytes
 
 
 class Block(Protocol):
-    """What is needed of a manifest's block."""
+    """The parts of a manifest's block that are needed here."""
 
     @property
     def id(self) -> int: ...
@@ -148,7 +148,7 @@ class BlockCache(ABC):
         return self.budget.fits(self.rows)
 
     def assign(self, blocks: Iterable[Block]) -> tuple[list[int], list[int]]:
-        """From now on exactly these. Returns what is new and what is gone; rows of the latter are taken no more."""
+        """Assign exactly these blocks. Returns the new ones and the removed ones, whose rows are taken no more."""
         wanted = {block.id: block for block in blocks}
         fresh = sorted(wanted.keys() - self.assigned.keys())
         gone = sorted(self.assigned.keys() - wanted.keys())
@@ -159,7 +159,7 @@ class BlockCache(ABC):
         return fresh, gone
 
     def put(self, encoded: EncodedBlock) -> None:
-        """A block has been encoded."""
+        """Install a block that has been encoded."""
         self.held[encoded.block.id] = encoded
         self.budget.hold(encoded.bodies.cost_bytes, len(encoded.bodies))
         self._place(encoded)
@@ -175,7 +175,7 @@ class BlockCache(ABC):
 
     @abstractmethod
     def next_block(self) -> Block | None:
-        """The block to read and encode now; None: nothing to do until rows have been taken or blocks assigned."""
+        """Return the block to read and encode now; None: nothing to do until rows are taken or blocks assigned."""
 
     @abstractmethod
     def _place(self, encoded: EncodedBlock) -> None: ...

@@ -27,12 +27,12 @@ class LoadedBlock(NamedTuple):
 
 
 def read_block(manifest: Manifest, block: Block) -> pa.Table:
-    """The rows of one block. Decodes its row group up to the block's end; for several blocks use `iter_blocks`."""
+    """Return the rows of a block. Decodes its row group up to the block's end; for several blocks use `iter_blocks`."""
     return next(iter_blocks(manifest, [block])).table
 
 
 def iter_blocks(manifest: Manifest, blocks: Iterable[Block]) -> Iterator[LoadedBlock]:
-    """The rows of any set of blocks, in the order of the dataset, under the names in which they are sent.
+    """Yield the rows of any set of blocks, in the order of the dataset, under the names in which they are sent.
 
     DataError when a file is not what it was, or holds a value that its column's type cannot.
     """
@@ -63,7 +63,7 @@ def _iter_ranges(
     partitions: Sequence[str],
     batch_rows: int,
 ) -> Iterator[pa.Table]:
-    """One table for each (first row, rows); ranges ascend, do not overlap, and may cross row groups and files."""
+    """Yield one table for each (first row, rows); ranges ascend, do not overlap, and may cross row groups and files."""
     waiting = iter(ranges)
     begin, rows = next(waiting, (0, 0))
     parts: list[pa.RecordBatch] = []
@@ -91,7 +91,7 @@ def _iter_ranges(
 
 
 def _joined(parts: list[pa.RecordBatch], fields: Sequence[pa.Field]) -> pa.Table:
-    """Of one row group all have the same encoding; of several files, as labels may be, one has a dictionary, say."""
+    """Join batches. Those of one row group share an encoding; of several files, one may have a dictionary, say."""
     if any(part.schema != parts[0].schema for part in parts):
         parts = [
             pa.RecordBatch.from_arrays(
@@ -117,7 +117,7 @@ def _iter_batches(
     partitions: Sequence[str],
     batch_rows: int,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """(number of its first row, batch) of every row group that a range touches; other row groups are not read."""
+    """Yield (number of its first row, batch) of every row group that a range touches; other row groups are not read."""
     next_rows: dict[int, int] = {}
     group_first_row = file_first_row
     for group, group_rows in enumerate(file.row_group_rows):

@@ -74,7 +74,7 @@ class ChunkCache(BlockCache):
         return block if may_load else None
 
     def lease(self, blocks: Iterable[int]) -> None:
-        """Order once: rows of these blocks may be taken from now on."""
+        """Order once: allow rows of these blocks to be taken from now on."""
         self._visit(number for number in blocks if number in self.assigned)
 
     def _is_missing(self, number: int) -> bool:
@@ -88,7 +88,7 @@ class ChunkCache(BlockCache):
         self._visit([encoded.block.id])
 
     def _visit(self, numbers: Iterable[int]) -> None:
-        """What is in memory gets its turn; in a resident set all get one, as it decides what to load."""
+        """Give blocks in memory their turn; in a resident set all get one, as it decides what to load."""
         visited = self.assigned if not self.fits else numbers
         once = self._once
         self._playlist.add(number for number in visited if once is None or once.has_rows(number))
@@ -135,7 +135,7 @@ class ChunkCache(BlockCache):
         return self._requests_of(self.held[number] for number in chosen)
 
     def _finish_chunk(self) -> None:
-        """The chunk has been taken: in a resident set its memory is free for the next block."""
+        """Finish a chunk that has been taken: in a resident set its memory is free for the next block."""
         finished, self._active = self._active, []
         is_freed = False
         for number in finished:
@@ -156,7 +156,7 @@ class ChunkCache(BlockCache):
         return None
 
     def _starve(self) -> None:
-        """What is in memory cannot be taken yet: the next block is loaded whether or not the budget has room."""
+        """Load the next block although the budget has no room: no row in memory can be taken yet."""
         if not self._is_starving:
             self._is_starving = True
             self._on_want()

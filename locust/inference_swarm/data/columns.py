@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from inference_swarm.config.kinds import split_names
 from inference_swarm.config.redaction import without_secrets
+from inference_swarm.config.value_types import split_names
 from inference_swarm.errors import DataError
 
 # What pandas calls the column in which it keeps an index that has no name.
@@ -29,7 +29,7 @@ class SentColumn:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
-    """What the user asked for; empty: every column that is a feature, under its own name."""
+    """The columns that the user asked for; empty: every column that is a feature, under its own name."""
 
     columns: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class ColumnChoice:
 
     @classmethod
     def of_settings(cls, columns: str, drop: str, rename: str, label: str) -> ColumnChoice:
-        """The settings' texts, as `split_names` takes them apart. Raises DataError for a rename without `=`."""
+        """Parse the settings' texts with `split_names`. Raises DataError for a rename without `=`."""
         pairs: dict[str, str] = {}
         for text in split_names(rename):
             old, equals, new = text.partition("=")
@@ -51,11 +51,11 @@ class ColumnChoice:
 
     @property
     def left_out(self) -> frozenset[str]:
-        """Columns that the user said are not to be sent."""
+        """Return the columns that the user excluded."""
         return frozenset((*self.drop, self.label) if self.label else self.drop)
 
     def apply(self, names: Sequence[str], index: Collection[str], source: str) -> tuple[SentColumn, ...]:
-        """The columns to send. DataError for a name that is not there, or when nothing is left.
+        """Return the columns to send. Raises DataError for a missing name, or when nothing is left.
 
         `index`: those in which pandas stores a frame's index, which `to_dict` does not send either; they are sent only
         if named. The label is not sent.
@@ -103,7 +103,7 @@ def check_columns(names: Sequence[str], source: str = "The dataset") -> None:
 
 
 def index_columns(schema: pa.Schema, location: str) -> frozenset[str]:
-    """Columns in which pandas stores a frame's index, by its metadata or, without any, by the name that it gives them.
+    """Return the columns in which pandas stores a frame's index, by its metadata or, without any, by their names.
 
     DataError for metadata that cannot be read: it is unknown then which columns are features.
     """
@@ -129,7 +129,7 @@ def index_columns(schema: pa.Schema, location: str) -> frozenset[str]:
 
 
 def index_note(index: Iterable[str], source: str) -> str:
-    """What is said when columns are left out as an index."""
+    """Return the note for columns that are left out as an index."""
     return f"{source}: {_some(sorted(index))} is the index of a pandas frame and is not sent; --columns would send it"
 
 

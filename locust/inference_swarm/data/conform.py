@@ -27,7 +27,7 @@ class Conformer:
         self._plain: pa.Schema | None = None  # of a batch that was found to be as it should
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch as wanted. DataError for a value that the dataset's type cannot hold."""
+        """Return the batch as wanted. Raises DataError for a value that the dataset's type cannot hold."""
         if self._plain is not None and batch.schema.equals(self._plain):
             return batch
         if batch.schema.names == self._names and all(
@@ -70,7 +70,7 @@ def _with_type(values: pa.Array, field: pa.Field, location: str) -> pa.Array:
 
 
 def cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The values in another type, of a dictionary only its values. Raises ArrowException when one does not fit."""
+    """Return the values (of a dictionary, its values) in another type. Raises ArrowException when one does not fit."""
     if isinstance(values.type, pa.BaseExtensionType):
         return cast(values.storage, kind)
     if pa.types.is_dictionary(values.type):

@@ -41,7 +41,7 @@ def csv_texts_of(values: pa.Array, name: str) -> Texts:
 
 
 def with_null(texts: Texts, values: pa.Array, null: bytes) -> Texts:
-    """The same texts with another one where the value is null, NaN or infinite."""
+    """Return the same texts with another one where the value is null, NaN or infinite."""
     if pa.types.is_floating(values.type):
         numbers: NDArray[Any] = values.to_numpy(zero_copy_only=False)
         nulls = ~np.isfinite(numbers)

@@ -33,7 +33,7 @@ _CHANGED_AS_DOUBLE: Final = r"^\s*[+-]?(0[0-9]|[0-9]{17,}\s*$)"
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What the first line of a file says."""
+    """The layout that the first line of a file shows."""
 
     location: str
     names: list[str]
@@ -42,7 +42,7 @@ class _Layout:
 
 
 def describe(location: str, file: pa.NativeFile) -> Description:
-    """Reads the whole file, a piece at a time."""
+    """Describe the file, which is read whole, a piece at a time."""
     start = check_text(location, file)
     layout = _read_header(location, file, start)
     names, first_row = layout.names, layout.first_row
@@ -88,7 +88,7 @@ def iter_batches(
 
 
 def _read_typed(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field]) -> pa.Table:
-    """Numbers may be missing in all the ways in which people write that; text only as an empty field."""
+    """Read typed columns. Missing numbers may be written in all common ways; missing text only as an empty field."""
     texts = [field for field in fields if pa.types.is_string(field.type)]
     others = [field for field in fields if not pa.types.is_string(field.type)]
     parsed: dict[str, pa.ChunkedArray] = {}
@@ -104,7 +104,7 @@ def _read_typed(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.F
 
 
 def _parse(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field] | None = None) -> pa.Table:
-    """With `fields` only these, in their types; else all, in the types that Arrow takes them for."""
+    """Parse these `fields` in their types; without them all, in the types that Arrow infers."""
     options = pa_csv.ConvertOptions(true_values=_TRUE, false_values=_FALSE)
     if fields is not None:
         options.column_types = {field.name: field.type for field in fields}
@@ -128,7 +128,7 @@ def _parse(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field]
 
 
 def _note_types(layout: _Layout, offset: int, data: bytes, table: pa.Table, kinds: list[set[pa.DataType]]) -> None:
-    """Adds to each column's kinds that of its values in this piece."""
+    """Add the type of the values in this piece to those of each column."""
     names = layout.names
     numbers = []
     for number, (column, seen) in enumerate(zip(table.columns, kinds, strict=True)):

@@ -1,4 +1,4 @@
-"""What is known of one file of a dataset before its rows are read: where it is, what it holds, and how it is cut."""
+"""Describes one file of a dataset before its rows are read: where it is, what it holds, and how it is cut."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ def read_manifest(
     *,
     are_labels_used: bool = True,
 ) -> Manifest:
-    """Look into all files of a source. DataError says what is wrong with which file.
+    """Read the manifest of all files of a source. DataError says what is wrong with which file.
 
-    Labels that nobody uses are looked at, since what is wrong with them may be wrong with the rows; but only said.
+    Unused labels are read too, since a problem with them may be one of the rows; but it is only noted.
     """
     files = _Files(list_files(source), locations_without_secrets(source))
     columns = files.choose(choice)
@@ -109,7 +109,7 @@ class _Schema:
 
 
 class _Files:
-    """The files of one source, looked into."""
+    """The files of one source, described."""
 
     def __init__(self, listing: Listing, shown: str) -> None:
         self._descriptions = [describe_file(found) for found in listing.files]
@@ -142,7 +142,7 @@ class _Files:
         )
 
     def choose(self, choice: ColumnChoice) -> Columns:
-        """The columns to send, with their types. What was decided goes to `notes`."""
+        """Return the columns to send, with their types. Decisions are written to `notes`."""
         index: frozenset[str] = frozenset()
         if not choice.columns:
             index = self._index()
@@ -233,7 +233,7 @@ class _Files:
 
 
 def _distinct(descriptions: Sequence[Description]) -> list[_Schema]:
-    """Metadata apart: pandas writes the number of rows into it, so that it differs from file to file."""
+    """Return distinct schemas, ignoring metadata: pandas writes the number of rows into it, which differs by file."""
     found: list[_Schema] = []
     for description in descriptions:
         for number in range(len(found) - 1, -1, -1):

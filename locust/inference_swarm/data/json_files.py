@@ -24,7 +24,7 @@ _LONG_INTEGER: Final = re.compile(rb"[:\[,]\s*(-?\d{19,})(?=\s*[,\]}])")
 
 
 def describe(location: str, file: pa.NativeFile) -> Description:
-    """Reads the whole file, a piece at a time."""
+    """Describe the file, which is read whole, a piece at a time."""
     start = check_text(location, file)
     if bytes(file.read_at(min(256, file.size() - start), start)).lstrip().startswith(b"["):
         raise DataError(
@@ -91,7 +91,7 @@ def _parse(location: str, offset: int, data: bytes, schema: pa.Schema | None = N
 
 
 def _check_integers(location: str, offset: int, data: bytes) -> None:
-    """Arrow would make doubles of them, which do not keep their digits."""
+    """Refuse integers that Arrow would turn into doubles, which do not keep their digits."""
     for match in _LONG_INTEGER.finditer(data):
         begin, end = data.rfind(b"\n", 0, match.start()) + 1, data.find(b"\n", match.end())
         if _holds_long_integer(data[begin : end if end >= 0 else len(data)]):  # and not a text that looks like one

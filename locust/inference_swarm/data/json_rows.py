@@ -51,7 +51,7 @@ class RowFormat:
     def of_keys(
         cls, start: bytes, keys: Sequence[bytes], end: bytes, *, between: bytes = b",", cells: CellEncoder = texts_of
     ) -> RowFormat:
-        """A start, a key in front of each cell, something between two cells, an end."""
+        """Make a format from a start, a key in front of each cell, a separator and an end."""
         return cls(row_fragments(start, keys, end, between), cells)
 
     def encoders(self) -> Iterator[CellEncoder]:
@@ -146,7 +146,7 @@ def _texts(values: pa.Array, name: str, encode: CellEncoder = texts_of) -> Texts
 def _texts_of_numbers(block: pa.RecordBatch, encoders: Sequence[CellEncoder]) -> dict[int, Texts]:
     """The texts of all columns of JSON numbers, by position; those of one type are encoded in one go.
 
-    A column by itself costs 50 µs however few rows it has, which of 10,000 columns is all there is.
+    A column by itself costs 50 µs however few rows it has, which dominates with 10,000 columns.
     """
     by_type: dict[pa.DataType, list[int]] = {}
     for number, kind in enumerate(block.schema.types):

@@ -40,7 +40,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What stands in front of a value: one text, or another one in rows where the value on its left was null."""
+    """The text before a value; it differs in rows where the value on its left was null."""
 
     text: bytes
     text_if_null: bytes = b""
@@ -104,7 +104,7 @@ class _Body:
             self._add_constants(variants, before.nulls)
 
     def take(self) -> pa.Array:
-        """The bodies. OverflowError when they might exceed what one binary array can hold."""
+        """Return the bodies. Raises OverflowError when they might exceed what one binary array can hold."""
         if self._size_bytes > INT32_MAX:
             raise OverflowError
         self._constants.extend([b""] * (self._capacity - len(self._constants)))
@@ -115,7 +115,7 @@ class _Body:
         return binary_array(np.ascontiguousarray(offsets), taken.buffers()[2])
 
     def _piece_numbers(self) -> NDArray[np.int32]:
-        """Row by slot. Slots that count with the rows are written in whole lines: by column takes ten times as long."""
+        """Return piece numbers by row and slot, written in whole lines: by column takes ten times as long."""
         counts_rows = np.array([chosen is self._row_numbers for _, chosen in self._slots], np.int32)
         numbers: NDArray[np.int32] = np.multiply.outer(self._row_numbers, counts_rows)
         numbers += np.array([base for base, _ in self._slots], np.int32)

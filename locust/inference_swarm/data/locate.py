@@ -48,7 +48,7 @@ def search_roots(results_dir: str) -> tuple[Path, ...]:
 
 
 def find_source(settings: Settings) -> Source:
-    """Raises DataError when there is nothing to send; looks at names only, not into files.
+    """Find the source of rows, by names only, without reading files. Raises DataError when there is nothing to send.
 
     Labels that lie beside a dataset are used when `--labels` names them; until then they are only looked at.
     """
@@ -116,7 +116,7 @@ def list_datasets(search_roots: Sequence[Path] = DEFAULT_SEARCH_ROOTS) -> list[s
 
 
 def is_dataset_name(name: str) -> bool:
-    """Whether the name stays inside the folder that it is looked up in, and a file system takes it."""
+    """Return whether the name stays inside its folder and is valid in a file system."""
     is_short = len(name.encode(errors="replace")) <= MAX_NAME_BYTES
     is_inside = name not in (".", "..") and not set(name) & set("/\\")
     return bool(name.strip()) and is_inside and is_short and name.isprintable()

@@ -1,4 +1,4 @@
-"""What rows there are, where, and which columns of them are sent: what the master decides on and the workers read by.
+"""Lists the rows, their places and the columns that are sent: the master decides on it and the workers read by it.
 
 It travels (`manifest_wire`), and it is made by `dataset.read_manifest`. Pure.
 """
@@ -63,12 +63,12 @@ class Columns:
 
     @classmethod
     def plain(cls, schema: pa.Schema) -> Self:
-        """Every column of the schema under its own name."""
+        """Make columns that are sent under their own names."""
         return cls(schema, tuple(schema.names))
 
     @property
     def read(self) -> tuple[pa.Field, ...]:
-        """Source columns with the types in which they are wanted."""
+        """The source columns with their wanted types."""
         return tuple(field.with_name(source) for field, source in zip(self.schema, self.sources, strict=True))
 
 
@@ -84,7 +84,7 @@ class Manifest:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of what is sent."""
+        """The names and types of what is sent."""
         return self.columns.schema
 
     @property
@@ -103,7 +103,7 @@ class Manifest:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of sizes and contents, not of places or times: a copy in a bucket has the fingerprint of the local file."""
+        """The digest of sizes and contents, not of places or times: a copy in a bucket has that of the local file."""
         digest = hashlib.sha256(b"manifest 1")
         for file in self.files:
             digest.update(f"\n{file.size_bytes} {file.digest}".encode())
@@ -130,12 +130,12 @@ class Manifest:
         return self.blocks[bisect_right(self.blocks, row, key=lambda block: block.first_row) - 1]
 
     def with_block_rows(self, block_rows: int) -> Self:
-        """The same data cut into blocks of at most so many rows."""
+        """Return the same data cut into blocks of at most `block_rows` rows."""
         return replace(self, block_rows=block_rows)
 
 
 def choose_block_rows(rows: int, columns: int) -> int:
-    """Rows of a block for a dataset of so many rows and columns."""
+    """Return the rows of a block for a dataset of the given number of rows and columns."""
     by_rows = max(min(MIN_BLOCK_ROWS, -(-rows // MIN_BLOCKS)), min(BLOCK_ROWS, -(-rows // WANTED_BLOCKS)))
     if columns > WIDE_COLUMNS:
         by_rows = max(by_rows, -(-rows // MIN_WIDE_BLOCKS))
@@ -143,7 +143,7 @@ def choose_block_rows(rows: int, columns: int) -> int:
 
 
 def choose_batch_rows(block_rows: int, columns: int) -> int:
-    """Rows to decode at a time: whole blocks, and of small ones several, where that costs no memory to speak of."""
+    """Return the rows to decode at a time: whole blocks, and several small ones where that costs little memory."""
     most = min(BLOCK_ROWS, MAX_BLOCK_VALUES // max(1, columns))
     return max(1, most // block_rows) * block_rows
 

@@ -1,4 +1,4 @@
-"""In which order rows are taken: packed rows in, `take()` of a ready request out. No I/O, no waiting, no gevent.
+"""Decides the order in which rows are taken: packed rows in, `take()` of a ready request out. No I/O, no gevent.
 
 `random` draws with replacement, uniformly over the rows there are now. The other orders consume chunks one after the
 other (sequential: one block; shuffle: a seeded permutation of many; once: one block, never again).
@@ -98,11 +98,11 @@ class ChunkFeed:
         pending: Iterator[tuple[int, bytes]] = iter(())
 
         def begin() -> bool:
-            """Have rows pending, of this chunk or the next one that has any."""
+            """Make rows pending, of this chunk or the next one that has any."""
             nonlocal chunk, begun, pending
             pending = iter(())
             while chunk is None or begun >= len(chunk.order):
-                chunk = None  # lets go of the memory before the next is asked for
+                chunk = None  # releases the memory before the next is asked for
                 chunk, begun = next_chunk(), 0
                 if chunk is None:
                     return False
@@ -145,5 +145,5 @@ def _numbered(requests: Requests, indices: Indices) -> Iterator[tuple[int, bytes
 
 
 def permutation(length: int, seed: Sequence[int]) -> Indices:
-    """0 … length-1 in an order that depends on the seed alone."""
+    """Return 0 … length-1 in an order that depends on the seed alone."""
     return np.random.default_rng(list(seed)).permutation(np.arange(length, dtype=np.uint32))

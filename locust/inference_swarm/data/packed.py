@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.integer[Any]]
 
-# Heads of all lengths in a range of at most so many are made at once (about 1 µs and 250 bytes each).
+# Heads of all lengths in a range of at most this size are made at once (about 1 µs and 250 bytes each).
 WIDEST_RANGE: Final = 4096
 END_OF_HEAD: Final = b"\r\n\r\n"
 _INT32_MAX: Final = 2**31 - 1
@@ -71,7 +71,7 @@ class Heads:
         self._table: NDArray[np.object_] = np.empty(0, object)
 
     def of(self, lengths: Indices) -> list[bytes]:
-        """The head for each length."""
+        """Return the head for each length."""
         if len(lengths) == 0:
             return []
         lowest, highest = int(lengths.min()), int(lengths.max())
@@ -113,7 +113,7 @@ class Requests:
         return self._length
 
     def compose(self, indices: Indices) -> Iterator[bytes]:
-        """The requests of these rows. Lazily: each is made just before it is sent, so it is still in the cache.
+        """Yield the requests of these rows; each is made just before it is sent, so it is still in the cache.
 
         For 1024 rows at once about 270 ns each, and the cache misses that sending would have had otherwise.
         """
@@ -126,7 +126,7 @@ class Requests:
         return (head + data[start:end] for head, data, start, end in pieces)
 
     def row_numbers(self, indices: Indices) -> list[int]:
-        """What these rows are numbered in the dataset."""
+        """Return the numbers of these rows in the dataset."""
         blocks = self._ends.searchsorted(indices, side="right")
         numbers: list[int] = (self._to_row[blocks] + indices).tolist()
         return numbers
@@ -143,5 +143,5 @@ class Requests:
         return None
 
     def is_of(self, block_flags: Sequence[bool]) -> NDArray[np.bool_]:
-        """For each row whether its block is flagged."""
+        """Return for each row whether its block is flagged."""
         return np.repeat(np.array(block_flags, np.bool_), np.diff(self._ends, prepend=0))

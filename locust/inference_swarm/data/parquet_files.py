@@ -23,7 +23,7 @@ _MIN_BUFFER_BYTES: Final = 4096
 
 
 def describe(location: str, file: pa.NativeFile) -> Description:
-    """What an open file holds. DataError for a file that is empty, not parquet, or cut off."""
+    """Describe an open file. Raises DataError for a file that is empty, not parquet, or cut off."""
     size_bytes, footer = _read_footer(location, file)
     parsed = _parse(location, footer)
     metadata = parsed.metadata
@@ -78,7 +78,7 @@ def iter_batches(
 
 
 def changed(known: DataFile, size_bytes: int) -> DataError:
-    """For a file that is not what it was when the manifest was read."""
+    """Return the error for a file that is not what it was when the manifest was read."""
     return DataError(
         f"{without_secrets(known.location)} has changed since the run began "
         f"({known.size_bytes} bytes and {known.rows} rows then, {size_bytes} bytes now).",
@@ -88,7 +88,7 @@ def changed(known: DataFile, size_bytes: int) -> DataError:
 
 
 def broken(location: str, reason: str, kind: str = "parquet") -> DataError:
-    """For a file that begins as it should and cannot be read to its end."""
+    """Return the error for a file that begins well and cannot be read to its end."""
     return DataError(
         f"{without_secrets(location)} is damaged or was not copied completely ({reason}).",
         expected=f"a complete {kind} file.",
@@ -146,7 +146,7 @@ def _intervals(parsed: pq.ParquetFile) -> dict[str, str]:
 
 
 def _leaves(parsed: pq.ParquetFile) -> Iterator[tuple[str, Any]]:
-    """Every leaf with its top-level column; counted, as the dots of a leaf's path may belong to names."""
+    """Return every leaf with its top-level column; counted, as the dots of a leaf's path may belong to names."""
     number = 0
     for column in parsed.schema_arrow:
         for _ in range(_leaf_count(column.type)):

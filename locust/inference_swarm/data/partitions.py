@@ -24,7 +24,7 @@ def partition_texts(path: str) -> dict[str, str | None]:
 
 
 def partition_fields(texts: Sequence[Mapping[str, str | None]]) -> list[pa.Field]:
-    """int32 where all values of a key are such numbers, else text; a file without the key has a null there."""
+    """Return fields: int32 where all values of a key are such numbers, else text; null for a file without the key."""
     fields: list[pa.Field] = []
     for key in dict.fromkeys(key for each in texts for key in each):
         values = [value for each in texts if (value := each.get(key)) is not None]

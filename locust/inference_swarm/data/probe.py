@@ -1,4 +1,4 @@
-"""Columns whose type does not say what they are: their values are looked at once, before the run.
+"""Examines the values of columns whose type does not say what they are, once, before the run.
 
 Bytes without an annotation may be text (old writers, and enums of some), and an INT96 timestamp may have more digits,
 or a wider range, than one unit of Arrow's holds. In: such a column's values. Out: the type in which it is sent.
@@ -18,7 +18,7 @@ from inference_swarm.data.arrow_types import holds_binary, is_binary, is_list, t
 from inference_swarm.data.conform import cast
 from inference_swarm.errors import DataError
 
-# Of one column at most so much is looked at; a worker that finds other bytes later refuses them by name.
+# At most this much of a column is examined; a worker that finds other bytes later refuses them by name.
 MAX_PROBED_BYTES: Final = 1024 * 1024 * 1024
 _NS_RANGE_US: Final = (-(2**63) // 1000, (2**63 - 1) // 1000)
 
@@ -65,7 +65,7 @@ def probe_int96(name: str, kind: pa.DataType, columns: Columns) -> pa.DataType:
 
 
 def _narrow(candidate: pa.DataType, values: pa.Array) -> pa.DataType:
-    """The candidate with bytes again where some value is not UTF-8."""
+    """Return the candidate with bytes again where some value is not UTF-8."""
     if isinstance(values.type, pa.BaseExtensionType):
         return candidate if candidate == values.type else _narrow(candidate, values.storage)
     try:

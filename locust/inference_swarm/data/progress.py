@@ -1,7 +1,7 @@
 """Values that the two sides of order `once` share: row ranges of a block, and what a worker reports about one.
 
-A worker never sends a row that it has not announced to the master and had acknowledged, so what a lost worker may
-have sent without saying so is exactly: announced, leased to it, and not reported as completed.
+A worker never sends a row that it has not reserved with the master and had acknowledged, so what a lost worker may
+have sent without saying so is exactly: reserved, leased to it, and not reported as completed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def set_ranges(flags: Rows, ranges: Iterable[Range]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BlockLease:
-    """The right to send these rows of a block. `lease` tells grants of the same block to the same worker apart."""
+    """The right to send these rows of a block. `lease` distinguishes grants of the same block to the same worker."""
 
     block_id: int
     lease: int
@@ -43,21 +43,21 @@ class BlockProgress:
 
     block_id: int
     lease: int
-    announced: int
+    reserved: int
     completed: tuple[Range, ...]
     is_released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OnceNumbers:
-    """`planned` = `sent` + `maybe_sent` + `never_sent`. Sent means that the request was made, whatever the answer.
+    """`planned` = `sent` + `maybe_sent` + `never_sent`. Sent means that the request was made, whatever the response.
 
-    maybe_sent: announced by a worker that has not reported them as done (in flight, or it was lost).
-    maybe_sent_twice: rows that lost workers may have sent without a report, which others are told to send.
+    maybe_sent: reserved by a worker that has not reported them as done (in flight, or it was lost).
+    possible_duplicates: rows that lost workers may have sent without a report, which are assigned to others.
     """
 
     planned: int
     sent: int
     maybe_sent: int
     never_sent: int
-    maybe_sent_twice: int
+    possible_duplicates: int

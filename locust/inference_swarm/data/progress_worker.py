@@ -11,13 +11,13 @@ import numpy as np
 
 from inference_swarm.data.progress import BlockLease, BlockProgress, Rows, set_ranges, to_ranges
 
-LEAST_AHEAD = 1024  # rows announced beyond what has been given out, however slow the target
+MIN_AHEAD = 1024  # rows reserved beyond what has been given out, however slow the target
 
 
 class _Leased:
     """One lease: `rows` to send in ascending order, of which the first `given` are out and `allowed` may go out."""
 
-    __slots__ = ("allowed", "announced", "changed_at", "completed", "given", "in_flight", "is_leaving", "lease", "rows")
+    __slots__ = ("allowed", "changed_at", "completed", "given", "in_flight", "is_leaving", "lease", "reserved", "rows")
 
     def __init__(self, lease: BlockLease) -> None:
         size = max((after for _, after in lease.rows), default=0)
@@ -26,7 +26,7 @@ class _Leased:
         self.lease = lease.lease
         self.rows: list[int] = np.flatnonzero(flags).tolist()
         self.completed: Rows = np.zeros(size, np.bool_)
-        self.given = self.allowed = self.announced = self.in_flight = 0
+        self.given = self.allowed = self.reserved = self.in_flight = 0
         self.is_leaving = False
         self.changed_at = 0  # number of the first report that says what is new
 
@@ -40,15 +40,15 @@ class OnceShare:
 
     def __init__(self) -> None:
         self._leases: dict[int, _Leased] = {}
-        self._ended: dict[int, int] = {}  # block → highest lease that was given up or finished
+        self._ended: dict[int, int] = {}  # block → highest lease that was released or finished
         self._sequence = 0  # of the last report
-        self._announced_in: dict[int, list[tuple[int, _Leased, int]]] = {}
+        self._reserved_in: dict[int, list[tuple[int, _Leased, int]]] = {}
         self._given_since_report = 0
-        self._ahead = LEAST_AHEAD
+        self._ahead = MIN_AHEAD
 
     @property
     def is_done(self) -> bool:
-        """All leased rows were sent, answered, reported and acknowledged, or given back."""
+        """Every leased row has ended, was reported and acknowledged, or the lease was released."""
         return not self._leases
 
     @property
@@ -65,12 +65,12 @@ class OnceShare:
                 if not leased.in_flight and leased.changed_at > self._sequence:
                     return True
                 continue
-            room += len(leased.rows) - max(leased.announced, leased.given)
-            spare += leased.announced - leased.given
+            room += len(leased.rows) - max(leased.reserved, leased.given)
+            spare += leased.reserved - leased.given
         return room > 0 and spare < self._ahead // 4
 
     def lease(self, leases: Iterable[BlockLease]) -> list[int]:
-        """Take up leases; known and ended ones are skipped, so the list may come again. Answers the new blocks."""
+        """Take up leases; known and ended ones are skipped, so the list may come again. Returns the new blocks."""
         fresh = []
         for lease in leases:
             known = self._leases.get(lease.block_id)
@@ -127,31 +127,31 @@ class OnceShare:
         return leased.is_given_out if leased is not None else block in self._ended
 
     def report(self) -> tuple[int, list[BlockProgress]]:
-        """Sequence number and all that the master has not acknowledged; announces the rows that come next."""
+        """Sequence number and all that the master has not acknowledged; reserves the rows that come next."""
         self._sequence += 1
-        self._ahead = max(LEAST_AHEAD, 2 * self._given_since_report)
+        self._ahead = max(MIN_AHEAD, 2 * self._given_since_report)
         self._given_since_report = 0
-        self._announce(self._ahead)
+        self._reserve(self._ahead)
         progress = []
-        announced = []
+        reserved = []
         for block, leased in sorted(self._leases.items()):
             if not leased.changed_at:
                 continue
             is_ended = leased.is_given_out and not leased.in_flight
-            limit = leased.rows[leased.announced - 1] + 1 if leased.announced else 0
+            limit = leased.rows[leased.reserved - 1] + 1 if leased.reserved else 0
             progress.append(BlockProgress(block, leased.lease, limit, to_ranges(leased.completed), is_ended))
-            announced.append((block, leased, leased.announced))
-        self._announced_in[self._sequence] = announced
+            reserved.append((block, leased, leased.reserved))
+        self._reserved_in[self._sequence] = reserved
         return self._sequence, progress
 
     def acknowledged(self, sequence: int) -> None:
-        """The master has the report: what it announced may be sent, what it ended is over."""
-        for earlier in [number for number in self._announced_in if number < sequence]:
-            del self._announced_in[earlier]  # a report holds all that those before it held
-        for block, leased, announced in self._announced_in.pop(sequence, ()):
+        """The master has the report: what it reserved may be sent, what it ended is over."""
+        for earlier in [number for number in self._reserved_in if number < sequence]:
+            del self._reserved_in[earlier]  # a report holds all that those before it held
+        for block, leased, reserved in self._reserved_in.pop(sequence, ()):
             if self._leases.get(block) is not leased:
                 continue
-            leased.allowed = max(leased.allowed, announced)
+            leased.allowed = max(leased.allowed, reserved)
             if leased.changed_at > sequence:
                 continue
             leased.changed_at = 0
@@ -159,14 +159,14 @@ class OnceShare:
                 del self._leases[block]
                 self._ended[block] = leased.lease
 
-    def _announce(self, ahead: int) -> None:
+    def _reserve(self, ahead: int) -> None:
         for leased in self._leases.values():  # in the order in which they came, as rows are taken
             if leased.is_given_out:
                 continue
-            wanted = min(len(leased.rows), max(leased.announced, leased.given + max(ahead, 0)))
+            wanted = min(len(leased.rows), max(leased.reserved, leased.given + max(ahead, 0)))
             ahead -= wanted - leased.given
-            if wanted > leased.announced:
-                leased.announced = wanted
+            if wanted > leased.reserved:
+                leased.reserved = wanted
                 leased.changed_at = self._sequence
             if ahead <= 0:
                 return

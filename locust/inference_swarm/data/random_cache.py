@@ -84,7 +84,7 @@ class RandomCache(BlockCache):
             self._takes_left = TAKES_PER_ROW * self._blocks[0].block.rows
 
     def _renew(self) -> None:
-        """The spare takes the place of the oldest block."""
+        """Replace the oldest block with the spare."""
         if self._spare is None:
             return
         self._drop_oldest()

@@ -43,7 +43,7 @@ READERS: Final[dict[FileKind, Reader]] = {
 
 
 def describe_file(found: FoundFile) -> Description:
-    """What a file holds. DataError for one that is empty, damaged, or of no format that is known."""
+    """Describe a file. Raises DataError for one that is empty, damaged, or of an unknown format."""
     with open_file(found.location) as file:
         return READERS[_kind(found.location, file)].describe(found.location, file)
 
@@ -64,7 +64,7 @@ def iter_rows(
 
 
 def _kind(location: str, file: pa.NativeFile) -> FileKind:
-    """What the first bytes say, else the name: parquet and Arrow files are known by either."""
+    """Return the format by the first bytes, else by the name: parquet and Arrow files are known by either."""
     start = bytes(file.read_at(min(8, file.size()), 0))
     if start.startswith(parquet_files.MAGIC):
         return FileKind.PARQUET

@@ -63,7 +63,7 @@ class RowStore:
         head_of: Callable[[int], bytes],
         on_want: Callable[[], None] = lambda: None,
     ) -> None:
-        """`head_of` makes the head of a request whose body has so many bytes.
+        """`head_of` makes the head of a request from the length of its body.
 
         `on_want` is called, on the loop, when rows were taken so that `next_task` has something to do again.
         """
@@ -86,7 +86,7 @@ class RowStore:
         self.hold(first)
 
     def hold(self, blocks: Iterable[Block], leases: Iterable[BlockLease] = ()) -> None:
-        """From now on hold exactly these; rows of others are not taken any more. `leases`: for order `once`.
+        """Hold exactly these blocks; rows of others are not taken any more. `leases`: for order `once`.
 
         To drain, hold nothing: once the last request in flight is done, the next report gives all leases back.
         """
@@ -112,13 +112,13 @@ class RowStore:
         return lambda: self._stream.load(block, run)
 
     def install(self, encoded: EncodedBlock) -> None:
-        """Rows of the block may be taken from now on, unless it was given away meanwhile."""
+        """Install a block, whose rows may be taken from now on, unless it was assigned elsewhere meanwhile."""
         self._loading = None
         if encoded.block.id in self._cache.assigned:
             self._cache.put(encoded)
 
     def load_failed(self) -> None:
-        """The task raised: the next one tries the block again."""
+        """Note that the task raised: the next one tries the block again."""
         self._loading = None
 
     def done(self, row: int) -> None:
@@ -144,7 +144,7 @@ class RowStore:
         return self._loading is None and self._cache.next_block() is None
 
     def status(self) -> StoreStatus:
-        """For reports and the log."""
+        """The status for reports and the log."""
         cache = self._cache
         return StoreStatus(
             blocks=len(cache.assigned),
@@ -170,7 +170,7 @@ class RowStore:
 
 
 class _Stream:
-    """Reads on where it is while blocks are asked for in their order. Used by one task at a time."""
+    """Continues reading while blocks are requested in their order. Used by one task at a time."""
 
     def __init__(self, read: Reader, encode: Callable[[pa.Table], PackedBodies]) -> None:
         self._read = read
@@ -196,7 +196,7 @@ class _Stream:
             )
         self._next = block.id + 1
         if block.id == self._last:
-            self.close()  # lets go of the file, and of the dictionaries of its columns: up to 1 MB each
+            self.close()  # releases the file, and of the dictionaries of its columns: up to 1 MB each
             pa.default_memory_pool().release_unused()  # 50 MB at 35 columns; mimalloc does it for this thread alone
         return EncodedBlock(block, bodies, labels)
 

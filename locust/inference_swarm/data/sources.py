@@ -37,7 +37,7 @@ _MAX_NAMED: Final = 3  # in a note; the rest is counted
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files of a source, and a line for each thing that is not as one might take it to be."""
+    """The files of a source, and a note for each unexpected decision."""
 
     files: tuple[FoundFile, ...]
     notes: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ def _url_of(base: str, name: str, query: str) -> str:
 
 
 def _choose(source: str, names: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The files of a folder that hold its rows, and what is to be said about the others."""
+    """Return the files of a folder that hold its rows, and notes about the others."""
     visible: dict[FileKind | None, list[str]] = {}
     hidden: list[str] = []
     for name in names:
@@ -173,7 +173,7 @@ def _choose(source: str, names: Iterable[str]) -> tuple[list[str], tuple[str, ..
 
 
 def _partition_note(source: str) -> tuple[str, ...]:
-    """For a folder that is itself a partition of something larger."""
+    """Return a note for a folder that is itself a partition of something larger."""
     shown = without_secrets(source).rstrip("/")
     keys = [part for part in shown.split("/") if "=" in part]
     if not keys:

@@ -42,7 +42,7 @@ def open_file(location: str) -> Iterator[pa.NativeFile]:
 
 
 def list_url(url: str) -> tuple[pafs.FileInfo, list[str]]:
-    """What is at a URL, and if that is a folder, all files below it, as paths relative to it."""
+    """List what is at a URL and, if that is a folder, all files below it, as paths relative to it."""
     try:
         file_system, root = _resolve(url)
         info = file_system.get_file_info(root)
@@ -56,7 +56,7 @@ def list_url(url: str) -> tuple[pafs.FileInfo, list[str]]:
 
 
 def existing(locations: Iterable[str]) -> list[str]:
-    """Those of the paths or URLs that exist; for URLs of one file system."""
+    """Return those of the paths or URLs that exist; all URLs are of one file system."""
     return [location for location in locations if _exists(location)]
 
 
@@ -78,7 +78,7 @@ def unreadable(location: str, error: Exception) -> DataError:
 
 
 def _without_location(text: str, location: str) -> str:
-    """A library may repeat the URL whole or from its scheme on; the rest of what it says helps."""
+    """Remove the URL from a library's message, which may repeat it whole or from its scheme on."""
     shown = without_secrets(location)
     text = text.replace(location, shown)
     if shown == location:

@@ -1,7 +1,7 @@
 """Names of files in, refusals out: folders in which the files alone are not the rows.
 
 Delta, Iceberg and Hudi tables keep files whose rows were deleted or replaced; only their log tells which count. They
-are refused with the command that writes their rows to one file, rather than read through a package of theirs: that one
+are refused with the command that writes their rows to one file, rather than read through their own package: that
 would have to be on every worker, with its own credentials and its own idea of which rows a file holds.
 """
 
@@ -38,7 +38,7 @@ _ICEBERG_METADATA: Final = ".metadata.json"
 
 
 def markers_above(folder: str, levels: int = 8) -> list[str]:
-    """What would lie in the folder or in one above it if it belonged to a table: to be looked up by the caller."""
+    """Return the markers that a table would have in the folder or above it, for the caller to look up."""
     found: list[str] = []
     for _ in range(levels):
         found += [f"{folder}/{table.marker}" for table in FORMATS]

@@ -32,14 +32,14 @@ class Piece:
 
     @property
     def checksum(self) -> int:
-        """Tells whether the piece is the same when it is read again."""
+        """Return a checksum that shows whether the piece is the same when it is read again."""
         return zlib.crc32(self.data)
 
 
 def iter_pieces(
     location: str, file: pa.NativeFile, start: int, *, has_quotes: bool, piece_bytes: int = 0
 ) -> Iterator[Piece]:
-    """The file from `start` on, cut behind newlines; with `has_quotes`, not inside of double quotes.
+    """Yield the file from `start` on, cut behind newlines; with `has_quotes`, not inside of double quotes.
 
     Memory holds one piece. DataError when no row ends within MAX_ROW_BYTES.
     """
@@ -78,7 +78,7 @@ def read_piece(file: pa.NativeFile, known: DataFile, number: int) -> bytes:
 
 
 def check_text(location: str, file: pa.NativeFile) -> int:
-    """Where the text begins, behind a byte order mark. DataError for what cannot be cut into pieces."""
+    """Return where the text begins, behind a byte order mark. Raises DataError for what cannot be cut into pieces."""
     start = bytes(file.read_at(min(4, file.size()), 0))
     shown = without_secrets(location)
     if not start:

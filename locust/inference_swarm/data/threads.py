@@ -1,4 +1,4 @@
-"""Work for a thread pool in, its result or its error out: an error is a value until it is back with who asked."""
+"""Runs work in a thread pool; an error is a value until it is back with the caller."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 def run_in_pool(apply: Callable[[Callable[[], Any]], Any], task: Callable[[], T]) -> T:
-    """The task's result by way of `apply` (a pool's). What it raises is raised here.
+    """Return the task's result through `apply` (a pool's). Exceptions are raised here.
 
-    Were it raised in the thread, gevent would print a traceback of its own before the message reaches anybody.
+    If it was raised in the thread, gevent would print its own traceback before the message is shown.
     """
 
     def attempt() -> tuple[bool, Any]:

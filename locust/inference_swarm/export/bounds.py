@@ -1,4 +1,4 @@
-"""Which objectives of a run are lines in which plot: summary in, bounds out. Pure."""
+"""Chooses the objectives that are lines in the plots: summary in, bounds out. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ OTHER_COLOUR = 5
 
 
 def latency_bounds(summary: Mapping[str, Any]) -> list[Bound]:
-    """Objectives on latencies from the intended instant, of all requests or of one name."""
+    """Return the objectives on latencies from the intended instant, of all requests or of one name."""
     return _bounds(summary, Quantity.TIME)
 
 
 def rate_bounds(summary: Mapping[str, Any]) -> list[Bound]:
-    """Objectives on requests per second."""
+    """Return the objectives on requests per second."""
     return _bounds(summary, Quantity.RATE)
 
 

@@ -1,4 +1,4 @@
-"""What a run's folder holds while the run goes on, so that a master that is killed leaves everything up to the last
+"""Keeps a run in its folder while it goes on, so that a master that is killed leaves everything up to the last
 report: `run.json`, written once at its begin, and `state.msgpack`, replaced soon after every report. docs/results.md.
 """
 
@@ -42,11 +42,11 @@ class Checkpoint:
         self._writer = gevent.spawn(self._write_loop)
 
     def write_soon(self) -> None:
-        """A report has come."""
+        """Write the state soon, as a report has arrived."""
         self._is_due.set()
 
     def close(self) -> None:
-        """Waits for a write under way. The run's last state stays beside its results."""
+        """Wait for a write under way. The run's last state stays beside its results."""
         self._is_closing = True
         self._is_due.set()
         self._writer.join()
@@ -75,7 +75,7 @@ class Checkpoint:
 
 
 def describe_run(run: Run) -> dict[str, Any]:
-    """What is known of a run when it begins."""
+    """Return what is known of a run when it begins."""
     return {
         "version": VERSION,
         "run_id": run.run_id,
@@ -94,12 +94,12 @@ def describe_run(run: Run) -> dict[str, Any]:
 
 
 def write_begin(run: Run) -> None:
-    """`run.json`."""
+    """Write `run.json`."""
     write_json(run.folder / RUN_FILE, describe_run(run))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The last state of the run in a folder. FileNotFoundError without one; ProtocolError when it cannot be used."""
+    """Read the last state of a run's folder. FileNotFoundError without one; ProtocolError when it cannot be used."""
     try:
         state: dict[str, Any] = msgpack.unpackb((folder / STATE_FILE).read_bytes(), strict_map_key=False)
         version = state["version"]

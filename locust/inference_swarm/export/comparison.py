@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inference_swarm.export.figures import format_rate, format_us
+from inference_swarm.export.formats import format_rate, format_us
 from inference_swarm.export.saved_run import SavedRun
 from inference_swarm.judge.compare import (
     CONFIDENCE,
@@ -39,13 +39,13 @@ class ComparedRuns:
 
 
 def compare_saved(one: SavedRun, other: SavedRun) -> ComparedRuns:
-    """Compares by the intervals of each run; the values are those of their summaries."""
+    """Compare by the intervals of each run; the values are those of their summaries."""
     metrics = [_as_summarized(metric, one, other) for metric in compare_runs(sample_of(one), sample_of(other))]
     return ComparedRuns(one, other, tuple(metrics), tuple(_differences(one.summary, other.summary)))
 
 
 def _as_summarized(metric: Comparison, one: SavedRun, other: SavedRun) -> Comparison:
-    """A run has one rate, whatever shows it: intervals begin with the users' and end with the last report."""
+    """Take the summary's rate, the only one of a run: intervals run from the first user to the last report."""
     values = [_summarized(run.summary, metric.metric) for run in (one, other)]
     first, second = values
     if first is None or second is None or not first:
@@ -66,7 +66,7 @@ def _summarized(summary: dict[str, Any], metric: str) -> float | None:
 
 
 def sample_of(run: SavedRun) -> RunSample:
-    """A run's intervals, all request names together."""
+    """Return a run's intervals, all request names together."""
     by_start: dict[float, Histogram] = {}
     for interval in run.latency:
         by_start.setdefault(interval.start_s, Histogram()).add(interval.histogram)
@@ -79,7 +79,7 @@ def sample_of(run: SavedRun) -> RunSample:
 
 
 def comparison_text(compared: ComparedRuns) -> str:
-    """For the terminal."""
+    """Return the comparison for the terminal."""
     rows = [("", "A", "B", "B ÷ A", f"{CONFIDENCE:.0%} interval", "result"), *metric_rows(compared)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = [
@@ -94,7 +94,7 @@ def comparison_text(compared: ComparedRuns) -> str:
 
 
 def metric_rows(compared: ComparedRuns) -> list[tuple[str, ...]]:
-    """Metric, value of A, value of B, ratio, its interval, result."""
+    """Return rows: metric, value of A, value of B, ratio, its interval, result."""
     return [
         (
             metric.metric,
@@ -109,7 +109,7 @@ def metric_rows(compared: ComparedRuns) -> list[tuple[str, ...]]:
 
 
 def conclusion(compared: ComparedRuns) -> str:
-    """The sentence on what differs significantly."""
+    """Return the sentence on what differs significantly."""
     apart = [metric for metric in compared.metrics if metric.result is Result.SIGNIFICANT]
     if apart:
         return "B against A: " + ", ".join(f"{metric.metric} {_change(metric)}" for metric in apart) + "."
@@ -167,7 +167,7 @@ def _result(metric: Comparison) -> str:
 
 
 def matrix_rows(runs: Sequence[SavedRun]) -> list[tuple[str, str, str]]:
-    """Runs of the same dataset against the first of them: (dataset, models, what differs)."""
+    """Compare runs of the same dataset with the first of them: (dataset, models, what differs)."""
     rows = []
     firsts: dict[str, SavedRun] = {}
     for run in runs:

@@ -12,7 +12,7 @@ from inference_swarm.judge.compare import CONFIDENCE
 
 
 def comparison_page(compared: ComparedRuns) -> str:
-    """A page that needs nothing else."""
+    """Return a page that needs no other file."""
     lines = [
         Line("A", percentile_points(merge_intervals(compared.one.latency)), 1),
         Line("B", percentile_points(merge_intervals(compared.other.latency)), 3),

@@ -1,4 +1,4 @@
-"""`--html` in every mode: Locust itself leaves it out when a master with a web UI is told to end by SIGTERM."""
+"""`--html` in every mode: Locust itself leaves it out when a master with a web UI ends by SIGTERM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def write_html_at_end(environment: Any) -> None:
-    """Writes the file when the process is about to end, after the last report has been counted."""
+    """Write the file when the process is about to end, after the last report has been counted."""
     options = environment.parsed_options
     if not options.html_file:
         return

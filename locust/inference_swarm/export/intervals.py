@@ -55,7 +55,7 @@ class WantedRate:
     end_s: float
 
     def between(self, start_s: float, end_s: float) -> float:
-        """On average, per second; NaN where nothing counts."""
+        """Return the average per second; NaN where nothing counts."""
         start_s, end_s = max(start_s, self.start_s), min(end_s, self.end_s)
         if end_s <= start_s:
             return math.nan
@@ -63,7 +63,7 @@ class WantedRate:
 
 
 def interval_rows(series: IntervalSeries, wanted: WantedRate | None = None) -> list[IntervalRow]:
-    """Oldest first."""
+    """Return the rows, oldest first."""
     rows = []
     for interval in series.intervals():
         total = interval.total()
@@ -99,14 +99,14 @@ def interval_rows(series: IntervalSeries, wanted: WantedRate | None = None) -> l
 
 
 def _mean_service_us(total: RequestCounters) -> float:
-    """Of successes and failures together; 0 where nothing ended."""
+    """Return the mean of successes and failures together; 0 where nothing ended."""
     histograms = [one for one in (total.service, total.failed_service) if one.count]
     count = sum(one.count for one in histograms)
     return sum(one.mean_us * one.count for one in histograms) / count if count else 0.0
 
 
 def interval_table(rows: Iterable[IntervalRow]) -> str:
-    """CSV with the fields of IntervalRow as heads."""
+    """Return CSV with the fields of IntervalRow as headers."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     names = [spec.name for spec in fields(IntervalRow)]
@@ -117,7 +117,7 @@ def interval_table(rows: Iterable[IntervalRow]) -> str:
 
 
 def read_interval_table(text: str) -> list[IntervalRow]:
-    """What `interval_table` wrote; raises DataError."""
+    """Read what `interval_table` wrote; raises DataError."""
     kinds = get_type_hints(IntervalRow)
     rows = []
     for number, line in enumerate(csv.DictReader(io.StringIO(text, newline="")), 2):
@@ -131,7 +131,7 @@ def read_interval_table(text: str) -> list[IntervalRow]:
 
 
 def hlog_intervals(series: IntervalSeries, *, is_service: bool) -> Iterator[HlogInterval]:
-    """Each interval and request name as a line of a histogram log, tagged with the name."""
+    """Return each interval and request name as a line of a histogram log, tagged with the name."""
     for interval in series.intervals():
         for name, counters in sorted(interval.names().items()):
             histogram = counters.service if is_service else counters.latency

@@ -15,7 +15,7 @@ from inference_swarm.export.run_folder import write_whole
 
 
 def write_locust_files(environment: Environment, folder: Path) -> None:
-    """stats.csv, failures.csv, exceptions.csv and locust.html, with the columns that `--csv` and `--html` have."""
+    """Write stats.csv, failures.csv, exceptions.csv and locust.html, as `--csv` and `--html` do."""
     tables = StatsCSV(environment, PERCENTILES_TO_REPORT)
     for name, write in (
         ("stats", tables.requests_csv),

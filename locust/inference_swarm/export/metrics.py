@@ -1,6 +1,6 @@
 """Counters, histograms and verdicts as the plain documents that summary.json and the web pages hold. Pure.
 
-One definition of each metric: whatever shows one takes it from here. docs/results.md says what each means.
+Each metric is defined once, here, for every output. docs/results.md says what each means.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def counter_metrics(counters: RequestCounters, measured_s: float, unserved: int 
 
 
 def failure_records(counters: RequestCounters) -> list[dict[str, Any]]:
-    """What failed, the most frequent first, with when and an example."""
+    """Return the failures, the most frequent first, with their times and an example."""
     ordered = sorted(counters.failed.items(), key=lambda pair: (-pair[1].count, pair[0]))
     return [
         {
@@ -81,7 +81,7 @@ def failure_records(counters: RequestCounters) -> list[dict[str, Any]]:
 
 
 def left_out_metrics(totals: SwarmTotals) -> dict[str, Any] | None:
-    """What was sent before what counts: a warm-up, or what a reset of the statistics left behind."""
+    """Return the requests that are left out: a warm-up, or those before a reset of the statistics."""
     if not totals.epoch:
         return None
     left_out = merge_counters(totals.left_out.values())

@@ -1,4 +1,4 @@
-"""What is known of a run while it goes on: the run in, the numbers of its line on the terminal out. Pure."""
+"""The state of a run while it goes on: the run in, the numbers of its line on the terminal out. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inference_swarm.measure.totals import SwarmTotals
 if TYPE_CHECKING:
     from inference_swarm.run.run import Run
 
-# Of so many newest intervals the one that most workers have reported of: the last ones are still coming in.
+# Of this many newest intervals, the one that most workers have reported; the last ones are still arriving.
 LOOKED_AT = 3
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pygal  # type: ignore[import-untyped]
 from pygal.style import Style  # type: ignore[import-untyped]
 
-from inference_swarm.export.figures import format_rate, format_us
+from inference_swarm.export.formats import format_rate, format_us
 from inference_swarm.export.intervals import IntervalRow
 from inference_swarm.measure.histogram import Histogram
 
@@ -69,7 +69,7 @@ def plot_users(rows: Sequence[IntervalRow]) -> str:
 
 
 def plot_in_flight(rows: Sequence[IntervalRow]) -> str:
-    """How many requests were in flight on average, over the run: what an open load has instead of users."""
+    """Plot the average number of requests in flight over the run: an open load has it instead of users."""
     points = [(_middle(row), row.in_flight) for row in rows]
     return _plot([Line("in flight", points, 2)], format_rate, _time_labels(rows))
 
@@ -87,7 +87,7 @@ def plot_latency_over_time(rows: Sequence[IntervalRow], bounds: Sequence[Bound] 
 
 
 def _bound_lines(rows: Sequence[IntervalRow], bounds: Sequence[Bound]) -> list[Line]:
-    """From the first to the last instant that is drawn."""
+    """Return a bound's line from the first to the last instant that is drawn."""
     if not rows:
         return []
     ends = _middle(rows[0]), _middle(rows[-1])
@@ -100,7 +100,7 @@ def _bound_lines(rows: Sequence[IntervalRow], bounds: Sequence[Bound]) -> list[L
 
 
 def plot_latency_by_percentile(latency: Histogram, service: Histogram | None) -> str:
-    """How much took at most how long."""
+    """Plot latency by percentile."""
     lines = [Line("latency", percentile_points(latency), 1)]
     if service is not None:
         lines.append(Line("service time", percentile_points(service), 2))
@@ -241,7 +241,7 @@ def _legend_columns(labels: Sequence[str]) -> int:
 
 
 def _thinned(points: Points) -> list[tuple[float, float | None]]:
-    """At most MAX_POINTS: of each stretch the lowest and the highest in their order, so that no spike is lost.
+    """Thin out to MAX_POINTS: of each stretch the lowest and the highest remain, so that no spike is lost.
 
     A stretch without a value is a gap.
     """

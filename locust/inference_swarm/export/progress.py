@@ -1,6 +1,6 @@
-"""Live progress of a headless run: one line that is written over on a terminal, a plain line now and then without one.
+"""Shows the progress of a headless run: one line that is overwritten on a terminal, else a plain line now and then.
 
-Stands in for Locust's periodic tables, which a person gets back with --print-stats or --only-summary. An edge: streams.
+Replaces Locust's periodic tables, which --print-stats and --only-summary bring back. An edge: streams.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Progress:
                 self._keep_log_lines_whole()
 
     def show(self, run: Run, count_users: Callable[[], int]) -> None:
-        """A greenlet's work while the run goes on."""
+        """Show the progress; a greenlet runs it while the run goes on."""
         if not self._is_shown:
             return
         period_s = LIVE_PERIOD_S if self._is_live else PLAIN_PERIOD_S
@@ -55,7 +55,7 @@ class Progress:
             sys.stderr.flush()
 
     def close(self, summary: Mapping[str, Any], folder: Path | None) -> None:
-        """The closing table; without a folder where nothing could be written."""
+        """Print the closing table; without a folder where nothing could be written."""
         if self._is_shown:
             self._end_line()
             # Where Locust's tables and logs go; the standard output is for its --json.

@@ -20,7 +20,7 @@ UP_TO = "these are the numbers up to its last report"
 
 
 def recover_run(folder: Path) -> None:
-    """Writes summary, histogram logs, intervals and report from the last state. Raises DataError."""
+    """Write summary, histogram logs, intervals and report from the last state. Raises DataError."""
     try:
         run = read_run(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SwarmError) as error:
@@ -31,7 +31,7 @@ def recover_run(folder: Path) -> None:
 
 
 def read_run(folder: Path) -> Run:
-    """The run as its last checkpoint has it."""
+    """Read the run from its last checkpoint."""
     known = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     settings = Settings(**known["settings"])
     data = DataRecord(**known["data"])

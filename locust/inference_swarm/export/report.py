@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from inference_swarm.errors import SettingProblem
 from inference_swarm.export.bounds import latency_bounds, rate_bounds
-from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
 from inference_swarm.export.plots import (
     plot_in_flight,
     plot_latency_by_percentile,
@@ -35,7 +35,7 @@ MARKS = {"pass": "good", "fail": "bad", "incomplete": "warn"}
 
 
 def render_report(data: ReportData) -> str:
-    """The page."""
+    """Return the page."""
     summary = data.summary
     is_open = bool(summary["arrivals"])
     times_rows = [("latency", summary["latency_us"]), ("service time", summary["service_us"])]
@@ -67,7 +67,7 @@ def render_report(data: ReportData) -> str:
 
 
 def page_environment() -> Environment:
-    """Jinja with our templates and the figures' formats; undefined names print nothing."""
+    """Return Jinja with our templates and number formats; undefined names print nothing."""
     environment = Environment(
         loader=PackageLoader("inference_swarm", "export"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -116,7 +116,7 @@ def _plots(data: ReportData, is_open: bool) -> list[tuple[str, str, Markup]]:
 
 
 def _wanted(data: ReportData) -> list[tuple[float, float | None]]:
-    """The rate that was asked for, at the edges of each stage."""
+    """Return the wanted rate at the edges of each stage."""
     settings = data.summary["settings"]
     text = settings["stages"]["value"]
     try:

@@ -1,4 +1,4 @@
-"""What the report of a run shows, from the run's end or read back from its files."""
+"""The data that a run's report shows, from the run's end or read back from its files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inference_swarm.measure.histogram import Histogram
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """`summary` is that of summary.json."""
+    """The data of a report; `summary` is the document of summary.json."""
 
     summary: Mapping[str, Any]
     rows: Sequence[IntervalRow]

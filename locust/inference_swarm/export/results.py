@@ -16,9 +16,9 @@ from inference_swarm.run.run import Run
 
 
 def write_results(run: Run, environment: Environment) -> dict[str, Any]:
-    """Returns the summary. Waits for the disk."""
+    """Write the results and return the summary. Waits for the disk."""
     record = record_of(run)
-    # Not in the event loop: on a slow disk workers would miss the master's answers meanwhile and look for another one.
+    # Not in the event loop: on a slow disk workers would miss the master's messages meanwhile and look for another one.
     write = partial(write_run_files, record, run.folder, environment)
     summary = run_in_pool(gevent.get_hub().threadpool.apply, write)
     _set_exit_code(environment, record.verdict.exit_code)
@@ -37,6 +37,6 @@ def _set_exit_code(environment: Environment, code: ExitCode) -> None:
 
 
 def _has_only_allowed_failures(environment: Environment) -> bool:
-    """Locust would end with a failure for requests that an objective allows to fail; not so for broken users."""
+    """Return whether objectives allow all failures, for which Locust alone would fail; user errors are not allowed."""
     runner = environment.runner
     return runner is not None and bool(runner.errors) and not runner.exceptions

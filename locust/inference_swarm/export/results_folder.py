@@ -1,4 +1,4 @@
-"""Whether the folder for results can be written, asked before anything is started. Changes nothing."""
+"""Checks whether the folder for results can be written, before anything is started. Changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inference_swarm.errors import SettingProblem
 
 
 def check_writable(results: Path) -> None:
-    """Raises SettingProblem when runs could not be written: a read-only disk, a file in the way, another's folder."""
+    """Raise SettingProblem when runs could not be written: a read-only disk, a file in the way, a foreign folder."""
     for name in (".", "runs", "run_table.csv"):
         path = results / name
         closed = _what_is_closed(path)
@@ -22,7 +22,7 @@ def check_writable(results: Path) -> None:
 
 
 def _what_is_closed(path: Path) -> tuple[Path, str] | None:
-    """The nearest part of the path that exists decides, since the rest is made below it."""
+    """Return why the path is closed: its nearest existing part decides, since the rest is made below it."""
     nearest = path.absolute()
     while not os.path.lexists(nearest):
         nearest = nearest.parent

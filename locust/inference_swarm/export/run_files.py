@@ -1,4 +1,4 @@
-"""Everything that a run leaves in its folder, out of its record. An edge: files, and Locust's own tables."""
+"""Writes everything that a run leaves in its folder, from its record. An edge: files, and Locust's own tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> d
 
 
 def write_number_files(run: RunRecord, folder: Path) -> dict[str, Any]:
-    """Summary, histogram logs, intervals and report: all that does not need Locust."""
+    """Write summary, histogram logs, intervals and report: everything that does not need Locust."""
     summary = build_summary(run)
     write_json(folder / "summary.json", summary)
     series = run.totals.series
@@ -45,10 +45,10 @@ def write_number_files(run: RunRecord, folder: Path) -> dict[str, Any]:
 
 
 def _write_report(data: ReportData, folder: Path) -> None:
-    """The numbers are safe by now: what goes wrong here costs the page only, and it can be made anew."""
+    """Write the page. The numbers are saved by now: a failure costs only the page, which can be made again."""
     try:
         from inference_swarm.export.report import render_report
 
         write_whole(folder / "report.html", render_report(data))
     except Exception:
-        logger.exception("report.html could not be made; mend it with `scripts/start.sh report %s`", folder)
+        logger.exception("report.html could not be made; make it again with `scripts/start.sh report %s`", folder)

@@ -16,16 +16,14 @@ MAX_PART_LETTERS = 80
 
 
 def run_folder_name(started_local: str, dataset: str, model: str) -> str:
-    """`<time>_<data>_<model>`, of characters and a length that every file system takes; without a model where none was
-    asked for.
-    """
+    """Return `<time>_<data>_<model>`, valid in every file system; without a model where none is set."""
     parts = filter(None, (started_local, dataset or "data", model))
     names = (re.sub(r"[^A-Za-z0-9._-]+", "-", part)[:MAX_PART_LETTERS].strip("-.") or "x" for part in parts)
     return "_".join(names)
 
 
 def make_run_folder(results: Path, name: str) -> Path:
-    """A new folder below `results`/runs; `name`-2, `name`-3 … when it exists. Raises SettingProblem."""
+    """Make a new folder below `results`/runs; `name`-2, `name`-3 … when it exists. Raises SettingProblem."""
     if Path(name).name != name or name in (".", ".."):
         raise SettingProblem(f"--run-name is {name!r}", expected="one folder name, without slashes")
     number = 1
@@ -39,14 +37,14 @@ def make_run_folder(results: Path, name: str) -> Path:
             raise SettingProblem(
                 f"the results folder {folder} cannot be made: {error.strerror}",
                 expected="a folder that this process may write to",
-                action="choose another with --results or mend its permissions",
+                action="choose another with --results or fix its permissions",
             ) from error
         else:
             return folder
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes beside, then renames: a reader sees the old file or the new one."""
+    """Write beside, then rename: a reader sees the old file or the new one."""
     beside = path.with_name(path.name + ".part")
     with beside.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
@@ -56,5 +54,5 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Indented JSON; NaN is refused, since it is not JSON."""
+    """Write indented JSON; NaN is refused, since it is not JSON."""
     write_whole(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""run_table.csv: one line for each run, below headers that tell what is in them."""
+"""run_table.csv: one line for each run, below headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUN_TABLE_COLUMNS: Sequence[str] = (
 
 
 def run_table_row(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of run_table.csv."""
+    """Return the row of run_table.csv."""
     arrivals, once = summary["arrivals"] or {}, summary["once"] or {}
     known = {
         **summary,
@@ -32,7 +32,7 @@ def run_table_row(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def append_to_run_table(results: Path, row: Mapping[str, Any]) -> None:
-    """One line for a run, below the headers that the first run writes; a table of other columns gets these first."""
+    """Append a line for a run, below the headers of the first one; a table with other columns is converted first."""
     path, columns = results / RUN_TABLE, list(row)
     if path.exists() and path.stat().st_size:
         with path.open(encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""What a run left in its folder, read back: for a report made later, and for comparing. An edge: files."""
+"""Reads back what a run left in its folder: for a report made later, and for comparing. An edge: files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inference_swarm.measure.hlog import HlogInterval, read_hlog
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """A run as its files tell it."""
+    """A run as it was read from its files."""
 
     folder: Path
     summary: dict[str, Any]
@@ -26,7 +26,7 @@ class SavedRun:
 
 
 def read_run(folder: Path) -> SavedRun:
-    """Raises DataError that names the file."""
+    """Read a run. Raises DataError that names the file."""
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         if summary.get("version") != SUMMARY_VERSION:
@@ -49,7 +49,7 @@ def read_run(folder: Path) -> SavedRun:
 
 
 def merge_intervals(intervals: list[HlogInterval]) -> Histogram:
-    """All of them as one histogram."""
+    """Merge all of them into one histogram."""
     merged = Histogram()
     for interval in intervals:
         merged.add(interval.histogram)

@@ -1,15 +1,15 @@
-"""What a run came to, in one sentence under its verdict: summary in, text out. Pure."""
+"""Summarizes a run in one sentence under its verdict: summary in, text out. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
 
 
 def concluding_sentence(summary: Mapping[str, Any]) -> str:
-    """Requests, time, rate, p99, failures and objectives: what a person would say to the next one."""
+    """Return the sentence: requests, time, rate, p99, failures and objectives."""
     requests = summary["requests"]
     if not requests:
         return f"No request ended in {format_seconds(summary['duration_s'])}."

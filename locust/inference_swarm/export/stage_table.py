@@ -1,4 +1,4 @@
-"""The stages of a run, one by one, for summary.json and for people. Pure."""
+"""The stages of a run, one by one, for summary.json and for readers. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inference_swarm.export.figures import format_count, format_rate, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_us
 from inference_swarm.export.metrics import latency_metrics, verdict_metrics
 from inference_swarm.judge.stages import StageResult
 
@@ -19,7 +19,7 @@ CSV_HEADERS = (
 
 
 def stage_metrics(stage: StageResult) -> dict[str, Any]:
-    """One stage as summary.json has it."""
+    """Return one stage as summary.json has it."""
     counters = stage.counters
     return {
         "stage": stage.number,
@@ -42,7 +42,7 @@ def stage_metrics(stage: StageResult) -> dict[str, Any]:
 
 
 def stage_cells(stage: Mapping[str, Any]) -> list[str]:
-    """A stage of summary.json as people read it, below HEADERS."""
+    """Return a stage of summary.json as cells below HEADERS."""
     first, last, latency = stage["wanted_first"], stage["wanted_last"], stage["latency_us"]
     unit = "/s" if stage["wanted_is"] == "rate" else " users"
     wanted = format_rate(last) if first == last else f"{format_rate(first)} … {format_rate(last)}"
@@ -59,7 +59,7 @@ def stage_cells(stage: Mapping[str, Any]) -> list[str]:
 
 
 def stage_lines(stages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table for the terminal."""
+    """Return the table for the terminal."""
     rows = [list(HEADERS), *(stage_cells(stage) for stage in stages)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADERS))]
     return [
@@ -72,7 +72,7 @@ def stage_lines(stages: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def stage_csv(stages: Sequence[Mapping[str, Any]]) -> str:
-    """stages.csv: times in µs, empty where nothing was measured."""
+    """Return stages.csv: times in µs, empty where nothing was measured."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(CSV_HEADERS)

@@ -36,7 +36,7 @@ LIBRARIES = ("locust", "gevent", "pyarrow", "pyzmq", "pandas")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """All that is known of a run when it has ended."""
+    """Everything that is known of a run when it has ended."""
 
     run_id: str
     name: str
@@ -70,7 +70,7 @@ class RunRecord:
 
     @property
     def is_complete(self) -> bool:
-        """Every worker's final snapshot is in."""
+        """True when every worker's final snapshot is in."""
         return self.totals.is_complete and not self.lost_workers and not self.is_cut_short
 
     @property
@@ -81,7 +81,7 @@ class RunRecord:
 
 
 def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
-    """The run at this instant, finished or recovered."""
+    """Return the record of a run, finished or recovered."""
     course = run.course
     return RunRecord(
         run_id=run.run_id,
@@ -114,7 +114,7 @@ def _wanted_rate(run: Run) -> WantedRate | None:
 
 
 def arrival_metrics(run: RunRecord) -> dict[str, Any] | None:
-    """What became of an open load's schedule; `unaccounted` went down with a worker that never reported it."""
+    """Return the counts of an open load's schedule; `unaccounted` was lost with a worker that never reported it."""
     if run.arrivals_wanted is None:
         return None
     wanted, wanted_rps = run.arrivals_wanted
@@ -131,7 +131,7 @@ def arrival_metrics(run: RunRecord) -> dict[str, Any] | None:
 
 
 def build_summary(run: RunRecord) -> dict[str, Any]:
-    """The document."""
+    """Return the document."""
     values, total = run.settings.to_record(), run.totals.total()
     return {
         "version": SUMMARY_VERSION,
@@ -188,7 +188,7 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of this program, of Python and of the libraries that matter to a number."""
+    """Return the versions of this program, of Python and of the libraries that matter to a number."""
     found = {"inference_swarm": __version__, "python": platform.python_version()}
     for library in LIBRARIES:
         try:

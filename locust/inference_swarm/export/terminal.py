@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inference_swarm.export.figures import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
 from inference_swarm.export.moment import Moment
 from inference_swarm.export.stage_table import stage_lines
 
@@ -17,7 +17,7 @@ SAID_SHARE = 0.05
 
 
 def progress_line(now: Moment) -> str:
-    """One line: users, the rate and times of the newest window, counts so far, and how long it still goes on."""
+    """Return one line: users, the rate and times of the newest window, counts so far, and how long it still goes on."""
     if now.length_s is None:
         time_words = f"{format_seconds(now.elapsed_s)} so far"
     else:
@@ -42,7 +42,7 @@ def _s(count: int) -> str:
 
 
 def closing_table(summary: Mapping[str, Any], folder: Path | None) -> str:
-    """What a person wants to know first: the verdict last, where the eye is."""
+    """Return the closing table, with the verdict last, where the reader looks first."""
     lines = [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
     lines += _latency_table(summary)
     lines.append("")
@@ -68,14 +68,14 @@ def closing_table(summary: Mapping[str, Any], folder: Path | None) -> str:
 
 
 def verdict_words(summary: Mapping[str, Any]) -> str:
-    """The label and why."""
+    """Return the label and the reasons."""
     label = summary["verdict"] if summary["tone"] == "good" else summary["verdict"].upper()
     reasons = "; ".join(summary["reasons"])
     return f"{label} ({reasons})" if reasons else str(label)
 
 
 def request_words(summary: Mapping[str, Any]) -> str:
-    """How many requests ended, how many of them failed, and what has no outcome."""
+    """Return how many requests ended, how many failed, and how many have no outcome."""
     failures, requests = summary["failures"], summary["requests"]
     kinds = ", ".join(f"{kind} {format_count(count)}" for kind, count in summary["errors"].items())
     share = format_share(failures, requests)
@@ -96,7 +96,7 @@ def other_counts(summary: Mapping[str, Any]) -> dict[str, str]:
         "unaccounted for": arrivals.get("unaccounted", 0),
         "never sent": once.get("never_sent", 0),
         "stale connections": summary["stale_connections"],
-        "possibly sent twice": summary["possibly_twice"] + once.get("maybe_sent_twice", 0),
+        "possibly sent twice": summary["possibly_twice"] + once.get("possible_duplicates", 0),
         "possibly uncounted": uncounted or 0,
     }
     words = {label: format_count(count) for label, count in counts.items() if count}
@@ -109,7 +109,7 @@ def change_words(change: Mapping[str, Any]) -> str:
 
 
 def failure_words(failure: Mapping[str, Any]) -> str:
-    """One kind of failure: how often, when, and an example."""
+    """Return one kind of failure: how often, when, and an example."""
     first_s, last_s = failure["first_s"], failure["last_s"]
     when = f"at {first_s:.1f} s" if failure["count"] == 1 else f"from {first_s:.1f} s to {last_s:.1f} s"
     row = "" if failure["row"] is None else f" (row {format_count(failure['row'])})"
@@ -118,7 +118,7 @@ def failure_words(failure: Mapping[str, Any]) -> str:
 
 
 def left_out_words(summary: Mapping[str, Any]) -> str:
-    """What was sent before what counts; empty if everything counts."""
+    """Return what was left out; empty if everything counts."""
     left_out = summary["left_out"]
     if left_out is None:
         return ""
@@ -131,7 +131,7 @@ def _labelled(label: str, text: str) -> str:
 
 
 def load_words(summary: Mapping[str, Any]) -> str:
-    """What kind of load it was: users, or arrivals."""
+    """Return the kind of load: users or arrivals."""
     workers = f"{summary['workers']} worker{'' if summary['workers'] == 1 else 's'}"
     users = f"{summary['users']} users on {workers}"
     if summary["arrivals"] is None:

@@ -1,4 +1,4 @@
-"""When a run is hopeless (`--abort-when`): text in, and counts by second to the reason for which it ends early.
+"""Ends hopeless runs early (`--abort-when`): text in, conditions out; counts by second in, the reason out.
 
 Grammar, blanks are free:  METRIC COMPARATOR NUMBER UNIT for DURATION
   METRIC   error_rate (all that did not succeed, of all that was asked for), rate, goodput; of all requests together
@@ -26,7 +26,7 @@ METRICS = ("error_rate", "rate", "goodput")
 
 @dataclass(frozen=True, slots=True)
 class AbortCondition:
-    """`bound` says what is not to be borne, for `duration_s` seconds on end."""
+    """The run ends early when `bound` holds over `duration_s` seconds."""
 
     text: str
     bound: Objective
@@ -57,7 +57,7 @@ def parse_abort_condition(text: str, *, source: str = "--abort-when") -> AbortCo
 def parse_abort_conditions(
     text: str, *, source: str = "--abort-when"
 ) -> tuple[list[AbortCondition], list[SettingProblem]]:
-    """All conditions of a text that can be read, and all problems of the others."""
+    """Return all conditions of a text that can be read, and all problems of the others."""
     conditions: list[AbortCondition] = []
     problems: list[SettingProblem] = []
     for part in split_objectives(text):
@@ -71,7 +71,7 @@ def parse_abort_conditions(
 def abort_reason(
     conditions: Iterable[AbortCondition], seconds: SecondSeries, start_s: float, reported_until_s: float
 ) -> str:
-    """Which condition is met by what every worker has reported of; empty if none is.
+    """Return the condition that is met by what every worker has reported; empty if none is.
 
     `start_s`: when the load began, `reported_until_s`: until when all workers have reported, since the run began.
     """

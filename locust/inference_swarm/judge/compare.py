@@ -1,7 +1,7 @@
 """Two runs side by side: rates and percentiles with confidence intervals, and which differences are significant.
 
 Of 100 comparisons of equal runs at most one may call any of its metrics different, all metrics together, even if states
-of the server last as long as the runs (`judge.spread`); `too short to say` is an answer. The intervals of a run are
+of the server last as long as the runs (`judge.spread`); `too short to say` is a result. The intervals of a run are
 joined to at most MAX_BATCHES batches, and to fewer if that makes the interval wider: states that last for several
 batches show then. A percentile's interval is that of the share of requests above it (Woodruff 1952); the intervals of
 two values make that of their ratio (MOVER, Donner and Zou 2012). It knows the spread within each run, not that between
@@ -38,7 +38,7 @@ DEFAULT_METRICS = ("rate", "mean", "p50", "p95", "p99", "p99.9")
 
 
 class Result(StrEnum):
-    """What can be said of one metric."""
+    """The result of comparing one metric."""
 
     SIGNIFICANT = "significant difference"
     NOT_SIGNIFICANT = "no significant difference"
@@ -107,7 +107,7 @@ def compare_runs(one: RunSample, other: RunSample, metrics: Sequence[str] = DEFA
 
 
 def _confidence_of_each(metrics: int) -> float:
-    """What each of several metrics needs for all of them together to have CONFIDENCE (Bonferroni)."""
+    """Return the confidence that each of several metrics needs for CONFIDENCE in all of them (Bonferroni)."""
     return 1 - (1 - CONFIDENCE) / metrics
 
 
@@ -150,7 +150,7 @@ def _value(whole: Batch, metric: str) -> float:
 
 
 def _ratio(batches: Sequence[Batch], metric: str, value: float) -> Ratio:
-    """The metric as a ratio of sums; of a percentile the share of requests above its value."""
+    """Return the metric as a ratio of sums; of a percentile the share of requests above its value."""
     if metric == "rate":
         pairs = [(batch.requests, batch.seconds) for batch in batches]
     elif metric == "mean":
@@ -183,7 +183,7 @@ _Intervals = tuple[Estimate, Estimate, Estimate]
 
 
 def _widest(metric: str, runs: Sequence[_Run], confidence: float) -> _Intervals | None:
-    """The intervals of both values and of their ratio; None where states last longer than the runs."""
+    """Return the intervals of both values and of their ratio; None where states last longer than the runs."""
     likenesses = [_likeness(clue, runs) for clue in (metric, *CLUES)]
     if max(likeness.corrected for likeness in likenesses) > MAX_LIKENESS:
         return None
@@ -200,7 +200,7 @@ def _likeness(metric: str, runs: Sequence[_Run]) -> Likeness:
 
 
 def _intervals(metric: str, runs: Sequence[_Run], size: int, likeness: float, confidence: float) -> _Intervals:
-    """With batches of one size."""
+    """Return the intervals with batches of one size."""
     spreads = [spread_of(run.ratios[metric].joined(size), likeness) for run in runs]
     quantile = student_quantile((1 + confidence) / 2, joint_degrees(*spreads))
     one, other = (_estimate(metric, run, quantile, spread) for run, spread in zip(runs, spreads, strict=True))
@@ -214,7 +214,7 @@ def _estimate(metric: str, run: _Run, quantile: float, spread: Spread) -> Estima
 
 
 def _ratio_of(one: Estimate, other: Estimate) -> Estimate:
-    """MOVER on the logarithms: each end rests on the nearer ends of the two intervals."""
+    """Combine by MOVER on the logarithms: each end rests on the nearer ends of the two intervals."""
     value = other.value / one.value if one.value else math.nan
     if not value > 0:
         return Estimate(value, 0.0, math.inf)

@@ -47,7 +47,7 @@ def _away_from_zero(value: float) -> float:
 
 
 def beta_quantile(share: float, a: float, b: float) -> float:
-    """Below which value so large a share of a beta distribution lies."""
+    """Return the value below which this share of a beta distribution lies."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -60,7 +60,7 @@ def beta_quantile(share: float, a: float, b: float) -> float:
 
 @lru_cache(maxsize=1024)
 def student_quantile(share: float, degrees: float) -> float:
-    """Below which value so large a share of Student's t distribution lies; the degrees of freedom may be a fraction."""
+    """Return the value below which this share of Student's t distribution lies; `degrees` may be fractional."""
     if not (0 < share < 1 and degrees > 0):
         raise ValueError(f"Student's t needs a share between 0 and 1 and degrees above 0, got {share} and {degrees}")
     tail = min(share, 1 - share)

@@ -4,7 +4,7 @@ Adding failures, drops or abandoned requests never improves a result, whatever t
 success:
 - a percentile is taken over everything that was asked for; what did not succeed is slower than any upper bound and
   faster than any lower one; it passes only with enough successes (`judge.sample_size`)
-- `max` is no response if anything did not succeed; `mean` is of successes
+- `max` is "no response" if anything did not succeed; `mean` is of successes
 - `error_rate` is all that did not succeed, of all that was asked for: failed, abandoned, dropped, unaccounted for,
   never sent
 - a lower bound on `rate` or `goodput` counts successes, an upper bound on `rate` all that ended; only what ended
@@ -29,7 +29,7 @@ IN_FLIGHT_AT_END_SHARE = 0.01
 
 
 class ObjectiveOutcome(StrEnum):
-    """INCOMPLETE: the data does not allow an answer."""
+    """INCOMPLETE: the data does not allow a result."""
 
     PASSED = "pass"
     FAILED = "fail"
@@ -38,7 +38,7 @@ class ObjectiveOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InTime:
-    """Requests that ended within the measured time, where that is not what the counters say: a stage of a run."""
+    """Requests that ended within the measured time, where the counters cannot say: a stage of a run."""
 
     succeeded: float
     ended: float
@@ -46,7 +46,7 @@ class InTime:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What an objective is held against besides the counters of its requests."""
+    """The evidence for an objective besides the counters of its requests."""
 
     measured_s: float
     unserved: int = 0
@@ -83,7 +83,7 @@ class ObjectiveResult:
 
 
 def evaluate(objective: Objective, names: Mapping[str, RequestCounters], evidence: Evidence) -> ObjectiveResult:
-    """Hold one objective against the counters of its requests."""
+    """Evaluate one objective with the counters of its requests."""
     if objective.name is None:
         return _evaluate(objective, merge_counters(names.values()), evidence)
     found = find_name(names, objective.name)
@@ -104,7 +104,7 @@ def evaluate(objective: Objective, names: Mapping[str, RequestCounters], evidenc
 
 
 def find_name(names: Mapping[str, RequestCounters], wanted: str) -> str | None:
-    """The request name that is meant: as it stands, or with the method before it as reports show it."""
+    """Return the request name that is meant, with or without the method before it."""
     if wanted in names:
         return wanted
     method, _, rest = wanted.partition(" ")
@@ -204,7 +204,7 @@ def _time_us(objective: Objective, histogram: Histogram, unserved: int) -> float
 
 
 def _outcome(objective: Objective, measured: float, counters: RequestCounters) -> tuple[ObjectiveOutcome, str]:
-    """Without a success nothing passes: an upper bound on a rate would, were it of failures alone."""
+    """Return the outcome. Without a success nothing passes, not even an upper bound on a rate of failures."""
     if not objective.is_met_by(measured):
         return ObjectiveOutcome.FAILED, ""
     if not counters.succeeded:

@@ -124,7 +124,7 @@ class Objective:
 
 
 def format_time_us(value_us: float) -> str:
-    """Three digits in the unit that suits: 412 µs, 12.3 ms, 1.23 s."""
+    """Format three digits in a suitable unit: 412 µs, 12.3 ms, 1.23 s."""
     for unit, factor in (("µs", 1), ("ms", 1000)):
         if value_us < factor * 999.5:
             return f"{value_us / factor:.3g} {unit}"
@@ -134,7 +134,7 @@ def format_time_us(value_us: float) -> str:
 def parse_objective(text: str, *, source: str = "--slo", is_failure_wanted: bool = False) -> Objective:
     """Read the grammar above; raises SettingProblem that says what is wrong with which part.
 
-    `is_failure_wanted`: a lower bound on `error_rate` makes sense where the text says what is not to be borne.
+    `is_failure_wanted`: a lower bound on `error_rate` makes sense in a condition that ends a run.
     """
 
     def problem(found: str, expected: str, example: str = EXAMPLES) -> SettingProblem:
@@ -185,7 +185,7 @@ def _with_condition(objective: Objective, text: str, problem: _Problem) -> Objec
 
 
 def parse_objectives(texts: Iterable[str], *, source: str = "--slo") -> tuple[list[Objective], list[SettingProblem]]:
-    """All objectives that can be read and all problems of the others."""
+    """Return all objectives that can be read and all problems of the others."""
     objectives: list[Objective] = []
     problems: list[SettingProblem] = []
     for text in texts:

@@ -1,7 +1,7 @@
 """How many samples a percentile needs before it means something.
 
-The rule is the least that MLPerf's early stopping accepts: so many samples that, if the true percentile were above the
-second largest of them, seeing that would have a chance of at most 1 %. p90 needs 64, p99 662, p99.9 6,636.
+The rule is the minimum that MLPerf's early stopping accepts: enough samples that, if the true percentile were above the
+second largest of them, that would have a probability of at most 1 %. p90 needs 64, p99 662, p99.9 6,636.
 Source: loadgen/early_stopping.cc of https://github.com/mlcommons/inference (t = 1, confidence 0.99). MLPerf's rule for
 a margin of a twentieth of the tail (270,336 for p99) asks for more precision than a pass or fail needs.
 """
@@ -15,7 +15,7 @@ CONFIDENCE = 0.99
 
 @lru_cache(maxsize=256)
 def samples_needed(percentile: float) -> int:
-    """The fewest samples for this percentile; those below 50 need as many as their mirror image above."""
+    """Return the minimum of samples for this percentile; those below 50 need as many as their mirror image above."""
     if not 0 < percentile < 100:
         raise ValueError(f"a percentile lies between 0 and 100, got {percentile}")
     tail = min(percentile, 100 - percentile) / 100
@@ -29,5 +29,5 @@ def samples_needed(percentile: float) -> int:
 
 
 def _chance_of_at_most_one(samples: int, tail: float) -> float:
-    """Binomial: none or one of the samples lies beyond the percentile."""
+    """Return a binomial probability: none or one of the samples lies beyond the percentile."""
     return float((1 - tail) ** samples + samples * tail * (1 - tail) ** (samples - 1))

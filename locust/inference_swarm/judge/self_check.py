@@ -1,6 +1,6 @@
 """Was it the load generator that was measured? Health reports of workers and master in, warnings in sentences out.
 
-A figure that is over its limit in a tenth of the reports (and in two at least), or any exhaustion of ports or files,
+A metric that is over its limit in a tenth of the reports (and in two at least), or any exhaustion of ports or files,
 marks the run: its numbers then say more about the generator than about the server.
 """
 
@@ -17,18 +17,20 @@ MASTER = "master"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """From where on a figure tells against the generator, and the sentence that says so."""
+    """The value of a metric that speaks against the generator, and the sentence that says so."""
 
-    figure: str
+    metric: str
     limit: float
     sentence: str
 
 
-# 90 %: Locust warns from there on too (runners.CPU_WARNING_THRESHOLD). 10 ms: answers wait so long to be read that a
-# model which answers in a few ms looks several times slower.
+# 90 %: Locust warns from there on too (runners.CPU_WARNING_THRESHOLD). 10 ms: responses wait so long to be read that a
+# model which responds in a few ms looks several times slower.
 LIMITS = (
     Limit("cpu_percent", 90, "used {worst:.0f} % of a core (limit {limit:.0f} %): add workers or lower the load"),
-    Limit("loop_lag_p99_ms", 10, "was {worst:.1f} ms late to read answers (p99 of an interval, limit {limit:.0f} ms)"),
+    Limit(
+        "loop_lag_p99_ms", 10, "was {worst:.1f} ms late to read responses (p99 of an interval, limit {limit:.0f} ms)"
+    ),
     Limit("scheduling_lag_p99_ms", 10, "sent requests {worst:.1f} ms late (p99 of an interval, limit {limit:.0f} ms)"),
 )
 MARKING_SHARE = 0.1
@@ -40,7 +42,7 @@ class SelfCheckWarning:
     """`who` is a worker's id or `master`; `is_bottleneck` marks the run."""
 
     who: str
-    figure: str
+    metric: str
     sentence: str
     is_bottleneck: bool
 
@@ -66,10 +68,10 @@ class SelfCheck:
         watched = self._watched.setdefault(who, _Watched())
         watched.reports += 1
         for limit in LIMITS:
-            value = getattr(health, limit.figure)
+            value = getattr(health, limit.metric)
             if value is not None:
-                watched.worst[limit.figure] = max(watched.worst.get(limit.figure, 0.0), value)
-                watched.over[limit.figure] = watched.over.get(limit.figure, 0) + (value >= limit.limit)
+                watched.worst[limit.metric] = max(watched.worst.get(limit.metric, 0.0), value)
+                watched.over[limit.metric] = watched.over.get(limit.metric, 0) + (value >= limit.limit)
         watched.ports_exhausted += health.ports_exhausted
         watched.files_exhausted += health.files_exhausted
         is_near = (
@@ -90,13 +92,13 @@ class SelfCheck:
         return check
 
     def warnings(self) -> list[SelfCheckWarning]:
-        """What is to be said about the run so far, the master first, then workers by id."""
+        """Return the warnings about the run so far, the master first, then workers by id."""
         ordered = sorted(self._watched, key=lambda who: (who != MASTER, who))
         return [warning for who in ordered for warning in _warnings_of(who, self._watched[who])]
 
 
 def is_generator_bottleneck(warnings: Iterable[SelfCheckWarning]) -> bool:
-    """The run is to be marked: it was, at least in part, the generator that was measured."""
+    """True when the run is to be marked: at least in part, the generator was measured."""
     return any(warning.is_bottleneck for warning in warnings)
 
 
@@ -104,15 +106,15 @@ def _warnings_of(who: str, watched: _Watched) -> list[SelfCheckWarning]:
     subject = "The master" if who == MASTER else f"Worker {who}"
     found = []
     for limit in LIMITS:
-        over = watched.over.get(limit.figure, 0)
+        over = watched.over.get(limit.metric, 0)
         if over:
-            words = limit.sentence.format(worst=watched.worst[limit.figure], limit=limit.limit)
+            words = limit.sentence.format(worst=watched.worst[limit.metric], limit=limit.limit)
             # A busy master reports late but sends nothing: no request is slower for it.
-            # A first report tells of connecting and starting; one bad report is a reason only where there are few.
+            # A first report is of connecting and starting; one bad report is a reason only where there are few.
             is_often = over >= MARKING_SHARE * watched.reports and (over > 1 or watched.reports <= 2)
             marks = who != MASTER and is_often
             sentence = f"{subject} {words}, in {over} of {watched.reports} reports."
-            found.append(SelfCheckWarning(who, limit.figure, sentence, marks))
+            found.append(SelfCheckWarning(who, limit.metric, sentence, marks))
     if watched.ports_exhausted:
         sentence = (
             f"{subject} ran out of local ports {watched.ports_exhausted:,} times: "

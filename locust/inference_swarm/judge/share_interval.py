@@ -1,4 +1,4 @@
-"""The exact interval of a share: of so many trials so many succeeded; how large may the chance of one be?
+"""The exact interval of a share: how large may the probability be, given the successes of N trials?
 
 Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial" (1934): it holds
 the true chance at least as often as it says, whatever the chance and however few the trials.
@@ -10,7 +10,7 @@ from inference_swarm.judge.distributions import beta_quantile
 
 
 def share_interval(successes: int, trials: int, confidence: float = 0.99) -> tuple[float, float]:
-    """Lower and upper end; without trials everything is possible."""
+    """Return lower and upper end; without trials everything is possible."""
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} of {trials} is not a share")
     tail = (1 - confidence) / 2

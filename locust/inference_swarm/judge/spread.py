@@ -40,14 +40,14 @@ class Ratio:
         return float(self.numerators.sum()) / total if total else math.nan
 
     def joined(self, size: int) -> Ratio:
-        """The same with `size` neighbouring batches as one; what is left over at the beginning goes to the first."""
+        """Join `size` neighbouring batches each; a rest at the beginning goes to the first."""
         count = len(self.numerators) // size
         starts = np.arange(count) * size + len(self.numerators) - count * size
         starts[0] = 0
         return Ratio(np.add.reduceat(self.numerators, starts), np.add.reduceat(self.denominators, starts))
 
     def deviations(self) -> Floats:
-        """What each batch contributes to the deviation of the value, times the number of batches."""
+        """Return what each batch contributes to the deviation of the value, times the number of batches."""
         mean = float(self.denominators.mean())
         contributions: Floats = (self.numerators - self.value * self.denominators) / (mean or 1.0)
         return contributions
@@ -70,7 +70,7 @@ class Likeness:
 
 
 def likeness_of(series: Sequence[Floats]) -> Likeness:
-    """How alike neighbours are in series that are taken to be of the same kind."""
+    """Return how alike neighbours are in series of the same kind."""
     count = sum(len(one) for one in series)
     squares = sum(float(one @ one) for one in series)
     if not squares:
@@ -91,7 +91,7 @@ def spread_of(ratio: Ratio, likeness: float) -> Spread:
 
 @lru_cache(maxsize=4096)
 def _of_first_order(count: int, likeness: float) -> tuple[float, float, float]:
-    """Of `count` values of variance 1: the variance of their mean, that seen around it, its degrees of freedom."""
+    """For `count` values: the variance of their mean, that seen around it, its degrees of freedom."""
     lags = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
     covariance = likeness**lags
     centred = covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None] + covariance.mean()
@@ -100,7 +100,7 @@ def _of_first_order(count: int, likeness: float) -> tuple[float, float, float]:
 
 
 def joint_degrees(one: Spread, other: Spread) -> float:
-    """Of a difference (Welch 1947)."""
+    """Return the degrees of freedom of a difference (Welch 1947)."""
     parts = [spread.error**2 for spread in (one, other)]
     if not sum(parts):
         return min(one.degrees, other.degrees)

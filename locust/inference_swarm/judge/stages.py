@@ -47,7 +47,7 @@ def judge_stages(
     end_s: float,
     is_generator_bound: bool = False,
 ) -> tuple[StageResult, ...]:
-    """Those that the run has reached by `end_s`, seconds since it began; a stage that was all warm-up is left out."""
+    """Judge the stages reached by `end_s`, in seconds since the run began; a stage that was all warm-up is left out."""
     results = []
     begin_s = 0.0
     for index, stage in enumerate(stages.stages):

@@ -1,4 +1,4 @@
-"""What is to be said of a run: one status with its label and exit code, and the reasons for it.
+"""The verdict on a run: one status with its label and exit code, and the reasons for it.
 
 `judge` is the one function: counters, objectives and facts in, a verdict out. docs/measuring.md has its rules as a
 table. The first status in the order of `Status` that holds is the verdict's. No data is no success: a run passes only
@@ -24,7 +24,7 @@ GENERATOR_BOUND_WORDS = (
 
 
 class Tone(StrEnum):
-    """How a label is coloured: the names of CSS classes."""
+    """The colours of labels: the names of CSS classes."""
 
     GOOD = "good"
     WARN = "warn"
@@ -32,7 +32,7 @@ class Tone(StrEnum):
 
 
 class Status(Enum):
-    """From the worst to the best: of several that hold the first is the verdict's. (label, exit code, tone)"""
+    """From the worst to the best; the first that holds is the verdict's. (label, exit code, tone)"""
 
     REFUSED = ("refused", ExitCode.BAD_CONFIGURATION, Tone.BAD)
     UNREACHABLE = ("target unreachable", ExitCode.TARGET_UNREACHABLE, Tone.BAD)
@@ -47,7 +47,7 @@ class Status(Enum):
 
     @property
     def label(self) -> str:
-        """The one word or two that stand for it in every output."""
+        """The label in every output, of one or two words."""
         return self.value[0]
 
     @property
@@ -60,13 +60,13 @@ class Status(Enum):
 
     @property
     def rank(self) -> int:
-        """0 is the worst."""
+        """The rank of the status; 0 is the worst."""
         return list(Status).index(self)
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a verdict rests on besides counters."""
+    """The facts for a verdict besides counters."""
 
     measured_s: float
     """The time in which requests are counted for a rate."""
@@ -108,7 +108,7 @@ class Verdict:
 
     @property
     def is_passed(self) -> bool:
-        """Passed, and not only as far as a busy load generator can tell."""
+        """True when the run passed and the load generator was not the bottleneck."""
         return self.status is Status.PASSED
 
 
@@ -185,7 +185,7 @@ def _incomplete(facts: RunFacts) -> _Reasons:
 
 
 def _unserved(total: RequestCounters, facts: RunFacts, are_failures_judged: bool) -> _Reasons:
-    """What did not succeed; an objective on `error_rate` says by itself how many failed and abandoned are allowed."""
+    """Return what did not succeed; an objective on `error_rate` judges failed and abandoned requests itself."""
     reasons: _Reasons = []
     if not (total.sent or total.dropped or facts.unaccounted or facts.never_sent):
         return [(Status.NOTHING_SENT, "no request was sent")]

@@ -1,4 +1,4 @@
-"""When an open load wants its requests: a pure function of seed, arrival process and rate over time.
+"""Computes when an open load intends its requests: a pure function of seed, arrival process and rate over time.
 
 The schedule is cut into cells of 4,096 expected arrivals, each made from (seed, cell) alone, so that anyone can start
 in the middle. Each worker sends the arrivals of its part, chosen by their number: when workers come and go the parts
@@ -35,14 +35,14 @@ class ArrivalProcess(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Intended instants in ns since the start of the run, ascending, and the number that decides whose each is."""
+    """Intended instants in ns since the run began, ascending, and the numbers that decide which worker sends them."""
 
     offsets_ns: Offsets
     numbers: npt.NDArray[np.int64]
 
 
 class Schedule:
-    """All arrivals of the swarm. The same on every machine for the same process, rate and seed."""
+    """All arrivals of the swarm, the same on every machine for the same process, rate and seed."""
 
     def __init__(self, process: ArrivalProcess, rate: Stages, seed: int) -> None:
         self.process = process
@@ -52,7 +52,7 @@ class Schedule:
 
     @property
     def end_ns(self) -> int | None:
-        """The instant after which no arrival is wanted; None when there is no end."""
+        """The instant after which no arrival is intended; None when there is no end."""
         end_s = self.rate.duration_s
         return None if math.isinf(end_s) else round(end_s * NS_PER_S)
 
@@ -71,7 +71,7 @@ class Schedule:
         return Arrivals(np.concatenate(offsets_ns), np.concatenate(numbers))
 
     def count_until(self, to_ns: int) -> int:
-        """How many arrivals there are before an instant; makes two cells, however many there are."""
+        """Return how many arrivals there are before an instant; makes two cells, however many there are."""
         cell = int(self.rate.amount_until(to_ns / NS_PER_S) // CELL_ARRIVALS)
         # One cell more on either side, for the rounding of times to ns.
         for candidate in range(cell + 1, max(-1, cell - 3), -1):
@@ -87,7 +87,7 @@ class Schedule:
         return self._kept[cell]
 
     def _make_cell(self, cell: int) -> Arrivals:
-        """Arrivals whose place in operational time (the integral of the rate) lies in this cell."""
+        """Return the arrivals whose place in operational time (the integral of the rate) lies in this cell."""
         if self.process is ArrivalProcess.CONSTANT:
             first, places = cell * CELL_ARRIVALS, np.arange(CELL_ARRIVALS, dtype=np.float64)
         else:
@@ -113,7 +113,7 @@ def _unit_rate_poisson(seed: int, cell: int) -> tuple[int, Floats]:
 
 @lru_cache(maxsize=2)
 def _arrivals_of_cells(seed: int, block: int) -> npt.NDArray[np.int64]:
-    """How many of a block's arrivals fall into each of its cells: each arrival draws its cell."""
+    """Return how many of a block's arrivals fall into each of its cells: each arrival draws its cell."""
     words = np.random.Philox(key=seed, counter=[0, 0, 1, block]).random_raw(BLOCK_CELLS * CELL_ARRIVALS)
     # The first four bits of a word are one of 16 cells.
     return np.bincount((words >> np.uint64(60)).astype(np.int64), minlength=BLOCK_CELLS)
@@ -121,7 +121,7 @@ def _arrivals_of_cells(seed: int, block: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Of every `count` arrivals those whose number modulo `count` is among `indexes`. None at all without indexes."""
+    """The arrivals whose number modulo `count` is among `indexes`; none without indexes."""
 
     indexes: tuple[int, ...] = ()
     count: int = 0
@@ -131,7 +131,7 @@ class Part:
             raise ValueError(f"there is no part {self.indexes} of {self.count}")
 
     def pick(self, arrivals: Arrivals) -> Offsets:
-        """The intended instants that belong to this part."""
+        """Return the intended instants that belong to this part."""
         if not self.indexes:
             return arrivals.offsets_ns[:0]
         if len(self.indexes) == self.count:
@@ -157,9 +157,9 @@ class Share:
         self._changes: list[tuple[int, Part]] = []
 
     def change(self, part: Part, from_ns: int) -> None:
-        """Take this part from an instant on, or from now on if that has been passed already.
+        """Take this part from an instant on, or at once if that has passed already.
 
-        All workers must be told the same instant, ahead of what any has taken; what came of it otherwise is counted.
+        All workers must get the same instant, ahead of what any has taken; deviations are counted.
         """
         if from_ns < self.position_ns:
             taken = self._part.pick(self.schedule.between(from_ns, self.position_ns))
@@ -170,7 +170,7 @@ class Share:
         self._changes.append((from_ns, part))
 
     def take(self, until_ns: int) -> Offsets:
-        """My intended instants from where the last call ended up to `until_ns`, in ns since the start of the run."""
+        """Return this worker's intended instants since the last call up to `until_ns`, in ns since the run began."""
         parts: list[Offsets] = []
         while self.position_ns < until_ns:
             while self._changes and self._changes[0][0] <= self.position_ns:
@@ -182,5 +182,5 @@ class Share:
 
     @property
     def is_over(self) -> bool:
-        """The schedule has an end and all of it was taken."""
+        """True when the schedule has an end and all of it was taken."""
         return self.schedule.end_ns is not None and self.position_ns >= self.schedule.end_ns

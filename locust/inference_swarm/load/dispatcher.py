@@ -1,7 +1,7 @@
 """Hands the arrivals of a worker's share to its users: a free one gets it at its instant, else it waits for one.
 
 Instants are monotonic ns of this process; the share counts from `began_ns`. Clock, timer and the switch between
-greenlets come from outside, so that it can be tried with a clock of one's own.
+greenlets are injected, so that it can be tested with a fake clock.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class ArrivalDispatcher:
 
     @property
     def end_ns(self) -> int | None:
-        """When the schedule ends; None if it does not."""
+        """The instant at which the schedule ends; None if it does not."""
         end_ns = self._share.schedule.end_ns
         return None if end_ns is None else self._began_ns + end_ns
 
     def wait_next(self) -> int:
-        """Blocks the calling user until an arrival is its to send; returns the intended instant."""
+        """Block the calling user until an arrival is assigned to it; returns the intended instant."""
         now_ns = self._clock_ns()
         if not self._free and self._is_next_due(now_ns):
             return self._due.popleft()
@@ -70,7 +70,7 @@ class ArrivalDispatcher:
         return intended_ns
 
     def give_back(self, intended_ns: int) -> None:
-        """Its user is being stopped: the arrival is for another one, or dropped when the load is over."""
+        """Return an arrival whose user is being stopped: another one gets it, or it is dropped when the load is over."""
         if self._is_ended:
             self._dropped_ns.append(intended_ns)
             return
@@ -80,39 +80,39 @@ class ArrivalDispatcher:
 
     @property
     def possible_duplicates(self) -> int:
-        """Arrivals that others may have sent as well, since this process heard too late that they were not its own."""
+        """Arrivals that others may have sent as well, since this process learned of a change too late."""
         return self._share.possible_duplicates
 
     def change(self, part: Part, from_ns: int) -> None:
-        """This part from an instant on, in ns since the run began."""
+        """Take this part from an instant on, in ns since the run began."""
         self._share.change(part, from_ns)
         if self._free:
             self._set_timer(self._clock_ns())
 
     def extend_lease(self, until_ns: int) -> None:
-        """Arrivals up to this instant may be taken."""
+        """Allow arrivals up to this instant to be taken."""
         self._lease_until_ns = max(self._lease_until_ns, until_ns)
 
     def pause(self, until_ns: int) -> None:
-        """Arrivals after this instant are not this process's; what is still waiting is dropped."""
+        """Take no arrivals after this instant; those still waiting are dropped."""
         self._look_ahead(self._clock_ns())
         self._share.change(NO_PART, max(0, until_ns - self._began_ns))
         self._drop_due(min(until_ns, self._clock_ns()))
 
     def take_dropped_ns(self) -> array[int]:
-        """The intended instants of arrivals that were dropped since the last call."""
+        """Return the intended instants of arrivals that were dropped since the last call."""
         if not self._is_ended and not self._free:
             self._is_next_due(self._clock_ns())
         dropped_ns, self._dropped_ns = self._dropped_ns, array("q")
         return dropped_ns
 
     def take_lags_ns(self) -> array[int]:
-        """By how much arrivals were late though a user was free, since the last call."""
+        """Return by how much arrivals were late though a user was free, since the last call."""
         lags_ns, self._lags_ns = self._lags_ns, array("q")
         return lags_ns
 
     def end(self) -> None:
-        """The load ends now: what is still waiting is dropped, and nothing more will come."""
+        """End the load: arrivals still waiting are dropped, and none will follow."""
         if self._is_ended:
             return
         now_ns = self._clock_ns()
@@ -126,7 +126,7 @@ class ArrivalDispatcher:
         self._due.clear()
 
     def _dispatch(self) -> None:
-        """In the hub, when the next arrival is due."""
+        """Dispatch due arrivals; runs in the hub when the next arrival is due."""
         now_ns = self._clock_ns()
         while self._free and self._is_next_due(now_ns):
             intended_ns = self._due.popleft()
@@ -137,7 +137,7 @@ class ArrivalDispatcher:
             self._set_timer(now_ns)
 
     def _is_next_due(self, now_ns: int) -> bool:
-        """Whether an arrival is to be sent now; drops those that waited too long."""
+        """Return whether an arrival is to be sent now; drops those that waited too long."""
         while True:
             if not self._due:
                 self._look_ahead(now_ns)

@@ -19,7 +19,7 @@ _PUBLIC_HEADERS = ("content-type", "accept", "user-agent", "host")
 
 
 def print_row(settings: Settings, row: int) -> str:
-    """What `--print-row` prints. Raises SwarmError when the data cannot be read or has no such row."""
+    """Return what `--print-row` prints. Raises SwarmError when the data cannot be read or has no such row."""
     manifest = read_source(find_source(settings))
     if not 0 <= row < manifest.rows:
         raise DataError(
@@ -41,7 +41,7 @@ def print_row(settings: Settings, row: int) -> str:
 
 
 def request_of_row(settings: Settings, manifest: Manifest, row: int) -> tuple[RequestText, object]:
-    """The request of one row, as a worker would send it, and the row's label if there are labels."""
+    """Return the request of one row, as a worker would send it, and the row's label if there are labels."""
     block = manifest.block_of(row)
     loaded = next(iter_blocks(manifest, [block]))
     number = row - block.first_row

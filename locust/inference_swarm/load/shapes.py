@@ -1,4 +1,4 @@
-"""Stages of users as a Locust load shape: a step is one tick's doing, a ramp is a step each second."""
+"""Stages of users as a Locust load shape: a step takes effect in one tick, a ramp is a step each second."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from locust import LoadTestShape
 
 
 class UserStages(LoadTestShape):
-    """Follows the stages from `reset_time` on; ends with them. Also for locustfiles of one's own."""
+    """Follows the stages from `reset_time` on; ends with them. Also for custom locustfiles."""
 
     abstract = True  # not to be picked up by Locust where it is imported
 

@@ -1,4 +1,4 @@
-"""The rows of this process in one run: reads and encodes what it is told to hold, off the event loop, and feeds users.
+"""The rows of this process in one run: reads and encodes the assigned blocks, off the event loop, and feeds users.
 
 An edge: threads and greenlets. What to hold is decided elsewhere.
 """
@@ -39,7 +39,7 @@ MIN_ONCE_REPORT_S = 0.02
 
 
 def make_client(settings: Settings) -> InferenceClient:
-    """The transport of this process."""
+    """Make the transport of this process."""
     return InferenceClient(
         target_of(settings),
         AttemptRules(
@@ -62,7 +62,7 @@ def make_client(settings: Settings) -> InferenceClient:
 
 
 class Shard:
-    """Loads blocks in the hub's thread pool; calls `on_ready` each time that all that was asked for is in memory."""
+    """Loads blocks in the hub's thread pool; calls `on_ready` each time that all assigned blocks are in memory."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Shard:
         on_failed: Callable[[SwarmError], None],
         on_once_report: Callable[[int, list[BlockProgress]], None],
     ) -> None:
-        """The callbacks are told the generation of the last `hold`. Raises SwarmError."""
+        """The callbacks get the generation of the last `hold`. Raises SwarmError."""
         self.client = make_client(settings)
         self._manifest = manifest
         self._generation = generation
@@ -103,43 +103,43 @@ class Shard:
             on_want=self._wanted.set,
         )
         self._began_s = time.monotonic()
-        self._is_announced = False
+        self._is_ready_sent = False
         if self.store.once is not None:
             self.hold(generation, block_ids, leases)
-        self._greenlets = [gevent.spawn(self._load), gevent.spawn(self._say_loading)]
+        self._greenlets = [gevent.spawn(self._load), gevent.spawn(self._report_loading)]
         if self.store.once is not None:
             self._greenlets.append(gevent.spawn(self._report_once))
 
     @property
     def is_loading(self) -> bool:
-        """Not all that is to be in memory is."""
-        return not self._is_announced
+        """True while blocks are missing in memory."""
+        return not self._is_ready_sent
 
     def hold(self, generation: int, block_ids: Iterable[int], leases: Iterable[BlockLease] = ()) -> None:
-        """From now on these blocks and no others."""
+        """Hold these blocks and no others from now on."""
         self._generation = generation
         self._began_s = time.monotonic()
-        self._is_announced = False
+        self._is_ready_sent = False
         self.store.hold(self._blocks(block_ids), leases)
         self._wanted.set()
         self._arrived.set()
         self._report_wanted.set()
 
     def give_back(self) -> None:
-        """Order once: no more rows are sent."""
+        """Order once: send no more rows."""
         if self.store.once is not None:
             self.store.hold(())
 
     def last_once_report(self) -> tuple[int, list[BlockProgress]] | None:
-        """Order once: which rows were sent in the end, for the final report."""
+        """Order once: return which rows were sent in the end, for the final report."""
         return None if self.store.once is None else self.store.once.report()
 
     def close(self) -> None:
-        """Releases everything."""
+        """End the loading and release everything."""
         gevent.killall(self._greenlets, block=False)
 
     def assignment(self) -> Assignment:
-        """What users of this process do."""
+        """Return what users of this process do."""
         is_once = self.store.once is not None
         return Assignment(
             client=self.client,
@@ -151,14 +151,14 @@ class Shard:
         )
 
     def once_acknowledged(self, sequence: int) -> None:
-        """Order once: the master has a report, so what it announced may be sent."""
+        """Order once: the master has a report, so what it reserved may be sent."""
         if self.store.once is not None:
             self.store.once.acknowledged(sequence)
             self._arrived.set()
             self._wanted.set()
 
     def report_once(self) -> None:
-        """Order once: says now what was sent, and announces what comes next."""
+        """Order once: report what was sent, and reserve what comes next."""
         if self.store.once is not None and not self.store.once.is_done:
             self._on_once_report(*self.store.once.report())
 
@@ -188,7 +188,7 @@ class Shard:
         while True:
             task = self.store.next_task()
             if task is None:
-                self._announce()
+                self._send_ready()
                 self._wanted.wait()
                 self._wanted.clear()
                 continue
@@ -203,15 +203,15 @@ class Shard:
             self.store.install(encoded)
             self._arrived.set()
 
-    def _announce(self) -> None:
-        if not self._is_announced:
-            self._is_announced = True
+    def _send_ready(self) -> None:
+        if not self._is_ready_sent:
+            self._is_ready_sent = True
             self._on_ready(self._generation, self.store.status(), time.monotonic() - self._began_s)
 
-    def _say_loading(self) -> None:
+    def _report_loading(self) -> None:
         while True:
             gevent.sleep(LOADING_PERIOD_S)
-            if not self._is_announced:
+            if not self._is_ready_sent:
                 self._on_loading(self._generation, self.store.status())
 
     def _fail(self, error: SwarmError) -> None:

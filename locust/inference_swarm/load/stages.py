@@ -59,7 +59,7 @@ class Stages:
 
     @classmethod
     def constant(cls, value: float, duration_s: float = math.inf) -> Stages:
-        """One value, for ever unless told how long."""
+        """Make stages of one value, endless unless a duration is given."""
         return cls((Stage(duration_s, value, value),))
 
     def __eq__(self, other: object) -> bool:
@@ -114,7 +114,7 @@ class Stages:
 
 
 def is_stages_text(given: str) -> bool:
-    """Whether this is meant as the stages themselves and not as the name of a file with them."""
+    """Return whether the text is stages and not the name of a file with them."""
     return "@" in given or "->" in given
 
 
@@ -148,7 +148,7 @@ def parse_stages(text: str, *, source: str = "--stages") -> Stages:
 
 
 def parse_duration_s(text: str) -> float:
-    """Seconds of 30s, 1m30s, 500ms, 2h or 45; raises ValueError for anything else and for 0."""
+    """Return the seconds of 30s, 1m30s, 500ms, 2h or 45; raises ValueError for anything else and for 0."""
     found = _DURATION.fullmatch(f"{text}s" if re.fullmatch(_NUMBER, text) else text)
     if not found:
         raise ValueError(f"no duration: {text!r}")

@@ -92,7 +92,7 @@ class HubTimer:
 
 
 def make_timer(callback: Callable[[], None]) -> Timer:
-    """The most exact one there is here."""
+    """Make the most precise timer of this platform."""
     if sys.platform == "linux":
         try:
             return KernelTimer(callback)

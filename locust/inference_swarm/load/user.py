@@ -1,7 +1,7 @@
 """The simulated user: a Locust User whose loop sends rows, and what it needs to do so.
 
 Locust's state, wait time, start and stop hooks, `request` event and error handling work as in a TaskSet; only the
-task machinery is left out. A class with tasks of its own runs as Locust runs it and sends with `self.invoke()`.
+task machinery is left out. A class with its own tasks runs as Locust runs it and sends with `self.invoke()`.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ METHOD = "POST"
 
 
 def no_wait(user: User) -> float:
-    """The wait time of a user that sends as fast as answers come."""
+    """The wait time of a user that sends as fast as responses arrive."""
     return 0.0
 
 
 class ArrivalFeed(Protocol):
-    """Open load: when the schedule wants the next request."""
+    """Open load: the source of intended instants."""
 
     def wait_next(self) -> int:
-        """Blocks the calling user until an arrival is its to send; returns the intended instant, monotonic ns."""
+        """Block the calling user until an arrival is assigned to it; returns the intended instant, monotonic ns."""
 
     def give_back(self, intended_ns: int) -> None:
         """The user that was given this arrival does not send it."""
 
 
-def stop_for_want_of_rows() -> None:
-    """For a source that is never empty before its end."""
+def stop_without_rows() -> None:
+    """End the user: the default for a source that is never empty before its end."""
     raise StopUser("no rows are left")
 
 
 def no_row_is_counted(row: int) -> None:
-    """For rows that may be sent any number of times."""
+    """Do nothing: the default for rows that may be sent any number of times."""
 
 
 def _without_locusts_own(hook: EventHook) -> EventHook:
@@ -66,17 +66,17 @@ def _is_locusts_own(listener: object) -> bool:
 
 @dataclass(slots=True)
 class Assignment:
-    """What the users of a process do in a run; wiring sets it before the first of them is spawned."""
+    """The work of a process's users in a run; wiring sets it before the first of them is spawned."""
 
     client: InferenceClient
     take: Callable[[], bytes | None]
     """The next whole request, or None while there is none. May not wait: it is called inside the event loop."""
-    wait_for_row: Callable[[], None] = stop_for_want_of_rows
+    wait_for_row: Callable[[], None] = stop_without_rows
     """Called by a user that got None; returns when it may ask again, raises StopUser when no row will come."""
     row_count: int = 1
     """Rows in each request."""
     take_row: Callable[[], tuple[int, bytes] | None] | None = None
-    """In the place of `take` when each row is to be sent once: its number as well, which `done` is told afterwards."""
+    """Replaces `take` when each row is to be sent once: its number as well, which `done` gets afterwards."""
     done: Callable[[int], None] = no_row_is_counted
     arrivals: ArrivalFeed | None = None
     example_rows: ExampleRows = field(default_factory=ExampleRows)
@@ -133,14 +133,14 @@ class InferenceUser(User):
         return is_stopped
 
     def wait(self) -> None:
-        """As `User.wait`: sleeps for the wait time; a user that waits is stopped at once."""
+        """Sleep for the wait time, as `User.wait`; a user that waits is stopped at once."""
         if self._taskset_instance is not None:
             super().wait()  # type: ignore[no-untyped-call]
         else:
             self._wait()
 
     def invoke(self) -> Outcome:
-        """One attempt with the next row, reported like any other; for tasks of one's own."""
+        """Make one attempt with the next row, reported like any other; for custom tasks."""
         assignment, connection = self._prepare()
         intended_ns = time.monotonic_ns()
         return self._attempt(assignment, connection, intended_ns)
@@ -176,7 +176,7 @@ class InferenceUser(User):
         self._send_at_once(assignment, connection)
 
     def _send_at_once(self, assignment: Assignment, connection: Connection) -> NoReturn:
-        """Closed loop without a wait: the fast path sends, this greenlet wakes for what is out of the ordinary."""
+        """Closed loop without a wait: the fast path sends; this greenlet wakes for everything unusual."""
         listeners, own_count = self._listeners, self._own_listener_count
         log = assignment.client.log
         while self._state != LOCUST_STATE_STOPPING:
@@ -234,7 +234,7 @@ class InferenceUser(User):
         self._state = LOCUST_STATE_RUNNING
 
     def _pause(self, pause_s: float) -> None:
-        """After a failure: a refused connection fails without ever waiting. A user that pauses is stopped at once."""
+        """Pause after a failure, as a refused connection fails at once. A user that pauses is stopped at once."""
         if not pause_s:
             gevent.sleep(0)
             return

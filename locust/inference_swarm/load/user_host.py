@@ -1,6 +1,6 @@
 """Starts and stops the simulated users of this process. An edge: greenlets, Locust's runner.
 
-Users that are on their way out end their request in flight and send no other; they do not count as running.
+Stopping users finish their request in flight and send no other; they do not count as running.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class UserHost:
 
     @property
     def count(self) -> int:
-        """Users that go on."""
+        """The number of users that are not stopping."""
         return max(0, len(self._runner.user_greenlets) - len(self._leaving))
 
     def take_user_seconds(self) -> float:
-        """Users times the seconds they ran, since the last call."""
+        """Return users times the seconds they ran, since the last call."""
         self._note_time()
         seconds, self._user_seconds = self._user_seconds, 0.0
         return seconds
 
     def apply(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
-        """Start and stop users until there are these."""
+        """Start and stop users until exactly these run."""
         self._note_time()
         host = self._runner.environment.host
         for user_class in self._runner.user_classes:
@@ -52,7 +52,7 @@ class UserHost:
                 gevent.spawn(self._stop_one, user, stop_timeout_s)
 
     def stop_all(self, stop_timeout_s: float, then: Callable[[], None]) -> None:
-        """No user sends another request; calls `then` when none is left, which may take the stop timeout."""
+        """Stop all users; calls `then` when none is left, which may take the stop timeout."""
         self._note_time()
         stopping = [user for users in self._staying().values() for user in users]
         for user in stopping:
@@ -97,12 +97,12 @@ class UserHost:
 
 
 def assign_users(assignment: Assignment, wait_min_s: float, wait_max_s: float) -> None:
-    """Before the first user is spawned. A wait time that a subclass chose for itself stays."""
+    """Give users their work before the first is spawned. A subclass keeps a wait time of its own."""
     InferenceUser.assignment = assignment
     wait_time: Any = between(wait_min_s, wait_max_s) if wait_max_s > 0 else no_wait
     InferenceUser.wait_time = wait_time
 
 
 def release_users() -> None:
-    """The run is over: its rows need not be kept in memory."""
+    """Take the work from the users: the run's rows need not be kept in memory."""
     InferenceUser.assignment = None

@@ -1,6 +1,6 @@
-"""Response times to the keys of Locust's tables: three significant digits at every scale, nothing finer than 1 µs.
+"""Maps response times to the keys of Locust's tables: three significant digits at every scale, nothing finer than 1 µs.
 
-Stands in for `locust.stats.bucket_response_time`, which rounds 0.4 ms to 0 and 147 ms to 150. 900 keys a decade.
+Replaces `locust.stats.bucket_response_time`, which rounds 0.4 ms to 0 and 147 ms to 150. 900 keys a decade.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is counted of one request name: successes and failures, each with their own times, and all that has no outcome.
+"""Counts of one request name: successes and failures, each with their own times, and all that has no outcome.
 
 Every attempt is in exactly one of `succeeded`, `failed` and `abandoned`; an arrival that was never sent is `dropped`.
-Adding is exact and, but for which example of a failure is kept once there are MAX_FAILURES of them, in any order.
+Adding is exact and, except for the kept examples beyond MAX_FAILURES, independent of the order.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _example_order(example: tuple[str, int | None]) -> tuple[bool, bool, str, in
 
 @dataclass(slots=True)
 class AddressCounters:
-    """What went to one address of the server's name; `latency` is of its successes."""
+    """Counts of one address of the server's name; `latency` is of its successes."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -128,7 +128,7 @@ class RequestCounters:
 
     @property
     def failed_by_kind(self) -> dict[str, int]:
-        """How many failed in which phase."""
+        """The number of failures by phase."""
         kinds: dict[str, int] = {}
         for record in self.failed.values():
             kinds[record.kind] = kinds.get(record.kind, 0) + record.count
@@ -166,7 +166,7 @@ class RequestCounters:
         return max(1e-6, self.last_done_s - self.first_intended_s)
 
     def count_failure(self, text: str, record: FailureRecord) -> None:
-        """Add failed attempts under their error text; beyond MAX_FAILURES texts under one for all others."""
+        """Add failed attempts under their error text; beyond MAX_FAILURES texts, under a common one."""
         known = self.failed.get(text)
         if known is None:
             text = cut_text(text)
@@ -176,7 +176,7 @@ class RequestCounters:
         known.add(record)
 
     def count_at(self, address: str, counters: AddressCounters) -> None:
-        """Add what went to one address; beyond MAX_ADDRESSES of them it is in no address."""
+        """Add the counts of one address; beyond MAX_ADDRESSES addresses they are in none."""
         if address in self.addresses or len(self.addresses) < MAX_ADDRESSES:
             self.addresses.setdefault(address, AddressCounters()).add(counters)
 
@@ -213,7 +213,7 @@ _BY_NAME = TypeAdapter(Annotated[dict[Text, RequestCounters], Field(max_length=M
 
 
 def counters_of(counters: dict[str, RequestCounters], name: str) -> RequestCounters:
-    """Those of a request name, made when it is new; beyond MAX_NAMES names those of all others together."""
+    """Return the counters of a request name, made when it is new; beyond MAX_NAMES names, those of all others."""
     known = counters.get(name)
     if known is None:
         name = cut_text(name) or "(no name)"
@@ -230,7 +230,7 @@ def add_counters(counters: dict[str, RequestCounters], others: Mapping[str, Requ
 
 
 def merge_counters(counters: Iterable[RequestCounters]) -> RequestCounters:
-    """All of them as new counters."""
+    """Return the sum as new counters."""
     total = RequestCounters()
     for one in counters:
         total.add(one)

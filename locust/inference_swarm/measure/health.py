@@ -1,4 +1,4 @@
-"""How this process itself fares: delay of its event loop, CPU, open files. An edge: clock, gevent, psutil."""
+"""Measures this process: delay of its event loop, CPU, open files. An edge: clock, gevent, psutil."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NS_PER_MS = 1_000_000
 
 
 class HealthMonitor:
-    """Ticks on the event loop; what a tick is late by is the loop's delay."""
+    """Ticks on the event loop; a late tick shows the loop's delay."""
 
     def __init__(self) -> None:
         self._lags_ms: list[float] = []
@@ -43,7 +43,7 @@ class HealthMonitor:
         )
 
     def close(self) -> None:
-        """Stops ticking."""
+        """Stop ticking."""
         self._ticker.kill(block=False)
 
     def _tick(self) -> None:
@@ -54,7 +54,7 @@ class HealthMonitor:
 
 
 def _worst_ms(lags_ms: npt.NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """Maximum and p99, which a few values do not have."""
+    """Return maximum and p99; None of a few values."""
     if not lags_ms.size:
         return None, None
     p99_ms = round(float(np.percentile(lags_ms, 99)), 3) if lags_ms.size >= MIN_TICKS else None

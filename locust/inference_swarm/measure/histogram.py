@@ -124,7 +124,7 @@ class Histogram:
 
     @property
     def stddev_us(self) -> float:
-        """Of the buckets' middles, as HdrHistogram does it, so that it does not depend on how samples were split."""
+        """The deviation of the buckets' middles, as in HdrHistogram: it does not depend on how samples were split."""
         if not self.count:
             return math.nan
         used = np.flatnonzero(self.counts)
@@ -152,14 +152,14 @@ class Histogram:
         return [float(value) for value in clipped]
 
     def count_at_or_below_us(self, value_us: float) -> int:
-        """How many samples lie in the buckets up to the one that holds `value_us`."""
+        """Return how many samples lie in the buckets up to the one that holds `value_us`."""
         if value_us < 0:
             return 0
         bucket = int(bucket_of_ns(np.array([min(value_us, HIGHEST_US) * 1000], dtype=np.int64))[0])
         return int(self.counts[: bucket + 1].sum())
 
     def percentile_distribution(self, ticks_per_half_distance: int = 5) -> list[PercentilePoint]:
-        """Points for a plot over a log scale of 1/(1-p): so many ticks each time the distance to 100 % halves."""
+        """Return points for a plot over a log scale of 1/(1-p), a number each time the distance to 100 % halves."""
         if not self.count:
             return []
         halvings = max(1, math.ceil(math.log2(self.count)) + 1)
@@ -248,7 +248,7 @@ class Histogram:
             raise ProtocolError(
                 f"histogram minimum {min_ns} ns, maximum {max_ns} ns, sum {sum_ns} ns and {saturated} saturated "
                 "samples contradict its buckets",
-                expected="figures of the same samples",
+                expected="values of the same samples",
             )
         return histogram
 
@@ -265,7 +265,7 @@ def _read_fields(wire: object) -> tuple[int, int, int, int, int, bytes]:
     numbers = [wire.get(field) for field in ("count", "saturated", "min_ns", "max_ns")]
     for number in numbers:
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
-            raise ProtocolError(f"a histogram figure is {number!r}", expected="a whole number below 2^63")
+            raise ProtocolError(f"a histogram value is {number!r}", expected="a whole number below 2^63")
     total, payload = wire.get("sum_ns"), wire.get("counts")
     if not isinstance(total, str) or not total.isascii() or not total.isdigit() or len(total) > 40:
         raise ProtocolError(f"histogram sum is {total!r}"[:120], expected="a whole number of ns as a string of digits")

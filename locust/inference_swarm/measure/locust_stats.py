@@ -1,6 +1,6 @@
-"""Batches of attempts into Locust's own statistics, with the totals that one call for each would have given.
+"""Adds batches of attempts to Locust's own statistics, with the totals that one call for each would give.
 
-Locust's table, charts, CSV and console then show every attempt, though none was told to them one by one.
+Locust's table, charts, CSV and console then show every attempt, though none was reported to them one by one.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _NS_PER_S = 1_000_000_000
 
 
 def wall_offset_ns() -> int:
-    """What to add to a monotonic instant to get the time of day."""
+    """Return what to add to a monotonic instant to get the time of day."""
     return time.time_ns() - time.monotonic_ns()
 
 
 def fold_into_locust(stats: RequestStats, batch: Batch, *, method: str, name: str, offset_ns: int) -> None:
-    """Adds successes and failures to the entry of the name and to the total, and failures to the error table."""
+    """Add successes and failures to the entry of the name and to the total, and failures to the error table."""
     if not batch.success_count and not batch.failures:
         return
     failed_done = np.array([outcome.done_ns for outcome in batch.failures], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Which part of a run an attempt belongs to, by its intended instant: an epoch of what counts, and a stage of the load.
+"""Assigns an attempt to a part of the run by its intended instant: an epoch of what counts, and a stage of the load.
 
 The first epoch is the warm-up if there is one; a reset of the statistics begins another. Only the newest epoch is in
 the metrics of a run, so a reset is the same thing as a warm-up that ends at the reset. Instants are in ns since the run
@@ -22,7 +22,7 @@ Instants = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Numbers from 0."""
+    """The numbers of epoch and stage, from 0."""
 
     epoch: int = 0
     stage: int = 0
@@ -46,7 +46,7 @@ class Phases:
 
     @classmethod
     def from_seconds(cls, epoch_starts_s: Sequence[float] = (), stage_ends_s: Sequence[float] = ()) -> Self:
-        """The same from seconds since the run began."""
+        """Make phases from seconds since the run began."""
         starts = tuple(sorted(round(start_s * NS_PER_S) for start_s in epoch_starts_s))
         return cls(starts, tuple(sorted(round(end_s * NS_PER_S) for end_s in stage_ends_s)))
 
@@ -56,7 +56,7 @@ class Phases:
 
     @property
     def is_whole(self) -> bool:
-        """The run has only one phase."""
+        """True when the run has only one phase."""
         return not self.epoch_starts_ns and not self.stage_ends_ns
 
     @property

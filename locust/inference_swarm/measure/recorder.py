@@ -43,7 +43,7 @@ class _Successes(NamedTuple):
 
 
 class RunRecorder:
-    """Everything this process notes in one run. `began_ns` and all instants are on the same monotonic clock."""
+    """Everything this process records in one run. `began_ns` and all instants are on the same monotonic clock."""
 
     def __init__(
         self,
@@ -78,15 +78,15 @@ class RunRecorder:
         return self._began_ns + starts[-1] if starts else self._began_ns
 
     def set_phases(self, phases: Phases) -> None:
-        """Phases from now on; what was noted before keeps its phase."""
+        """Set the phases; what was recorded before keeps its phase."""
         self._phases = phases
 
     def end_load(self, now_ns: int) -> None:
-        """The load ends now, if it has not ended before: what ends later is in no rate."""
+        """End the load, if it has not ended before: requests that end later are in no rate."""
         self._load_end_ns = now_ns if self._load_end_ns is None else min(self._load_end_ns, now_ns)
 
     def add(self, name: str, batch: Batch) -> None:
-        """Counts a batch of one request name."""
+        """Count a batch of one request name."""
         if batch.success_count:
             self._note_seconds(batch.done_ns, 1)
             counters = None
@@ -117,7 +117,7 @@ class RunRecorder:
             counters.succeeded_after += int(np.count_nonzero(part.done_ns > self._load_end_ns))
 
     def _add_failures(self, name: str, outcomes: Sequence[Outcome]) -> None:
-        """Grouped first: a server that refuses everything fails tens of thousands a second."""
+        """Add failures in groups: a server that refuses everything fails tens of thousands a second."""
         groups: dict[tuple[_Place, str], list[Outcome]] = {}
         for outcome in outcomes:
             place = self._place(outcome.intended_ns, outcome.done_ns)
@@ -126,7 +126,7 @@ class RunRecorder:
             self._add_group(self._counters(place, name), text, group)
 
     def _add_group(self, counters: RequestCounters, text: str, group: Sequence[Outcome]) -> None:
-        """Failures of one place with one error text."""
+        """Add failures of one place with one error text."""
         error = group[0].error
         assert error is not None
         done_ns = np.array([outcome.done_ns for outcome in group], dtype=np.int64)
@@ -163,7 +163,7 @@ class RunRecorder:
         counters.count_failure(text, record)
 
     def add_dropped(self, name: str, intended_ns: Sequence[int], now_ns: int) -> None:
-        """Counts arrivals that were never sent, and that were given up just now, in the phases that wanted them."""
+        """Count arrivals that were never sent and dropped just now, in the phases of their intended instants."""
         if not len(intended_ns):
             return
         codes = self._phases.codes_of(np.asarray(intended_ns, dtype=np.int64) - self._began_ns)
@@ -173,12 +173,12 @@ class RunRecorder:
         self._second(now_ns)[3] += len(intended_ns)
 
     def add_connects(self, name: str, count: int, at_ns: int) -> None:
-        """Counts connections that were opened."""
+        """Count connections that were opened."""
         if count:
             self._counters(self._place(at_ns, at_ns), name).connects += count
 
     def add_stale_connections(self, name: str, count: int, at_ns: int) -> None:
-        """Counts requests that went out again because the server had closed the idle connection."""
+        """Count requests that went out again because the server had closed the idle connection."""
         if count:
             self._counters(self._place(at_ns, at_ns), name).stale_connections += count
 
@@ -196,7 +196,7 @@ class RunRecorder:
         possibly_twice: int = 0,
         is_final: bool = False,
     ) -> Snapshot:
-        """All since the last one. After the final one nothing more may be taken."""
+        """Return everything since the last one. After the final one nothing more may be taken."""
         if self.is_closed:
             raise RuntimeError("the final snapshot of this run has been taken")
         self.is_closed = is_final
@@ -227,7 +227,7 @@ class RunRecorder:
     # where an attempt is counted
 
     def _split(self, batch: Batch) -> Iterator[tuple[_Place, _Successes]]:
-        """A batch by place; nearly always it has one, which is found without looking at each request."""
+        """Split a batch by place; nearly always it has one, which is found without looking at each request."""
         whole = _Successes(batch.done_ns, batch.latency_ns, batch.service_ns)
         first_ns, last_ns = int(batch.done_ns.min()), int(batch.done_ns.max())
         window = self._window(first_ns)
@@ -258,7 +258,7 @@ class RunRecorder:
         return counters_of(self._places.setdefault(place, {}), name)
 
     def _slices(self, end_ns: int) -> list[Slice]:
-        """The interval cut into windows, and these where a phase ends; counters of other phases have no length."""
+        """Cut the interval into windows, and these where a phase ends; counters of other phases have no length."""
         start_ns = self._interval_start_ns
         windows = max(1, -(-(end_ns - start_ns) // SLICE_NS))
         joined = -(-windows // MAX_WINDOWS)

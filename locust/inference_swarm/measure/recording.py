@@ -1,6 +1,6 @@
 """This process's attempts, folded ten times a second out of the transport's log into Locust's numbers and ours.
 
-An edge: the clock and a greenlet. Whoever owns the run tells it when the load ends.
+An edge: the clock and a greenlet. The owner of the run says when the load ends.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class Recording:
         return self._recorder.epoch_start_ns
 
     def set_phases(self, phases: Phases) -> None:
-        """A reset of the statistics begins another epoch, of which the master tells every worker."""
+        """Set the phases: a reset of the statistics, sent to every worker, begins another epoch."""
         self.fold()
         self._recorder.set_phases(phases)
 
     def fold(self) -> None:
-        """Brings Locust's statistics and ours up to date."""
+        """Bring Locust's statistics and ours up to date."""
         name = self._client.target.name
         batch, notified = self._client.log.take_batch(), self._client.notified_log.take_batch()
         self._recorder.add(name, batch)
@@ -94,13 +94,13 @@ class Recording:
             self._recorder.add_dropped(name, self._dispatcher.take_dropped_ns(), now_ns)
 
     def end_load(self) -> None:
-        """The load ends now: what ends later is counted, and is in no rate."""
+        """End the load: requests that end later are counted, and are in no rate."""
         self._recorder.end_load(time.monotonic_ns())
         if self._dispatcher is not None:
             self._dispatcher.end()
 
     def take_snapshot(self, user_seconds: float, *, is_final: bool = False) -> Snapshot:
-        """All since the last one; the final one ends the recording. `user_seconds`: users times seconds they ran."""
+        """Return everything since the last one; the final one ends it. `user_seconds`: users times seconds they ran."""
         if is_final:
             self._folder.kill(block=False)
             self.end_load()

@@ -37,7 +37,7 @@ class SecondCounts(NamedTuple):
 
     @property
     def bad(self) -> int:
-        """Whatever did not succeed."""
+        """Requests that did not succeed."""
         return self.failed + self.unserved
 
 
@@ -67,11 +67,11 @@ class SecondSeries:
         return self._counts.get(second, SecondCounts(second))
 
     def rows(self) -> list[SecondCounts]:
-        """In order of time; seconds without anything are left out."""
+        """Return the rows in order of time; empty seconds are left out."""
         return [self._counts[second] for second in sorted(self._counts)]
 
     def between(self, start_s: float, end_s: float) -> tuple[float, float]:
-        """How many requests succeeded and how many ended between two instants; part of a second counts in part."""
+        """Return how many requests succeeded and ended between two instants; part of a second counts in part."""
         succeeded = ended = 0.0
         for second in range(math.floor(start_s), math.ceil(min(end_s, MAX_SECONDS))):
             share = min(end_s, second + 1) - max(start_s, second)
@@ -80,7 +80,7 @@ class SecondSeries:
         return succeeded, ended
 
     def to_wire(self) -> bytes:
-        """Packed, for the saved state of a run."""
+        """Return packed values, for the saved state of a run."""
         return zlib.compress(np.array(self.rows(), dtype=np.int64).reshape(-1, _COLUMNS).tobytes(), 1)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a worker reports: counters of one interval by request name, and how well the worker itself ran.
+"""A worker's report: counters of one interval by request name, and the health of the worker itself.
 
 Travels under one key of Locust's stats message, is read strictly, and is all that the master learns about requests.
 The counters stand in slices with instants of their own, each of one phase (`measure.phases`) and at most a few seconds
@@ -26,7 +26,7 @@ MAX_PHASE: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class WorkerHealth:
-    """How the load generator itself fared in an interval; None where platform or load mode has no such metric."""
+    """The health of the load generator in an interval; None where platform or load mode has no such metric."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -132,7 +132,7 @@ def whole_snapshot(
     run_id: str, worker: str, sequence: int, start_s: float, end_s: float, names: dict[str, RequestCounters],
     health: WorkerHealth | None = None, users: int = 0, is_final: bool = False,
 ) -> Snapshot:  # fmt: skip
-    """A snapshot of one slice, for whoever has counters of a whole interval."""
+    """Make a snapshot of one slice, from counters of a whole interval."""
     return Snapshot(
         run_id,
         worker,

@@ -28,7 +28,7 @@ CountersByName = Annotated[dict[Text, RequestCounters], Field(max_length=MAX_NAM
 
 
 class Applied(Enum):
-    """What became of a snapshot."""
+    """The result of applying a snapshot."""
 
     COUNTED = "counted"
     DUPLICATE = "duplicate"
@@ -37,7 +37,7 @@ class Applied(Enum):
 
 @dataclass(slots=True)
 class WorkerRecord:
-    """What the master knows of one worker. `missing` are sequence numbers below `next_sequence` not seen yet.
+    """The master's record of one worker. `missing` are sequence numbers below `next_sequence` not seen yet.
 
     `sent`, `succeeded`, `failed` and `abandoned` are of the newest epoch.
     """
@@ -61,7 +61,7 @@ class WorkerRecord:
 
     @property
     def is_complete(self) -> bool:
-        """Its final snapshot and every one before it are in."""
+        """True when its final snapshot and every one before it are in."""
         return not self.missing and self.final_sequence is not None and self.next_sequence == self.final_sequence + 1
 
 
@@ -120,11 +120,11 @@ class SwarmTotals:
     version: Annotated[int, Field(ge=STATE_VERSION, le=STATE_VERSION)] = STATE_VERSION
 
     def expect(self, worker: str) -> None:
-        """A worker takes part: the totals are not complete without its final snapshot."""
+        """Expect a worker's final snapshot: the totals are not complete without it."""
         self.workers.setdefault(worker, WorkerRecord())
 
     def start_epoch(self, start_s: float) -> None:
-        """Nothing that was intended before this instant counts any more: a warm-up ends then, or a reset was made."""
+        """Count only requests intended after this instant: a warm-up ends then, or a reset was made."""
         self.epoch += 1
         self.epoch_start_s = start_s
         add_counters(self.left_out, self.names)
@@ -192,20 +192,20 @@ class SwarmTotals:
 
     @property
     def is_complete(self) -> bool:
-        """At least one worker, and every snapshot of every worker is in."""
+        """True with at least one worker when every snapshot of every worker is in."""
         return bool(self.workers) and all(record.is_complete for record in self.workers.values())
 
     def incomplete_workers(self) -> dict[str, str]:
-        """Which reports of each worker that is not complete are missing, in words."""
+        """Return the missing reports of each incomplete worker, in words."""
         return {worker: _missing_reports(record) for worker, record in self.workers.items() if not record.is_complete}
 
     def is_complete_for(self, worker: str) -> bool:
-        """The worker's final snapshot and every one before it are in."""
+        """Return whether the worker's final snapshot and every one before it are in."""
         record = self.workers.get(worker)
         return record is not None and record.is_complete
 
     def has_workers(self) -> bool:
-        """Somebody takes part."""
+        """True when some worker takes part."""
         return bool(self.workers)
 
     def arrivals_accounted(self) -> int:
@@ -214,7 +214,7 @@ class SwarmTotals:
         return sum(one.sent + one.dropped for one in counters) - self.possibly_twice
 
     def arrivals_possibly_twice(self) -> int:
-        """Arrivals that two workers may have sent, since one heard too late that they were no longer its own."""
+        """Arrivals that two workers may have sent, since one learned too late that they were no longer its own."""
         return self.possibly_twice
 
     @property
@@ -224,7 +224,7 @@ class SwarmTotals:
 
     @property
     def duration_s(self) -> float:
-        """From the first worker's first report, or the begin of the epoch, to the last one's last; 0 before any."""
+        """The time from the first report, or the begin of the epoch, to the last one; 0 before any."""
         starts = [record.start_s for record in self.workers.values() if record.start_s is not None]
         if not starts:
             return 0.0
@@ -233,7 +233,7 @@ class SwarmTotals:
 
     @property
     def has_connected(self) -> bool:
-        """Some worker has opened a connection to the server, in whichever epoch."""
+        """True when some worker has opened a connection to the server, in any epoch."""
         return any(counters.connects for names in (self.names, self.left_out) for counters in names.values())
 
     def unaccounted(self, wanted: int) -> int:
@@ -245,7 +245,7 @@ class SwarmTotals:
         return max(0, wanted - known + self.possibly_twice)
 
     def reported_until_s(self) -> float:
-        """Until when every worker that takes part has reported; what ended later may be known in part."""
+        """The instant until which every worker has reported; later requests may be known in part."""
         ends = [record.end_s for record in self.workers.values() if record.final_sequence is None]
         return min(ends) if ends else 0.0
 
@@ -283,7 +283,7 @@ def _note_latest(record: WorkerRecord, snapshot: Snapshot) -> None:
 
 
 def _worst(one: WorkerHealth, other: WorkerHealth) -> WorkerHealth:
-    """The highest of each metric; what was counted (exhaustion) is added up."""
+    """Return the highest value of each metric; counts (exhaustion) are added up."""
     metrics: dict[str, Any] = {}
     for spec in fields(WorkerHealth):
         values = [value for value in (getattr(one, spec.name), getattr(other, spec.name)) if value is not None]

@@ -15,14 +15,14 @@ _REQUESTS = re.compile(r"(\d+)\s*requests?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """It ends after so many seconds, or when so many requests have ended; with neither there is none."""
+    """A warm-up, which ends after a time or a number of ended requests; with neither there is none."""
 
     duration_s: float = 0.0
     requests: int = 0
 
 
 def parse_warm_up(text: str, *, source: str = "--warm-up") -> WarmUp:
-    """Read what EXPECTED says. Raises SettingProblem."""
+    """Parse the setting as EXPECTED describes. Raises SettingProblem."""
     text = text.strip()
     if not text:
         return WarmUp()
@@ -35,7 +35,7 @@ def parse_warm_up(text: str, *, source: str = "--warm-up") -> WarmUp:
 
 
 def parse_duration_s(text: str) -> float:
-    """Seconds of `10s`, `1m30s` or `10`; raises ValueError for anything else."""
+    """Return the seconds of `10s`, `1m30s` or `10`; raises ValueError for anything else."""
     found = _DURATION.fullmatch(f"{text}s" if _NUMBER.fullmatch(text) else text)
     if not text or found is None:
         raise ValueError(f"not a duration: {text!r}")

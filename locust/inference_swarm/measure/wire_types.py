@@ -22,7 +22,7 @@ Seconds = Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)
 
 
 def cut_text(text: str, limit: int = MAX_TEXT) -> str:
-    """The text itself if it is short enough, else its beginning and a digest, so that two long texts stay two.
+    """Return the text if it is short, else its beginning and a digest, so that different long texts stay different.
 
     What UTF-8 cannot hold (lone surrogates) becomes a question mark.
     """
@@ -55,7 +55,7 @@ WireHistogram = Annotated[InstanceOf[Histogram], BeforeValidator(_read_histogram
 
 
 def describe_problems(error: ValidationError, limit: int = 5) -> str:
-    """The first few problems, each with the path of its field; values stay out, they may be large."""
+    """Return the first few problems, each with the path of its field; values are left out, as they may be large."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     words = []
     for problem in problems[:limit]:

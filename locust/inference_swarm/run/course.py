@@ -1,4 +1,4 @@
-"""What happens in a run: when it began and why it ended, who was lost, what cannot be known. Kept by the coordinator.
+"""The course of a run: when it began, why it ended, which workers were lost, what is unknown. Kept by the coordinator.
 
 Values only: no clock, no files, no Locust. Results, pages and recovery are made from it (see run.py).
 """
@@ -20,7 +20,7 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """How much load, for how long: what the coordinator decides by. `stages` are those of users in a closed load."""
+    """The load and its duration, by which the coordinator decides. `stages` are those of users in a closed load."""
 
     users: int
     spawn_rate: float
@@ -34,12 +34,12 @@ class LoadPlan:
 
     @property
     def is_open(self) -> bool:
-        """Requests come at a rate, not from users who wait for responses."""
+        """True when requests are sent at a rate, not by users who wait for responses."""
         return self.schedule is not None
 
     @property
     def has_end(self) -> bool:
-        """The run ends by itself."""
+        """True when the run ends by itself."""
         return self.length_s is not None or self.is_once
 
 
@@ -49,7 +49,7 @@ class StopCause(StrEnum):
     FINISHED = "finished"
     ALL_SENT = "all rows were sent"
     ASKED = "stopped by a person"
-    SIGNAL = "the master was told to end"
+    SIGNAL = "the master was asked to end"
     NO_WORKERS = "no worker was left"
     ABORTED = "aborted"
     KILLED = "the master was killed"
@@ -57,7 +57,7 @@ class StopCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """`text` says more where there is more to say."""
+    """The cause of a stop; `text` has details if there are any."""
 
     cause: StopCause
     at_s: float = 0.0  # since the run began
@@ -68,7 +68,7 @@ class Stop:
 class Loss:
     """A worker that was lost, or did not deliver its last report.
 
-    `possibly_uncounted`: requests that it may have sent and nobody counted, at most; None when no bound is known.
+    `possibly_uncounted`: the maximum of requests that it may have sent uncounted; None when no bound is known.
     """
 
     reason: str
@@ -90,7 +90,7 @@ class Change:
 
 
 class CountedReport(Protocol):
-    """What the coordinator reads of a worker's snapshot."""
+    """The part of a worker's snapshot that the coordinator reads."""
 
     @property
     def ended(self) -> int:
@@ -102,32 +102,32 @@ class CountedReport(Protocol):
 
     @property
     def end_s(self) -> float:
-        """Until when it counts, in seconds since the run began."""
+        """The end of what it counts, in seconds since the run began."""
 
 
 class Totals(Protocol):
-    """What the coordinator asks of the sum of all reports."""
+    """The part of the totals that the coordinator uses."""
 
     def apply(self, snapshot: Any) -> Applied:  # a CountedReport, of the kind that these totals add up
-        """Counts a snapshot unless it was counted before or belongs to another run."""
+        """Count a snapshot unless it was counted before or belongs to another run."""
 
     def expect(self, worker: str) -> None:
-        """The worker takes part: nothing is complete without its final report."""
+        """Expect the worker's final report, without which nothing is complete."""
 
     def is_complete_for(self, worker: str) -> bool:
-        """The worker's final report and every one before it are in."""
+        """Return whether the worker's final report and every one before it are in."""
 
     def incomplete_workers(self) -> Mapping[str, str]:
-        """What is missing of each worker that is not complete, in words."""
+        """Return what is missing of each incomplete worker, in words."""
 
     def has_workers(self) -> bool:
-        """Somebody was expected."""
+        """True when some worker was expected."""
 
     def arrivals_accounted(self) -> int:
         """Arrivals of an open load that were sent or dropped, each once, by the reports that are in."""
 
     def arrivals_possibly_twice(self) -> int:
-        """Arrivals that two workers may have sent, since one heard too late that they were no longer its own."""
+        """Arrivals that two workers may have sent, since one learned too late that they were no longer its own."""
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class RunCourse:
 
     @property
     def is_interrupted(self) -> bool:
-        """It ended before its own end, by whatever cause."""
+        """True when it ended before its planned end, by any cause."""
         if self.stop is None:
             return False
         if self.stop.cause in (StopCause.FINISHED, StopCause.ALL_SENT):
@@ -169,7 +169,7 @@ class RunCourse:
         return self.load.has_end
 
     def possibly_uncounted(self) -> int | None:
-        """Requests that lost workers may have sent and nobody counted, at most; None when no bound is known."""
+        """The maximum of requests that lost workers may have sent uncounted; None when no bound is known."""
         total = 0
         for loss in self.losses.values():
             if loss.possibly_uncounted is None:
@@ -178,12 +178,12 @@ class RunCourse:
         return total
 
     def arrivals_wanted(self, measured_s: float) -> int:
-        """How many arrivals the schedule of an open load held; 0 for a closed one."""
+        """The number of arrivals in the schedule of an open load; 0 for a closed one."""
         schedule = self.load.schedule
         return 0 if schedule is None else schedule.count_until(round(measured_s * NS_PER_S))
 
     def arrivals_unaccounted(self, measured_s: float) -> int:
-        """Arrivals that nobody reported as sent or dropped."""
+        """The number of arrivals that no worker reported as sent or dropped."""
         return max(0, self.arrivals_wanted(measured_s) - self.totals.arrivals_accounted())
 
     def interruption(self) -> str:
@@ -196,7 +196,7 @@ class RunCourse:
         return f"interrupted after {stop.at_s:.1f} s{planned} ({stop.cause}{more})"
 
     def unknowns(self) -> list[str]:
-        """What cannot be known of the run, or which worker could not do its part; one sentence each."""
+        """What is unknown of the run, or which worker could not do its part; one sentence each."""
         found = [f"worker {worker}: {loss.sentence}" for worker, loss in self.losses.items()]
         found += [f"worker {worker} could not load its rows: {reason}" for worker, reason in self.failures.items()]
         if self.once is not None and (maybe := self.once.maybe_sent):

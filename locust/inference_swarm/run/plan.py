@@ -39,7 +39,7 @@ class RunPlan:
 
 
 def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, where: str) -> RunPlan:
-    """`allowed`: the patterns of `--allow-host` that hold for `where`. Raises ConfigError with every problem."""
+    """Parse and check the settings. `allowed` are the patterns of `--allow-host` of `where`. Raises ConfigError."""
     problems: list[SwarmError] = []
 
     def tried(make: Callable[[], T]) -> T | None:
@@ -59,7 +59,7 @@ def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, wher
 
 
 def load_of(settings: Settings) -> LoadPlan:
-    """How much load, for how long."""
+    """Return the load and its duration."""
     users = first_users(settings)
     return LoadPlan(
         users=users[0] if users else settings.users,
@@ -75,7 +75,7 @@ def load_of(settings: Settings) -> LoadPlan:
 
 
 def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
-    """Problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages` and of names in paths."""
+    """Return problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages` and of names in paths."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
     problems += _warm_up_problems(values)
     problems += _name_problems(values)
@@ -101,7 +101,7 @@ def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
 
 
 def _name_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
-    """Names of folders that would leave the folder they belong into."""
+    """Return the problems of folder names that would leave their parent folder."""
     flags = {"dataset_name": "--dataset-name", "run_name": "--run-name"}
     return [
         SettingProblem(
@@ -118,30 +118,30 @@ def _name_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
 
 
 def read_stages_text(given: str) -> str:
-    """The stages themselves: `given`, or what is in the file it names. Raises SettingProblem."""
+    """Return the stages themselves: `given`, or the content of the file it names. Raises SettingProblem."""
     if is_stages_text(given):
         return given
     try:
         return Path(given).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingProblem(
-            f"--stages is {given!r}, which holds no stage and is no file that can be read: {error}",
+            f"--stages is {given!r}, which holds no stage and is not a readable file: {error}",
             expected="stages like 30s@500 (hold) or 1m@500..2000 (ramp), or the name of a file with them",
         ) from error
 
 
 def objectives_of(settings: Settings) -> list[Objective]:
-    """Those of `--slo`, which were checked at start."""
+    """Return the objectives of `--slo`, which were checked at start."""
     return [parse_objective(text) for text in split_objectives(settings.slo)]
 
 
 def abort_conditions_of(settings: Settings) -> list[AbortCondition]:
-    """Those of `--abort-when`, which were checked at start."""
+    """Return the conditions of `--abort-when`, which were checked at start."""
     return parse_abort_conditions(settings.abort_when)[0]
 
 
 def resolve_stages(settings: Settings) -> Settings:
-    """With the stages themselves instead of a file's name, for workers who cannot read it; they set the duration."""
+    """Return settings with the stages instead of a file's name, which workers cannot read; stages set the duration."""
     if not settings.stages:
         return settings
     stages = parse_stages(read_stages_text(settings.stages))
@@ -152,18 +152,18 @@ def resolve_stages(settings: Settings) -> Settings:
 
 
 def stages_of(settings: Settings) -> Stages | None:
-    """Of the rate or the users; None when neither changes by stages."""
+    """Return the stages of the rate or the users; None when neither changes by stages."""
     return parse_stages(settings.stages) if settings.stages else None
 
 
 def length_of(settings: Settings) -> float | None:
-    """How long the run is in s; None: until it is stopped."""
+    """Return the length of the run in s; None: until it is stopped."""
     stages = stages_of(settings)
     return stages.duration_s if stages else settings.duration_s
 
 
 def schedule_of(settings: Settings) -> Schedule | None:
-    """When an open load wants its requests; None for a closed one."""
+    """Return the schedule of an open load; None for a closed one."""
     if not settings.is_open:
         return None
     rate = stages_of(settings)
@@ -175,7 +175,7 @@ def schedule_of(settings: Settings) -> Schedule | None:
 
 
 def phases_of(settings: Settings) -> Phases:
-    """Warm-up and stages as what belongs to which of them."""
+    """Return the phases of the run: warm-up and stages."""
     stages = stages_of(settings)
     lengths_s = [] if stages is None else [stage.duration_s for stage in stages.stages]
     return phases_of_run(lengths_s, parse_warm_up(settings.warm_up).duration_s)
@@ -198,7 +198,7 @@ def _warm_up_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
 
 
 def first_users(settings: Settings) -> tuple[int, float] | None:
-    """Users and spawn rate that a run begins with where other settings than these two say so."""
+    """Return the users and spawn rate of a run's begin where other settings decide them."""
     if settings.is_open:
         # An open load needs its senders from its first arrival on.
         users = settings.max_in_flight or settings.users

@@ -22,7 +22,7 @@ from inference_swarm.run.plan import RunPlan, stages_of
 
 @dataclass(frozen=True, slots=True)
 class DataRecord:
-    """What was sent: source (without secrets), rows, blocks and the fingerprint of the content."""
+    """The data that was sent: source (without secrets), rows, blocks and the fingerprint of the content."""
 
     source: str
     rows: int
@@ -62,18 +62,18 @@ class Run:
         return max(0.0, self.duration_s - self.totals.epoch_start_s)
 
     def observe(self, snapshot: Snapshot) -> None:
-        """A worker's report was counted."""
+        """Take in a worker's report that was counted."""
         self.self_check.observe(snapshot.worker, snapshot.health)
 
     @property
     def losses(self) -> dict[str, str]:
-        """Workers that could not do their part, and what that means."""
+        """Return the workers that could not do their part, and the consequences."""
         course = self.course
         failed = {worker: f"could not load its rows: {reason}" for worker, reason in course.failures.items()}
         return {**failed, **{worker: loss.sentence for worker, loss in course.losses.items()}}
 
     def arrivals_wanted(self) -> tuple[int, float] | None:
-        """How many the schedule of an open load held since the warm-up, and the rate that was asked for."""
+        """Return the arrivals in the schedule of an open load since the warm-up, and the wanted rate."""
         schedule, start_s, end_s = self.plan.load.schedule, self.totals.epoch_start_s, self.duration_s
         if schedule is None or end_s <= start_s:
             return None
@@ -82,7 +82,7 @@ class Run:
         return counts[1] - counts[0], amount / (end_s - start_s)
 
     def verdict(self) -> Verdict:
-        """What can be said of it when it has ended."""
+        """Return the verdict on the run when it has ended."""
         course, wanted = self.course, self.arrivals_wanted()
         is_aborted = course.stop is not None and course.stop.cause is StopCause.ABORTED
         facts = RunFacts(
@@ -98,7 +98,7 @@ class Run:
         return judge_totals(self.totals, self.plan.objectives, facts)
 
     def stages(self) -> tuple[StageResult, ...]:
-        """Each stage that was reached by itself; none where the load has no stages."""
+        """Return the result of each reached stage; none where the load has no stages."""
         stages = stages_of(self.plan.settings)
         if stages is None:
             return ()
@@ -112,7 +112,7 @@ class Run:
         )
 
     def verdict_so_far(self) -> Verdict:
-        """That last reports are missing does not count against a run under way."""
+        """Return the verdict on a run under way, against which missing last reports do not count."""
         facts = RunFacts(
             measured_s=self.totals.duration_s or self.measured_s,
             is_open=self.plan.load.is_open,
@@ -125,7 +125,7 @@ class Run:
     # checkpoint and recovery
 
     def to_state(self, once: OnceNumbers | None) -> dict[str, Any]:
-        """All that changes while the run goes on, as a dict that msgpack can carry; `once`: its account by now."""
+        """Return what changes during the run, as a dict that msgpack can carry; `once`: its account by now."""
         course = self.course
         return {
             "duration_s": self.duration_s,

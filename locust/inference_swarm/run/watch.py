@@ -1,4 +1,4 @@
-"""What is to be done about a run by what its reports say: end its warm-up, or end it early. Pure, once each."""
+"""Decides by a run's reports: end its warm-up, or end it early. Pure, once each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RunWatch:
         self._is_aborted = False
 
     def look(self, totals: SwarmTotals) -> Seen:
-        """What has come about since the last look."""
+        """Return what has changed since the last look."""
         is_warm = 0 < self._warm_up_requests <= sum(counters.ended for counters in totals.names.values())
         if is_warm:
             self._warm_up_requests = 0

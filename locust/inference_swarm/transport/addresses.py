@@ -1,4 +1,4 @@
-"""Which address of the server's name the next connection goes to. Pure: time is a parameter.
+"""Chooses the address of the server's name for the next connection. Pure: time is a parameter.
 
 Connections are spread evenly: the address with the fewest comes first. One that just failed rests, so that it is tried
 after all others until its rest is over; then one connection finds out whether it is back.
@@ -15,14 +15,14 @@ MAX_REST_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a socket of `family` connects to; IPv6 has a flow label and a scope as well."""
+    """The address that a socket of `family` connects to; IPv6 has a flow label and a scope as well."""
 
     family: int
     socket_address: tuple[str, int] | tuple[str, int, int, int]
 
     @property
     def label(self) -> str:
-        """As people write it: 10.0.0.7:8080 or [fd00::7]:8080."""
+        """The usual notation: 10.0.0.7:8080 or [fd00::7]:8080."""
         host, port = self.socket_address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -35,7 +35,7 @@ class _State:
 
 
 class AddressPool:
-    """How many connections each address has, and which rest."""
+    """Counts the connections of each address, and knows which addresses rest."""
 
     def __init__(self, *, first: int = 0) -> None:
         """`first` says which of equally good addresses comes first, so that not all workers begin with the same."""
@@ -43,7 +43,7 @@ class AddressPool:
         self._states: dict[Address, _State] = {}
 
     def order(self, addresses: tuple[Address, ...], now_s: float) -> tuple[Address, ...]:
-        """All of them, best first."""
+        """Return all addresses, best first."""
         if len(addresses) < 2:
             return addresses
         self._turn += 1
@@ -57,11 +57,11 @@ class AddressPool:
         return tuple(sorted(addresses, key=rank))
 
     def reserve(self, address: Address) -> None:
-        """A connection to it begins."""
+        """Count a connection that begins."""
         self._state(address).connections += 1
 
     def release(self, address: Address) -> None:
-        """A connection to it has ended, or was not made."""
+        """Release a connection that has ended, or was not made."""
         self._state(address).connections -= 1
 
     def note_success(self, address: Address) -> None:
@@ -70,7 +70,7 @@ class AddressPool:
         state.rests_until_s = float("-inf")
 
     def note_failure(self, address: Address, now_s: float) -> None:
-        """It refused, or was slower than another; failures while it rests say nothing new."""
+        """Note that an address refused or was slower than another; failures while it rests are ignored."""
         state = self._state(address)
         if state.rests_until_s > now_s:
             return
@@ -78,7 +78,7 @@ class AddressPool:
         state.failures_in_row += 1
 
     def keep_only(self, addresses: tuple[Address, ...]) -> None:
-        """Forgets addresses that the name no longer has and that no connection uses."""
+        """Forget addresses that the name no longer has and that no connection uses."""
         for address in [each for each, state in self._states.items() if not state.connections]:
             if address not in addresses:
                 del self._states[address]

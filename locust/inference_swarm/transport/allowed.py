@@ -1,4 +1,4 @@
-"""Which servers may be tested: the target and the patterns of `--allow-host` in, TargetError out. Pure.
+"""Decides which servers may be tested: the target and the patterns of `--allow-host` in, TargetError out. Pure.
 
 Names are compared as names, with `*` for any characters and `?` for one; addresses as addresses, however they are
 written; networks contain addresses. A name never matches an address or a network: nothing is looked up.
@@ -34,7 +34,7 @@ class Pattern:
     is_any: bool = False
 
     def allows(self, host: str, port: int) -> bool:
-        """Whether a server at this name or address and port may be tested."""
+        """Return whether a server at this name or address and port may be tested."""
         if self.port not in (None, port):
             return False
         if self.is_any:
@@ -46,12 +46,12 @@ class Pattern:
 
 
 def parse_patterns(text: str) -> list[Pattern]:
-    """The patterns of the setting, which stand between semicolons. Raises SettingProblem."""
+    """Return the patterns of the setting, which semicolons separate. Raises SettingProblem."""
     return [_parse_pattern(part.strip()) for part in text.split(";") if part.strip()]
 
 
 def check_allowed(url: str, allowed: str, where: str) -> None:
-    """Raises TargetError unless a pattern allows the server of `url`, or there are none."""
+    """Raise TargetError unless a pattern allows the server of `url`, or there are none."""
     patterns = parse_patterns(allowed)
     if not patterns:
         return
@@ -88,7 +88,7 @@ def _parse_pattern(text: str) -> Pattern:
 
 
 def _split_port(text: str) -> tuple[str, int | None]:
-    """The host without the brackets of an IPv6 address, and the port if there is one."""
+    """Return the host without the brackets of an IPv6 address, and the port if there is one."""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         match = re.fullmatch(r"(/\d{1,3})?(:(?P<port>\d{1,5}|\*))?", rest)
@@ -115,7 +115,7 @@ def _read_port(text: str | None, pattern: str) -> int | None:
 
 
 def _read_address(host: str) -> IPv4Address | IPv6Address | None:
-    """The address that is written out; an IPv4 address in the clothes of IPv6 is an IPv4 address."""
+    """Return the literal address; an IPv4-mapped IPv6 address is an IPv4 address."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
@@ -139,7 +139,7 @@ def _read_network(text: str) -> IPv4Network | IPv6Network | None:
 
 
 def _plain_name(host: str) -> str:
-    """In small letters, without the dot at the end, and as the wire has it."""
+    """Return the name in lower case, without the dot at the end, as it goes over the wire."""
     name = host.lower().removesuffix(".")
     try:
         return name if name.isascii() else name.encode("idna").decode()

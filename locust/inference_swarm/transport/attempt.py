@@ -18,13 +18,13 @@ from inference_swarm.transport.tls import describe_tls_error, is_about_client_ce
 if TYPE_CHECKING:
     from inference_swarm.transport.rules import AttemptRules
 
-CLOSED_UNANSWERED: Final = "closed by the server before it answered"
+CLOSED_WITHOUT_RESPONSE: Final = "closed by the server before it responded"
 ABANDONED: Final = "in flight when its user was stopped"
 
 
 @dataclass(slots=True)
 class Attempt:
-    """What a connection knows of the attempt that is under way."""
+    """The state of the attempt under way on a connection."""
 
     request: bytes
     intended_ns: int
@@ -62,7 +62,7 @@ class Attempt:
         )
 
     def outcome(self, wait: Wait, response: Response | None, error: AttemptError | None, text: str = "") -> Outcome:
-        """The record, with the instants of `wait`; without a response nothing is said about one."""
+        """Return the record, with the instants of `wait`."""
         sent_ns = wait.sent_ns if self.is_sending else 0
         return Outcome(
             self.intended_ns or sent_ns or wait.done_ns,
@@ -81,7 +81,7 @@ class Attempt:
 
 
 def judge_response(response: Response, rules: AttemptRules, row_count: int) -> tuple[AttemptError | None, str]:
-    """What makes the response a failure, and its first words then; (None, "") for a success."""
+    """Return what makes the response a failure, and its first words; (None, "") for a success."""
     if response.status not in rules.expected_status:
         error = AttemptError(ErrorKind.STATUS, describe_status(response.status))
     elif rules.response_check is None:
@@ -101,7 +101,7 @@ def judge_response(response: Response, rules: AttemptRules, row_count: int) -> t
 def describe_failure(
     error: BaseException, phase: ErrorKind, deadlines: Deadlines, *, has_response_begun: bool = False
 ) -> AttemptError | None:
-    """The failure of an attempt that ended in `error`; None for what is none, such as the end of its user."""
+    """Return the failure of an attempt that ended in `error`; None if it is none, such as the end of its user."""
     if isinstance(error, AttemptError):
         return error.without_frames()
     if isinstance(error, ResponseError):
@@ -109,7 +109,7 @@ def describe_failure(
     if isinstance(error, DeadlineExceeded):
         if phase is ErrorKind.SEND:
             return AttemptError(ErrorKind.TIMEOUT, f"not sent within {min(deadlines.send_s, deadlines.request_s):g} s")
-        what = "only a part of the response came" if has_response_begun else "not answered"
+        what = "only a part of the response arrived" if has_response_begun else "no response"
         return AttemptError(ErrorKind.TIMEOUT, f"{what} within {deadlines.request_s:g} s")
     if isinstance(error, ssl.SSLError):
         kind = ErrorKind.TLS if is_about_client_certificate(error) else phase

@@ -35,7 +35,7 @@ def first_words(body: bytes, encoding: str = "") -> str:
 
 
 def _decode(body: bytes, encoding: str, max_bytes: int) -> tuple[bytes, bool]:
-    """What could be decoded, at most `max_bytes` of it, and whether that is all."""
+    """Return what could be decoded, at most `max_bytes`, and whether that is everything."""
     names = [name for name in (part.strip() for part in encoding.split(",")) if name not in ("", "identity")]
     if not names:
         return body[:max_bytes], len(body) <= max_bytes

@@ -1,4 +1,4 @@
-"""When a response counts as a success: its status, and with `--check-answer` its content. Pure."""
+"""Decides whether a response is a success: by status, and with `--check-answer` by content. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse_expected_status(text: str) -> frozenset[int]:
             statuses.add(int(part))
         else:
             raise SettingProblem(
-                f"{part!r} in --expect-status {text!r} is no status.",
+                f"{part!r} in --expect-status {text!r} is not a status.",
                 expected='statuses or classes of them with commas between, such as "2xx" or "200,201"',
                 action="Correct --expect-status.",
             )

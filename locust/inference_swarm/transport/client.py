@@ -1,4 +1,4 @@
-"""What the connections of one process share: target, rules, dialer, receive buffer, timeout scan, logs, counters."""
+"""Shared by the connections of one process: target, rules, dialer, receive buffer, timeout scan, logs, counters."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class InferenceClient:
         self._logged_refusals: set[int] = set()
 
     def connect(self) -> Connection:
-        """The connection of the calling greenlet, not opened yet: the first attempt does that."""
+        """Return a connection for the calling greenlet; the first attempt opens it."""
         return Connection(self)
 
     # for connections
@@ -94,7 +94,7 @@ class InferenceClient:
         return ResponseReader(self.rules.limits, self.shapes, keeps_body=self.rules.response_check is not None)
 
     def note_opened(self, address: Address) -> Lane:
-        """Counts a connection; returns where its attempts are noted."""
+        """Count a connection; returns the lane for its attempts."""
         self.counters.open += 1
         self.counters.opened += 1
         return self.log.lane(address.label)
@@ -104,7 +104,7 @@ class InferenceClient:
         self.dialer.release(address)
 
     def retire(self, stream: Stream, limit_ns: int) -> None:
-        """Replaces a connection that the server may be about to close, and watches whether it does."""
+        """Replace a connection that the server may be about to close, and watch whether it does."""
         self.counters.replaced_in_time += 1
         self.note_closed(stream.address)
 
@@ -115,7 +115,7 @@ class InferenceClient:
         stream.retire(LINGER_S, on_end)
 
     def log_refusal(self, status: int, words: str, text: str) -> None:
-        """The server's own explanation of a failure, once for each status: a wrong model or column shows at once."""
+        """Log the server's own explanation of a failure, once for each status: a wrong model shows at once."""
         if status not in self._logged_refusals:
             self._logged_refusals.add(status)
             logger.warning("The server under test responded %s: %s", words, text or "(no text)")

@@ -1,7 +1,7 @@
 """The connection of one user, used for one attempt after the other. An edge.
 
-An attempt is an attempt: nothing is sent twice, except a request that provably nothing has read, because the server had
-closed its idle connection (`tcp_info`). That is done once for an attempt, and counted.
+Nothing is sent twice, except a request that provably was not read, because the server had closed its idle connection
+(`tcp_info`). That is done once for an attempt, and counted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from inference_swarm.transport.attempt import (
     ABANDONED,
-    CLOSED_UNANSWERED,
+    CLOSED_WITHOUT_RESPONSE,
     Attempt,
     describe_failure,
     judge_response,
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 _NS_PER_S: Final = 1_000_000_000
 
 
-class ClosedUnansweredError(AttemptError):
+class NoResponseError(AttemptError):
     """The server closed the connection after, or while, the request was sent, and nothing came before that."""
 
     def __init__(self) -> None:
-        super().__init__(ErrorKind.RECEIVE, CLOSED_UNANSWERED)
+        super().__init__(ErrorKind.RECEIVE, CLOSED_WITHOUT_RESPONSE)
 
 
 class Connection:
@@ -62,21 +62,21 @@ class Connection:
 
     @property
     def pause_s(self) -> float:
-        """How long its user should wait before the next attempt, because no connection could be made."""
+        """The time that its user should wait before the next attempt, because no connection could be made."""
         return self._session.pause_s
 
     def attempt(self, request: bytes, intended_ns: int = 0, row_count: int = 1) -> Outcome:
-        """Sends a whole request and reads its response.
+        """Send a whole request and read its response.
 
-        It was intended at `intended_ns`; 0 stands for when it is sent or, if a connection has to be opened for it, for
-        now. When the calling greenlet is ended meanwhile, the attempt is noted in the client's log as abandoned.
+        It was intended at `intended_ns`; 0 means when it is sent or, if a connection has to be opened for it, now.
+        When the calling greenlet is stopped meanwhile, the attempt is noted in the client's log as abandoned.
         """
         return self._carry_out(Attempt(request, intended_ns, row_count))
 
     def attempt_repeatedly(
         self, take: Callable[[], bytes | None], listeners: Sized, listener_count: int, row_count: int = 1
     ) -> Outcome | None:
-        """Attempt after attempt, each noted in the client's log, without waking the greenlet in between.
+        """Make attempt after attempt, each noted in the client's log, without waking the greenlet in between.
 
         Goes on in the hub as long as responses are of a known shape, `end_fast_path` was not called and there are
         `listener_count` listeners. So `take` may not wait: when it has nothing it says None, and `is_starved` is set;
@@ -123,14 +123,14 @@ class Connection:
     # one attempt
 
     def _carry_out(self, attempt: Attempt) -> Outcome:
-        """Tries once, and once more when the first time proved to have reached nobody."""
+        """Try once, and once more when the first request provably was not read."""
         outcome = self._try(attempt)
         while outcome is None:  # once: only a connection that was idle proves anything, and the next one is new
             outcome = self._try(attempt)
         return outcome
 
     def _try(self, attempt: Attempt) -> Outcome | None:
-        """None when the request may go out again."""
+        """Make one attempt; returns None when the request may go out again."""
         session = self._session
         stream = session.stream if session.is_surely_fit else session.find_fit()
         attempt.may_be_sent_again = stream is not None and not attempt.stale_connections
@@ -150,7 +150,7 @@ class Connection:
             return self._end_failed(attempt, stream, error)
 
     def _finish(self, attempt: Attempt, stream: Stream, count: int) -> Outcome:
-        """Sends what is left of the request, receives the response and says what came of it.
+        """Send the rest of the request, receive the response and return the outcome.
 
         `count` is what was received of it already, or SENT_IN_PART, or RECEIVE_YOURSELF.
         """
@@ -178,7 +178,7 @@ class Connection:
         client = self._client
         if reader is None:
             if count == 0:
-                raise ClosedUnansweredError
+                raise NoResponseError
             attempt.first_byte_ns = self._wait.done_ns
             if (known := read_known(client.shapes, count)) is not None:
                 return known
@@ -205,9 +205,9 @@ class Connection:
             wait.phase_due_ns = 0
 
     def _end_failed(self, attempt: Attempt, stream: Stream | None, error: BaseException) -> Outcome | None:
-        """The record of an attempt that ended in `error`, or None when it may be sent again.
+        """Return the record of an attempt that ended in `error`, or None when it may be sent again.
 
-        What is no failure of an attempt is raised again: its user was ended, and the attempt is abandoned.
+        Any other exception is raised again: the user was stopped, and the attempt is abandoned.
         """
         client, wait = self._client, self._wait
         if stream is not None and attempt.may_be_sent_again:
@@ -218,7 +218,7 @@ class Connection:
                     client.idle_limits.note_close(wait.sent_ns - attempt.last_done_ns)
                     self._session.close()
                     return None
-                if isinstance(error, (OSError, ClosedUnansweredError)):
+                if isinstance(error, (OSError, NoResponseError)):
                     client.idle_limits.note_close(wait.sent_ns - attempt.last_done_ns)
             except BaseException as interruption:
                 error = interruption
@@ -233,10 +233,10 @@ class Connection:
         return attempt.outcome(wait, None, failure, first_words(attempt.beginning))
 
     def _is_unread(self, attempt: Attempt, stream: Stream, error: BaseException) -> bool:
-        """Whether the server had closed the connection before any of the request reached it."""
+        """Return whether the server had closed the connection before any of the request reached it."""
         if isinstance(error, OSError) and attempt.phase is ErrorKind.SEND and not stream.written_bytes:
             return True
-        has_ended_first = isinstance(error, ClosedUnansweredError) or (
+        has_ended_first = isinstance(error, NoResponseError) or (
             isinstance(error, OSError) and error.errno == errno.EPIPE  # it had ended, then it refused the request
         )
         if not has_ended_first:

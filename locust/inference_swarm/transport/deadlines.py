@@ -1,7 +1,7 @@
 """Deadlines that cost nothing per request: one timer for the process looks who has exceeded theirs and interrupts them.
 
-The timer fires at the earliest deadline of those who wait. Whoever begins to wait later has a later deadline than the
-shortest one from now, so a look is due by then at the latest.
+The timer fires at the earliest deadline of the waiters. A waiter that begins later has a later deadline than the
+shortest one from now, so a scan is due by then at the latest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gevent import get_hub, getcurrent
 
 _NS_PER_S: Final = 1_000_000_000
 MIN_GAP_S: Final = 0.01
-"""Between two looks, each of which asks everybody: so much may an interruption be late."""
+"""The minimum time between two scans, each of which visits every waiter; an interruption may be this late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class DeadlineExceeded(BaseException):
 
 
 class Waiting(Protocol):
-    """Who can exceed a deadline: `due_ns` is 0 while it waits for nothing that has one."""
+    """A waiter with a deadline: `due_ns` is 0 while it waits for nothing that has one."""
 
     def due_ns(self) -> int: ...
     def interrupt(self) -> None: ...
 
 
 class Wait:
-    """What the greenlet of one connection waits for, and since when. The instants of its attempt are here as well."""
+    """The wait of one connection's greenlet: for what, and since when. It holds the instants of the attempt as well."""
 
     __slots__ = ("_request_ns", "done_ns", "greenlet", "is_for_response", "phase_due_ns", "sent_ns", "switch")
 
@@ -89,7 +89,7 @@ class TimeoutScan:
         return len(self._waiters)
 
     def run_once(self) -> float:
-        """Interrupts whoever is due; returns in how many seconds to look again. Runs in the hub."""
+        """Interrupt all waiters that are due; returns the seconds until the next scan. Runs in the hub."""
         now_ns = time.monotonic_ns()
         next_ns = now_ns + round(self._shortest_s * _NS_PER_S)
         exceeded = []

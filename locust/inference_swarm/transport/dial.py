@@ -21,7 +21,7 @@ WRITABLE: Final = 2
 
 
 def wait_io(socket: Any, events: int) -> None:
-    """Waits in the hub until the socket is readable or writable; the greenlet may be interrupted meanwhile."""
+    """Wait in the hub until the socket is readable or writable; the greenlet may be interrupted meanwhile."""
     hub = get_hub()
     watcher = hub.loop.io(socket.fileno(), events)
     try:
@@ -40,7 +40,7 @@ class Opened:
 
 
 class Dialer:
-    """Opens connections evenly to the addresses of one server; `release` says that one has ended."""
+    """Opens connections evenly to the addresses of one server; `release` counts one that has ended."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Dialer:
         self._clock_s = clock_s
 
     def open(self, note_phase: Callable[[str], None]) -> Opened:
-        """`note_phase` is told what is not done yet, in words for a message. Raises AttemptError."""
+        """Open a connection. `note_phase` gets the unfinished phase, in words for a message. Raises AttemptError."""
         note_phase("name not resolved")
         addresses = self.resolver.resolve()
         self.pool.keep_only(addresses)
@@ -79,7 +79,7 @@ class Dialer:
         self.pool.release(address)
 
     def _connect(self, addresses: tuple[Address, ...]) -> tuple[Any, Address]:
-        """Connects to the first address that accepts, and counts that one."""
+        """Connect to the first address that accepts, and count it."""
         # The first is counted before it has accepted, so that those who connect at the same time choose another.
         first = addresses[0]
         self.pool.reserve(first)
@@ -95,7 +95,7 @@ class Dialer:
         self.pool.note_failure(address, self._clock_s())
 
     def _shake_hands(self, sock: Any, context: SSLContext) -> TlsChannel:
-        """TLS over a connected socket, which stays the caller's to close. Raises AttemptError."""
+        """Start TLS over a connected socket, which the caller still closes. Raises AttemptError."""
         try:
             channel = TlsChannel(sock, context, self._host)
             while True:

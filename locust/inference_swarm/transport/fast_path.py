@@ -1,6 +1,6 @@
 """Attempt after attempt inside the event loop, without waking the user in between. An edge: gevent and the clock.
 
-What an attempt costs here is what this file is about (docs/benchmarks.md has the numbers): plain C sockets, one receive
+This module keeps the cost of an attempt low (docs/benchmarks.md has the numbers): plain C sockets, one receive
 buffer for the whole process, no record for a response of a known shape, and no greenlet switch.
 """
 
@@ -66,7 +66,7 @@ class FastPath:
         """Whether the run ended because there was no other request."""
 
     def run(self, request: bytes, take: Callable[[], bytes | None], listeners: Sized, listener_count: int) -> int:
-        """Sends `request` and, as long as all is as expected, what `take` gives, noting each attempt in the lane.
+        """Send `request` and, as long as all is as expected, what `take` returns, noting each attempt in the lane.
 
         Returns ALL_NOTED when all of them are noted; otherwise `request` is under way and what has come of it is
         returned. Raises what `take` raises, with `is_in_flight` false, and everything that ends an attempt.

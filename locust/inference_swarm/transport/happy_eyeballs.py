@@ -1,6 +1,6 @@
 """The first of several addresses that accepts a connection (RFC 8305, section 5). An edge: sockets and gevent.
 
-The next address is tried when the one before has failed or has not answered for a quarter of a second; attempts that
+The next address is tried when the one before has failed or has not responded for a quarter of a second; attempts that
 have begun go on until one of them has won.
 """
 
@@ -29,7 +29,7 @@ _OUR_OWN: Final = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUF
 
 
 class Race:
-    """One call of `run` for each connection; `on_failure` is told each address that failed or was too slow."""
+    """One call of `run` for each connection; `on_failure` gets each address that failed or was too slow."""
 
     def __init__(self, addresses: tuple[Address, ...], on_failure: Callable[[Address], None]) -> None:
         self._queue = deque(addresses)
@@ -40,7 +40,7 @@ class Race:
         self._reasons: list[str] = []
 
     def run(self) -> tuple[plain_socket, Address]:
-        """A connected socket, and where to. Raises AttemptError with the reasons of all that failed."""
+        """Return a connected socket and its address. Raises AttemptError with the reasons of all that failed."""
         try:
             winner = self._find_winner()
             slower = list(self._pending)[: list(self._pending).index(winner)]  # they had begun before it
@@ -78,7 +78,7 @@ class Race:
                 return ready
 
     def _begin(self, address: Address) -> Address | None:
-        """Starts one attempt; the address if it is connected at once."""
+        """Start one attempt; returns the address if it is connected at once."""
         try:
             sock = plain_socket(address.family, SOCK_STREAM)
         except OSError as error:  # too many open files, no such family

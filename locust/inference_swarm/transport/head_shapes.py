@@ -18,7 +18,7 @@ from inference_swarm.transport.response import NO_BODY_STATUSES, ResponseError, 
 HEAD_END: Final = b"\r\n\r\n"
 MAX_SHAPES: Final = 8
 # Making one costs as much as twenty parsed heads, which must not be paid for each when even their names change: after
-# so many, only for each so-manieth head of an unknown shape.
+# this many, only for every Nth head of an unknown shape.
 MAX_LEARNED_AT_ONCE: Final = 64
 LEARN_EVERY: Final = 256
 # How often a head of a known shape becomes the one that is compared byte for byte: soon enough when only the second
@@ -45,7 +45,7 @@ class HeadShape:
 
 
 def may_be_reused(status: int, *, is_keep_alive: bool, says_keep_alive: bool) -> bool:
-    """Whether another request may go out on a connection after a response.
+    """Return whether another request may go out on a connection after a response.
 
     Servers built on Starlette close after an exception without having said so in their 500.
     """
@@ -124,7 +124,7 @@ class HeadShapes:
     ) -> None:
         """`fast_statuses` are those of responses that need no second look.
 
-        `on_body_length` is told when what `head` stands for has another `body_bytes` than before.
+        `on_body_length` is called when the responses that `head` matches have another `body_bytes` than before.
         """
         self._fast_statuses = fast_statuses
         self._on_body_length = on_body_length
@@ -162,7 +162,7 @@ class HeadShapes:
         return -1
 
     def match_fast(self, count: int) -> int:
-        """As `match`, for responses that need no second look; now and then the next like this is taken by the byte."""
+        """Match as `match` does, for responses that need no check; now and then the next head is kept byte for byte."""
         body_bytes = self.match(count)
         if body_bytes < 0 or not self.shape.is_fast:  # type: ignore[union-attr]
             return -1
@@ -178,7 +178,7 @@ class HeadShapes:
 
     @property
     def is_primed(self) -> bool:
-        """Whether a fast response has been seen, so that there is something to compare with."""
+        """Whether a fast response has been seen, so that there is a head to compare with."""
         return self.total_bytes >= 0
 
     def prime(self, count: int) -> None:

@@ -1,8 +1,8 @@
 """How long the server lets connections idle, learned from what it closes. Pure: durations in, a risk out.
 
-A request that is sent just when the server closes its connection is lost, and whether it was read cannot be told then.
+A request that is sent just when the server closes its connection is lost, and it is unknown whether it was read.
 Users who wait as long as the server's limit run into that again and again. So what is known of limits is used to
-replace a connection in time; it is only a suspicion, and given up as soon as a connection outlives it.
+replace a connection in time; it is only a suspicion, and dropped as soon as a connection outlives it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class IdleLimits:
         self._limits_ns = [limit_s * _NS_PER_S for limit_s in suspected_s]
 
     def note_close(self, idle_ns: int) -> None:
-        """The server closed a connection that had been idle for so long."""
+        """Note that the server closed a connection after this idle time."""
         if idle_ns < MIN_IDLE_NS or self.find_risk(idle_ns) is not None:
             return
         del self._limits_ns[: len(self._limits_ns) - MAX_LIMITS + 1]
         self._limits_ns.append(idle_ns)
 
     def note_survival(self, limit_ns: int) -> None:
-        """A connection was idle for longer than this limit, and is open."""
+        """Note that a connection was idle for longer than this limit, and is open."""
         if limit_ns in self._limits_ns:
             self._limits_ns.remove(limit_ns)
 
     def find_risk(self, idle_ns: int) -> int | None:
-        """The limit that a connection which has been idle for so long may just have reached."""
+        """Return the limit that a connection may just have reached after this idle time."""
         for limit_ns in self._limits_ns:
             early_ns = 20_000_000 + limit_ns // 100
             if limit_ns - early_ns <= idle_ns <= limit_ns + LATE_NS:

@@ -1,4 +1,4 @@
-"""What became of one attempt: the one record from the connection to the report.
+"""The outcome of one attempt: the one record from the connection to the report.
 
 Knows no socket and no clock; all instants are monotonic nanoseconds that the caller read.
 """
@@ -41,7 +41,7 @@ class AttemptError(Exception):
         return str(self)
 
     def without_frames(self) -> Self:
-        """As it was before it was raised: Locust keeps failures, which must not keep connections and users alive."""
+        """Return the error without its traceback: Locust keeps failures, which must not keep connections alive."""
         self.__traceback__ = self.__context__ = self.__cause__ = None
         return self
 
@@ -76,10 +76,10 @@ class Outcome:
 
     @property
     def latency_ns(self) -> int:
-        """From the intended instant."""
+        """The time from the intended instant."""
         return self.done_ns - self.intended_ns
 
     @property
     def service_ns(self) -> int:
-        """From the send; an attempt that never got as far has the time since it was intended."""
+        """The time from the send; an attempt that was never sent has the time since it was intended."""
         return self.done_ns - (self.sent_ns or self.intended_ns)

@@ -1,4 +1,4 @@
-"""Where attempts are noted, cheaply enough to note each: appended here, taken in batches by whoever measures.
+"""Records every attempt cheaply: attempts are appended here and taken in batches by the measuring code.
 
 Knows no clock and no Locust. Instants are monotonic nanoseconds.
 """
@@ -77,12 +77,12 @@ class Lane:
         self.body_bytes += outcome.body_bytes
 
     def count_bodies(self, common_body_bytes: int) -> None:
-        """Adds the common bodies that were noted since the last call."""
+        """Add the common bodies that were noted since the last call."""
         self.body_bytes += (len(self.done_ns) - self._counted) * common_body_bytes
         self._counted = len(self.done_ns)
 
     def take(self) -> tuple[Nanoseconds, Nanoseconds, Nanoseconds]:
-        """The done instants, latencies and service times of all successes since the last call."""
+        """Return the done instants, latencies and service times of all successes since the last call."""
         common_sent, common_done = _take(self.sent_ns), _take(self.done_ns)
         self._counted = 0
         intended, sent, done = _take(self._intended_ns), _take(self._sent_ns), _take(self._done_ns)
@@ -123,12 +123,12 @@ class OutcomeLog:
         """Failed attempts by kind since the log was made."""
 
     def set_common_body(self, body_bytes: int) -> None:
-        """From now on what lanes note on the fast path has bodies of this length."""
+        """Set the body length of what lanes note on the fast path from now on."""
         self._count_bodies()
         self._common_body_bytes = body_bytes
 
     def lane(self, address: str) -> Lane:
-        """The lane of an address, "" standing for none; always the same one."""
+        """Return the lane of an address, always the same one; "" means none."""
         if len(self._lanes) >= MAX_LANES and address not in self._lanes:
             address = OTHER_ADDRESSES
         found = self._lanes.get(address)
@@ -149,7 +149,7 @@ class OutcomeLog:
             self.failure_counts[outcome.error.kind] += 1
 
     def take_batch(self) -> Batch:
-        """Everything noted since the last call, which is forgotten here."""
+        """Return and forget everything noted since the last call."""
         self._count_bodies()
         lanes = list(self._lanes.values())
         taken = [lane.take() for lane in lanes]

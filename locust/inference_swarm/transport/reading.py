@@ -1,4 +1,4 @@
-"""A response on a stream, of any kind and in any number of pieces: piece after piece in, what it says out."""
+"""Reads a response from a stream, of any kind and in any number of pieces."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ResponseReader:
         return self._parser.is_complete
 
     def feed(self, count: int, now_ns: int) -> bool:
-        """Takes the first `count` bytes of the buffer; True when the response is complete. Raises ResponseError."""
+        """Take the first `count` bytes of the buffer; True when the response is complete. Raises ResponseError."""
         if not self.received_bytes:
             self.first_byte_ns = now_ns
             end = self._shapes.buffer.find(HEAD_END, 0, count)
@@ -49,7 +49,7 @@ class ResponseReader:
         return self._parser.feed(self._shapes.view[:count])
 
     def feed_end(self) -> bool:
-        """The server has closed; whether that is how the response ends."""
+        """The server has closed; returns whether that is how the response ends."""
         if not self._parser.ends_with_connection:
             return False
         self._parser.feed_end()

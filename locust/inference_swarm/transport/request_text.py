@@ -1,4 +1,4 @@
-"""A request as it would be sent in, what a person reads and can repeat out: its text, and a curl command. Pure."""
+"""A request as it would be sent in, its text and a curl command that repeats it out. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MADE_BY_CURL = ("host", "content-length")
 
 @dataclass(frozen=True, slots=True)
 class RequestText:
-    """One request for people; secrets are neither in the one nor in the other."""
+    """One request for people, as text and as a command, both without secrets."""
 
     text: str
     curl: str
@@ -22,7 +22,7 @@ class RequestText:
 def show_request(
     request: bytes, scheme: str, secret_headers: Collection[str] = (), curl_options: Sequence[str] = ()
 ) -> RequestText:
-    """Head and body of a request. `secret_headers`: names whose values are not shown, in any case.
+    """Show head and body of a request. `secret_headers`: names whose values are not shown, in any case.
 
     In the command such a header takes its value from an environment variable of its name: `Authorization` from
     $AUTHORIZATION.

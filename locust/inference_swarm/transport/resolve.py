@@ -22,7 +22,7 @@ FAILURE_TTL_S: Final = 1.0
 class Resolver:
     """Looks one name up when its addresses are wanted, at most once in `ttl_s`, or in `failure_ttl_s` after a failure.
 
-    When a name that was known cannot be looked up any more its last addresses stand, and that is logged once.
+    When a known name cannot be looked up any more, its last addresses remain in use, and that is logged once.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Resolver:
         self.lookup_count = 0
 
     def resolve(self) -> tuple[Address, ...]:
-        """All addresses. Raises AttemptError."""
+        """Return all addresses. Raises AttemptError."""
         if self._clock_s() >= self._next_lookup_s:
             # One look-up for all users that need it now; in a greenlet of its own, so that none of them can end it.
             if self._lookup is None:
@@ -86,7 +86,7 @@ class Resolver:
 
 
 def _read_literal(host: str, port: int) -> list[Any]:
-    """The address that is written out in `host`, without a thread that looks it up; nothing for a name."""
+    """Return the literal address in `host`, without a look-up in a thread; nothing for a name."""
     try:
         return getaddrinfo(host, port, 0, SOCK_STREAM, 0, AI_NUMERICHOST)
     except gaierror:

@@ -21,7 +21,7 @@ class ResponseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ResponseLimits:
-    """What one response may have at most."""
+    """The limits of one response."""
 
     head_bytes: int = 64 * 1024
     header_count: int = 128
@@ -89,12 +89,12 @@ class ResponseParser:
 
     @property
     def body(self) -> bytes:
-        """What was kept of the body, as it was sent."""
+        """The kept part of the body, as it was sent."""
         return b"".join(self._pieces)
 
     @property
     def content_encoding(self) -> str:
-        """What the server says it did to the body, in small letters; "" for nothing."""
+        """The Content-Encoding of the body, in lower case; "" for none."""
         return self._content_encoding
 
     @property
@@ -108,7 +108,7 @@ class ResponseParser:
 
     @property
     def is_chunked(self) -> bool | None:
-        """None without a Transfer-Encoding."""
+        """Whether the body is chunked; None without a Transfer-Encoding."""
         return self._is_chunked
 
     @property
@@ -122,7 +122,7 @@ class ResponseParser:
         )
 
     def feed(self, piece: bytes | bytearray | memoryview) -> bool:
-        """Takes the next piece; True when the response is complete. Raises ResponseError."""
+        """Take the next piece; True when the response is complete. Raises ResponseError."""
         view = memoryview(piece)
         # In two steps, because llhttp skips empty lines after a response in silence: it must end with the last byte.
         if len(view) > 1:
@@ -147,7 +147,7 @@ class ResponseParser:
             raise ResponseError(f"not HTTP: {error}") from None
         if self._is_excess:
             raise ResponseError("more bytes than the response has")
-        # Bytes that are no body: heads, chunk sizes and extensions, trailers. An honest chunk size line is short.
+        # Bytes that are not body: heads, chunk sizes and extensions, trailers. An honest chunk size line is short.
         if self._fed_bytes - self.body_bytes - 32 * self._chunk_count > self._limits.head_bytes:
             raise ResponseError("head larger than the limit")
 

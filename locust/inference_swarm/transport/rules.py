@@ -1,4 +1,4 @@
-"""What holds for every attempt of a run: deadlines, limits, and when a response is a success. Pure."""
+"""The rules of every attempt of a run: deadlines, limits, and when a response is a success. Pure."""
 
 from __future__ import annotations
 

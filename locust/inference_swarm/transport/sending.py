@@ -1,6 +1,6 @@
 """A request that the socket takes only in parts, and the response that may come before all of it was sent. An edge.
 
-A server may answer before it has read the request, with a 404 or a 413, say, and may not read the rest at all.
+A server may respond before it has read the request, with a 404 or a 413, say, and may not read the rest at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CLOSED_INSIDE = "closed by the server inside the response"
 
 
 def send_rest(stream: Stream, request: bytes, make_reader: Callable[[], ResponseReader]) -> ResponseReader | None:
-    """Sends what is left of the request while it reads what comes.
+    """Send the rest of the request while reading what arrives.
 
     Returns the reader of a response that has begun, None if all was sent before that. If the response is complete
     (`is_complete` of the reader) the request may not be. Raises AttemptError, OSError, ResponseError.

@@ -38,7 +38,7 @@ class Session:
 
     @property
     def is_surely_fit(self) -> bool:
-        """Servers close connections that were idle; on a busy loop the watcher may not have said so yet."""
+        """Return whether the stream is fit without a check; an idle one may be closed unnoticed on a busy loop."""
         stream = self.stream
         if stream is None or stream.is_stale or stream.is_expired:
             return False
@@ -46,7 +46,7 @@ class Session:
 
     @property
     def pause_s(self) -> float:
-        """How long to wait before `open` is called again: longer with each time in a row that it failed.
+        """The time to wait before `open` is called again: longer with each failure in a row.
 
         A server that is down is then not asked thousands of times a second, however many the users are.
         """
@@ -57,7 +57,7 @@ class Session:
         return pause_s * random.uniform(0.75, 1.0)
 
     def find_fit(self) -> Stream | None:
-        """The open stream, if another request may go out on it after a closer look."""
+        """Return the open stream, if a check shows that another request may go out on it."""
         stream, limits = self.stream, self._client.idle_limits
         if stream is None:
             return None
@@ -77,7 +77,7 @@ class Session:
         return None
 
     def open(self) -> Stream:
-        """Connects. Raises AttemptError."""
+        """Connect. Raises AttemptError."""
         client, wait = self._client, self._wait
         client.counters.attempts += 1
         client.counters.reconnects += self._has_been_open

@@ -70,7 +70,7 @@ class Stream:
         self.socket.close()
 
     def expire_after(self, lifetime_s: float, on_expired: Callable[[], None]) -> None:
-        """Lets the connection be replaced when it is so old; what is in flight then ends first."""
+        """Let the connection be replaced at this age; a request in flight then ends first."""
 
         def expire() -> None:
             self.is_expired = True
@@ -80,7 +80,7 @@ class Stream:
         self._expiry.start(expire, update=True)
 
     def retire(self, linger_s: float, on_end: Callable[[bool], None]) -> None:
-        """Closes after `linger_s`, or when the server does, and tells `on_end` whether that came first."""
+        """Close after `linger_s`, or when the server does; `on_end` gets whether that came first."""
 
         def end(is_closed_by_server: bool) -> None:
             self.close()
@@ -93,7 +93,7 @@ class Stream:
         self._expiry.start(end, False, update=True)
 
     def call_when_readable(self, callback: Callable[[], None] | None) -> None:
-        """Who is called in the hub when bytes arrive; None: whoever waits for them here."""
+        """Set what is called in the hub when bytes arrive; None: the greenlet that waits for them here."""
         self._watcher.callback = callback or self._on_readable
 
     def is_still_fit(self) -> bool:
@@ -107,10 +107,10 @@ class Stream:
             return True
         except OSError:
             return False
-        return False  # closed, or bytes that are no response to anything
+        return False  # closed, or bytes that are not a response to anything
 
     def begin_send(self, request: bytes) -> int:
-        """Sends as much as the socket takes now; how many bytes that were. TLS takes all, or as good as none."""
+        """Send as much as the socket takes now; returns the number of bytes. TLS takes all, or almost none."""
         self.sent_bytes = 0
         try:
             self.sent_bytes = self.send(request)
@@ -127,7 +127,7 @@ class Stream:
         return count
 
     def wait_for_response(self) -> Any:
-        """Waits until there are bytes to receive, or until whoever is called for them has received some."""
+        """Wait until there are bytes to receive, or until the callback has received some."""
         wait = self.wait
         wait.is_for_response = True
         try:
@@ -136,7 +136,7 @@ class Stream:
             wait.is_for_response = False
 
     def receive(self) -> int:
-        """More bytes into the shared buffer: how many, 0 at the end of the connection."""
+        """Receive more bytes into the shared buffer; returns how many, 0 at the end of the connection."""
         while True:
             try:
                 return self.receive_now()
@@ -144,7 +144,7 @@ class Stream:
                 self.wait_for_response()
 
     def receive_now(self) -> int:
-        """As `receive`, and raises BlockingIOError when there is nothing."""
+        """Receive as `receive` does, and raise BlockingIOError when there is nothing."""
         count = self.recv_into(self._buffer)
         self.wait.done_ns = monotonic_ns()
         return count
@@ -159,11 +159,11 @@ class Stream:
 
     @property
     def written_bytes(self) -> int:
-        """How much of the last request the socket took, as it goes over the wire."""
+        """The bytes of the last request that the socket took, as they go over the wire."""
         return self.sent_bytes if self._tls is None else self._tls.written_bytes
 
     def find_delivery(self, due_ns: int) -> Delivery:
-        """Whether the server can have read the last request, after it has ended the connection without a response.
+        """Return whether the server can have read the last request, after it ended the connection without a response.
 
         Waits a moment for the server's kernel to say so, until `due_ns` at the longest. Call it before `close`.
         """

@@ -50,7 +50,7 @@ class Target:
 
 
 def target_of(settings: Settings) -> Target:
-    """The target of a run. Raises SettingProblem."""
+    """Return the target of a run. Raises SettingProblem."""
     return parse_target(
         settings.host,
         method=settings.pred_method or None,
@@ -66,7 +66,7 @@ def parse_target(
     dataset: str | None = None,
     model: str | None = None,
 ) -> Target:
-    """The target of a host setting; the query has `method`, `dataset` and `model`, each only when set.
+    """Parse the target of a host setting; the query has `method`, `dataset` and `model`, each only when set.
 
     A path in the host setting is kept as a prefix. Raises SettingProblem.
     """
@@ -119,7 +119,7 @@ def parse_target(
 
 
 def _ascii_host(host: str) -> str:
-    """The host as the wire has it, or nothing when it cannot be one."""
+    """Return the host as it goes over the wire, or nothing when it cannot be one."""
     if ":" in host:  # urlsplit leaves a colon only in a checked IPv6 literal
         return host
     try:
@@ -130,7 +130,7 @@ def _ascii_host(host: str) -> str:
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """Headers of a setting with one `Name: value` a line. Raises SettingProblem, which never holds a value."""
+    """Parse headers, one `Name: value` a line. Raises SettingProblem, which never holds a value."""
     headers: dict[str, str] = {}
     for line in text.splitlines():
         name, colon, value = line.partition(":")
@@ -149,7 +149,7 @@ def parse_headers(text: str) -> dict[str, str]:
 
 
 def request_heads(target: Target, headers: Mapping[str, str] | None = None) -> Callable[[int], bytes]:
-    """Makes the head of a request whose body has so many bytes; `headers` as `parse_headers` gives them."""
+    """Return a function that makes the head of a request from its body's length; `headers` are from `parse_headers`."""
     fields = {
         "Host": target.authority,
         "User-Agent": "inference-swarm",

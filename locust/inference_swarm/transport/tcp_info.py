@@ -1,4 +1,4 @@
-"""What the kernel knows about a TCP connection that failed: whether the server can have read what was sent on it.
+"""Asks the kernel about a failed TCP connection: whether the server can have read what was sent on it.
 
 Linux only; elsewhere nothing is ever proven. The offsets are those of `struct tcp_info` in linux/tcp.h, which grows at
 its end only; `tcpi_bytes_sent` came with Linux 4.19.
@@ -24,14 +24,14 @@ _CLOSED: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """Of one side of a connection: whether it is closed, and how many bytes it has sent that nobody acknowledged."""
+    """One side of a connection: whether it is closed, and how many bytes it has sent that were not acknowledged."""
 
     is_closed: bool
     unacknowledged_bytes: int
 
 
 class Delivery(Enum):
-    """What is known of a request whose connection the server had closed."""
+    """Whether a request may have been read whose connection the server had closed."""
 
     UNREAD = "unread"
     """The server's kernel took none of it and refused it: nothing can have read it."""
@@ -41,7 +41,7 @@ class Delivery(Enum):
 
 
 def read_tcp_info(sock: Any) -> TcpInfo | None:
-    """None where the kernel does not tell."""
+    """Return the kernel's TCP info; None where it is unavailable."""
     if _TCP_INFO is None:
         return None
     try:
@@ -58,9 +58,9 @@ def read_tcp_info(sock: Any) -> TcpInfo | None:
 
 
 def judge_delivery(info: TcpInfo | None, written_bytes: int) -> Delivery:
-    """What became of the `written_bytes` of a request that was sent while the server's end of connection came.
+    """Return what became of the `written_bytes` of a request that was sent while the server's end of connection came.
 
-    The end of the connection came first if it acknowledged none of them. A server that has closed then answers them
+    The end of the connection came first if it acknowledged none of them. A server that has closed then responds
     with a reset; one that has only closed its sending half may still read them, and acknowledges them.
     """
     if info is None or info.unacknowledged_bytes < written_bytes:

@@ -19,7 +19,7 @@ _WIRE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Whom to trust and who we are, in PEM. `client_key` may be missing when `client_cert` holds the key as well."""
+    """Trusted and own certificates, in PEM. `client_key` may be missing when `client_cert` holds the key as well."""
 
     ca_file: Path | None = None
     client_cert: Path | None = None
@@ -131,7 +131,7 @@ class TlsChannel:
         """What the socket took since the last `send` began, encrypted."""
 
     def shake_hands(self) -> bool:
-        """Goes on with the handshake; True when it is done, False when the server's next bytes are needed.
+        """Continue the handshake; True when it is done, False when the server's next bytes are needed.
 
         Raises ssl.SSLError, and BlockingIOError when the socket takes no more bytes now.
         """

@@ -1,4 +1,4 @@
-"""One brake for all places that take a password: wrong ones cost time, one after the other, whoever tries where.
+"""Slows down password guessing in all places that take a password: wrong ones cost time, one after the other.
 
 In: a check of user and password. Out: right, wrong, or busy. The clock is the `wait` that is handed in.
 """
@@ -24,7 +24,7 @@ MAX_TRUSTED = 1000
 
 
 class Checked(Enum):
-    """What came of a user and a password."""
+    """The result of checking a user and a password."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -46,7 +46,7 @@ class PasswordBrake:
         self._trusted: dict[str, None] = {}
 
     def check(self, address: str, user: str, password: str) -> Checked:
-        """May take long; BUSY says that nothing was checked."""
+        """Check a password, which may take long; BUSY: nothing was checked."""
         if address in self._trusted:
             if self._is_right(user, password):
                 return Checked.RIGHT

@@ -1,4 +1,4 @@
-"""Two runs of the results folder compared, as the page shows it: what export/comparison.py found, as a document."""
+"""Two runs of the results folder compared for the page: the result of export/comparison.py as a document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inference_swarm.web.runs import RunArchive
 
 
 def compare_in(archive: RunArchive, one: str, other: str) -> ComparedRuns:
-    """Both by the name of their folder. Raises DataError."""
+    """Compare two runs by the names of their folders. Raises DataError."""
     return compare_saved(read_run(archive.folder(one)), read_run(archive.folder(other)))
 
 

@@ -1,4 +1,4 @@
-"""The allow-list of the web UI: names of what a form sent in, a refusal for each that it may not set out. Pure.
+"""The allow-list of the web UI: names of sent fields in, a refusal for each forbidden one out. Pure.
 
 Locust sets any of its options that a form names. Whatever names a file, opens a way around a check or belongs to the
 process and not to the run is for the command line, and is not here.
@@ -47,7 +47,7 @@ def refused_fields(sent: Iterable[str], allowed: Collection[str]) -> list[SwarmE
 
 
 def user_class_problems(sent: Mapping[str, Any]) -> list[SwarmError]:
-    """What Locust's dialog of user classes may not change: it would set any attribute of a class, on all workers."""
+    """Return the forbidden changes of Locust's dialog of user classes, which sets any attribute, on all workers."""
     problems = refused_fields(sent, USER_CLASS_FIELDS)
     for name in ("weight", "fixed_count"):
         value = sent.get(name, 0)

@@ -1,4 +1,4 @@
-"""Our settings in the start form of Locust's page: options in, its fields out; what was sent in, typed values out.
+"""Our settings in the start form of Locust's page: options in, fields out; sent values in, typed values out.
 
 A field is named as the option's flag (`wait_min` for --wait-min), since the page makes its label of that name.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from inference_swarm.config.kinds import FLAG, SIZE
 from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS, Option
+from inference_swarm.config.value_types import FLAG, SIZE
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.load.stages import is_stages_text
 
@@ -84,9 +84,9 @@ def form_fields(values: Mapping[str, Any], datasets: Sequence[str], models: Iter
 
 
 def _shown(option: Option, value: Any) -> Any:
-    if option.kind is FLAG:
+    if option.value_type is FLAG:
         return bool(value)
-    if option.kind is SIZE and isinstance(value, int) and value % 2**20 == 0:
+    if option.value_type is SIZE and isinstance(value, int) and value % 2**20 == 0:
         return f"{value // 2**20}MiB"
     if isinstance(value, float):
         return f"{value:g}"
@@ -123,19 +123,21 @@ def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]
             problems.append(_NO_STAGES)
             continue
         try:
-            values[option.name] = option.kind.parse(text)
+            values[option.name] = option.value_type.parse(text)
         except (ValueError, TypeError, OverflowError):
-            problems.append(SettingProblem(f"{option.flag} is {text!r} (start form)", expected=option.kind.expected))
+            problems.append(
+                SettingProblem(f"{option.flag} is {text!r} (start form)", expected=option.value_type.expected)
+            )
     return values, problems
 
 
 def our_keys() -> set[str]:
-    """All names under which the form may send what Locust must not read: it would keep no type and no empty value."""
+    """Return all names of fields that Locust must not read, as it keeps neither types nor empty values."""
     return {key for option in form_options() for key in (field_name(option), option.name)} | {"run_time", "duration_s"}
 
 
 def problems_text(error: SwarmError) -> str:
-    """What the page shows: a paragraph for each problem."""
+    """Return what the page shows: a paragraph for each problem."""
     problems = error.problems if isinstance(error, ConfigError) else [error]
     return "\n".join(_paragraph(problem) for problem in problems)
 

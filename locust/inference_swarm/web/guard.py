@@ -1,4 +1,4 @@
-"""Who may do what in the web UI: which hosts it answers to, a login when there are credentials, no other sites.
+"""Guards the web UI: the hosts it responds to, a login when there are credentials, no other sites.
 
 Locust lets any site read and post (`CORS(app)`), runs Flask in debug mode and listens everywhere; all are undone
 here. An edge: Flask, the environment, the names of this machine.
@@ -44,7 +44,7 @@ class _Person(UserMixin):  # type: ignore[misc]
 
 
 def close_cross_origin() -> None:
-    """Before Locust builds its web UI: it lets no other site read what it answers."""
+    """Call before Locust builds its web UI: no other site may read its responses."""
     setattr(locust.web, "CORS", lambda _app: None)  # noqa: B010 - a class to the type checker
 
 
@@ -69,7 +69,7 @@ def read_credentials() -> tuple[str, str] | None:
 
 
 def prepare_web(options: argparse.Namespace) -> None:
-    """Before Locust builds its web UI: whether it asks for a login, and where it listens.
+    """Call before Locust builds its web UI: sets whether it asks for a login, and where it listens.
 
     Without a login it listens on loopback unless --web-host says otherwise; an empty one, * and 0.0.0.0 are everywhere.
     """
@@ -80,7 +80,7 @@ def prepare_web(options: argparse.Namespace) -> None:
 
 
 def password_check() -> PasswordCheck | None:
-    """Says whether user and password are right; None when there is no login."""
+    """Return a check of user and password; None when there is no login."""
     credentials = read_credentials()
     if credentials is None:
         return None
@@ -96,7 +96,7 @@ def password_check() -> PasswordCheck | None:
 
 
 def guard(web_ui: Any, options: argparse.Namespace) -> PasswordBrake | None:
-    """Before the web UI answers its first request. Returns what checks passwords, None without a login."""
+    """Guard the web UI before its first request. Returns the check of passwords, None without a login."""
     app = web_ui.app
     app.debug = False
     app.config.update(
@@ -120,7 +120,7 @@ def guard(web_ui: Any, options: argparse.Namespace) -> PasswordBrake | None:
 
 
 def hosts_of_this_machine(options: argparse.Namespace) -> AllowedHosts:
-    """Those of --web-host-name, the name that the web UI listens under, and the names of this machine."""
+    """Return the hosts of --web-host-name, the name that the web UI listens under, and this machine's names."""
     given = (options.web_host_names or "").split(";")
     own = [socket.gethostname(), options.web_host or ""]
     try:
@@ -155,7 +155,7 @@ def _add_login(web_ui: Any, options: argparse.Namespace, brake: PasswordBrake) -
 
 
 def _refuse_other_hosts(hosts: AllowedHosts) -> Response | None:
-    """A page of another site may point its own name at this machine, and then reads and posts as if it were ours."""
+    """Refuse foreign host names: a page of another site may point its own name at this machine, to read and post."""
     given = request.headers.get("Host")
     # Whatever sends none is not a browser: HTTP/1.0 has no need of it.
     if given is None or hosts.allow(given):
@@ -169,7 +169,7 @@ def _refuse_other_hosts(hosts: AllowedHosts) -> Response | None:
 
 
 def _refuse_other_origins() -> Response | None:
-    """A page of another site may make a browser send requests here, cookies and all; they are not carried out."""
+    """Refuse foreign origins: a page of another site may make a browser send requests here, with its cookies."""
     if request.method in READING:
         return None
     site = request.headers.get("Sec-Fetch-Site")
@@ -187,7 +187,7 @@ def _refusal(words: str) -> Response:
 
 
 def _protect(response: Response) -> Response:
-    """The headers of every response; a view that has a policy of its own keeps it."""
+    """Set the headers of every response; a view that has its own policy keeps it."""
     for name, value in EVERYWHERE.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Content-Security-Policy", _policy(response))

@@ -1,4 +1,4 @@
-"""What a browser may do with a page of ours: security policies and the other headers of every response. Pure."""
+"""Restricts browsers: security policies and the other headers of every response. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POLICY_OF_REPORT = f"default-src 'none'; style-src 'unsafe-inline'; img-src data
 
 
 def policy_of_locust(html: str) -> str:
-    """For a page of Locust: scripts of ours, and those that stand in this very page, by their hash."""
+    """Return the policy of Locust's page: our scripts, and those in the page itself, by their hash."""
     scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in script_digests(html))])
     return (
         f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -39,7 +39,7 @@ def policy_of_locust(html: str) -> str:
 
 
 def script_digests(html: str) -> list[str]:
-    """SHA-256 of each script that stands in the page, as a policy names it."""
+    """Return the SHA-256 of each script in the page, as a policy names it."""
     # A browser reads line ends as one character.
     texts = [text.replace("\r\n", "\n") for text in _INLINE_SCRIPT.findall(html)]
     return [b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]

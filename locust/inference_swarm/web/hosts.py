@@ -1,7 +1,7 @@
-"""Which names the web UI answers to: a `Host` header in, yes or no out. Pure.
+"""Decides which host names the web UI responds to: a `Host` header in, yes or no out. Pure.
 
 A page of another site can point its own name at this machine (DNS rebinding); its requests then look like ours in
-everything but the name. An address cannot be pointed anywhere, so every address is answered.
+everything but the name. An address cannot be redirected, so every address is allowed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _HEADER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/\\@?#,%]+)(:\d{1,5})?", re.
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """Names in lower case without a dot at the end; `suffixes` begin with a dot and stand for every name below."""
+    """Names in lower case without a dot at the end; `suffixes` begin with a dot and allow every name below."""
 
     names: frozenset[str]
     suffixes: tuple[str, ...] = (".localhost",)
     is_any: bool = False
 
     def allow(self, header: str) -> bool:
-        """Whether a request with this `Host` header is answered."""
+        """Return whether a request with this `Host` header is allowed."""
         name = host_name(header)
         if name is None:
             return False
@@ -56,7 +56,7 @@ def host_name(header: str) -> str | None:
 
 
 def is_address(name: str) -> bool:
-    """Whether this is an address, not a name."""
+    """Return whether this is an address, not a name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -1,6 +1,6 @@
 """The swarm for Prometheus: a state in, the exposition text out. docs/web-ui.md lists all metrics.
 
-Counters are those of the run under way or of the last one and begin anew with each run, which Prometheus takes as a
+Counters are those of the run under way or of the last one and restart with each run, which Prometheus takes as a
 reset. Labels are `name` (of a request), `kind` (of an error) and `worker`, nothing else.
 """
 
@@ -66,7 +66,7 @@ def _gauge(name: str, words: str, value: float) -> Metric:
 
 
 def _worker_metrics(workers: Iterable[WorkerState]) -> Iterator[Metric]:
-    figures: list[tuple[str, str, Callable[[WorkerState], float | None]]] = [
+    metrics: list[tuple[str, str, Callable[[WorkerState], float | None]]] = [
         ("swarm_worker_users", "Users of a worker.", lambda worker: worker.users),
         ("swarm_worker_rate", "Requests of a worker that end per second.", lambda worker: worker.rate_rps),
         ("swarm_worker_cpu_ratio", "CPU of a worker, 1 being a core.", lambda worker: worker.cpu_percent / 100),
@@ -94,10 +94,10 @@ def _worker_metrics(workers: Iterable[WorkerState]) -> Iterator[Metric]:
         ),
     ]
     known = list(workers)
-    for name, words, figure in figures:
+    for name, words, metric in metrics:
         family = GaugeMetricFamily(name, words, labels=["worker"])
         for worker in known:
-            value = figure(worker)
+            value = metric(worker)
             if value is not None:
                 family.add_metric([worker.id], value)
         yield family
@@ -134,7 +134,7 @@ def _counter(name: str, words: str, value: float) -> Metric:
 
 
 def _request_metrics(names: Mapping[str, RequestCounters]) -> Iterator[Metric]:
-    figures: tuple[tuple[str, str, Callable[[RequestCounters], float]], ...] = (
+    metrics: tuple[tuple[str, str, Callable[[RequestCounters], float]], ...] = (
         ("swarm_requests", "Requests that ended, failed ones included.", lambda counters: counters.ended),
         ("swarm_requests_sent", "Requests that were sent, abandoned ones included.", lambda counters: counters.sent),
         ("swarm_succeeded", "Requests that succeeded.", lambda counters: counters.succeeded),
@@ -153,10 +153,10 @@ def _request_metrics(names: Mapping[str, RequestCounters]) -> Iterator[Metric]:
         ),
         ("swarm_connects", "Connections opened.", lambda counters: counters.connects),
     )
-    for name, words, figure in figures:
+    for name, words, metric in metrics:
         counter = CounterMetricFamily(name, words, labels=["name"])
         for request, counters in names.items():
-            counter.add_metric([request], figure(counters))
+            counter.add_metric([request], metric(counters))
         yield counter
     failures = CounterMetricFamily("swarm_failures", "Failed requests.", labels=["name", "kind"])
     for request, counters in names.items():

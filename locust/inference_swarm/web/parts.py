@@ -1,4 +1,4 @@
-"""What the routes of the web UI share: the parts they work with, and how they answer."""
+"""Shared by the routes of the web UI: the parts they work with, and how they respond."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inference_swarm.web.view import SwarmView
 
 @dataclass(frozen=True, slots=True)
 class WebParts:
-    """What the routes work with. `brake` lets Prometheus in, which cannot fill in a login form."""
+    """The parts that routes work with. `brake` lets Prometheus in, which cannot fill in a login form."""
 
     environment: Environment
     web_ui: WebUI
@@ -31,22 +31,22 @@ class WebParts:
     brake: PasswordBrake | None = None
 
 
-def is_stranger(web_ui: WebUI) -> bool:
-    """Not logged in although it has to be; Locust's own view will send it away."""
+def is_logged_out(web_ui: WebUI) -> bool:
+    """True when a login is required and missing; Locust's own view then redirects to it."""
     if not web_ui.web_login:
         return False
     return not current_user.is_authenticated
 
 
-def json_answer(document: dict[str, Any]) -> Response:
-    """Never kept by a browser."""
+def json_response(document: dict[str, Any]) -> Response:
+    """Return a JSON response that browsers never cache."""
     response = Response(dumps(document), mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def problem_answer(error: SwarmError, status: int) -> Response:
-    """What is wrong, in words."""
-    response = json_answer({"message": web_form.problems_text(error)})
+def problem_response(error: SwarmError, status: int) -> Response:
+    """Return a response that says what is wrong."""
+    response = json_response({"message": web_form.problems_text(error)})
     response.status_code = status
     return response

@@ -22,7 +22,7 @@ from inference_swarm.web.brake import Checked, PasswordBrake
 from inference_swarm.web.compare import compare_in, comparison_document
 from inference_swarm.web.headers import POLICY_OF_PANEL, POLICY_OF_REPORT, policy_of_locust
 from inference_swarm.web.metrics import expose
-from inference_swarm.web.parts import WebParts, is_stranger, json_answer, problem_answer
+from inference_swarm.web.parts import WebParts, is_logged_out, json_response, problem_response
 from inference_swarm.web.runs import RunArchive
 from inference_swarm.web.start import StartForm
 from inference_swarm.web.view import KeptRuns, SwarmView
@@ -39,7 +39,7 @@ def attach_web(
     command_line: CommandLine,
     brake: PasswordBrake | None = None,
 ) -> None:
-    """Makes Locust's page ours as well. To be called before the server starts."""
+    """Add our routes to Locust's page. Call it before the server starts."""
     options = environment.parsed_options
     assert options is not None
     archive = RunArchive(Path(options.results_dir))
@@ -75,18 +75,18 @@ def _pages(parts: WebParts) -> Blueprint:
         return send_from_directory(STATIC, path)
 
     def state() -> Response:
-        return json_answer(parts.view.document())
+        return json_response(parts.view.document())
 
     def runs() -> Response:
-        return json_answer({"runs": archive.newest()})
+        return json_response({"runs": archive.newest()})
 
     def run_file(name: str, path: str) -> Response:
         try:
             folder = archive.folder(name).resolve()
         except SwarmError as error:
-            return problem_answer(error, 404)
+            return problem_response(error, 404)
         if path not in web_runs.OPENED_FILES:
-            return problem_answer(
+            return problem_response(
                 SettingProblem(f"{path!r} is no result file", expected=", ".join(web_runs.OPENED_FILES)), 404
             )
         if path == LOCUST_REPORT and (folder / path).is_file():
@@ -95,7 +95,7 @@ def _pages(parts: WebParts) -> Blueprint:
         return with_policy(send_from_directory(folder, path), POLICY_OF_REPORT)
 
     def compare() -> Response:
-        return compared(lambda found: json_answer(comparison_document(found)))
+        return compared(lambda found: json_response(comparison_document(found)))
 
     def compare_page() -> Response:
         return compared(
@@ -106,10 +106,10 @@ def _pages(parts: WebParts) -> Blueprint:
         one, other = request.args.get("one", ""), request.args.get("other", "")
         try:
             # Reading histograms and drawing from them takes a moment, which must not stop the master's loop.
-            answer: Response = gevent.get_hub().threadpool.apply(lambda: show(compare_in(archive, one, other)))
+            response: Response = gevent.get_hub().threadpool.apply(lambda: show(compare_in(archive, one, other)))
         except SwarmError as error:
-            return problem_answer(error, 404)
-        return answer
+            return problem_response(error, 404)
+        return response
 
     route("/", page)
     route("/static/<path:path>", static)
@@ -122,13 +122,13 @@ def _pages(parts: WebParts) -> Blueprint:
 
 
 def with_policy(response: Response, policy: str) -> Response:
-    """What a browser may do with it."""
+    """Return the response with its security policy."""
     response.headers["Content-Security-Policy"] = policy
     return response
 
 
 def _metrics(parts: WebParts) -> Response:
-    if is_stranger(parts.web_ui):
+    if is_logged_out(parts.web_ui):
         refusal = _refuse_without_password(parts.brake)
         if refusal is not None:
             return refusal
@@ -147,23 +147,23 @@ def _refuse_without_password(brake: PasswordBrake | None) -> Response | None:
     return Response("log in\n", 401, {"WWW-Authenticate": 'Basic realm="swarm metrics"'}, "text/plain")
 
 
-# answers of Locust's own views
+# responses of Locust's own views
 
 
 def _complete(parts: WebParts, response: Response) -> Response:
-    """Our script in Locust's page; and a run that loads its rows shows as one that begins, not as none."""
+    """Complete Locust's page: add our script, and show a run that loads its rows as one that begins."""
     if request.endpoint == "locust.index" and response.mimetype == "text/html" and response.status_code == 200:
         response.set_data(response.get_data(as_text=True).replace("</body>", f"    {SCRIPT}\n  </body>"))
     if request.endpoint == "locust.request_stats" and response.mimetype == "application/json":
-        # Locust keeps its answer for two seconds: a new one, not this one, is to be changed.
+        # Locust keeps its response for two seconds: a new one, not this one, is to be changed.
         document, state = response.get_json(), _state_now(parts)
         if document["state"] != state:
-            return json_answer({**document, "state": state})
+            return json_response({**document, "state": state})
     return response
 
 
 def _state_now(parts: WebParts) -> str:
-    """The page goes back to the start form for good when it reads of a state in which nothing runs."""
+    """Return the state for the page, which shows the start form for good once nothing runs."""
     start = parts.web_ui._swarm_greenlet
     is_starting = start is not None and not start.ready()
     runner = parts.environment.runner

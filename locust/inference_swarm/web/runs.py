@@ -1,4 +1,4 @@
-"""The runs in the results folder for the page: a list with key figures, and files to open.
+"""The runs in the results folder for the page: a list with key metrics, and files to open.
 
 Reads files that `run_files` wrote; a run without a summary (under way, or interrupted) is left out.
 """
@@ -23,7 +23,7 @@ _LISTED = (
 
 
 def open_files(folder: Path) -> tuple[str, ...]:
-    """Result files that are there."""
+    """Return the existing result files."""
     return tuple(name for name in OPENED_FILES if (folder / name).is_file())
 
 
@@ -35,7 +35,7 @@ class RunArchive:
         self._read: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def newest(self) -> list[dict[str, Any]]:
-        """Key figures of each run, the newest first."""
+        """Return the key metrics of each run, the newest first."""
         rows = []
         for folder in self._folders():
             summary = self._summary(folder)
@@ -50,12 +50,12 @@ class RunArchive:
         return rows[:MAX_RUNS]
 
     def models(self) -> set[str]:
-        """Models of earlier runs, for the start form."""
+        """Return the models of earlier runs, for the start form."""
         found = (self._summary(folder) for folder in self._folders())
         return {str(summary["model"]) for summary in found if summary and summary.get("model")}
 
     def folder(self, name: str) -> Path:
-        """The folder of a run. Raises DataError when there is none of that name."""
+        """Return the folder of a run. Raises DataError when there is none of that name."""
         folder = self.results / RUNS / name
         if Path(name).name != name or name in (".", "..") or not (folder / SUMMARY).is_file():
             raise DataError(

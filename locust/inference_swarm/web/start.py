@@ -1,4 +1,4 @@
-"""The start form of the web UI: its fields, and what is checked before Locust acts on what was sent."""
+"""The start form of the web UI: its fields, and the checks before Locust acts on sent values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form
 from inference_swarm.web.fields import allowed_fields, refused_fields, user_class_problems
-from inference_swarm.web.parts import WebParts, is_stranger, problem_answer
+from inference_swarm.web.parts import WebParts, is_logged_out, problem_response
 
 # May be changed while a run goes on.
 LIVE_SETTINGS = ("users", "spawn_rate")
@@ -42,7 +42,7 @@ class StartForm:
         self._others: dict[str, Any] = _others(parts.web_ui.template_args.get("extra_options", {}))
 
     def extend(self) -> None:
-        """The fields that Locust makes of the parser's options become ours, with what can be chosen and is set now."""
+        """Replace the fields that Locust makes of the parser's options by ours, with choices and present values."""
         web_ui = self._parts.web_ui
         update: Callable[[], None] = web_ui.update_template_args
 
@@ -59,8 +59,8 @@ class StartForm:
         web_ui.update_template_args = update_with_our_fields  # type: ignore[method-assign]
 
     def check(self) -> Response | None:
-        """Before Locust acts on a request: what was sent is checked and set with its types, or refused in words."""
-        if is_stranger(self._parts.web_ui):
+        """Check a request before Locust acts on it: values are set with their types, or refused in words."""
+        if is_logged_out(self._parts.web_ui):
             return None
         if request.endpoint == "locust.swarm":
             return self._check_start()
@@ -102,23 +102,23 @@ class StartForm:
     def _check_user_class(self) -> Response | None:
         sent = request.get_json(force=True, silent=True)
         if not isinstance(sent, dict):
-            return problem_answer(SettingProblem("what was sent is no JSON object"), 400)
+            return problem_response(SettingProblem("what was sent is no JSON object"), 400)
         problems = user_class_problems(sent)
         if sent.get("host") and not problems:
             problems = _problems_of(
                 (lambda: check_allowed(str(sent["host"]), self._options.allow_host or "", "the master"),)
             )
-        return problem_answer(ConfigError(problems), 400) if problems else None
+        return problem_response(ConfigError(problems), 400) if problems else None
 
 
 def _others(extra_options: dict[str, Any]) -> dict[str, Any]:
-    """Fields of the options that a locustfile of one's own has added."""
+    """Return the fields of options that a custom locustfile has added."""
     ours = {option.name for option in OPTIONS} | web_form.our_keys() | {"print_settings", "print_row"}
     return {key: field for key, field in extra_options.items() if key not in ours}
 
 
 def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: list[SwarmError]) -> Settings | None:
-    """The settings of the run that is wanted. What stands against it goes to `problems`."""
+    """Return the settings of the wanted run. Problems are added to `problems`."""
     try:
         settings = resolve_stages(command_line.settings(wanted))
     except ConfigError as error:
@@ -135,7 +135,7 @@ def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: li
 
 
 def _data_problems(settings: Settings) -> list[SwarmError]:
-    """What is wrong with the files of the data, in their footers. They may be far away: the event loop goes on."""
+    """Return the problems of the data files' footers. They may be remote: the event loop goes on."""
     apply = gevent.get_hub().threadpool.apply
     return _problems_of((lambda: run_in_pool(apply, partial(read_source, find_source(settings))),))
 
@@ -168,6 +168,6 @@ def _changes_in_run(values: dict[str, Any], options: argparse.Namespace) -> list
 
 
 def _set_now(options: argparse.Namespace, option: Option) -> Any:
-    """As the form would send it: Locust keeps a host with its slash, say."""
+    """Return the present value as the form would send it: Locust keeps a host with its slash, say."""
     value = getattr(options, option.dest, None)
-    return value if value in (None, "") else option.kind.parse(value)
+    return value if value in (None, "") else option.value_type.parse(value)

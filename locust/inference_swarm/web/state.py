@@ -1,4 +1,4 @@
-"""What the swarm is doing now as plain values, and the document that page and tests read. Pure: no clock, no Locust.
+"""The state of the swarm as plain values, and the document that page and tests read. Pure: no clock, no Locust.
 
 Metrics have the names and units that they have in summary.json; docs/web-ui.md lists the fields.
 """
@@ -67,7 +67,7 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class SwarmState:
-    """Everything at one instant; `state` is Locust's word, `refused` why the last start came to nothing."""
+    """Everything at one instant; `state` is Locust's word, `refused` why the last start was refused."""
 
     state: str
     users: int
@@ -78,12 +78,12 @@ class SwarmState:
 
     @property
     def rate_rps(self) -> float:
-        """Requests that ended per second, in the last report of each worker."""
+        """Return the requests that ended per second, in the last report of each worker."""
         return sum(worker.rate_rps for worker in self.workers)
 
 
 def state_document(swarm: SwarmState) -> dict[str, Any]:
-    """The document at `swarm/state`."""
+    """Return the document at `swarm/state`."""
     return {
         "state": swarm.state,
         "users": swarm.users,

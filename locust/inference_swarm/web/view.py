@@ -1,4 +1,4 @@
-"""What the web UI shows, read from Locust's runner and from those who keep runs: the one place that knows both."""
+"""The data that the web UI shows, from Locust's runner and the record of runs: the one place that knows both."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ KEPT_S = 1.0
 
 
 class KeptRuns(Protocol):
-    """Where the runs of this process are found: what the coordinator knows, the run under way or the last one, and why
-    the last start came to nothing.
+    """The runs of this process: the coordinator's state, the run under way or the last one, and why the last start was
+    refused.
     """
 
     adapter: MasterAdapter
@@ -35,7 +35,7 @@ class KeptRuns(Protocol):
 
 
 class SwarmView:
-    """Reads the state at most once in KEPT_S, however many look."""
+    """Reads the state at most once in KEPT_S, for any number of viewers."""
 
     def __init__(self, environment: Environment, runs: KeptRuns) -> None:
         self._environment = environment
@@ -46,14 +46,14 @@ class SwarmView:
         self._read_s = 0.0
 
     def read(self) -> SwarmState:
-        """The state, not older than KEPT_S."""
+        """Return the state, not older than KEPT_S."""
         now_s = time.monotonic()
         if self._state is None or now_s - self._read_s > KEPT_S:
             self._state, self._document, self._read_s = self._read(), None, now_s
         return self._state
 
     def document(self) -> dict[str, Any]:
-        """The state as the page gets it."""
+        """Return the state as the page gets it."""
         state = self.read()
         if self._document is None:
             self._document = state_document(state)
@@ -61,12 +61,12 @@ class SwarmView:
 
     @property
     def reason_against_start(self) -> str:
-        """Why a run cannot begin now; empty when it can."""
+        """The reason why a run cannot begin now; empty when it can."""
         return reason_against_start(self._runs.adapter.state)
 
     @property
     def is_running(self) -> bool:
-        """A run is under way."""
+        """True while a run is under way."""
         return self._runs.adapter.state.phase is Phase.RUNNING
 
     def _read(self) -> SwarmState:
@@ -114,7 +114,7 @@ class _ThisProcess:
 
 
 def _state(phase: Phase, locust_state: str) -> str:
-    """Locust's word where it has one."""
+    """Return Locust's word where it has one."""
     if phase in (Phase.PREPARING, Phase.STARTING):
         return "loading"
     return "stopping" if phase in (Phase.STOPPING, Phase.CLOSING) else locust_state

@@ -1,6 +1,6 @@
 """The one place that sees all stages: connects Locust's events, messages and runners to them.
 
-`attach` is called by the locustfile; after that Locust calls us. What is done for a run stands in runs.py.
+`attach` is called by the locustfile; after that Locust calls us. The services for a run are in runs.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FORKED_BY = "forked_by"
 
 
 def attach(events: Events, config_file: Path) -> None:
-    """Makes this process a member of the swarm as soon as Locust has parsed its command line."""
+    """Make this process a member of the swarm as soon as Locust has parsed its command line."""
     command_line = CommandLine(config_file, checks=(check_plan,))
     install_runners()
     close_cross_origin()
@@ -92,7 +92,7 @@ def _attach_runs(environment: Any, runner: Any, command_line: CommandLine) -> Ru
 
 
 def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
-    """After parsing, before Locust opens a port or forks: what can be refused now is refused now."""
+    """Check everything after parsing, before Locust opens a port or forks."""
     if options.swarm_keys:
         _check_keys(options)
     setattr(options, FORKED_BY, os.getpid())
@@ -129,7 +129,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
 
 
 def _check_keys(options: argparse.Namespace) -> None:
-    """A process is its own master or worker; one that forks workers needs the keys of both."""
+    """Check the keys: a process needs those of its role; one that forks workers needs both."""
     roles = [WORKER] if options.worker else [MASTER, WORKER] if options.processes else [MASTER]
     try:
         for role in roles:
@@ -139,7 +139,7 @@ def _check_keys(options: argparse.Namespace) -> None:
 
 
 def _worker_count() -> int | None:
-    """Worker processes of a raw `locust -f`: WORKERS, or one for each core of the quota. None: all in this process."""
+    """Return the worker processes of a plain `locust -f`: WORKERS, or one a core of the quota; None: no others."""
     text = os.environ.get(WORKERS_ENV, "")
     if not text:
         return None if os.name == "nt" else cpus_of_this_process().processes
@@ -153,7 +153,7 @@ def _worker_count() -> int | None:
 
 
 def _end_when_the_terminal_closes() -> None:
-    """SIGHUP means SIGTERM: what was measured is written. Under `nohup` it stays ignored."""
+    """Treat SIGHUP as SIGTERM: results are written. Under `nohup` it stays ignored."""
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
@@ -181,7 +181,7 @@ def _end_while_waiting(environment: Any) -> None:
 
 
 def _watch_forked(environment: Any) -> None:
-    """Forked workers that end before they join: nobody else will come for a headless run, so it ends as well."""
+    """End a headless run whose forked workers ended before they joined: no others will come."""
     runner, options = environment.runner, environment.parsed_options
     reason = wait_for_joined(options.processes, lambda: runner.adapter.state.next_index)
     if not reason:
@@ -208,7 +208,7 @@ def _end_when_interrupted() -> None:
 
 
 def _say_quota(processes: int) -> None:
-    """Once, when it decided the number of worker processes."""
+    """Log the quota once, when it decided the number of worker processes."""
     cpus = cpus_of_this_process()
     if cpus.note and processes == cpus.processes:
         logger.warning(cpus.note)

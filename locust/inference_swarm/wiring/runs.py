@@ -1,4 +1,4 @@
-"""What is done for a run outside of the swarm: a plan of its settings, its data, folder and results; not when.
+"""The services for a run outside of the swarm: plan, data, folder and results; the coordinator decides when.
 
 For a master and a single process. An edge: threads, files, Locust's environment.
 """
@@ -52,7 +52,7 @@ class Runs:
     adapter: MasterAdapter
 
     def __init__(self, environment: Any, command_line: CommandLine, where: str) -> None:
-        """`where` is what this process is called when it refuses a target."""
+        """`where` names this process in refusals of a target."""
         options = environment.parsed_options
         assert options is not None
         self.latest: Run | None = None
@@ -80,7 +80,7 @@ class Runs:
     # before a run
 
     def plan(self) -> tuple[str, LoadPlan, SwarmTotals]:
-        """The settings as they are now, parsed and checked."""
+        """Return the plan of the present settings, parsed and checked."""
         self.refused = ""
         options: argparse.Namespace = self._environment.parsed_options
         if self._environment.host:
@@ -218,7 +218,7 @@ class Runs:
 
 
 def _take_run_time(options: argparse.Namespace) -> int | None:
-    """Locust would count from now on; the time to load rows must not be taken from the measured time."""
+    """Take over Locust's run time, which would count from now on, including the time to load rows."""
     duration_s: int | None = None
     if options.headless or options.autostart:
         duration_s, options.run_time = options.run_time, None

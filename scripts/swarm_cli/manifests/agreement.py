@@ -117,9 +117,9 @@ def check_environment(values: dict[str, str | None], code: Code) -> Iterator[str
                 yield f"nobody reads the environment variable {name}"
         elif value:
             try:
-                option.kind.parse(value)
+                option.value_type.parse(value)
             except ValueError:
-                yield f"{name} is {value!r}, expected {option.kind.expected}"
+                yield f"{name} is {value!r}, expected {option.value_type.expected}"
 
 
 def _check_probes(where: str, container: Item, code: Code) -> Iterator[str]:

@@ -25,7 +25,7 @@ OWN_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/component")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 PROBE_WITHIN_S = 10
 DEAD_AFTER_S = 60
-"""What a saturated container may take for an answer, and how long it must be silent to count as dead."""
+"""What a saturated container may take to respond, and how long it must be silent to count as dead."""
 ENDS_BY_ITSELF = ("network-check",)
 DNS = {(*way, protocol) for way in (("kube-system", 53), ("openshift-dns", 5353)) for protocol in ("UDP", "TCP")}
 SAFE_SYSCTLS = ("net.ipv4.ip_local_port_range",)
@@ -131,7 +131,7 @@ def check_probes(where: str, container: Item) -> Iterator[str]:
     if alive and patience_s < DEAD_AFTER_S:
         yield f"{where}: livenessProbe gives up after {patience_s} s, expected {DEAD_AFTER_S} s"
     if "httpGet" in container.get("readinessProbe", {}):
-        yield f"{where}: readinessProbe asks over HTTP, which answers late under load; expected tcpSocket or exec"
+        yield f"{where}: readinessProbe asks over HTTP, which responds late under load; expected tcpSocket or exec"
 
 
 def check_grace(items: list[Item], workload: Workload, container: Item) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Synthetic data of four published schemas: names, types, categories, gaps and class balance, none of the real rows.
 
-Each module has `generate(rows, rng)` for the published columns, and says what is no feature and why.
+Each module has `generate(rows, rng)` for the published columns, and says what is not a feature and why.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class SwarmPanel extends HTMLElement {
     this.reasons = make("div");
     this.banner = make("div", { class: "verdict", role: "status" }, this.verdict, this.reasons);
     this.about = make("p", { class: "about dim", hidden: "" });
-    this.figures = make("dl");
+    this.metrics = make("dl");
     this.objectives = table("Objectives", [
       { title: "Objective" }, { title: "Verdict" }, { title: "Measured", number: true }, { title: "Bound", number: true },
       { title: "Samples", number: true }, { title: "Note" },
@@ -50,7 +50,7 @@ class SwarmPanel extends HTMLElement {
     this.runs = new RunsSection(BASE);
     this.timesPart = part("Percentiles", make("p", { class: "dim" }, origins), this.times.region);
     this.append(
-      this.trouble, this.banner, this.about, this.objectivesPart, this.figures, this.warningsPart,
+      this.trouble, this.banner, this.about, this.objectivesPart, this.metrics, this.warningsPart,
       this.timesPart, part("Workers", this.workers.region), ...this.runs.parts,
     );
   }
@@ -76,11 +76,11 @@ class SwarmPanel extends HTMLElement {
     const run = state.refused || state.state === "loading" ? null : last;
     this.showVerdict({ ...state, run });
     this.showAbout(run);
-    this.showFigures({ ...state, run });
+    this.showMetrics({ ...state, run });
     this.showObjectives(run?.objectives ?? []);
     this.showWarnings(run);
     this.timesPart.hidden = !run;
-    const row = (name, figures) => [name, ...PERCENTILES.map((key) => ({ text: format.us(figures?.[key]), value: figures?.[key] }))];
+    const row = (name, metrics) => [name, ...PERCENTILES.map((key) => ({ text: format.us(metrics?.[key]), value: metrics?.[key] }))];
     const failed = run?.failures ? [row("Latency of failures", run.failed_latency_us)] : [];
     this.times.setRows([row("Latency", run?.latency_us), row("Service time", run?.service_us), ...failed]);
     this.workers.setRows(workerRows(state.workers));
@@ -121,10 +121,10 @@ class SwarmPanel extends HTMLElement {
     }
   }
 
-  showFigures({ state, users, users_wanted: wanted, rate_now_rps: now, workers, run }) {
+  showMetrics({ state, users, users_wanted: wanted, rate_now_rps: now, workers, run }) {
     const of = (part, whole) => (whole == null || part === whole ? part : `${part} of ${whole}`);
     const isOn = state === "running" || state === "spawning";
-    const figures = [
+    const metrics = [
       ["State", state],
       ["Users", isOn ? of(format.count(users), format.count(wanted)) : format.count(users)],
       ["Workers", format.count(workers.length)],
@@ -132,7 +132,7 @@ class SwarmPanel extends HTMLElement {
     ];
     if (run) {
       const errors = Object.entries(run.errors).map(([kind, number]) => `${kind} ${format.count(number)}`).join(", ");
-      figures.push(
+      metrics.push(
         ["Requests/s in all", format.rate(run.rate_rps)],
         ["Requests", format.count(run.requests)],
         ["Failures", format.count(run.failures)],
@@ -144,13 +144,13 @@ class SwarmPanel extends HTMLElement {
         ["Time", format.seconds(run.duration_s)],
       );
     }
-    const shown = new Map([...this.figures.children].map((box) => [box.dataset.name, box]));
-    const boxes = figures.map(([name, text, size]) => {
+    const shown = new Map([...this.metrics.children].map((box) => [box.dataset.name, box]));
+    const boxes = metrics.map(([name, text, size]) => {
       const box = shown.get(name) ?? make("div", { "data-name": name }, make("dt", {}, name), make("dd", { class: size }));
       setText(box.lastChild, text);
       return box;
     });
-    if (boxes.length !== shown.size || boxes.some((box, place) => box !== this.figures.children[place])) this.figures.replaceChildren(...boxes);
+    if (boxes.length !== shown.size || boxes.some((box, place) => box !== this.metrics.children[place])) this.metrics.replaceChildren(...boxes);
   }
 
   showObjectives(objectives) {

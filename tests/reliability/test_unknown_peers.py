@@ -91,7 +91,9 @@ def forged_messages(name: str) -> list[bytes]:
     ]  # fmt: skip
 
 
-def test_strangers_without_keys_are_not_heard_and_harm_nothing(swarm: Swarm, recording: Recording, rows: Path) -> None:
+def test_unknown_peers_without_keys_are_not_heard_and_harm_nothing(
+    swarm: Swarm, recording: Recording, rows: Path
+) -> None:
     """The channel is open here, so messages do reach the master; all of them are dropped."""
     recording.delay_s = 0.02
     master = swarm.start_master(
@@ -140,7 +142,7 @@ def test_only_workers_with_the_key_join_and_work(swarm: Swarm, recording: Record
     keys, others = swarm.folder / "keys", swarm.folder / "others"
     make_keys(keys)
     make_keys(others)
-    # A stranger may know the master's public key, and still have no key that the master knows.
+    # An unknown peer may know the master's public key, and still have no key that the master knows.
     half = swarm.folder / "half"
     half.mkdir()
     (half / "master.key").write_bytes((keys / "master.key").read_bytes())
@@ -213,8 +215,8 @@ class Browser:
         data = None if form is None else urllib.parse.urlencode(form).encode()
         wanted = urllib.request.Request(self._base + path, data, {k.replace("_", "-"): v for k, v in headers.items()})
         try:
-            with self._opener.open(wanted, timeout=20) as answer:
-                return answer.status, answer.read().decode()
+            with self._opener.open(wanted, timeout=20) as response:
+                return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
@@ -238,11 +240,11 @@ def test_the_web_ui_asks_for_a_login_and_refuses_other_sites_and_other_targets(
     assert browser.send("/stop", {}, Origin="null")[0] == 403
     elsewhere = recording.url.replace("127.0.0.1", "localhost")
     for form in ({"host": elsewhere}, {"host": elsewhere, "allow_host": ""}):
-        answer = json.loads(browser.send("/swarm", {**run, **form})[1])
-        if answer["success"]:  # the page did not see it, the master must
+        response = json.loads(browser.send("/swarm", {**run, **form})[1])
+        if response["success"]:  # the page did not see it, the master must
             wait_until(lambda: "may not be tested" in swarm.log("master"), 20, "the refusal")
         else:
-            assert "allow" in answer["message"]
+            assert "allow" in response["message"]
     assert recording.count == 0
 
     status, _ = browser.send("/swarm", run, Origin=web, Sec_Fetch_Site="same-origin")
@@ -258,8 +260,8 @@ def test_the_web_ui_asks_for_a_login_and_refuses_other_sites_and_other_targets(
 
 def test_other_sites_cannot_read_and_errors_show_no_debugger(swarm: Swarm, web: str) -> None:
     wanted = urllib.request.Request(f"{web}/login", headers={"Origin": "http://evil.example"})
-    with urllib.request.urlopen(wanted, timeout=10) as answer:
-        assert answer.headers.get("Access-Control-Allow-Origin") is None
+    with urllib.request.urlopen(wanted, timeout=10) as response:
+        assert response.headers.get("Access-Control-Allow-Origin") is None
     status, body = Browser(web).send("/user", {"a": "b"})
     assert "Traceback" not in body
     assert status < 500

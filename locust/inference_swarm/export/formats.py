@@ -15,12 +15,12 @@ def format_us(value: float | None) -> str:
 
 
 def format_count(value: float) -> str:
-    """12,345."""
+    """A count: 12,345."""
     return f"{value:,.0f}"
 
 
 def format_rate(value: float) -> str:
-    """Per second, with as many digits as it can bear."""
+    """A rate, with as many digits as are significant."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -32,7 +32,7 @@ def format_share(part: float, whole: float) -> str:
 
 
 def format_seconds(value: float) -> str:
-    """35 s, 12:05, 1:02:03."""
+    """A duration: 35 s, 12:05, 1:02:03."""
     seconds = round(value)
     if seconds < 60:
         return f"{seconds} s"

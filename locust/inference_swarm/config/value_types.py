@@ -1,4 +1,4 @@
-"""Kinds of setting values: text in (from JSON, environment, command line or the start form), typed value out.
+"""Value types of settings: text in (from JSON, environment, command line or the start form), typed value out.
 
 Every parser accepts its own output, because the web UI and the master hand values back already parsed.
 """
@@ -22,8 +22,8 @@ _FALSE = {"false", "0", "no", "off"}
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What a value may be. `parse` raises ValueError; `expected` says in words what it accepts."""
+class ValueType:
+    """The values that a setting accepts. `parse` raises ValueError; `expected` describes in words what it accepts."""
 
     name: str
     expected: str
@@ -32,12 +32,12 @@ class Kind:
 
 def _reject_bool(value: Any) -> None:
     if isinstance(value, bool):
-        raise ValueError("a number was wanted")
+        raise ValueError("expected a number")
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("text was wanted")
+        raise ValueError("expected text")
     return value.strip()
 
 
@@ -73,7 +73,7 @@ def _url(value: Any) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("no http:// or https:// in front, or no host name")
-    _ = parts.port  # raises ValueError when it is no number or out of range
+    _ = parts.port  # raises ValueError when it is not a number or out of range
     return text
 
 
@@ -152,26 +152,26 @@ def _flag(value: Any) -> bool:
     raise ValueError("neither true nor false")
 
 
-TEXT = Kind("text", "text", _text)
-NAMES = Kind("names", "names with commas between them (in double quotes if they hold one), or a list", _names)
-TEXTS = Kind("texts", "text, or a list of texts", _texts)
-HEADERS = Kind("header", "Name: value, or several of them in lines, a list or an object", _lines)
-URL = Kind("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
-COUNT = Kind("count", "a whole number of at least 1", _integer_from(1))
-INTEGER = Kind("integer", "a whole number of at least 0 and below 2^63", _integer_from(0, 2**63))
-SECONDS = Kind("seconds", "a number of seconds, 0 or more", lambda value: _number(value, 0, inclusive=True))
-RATE = Kind("rate", "a number above 0", lambda value: _number(value, 0, inclusive=False))
-WHOLE_SECONDS = Kind("duration", "whole seconds, or text such as 30s, 2m, 1h30m", _whole_seconds)
-RUN_TIME = Kind(
+TEXT = ValueType("text", "text", _text)
+NAMES = ValueType("names", "names with commas between them (in double quotes if they hold one), or a list", _names)
+TEXTS = ValueType("texts", "text, or a list of texts", _texts)
+HEADERS = ValueType("header", "Name: value, or several of them in lines, a list or an object", _lines)
+URL = ValueType("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
+COUNT = ValueType("count", "a whole number of at least 1", _integer_from(1))
+INTEGER = ValueType("integer", "a whole number of at least 0 and below 2^63", _integer_from(0, 2**63))
+SECONDS = ValueType("seconds", "a number of seconds, 0 or more", lambda value: _number(value, 0, inclusive=True))
+RATE = ValueType("rate", "a number above 0", lambda value: _number(value, 0, inclusive=False))
+WHOLE_SECONDS = ValueType("duration", "whole seconds, or text such as 30s, 2m, 1h30m", _whole_seconds)
+RUN_TIME = ValueType(
     "duration", "whole seconds above 0, or text such as 30s, 2m, 1h30m; none for a run that is stopped", _run_time
 )
-TIMEOUT = Kind("timeout", "a duration above 0 such as 500, 2.5s, 1m", _positive_duration)
-SIZE = Kind("size", "a size such as 256MiB or 1GB", _size_bytes)
-FLAG = Kind("flag", "true or false", _flag)
+TIMEOUT = ValueType("timeout", "a duration above 0 such as 500, 2.5s, 1m", _positive_duration)
+SIZE = ValueType("size", "a size such as 256MiB or 1GB", _size_bytes)
+FLAG = ValueType("flag", "true or false", _flag)
 
 
-def choice(*values: str) -> Kind:
-    """One of a few words."""
+def choice(*values: str) -> ValueType:
+    """Make a value type of a few words."""
 
     def parse(value: Any) -> str:
         text = _text(value)
@@ -179,10 +179,10 @@ def choice(*values: str) -> Kind:
             raise ValueError("not one of them")
         return text
 
-    return Kind("choice", "one of " + ", ".join(values), parse)
+    return ValueType("choice", "one of " + ", ".join(values), parse)
 
 
-def upper_choice(*values: str) -> Kind:
-    """One of a few words in capitals, given in any case."""
+def upper_choice(*values: str) -> ValueType:
+    """Make a value type of a few words in capitals, given in any case."""
     inner = choice(*values)
-    return Kind("choice", inner.expected, lambda value: inner.parse(_text(value).upper()))
+    return ValueType("choice", inner.expected, lambda value: inner.parse(_text(value).upper()))
