@@ -40,6 +40,7 @@ class OnceProgress:
         self._sent = 0
         self._possible_duplicates = 0
         self._leased: dict[str, set[int]] = {}
+        self._sendable: dict[str, dict[tuple[int, int], int]] = {}  # by worker: at most so many rows of each lease
 
     @property
     def is_complete(self) -> bool:
@@ -82,7 +83,10 @@ class OnceProgress:
             if block.worker != worker or block.lease != entry.lease:
                 continue
             block.reserved = max(block.reserved, min(entry.reserved, block.rows))
+            sendable = self._sendable.setdefault(worker, {})
+            sendable[entry.block_id, entry.lease] = block.reserved
             if entry.is_released:
+                sendable[entry.block_id, entry.lease] = sum(after - first for first, after in entry.completed)
                 self._end(entry.block_id, block)
                 if block.done_rows < block.rows:
                     given_back.append(entry.block_id)
@@ -102,6 +106,10 @@ class OnceProgress:
             self._possible_duplicates += int(np.count_nonzero(maybe))
             block.uncertain = maybe if block.uncertain is None else block.uncertain | maybe
         return unfinished
+
+    def possibly_sent(self, worker: str) -> int:
+        """Return how many requests the worker may have made, at most: a row is sent only after it was reserved."""
+        return sum(self._sendable.get(worker, {}).values())
 
     def numbers(self) -> OnceNumbers:
         """Return the numbers for the report; they are right at any time."""

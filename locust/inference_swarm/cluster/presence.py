@@ -155,9 +155,15 @@ def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float) ->
         return
     if member.worker in job.waited_for:
         until_s = min(now_s, member.heard_s + LEASE_S)
-        bound = job.uncounted.bound(member.worker, until_s, job.course.began_s)
+        bound = _bound(job, member.worker, until_s)
         loss = job.course.losses[member.worker] = Loss(reason, bound)
         state.note(f"Worker {member.worker} is lost: {loss.sentence}", "error")
+
+
+def _bound(job: Job, worker: str, until_s: float) -> int | None:
+    assert job.course.began_s is not None
+    possibly_sent = job.rows.possibly_sent(worker) if job.rows is not None else None
+    return job.uncounted.bound(worker, until_s, job.course.began_s, possibly_sent)
 
 
 def note_missing_finals(state: Coordinator, job: Job, now_s: float) -> None:
@@ -166,7 +172,7 @@ def note_missing_finals(state: Coordinator, job: Job, now_s: float) -> None:
         return
     for worker in sorted(job.waited_for):
         if worker not in job.course.losses:
-            bound = job.uncounted.bound(worker, now_s, job.course.began_s)
+            bound = _bound(job, worker, now_s)
             job.course.losses[worker] = Loss("its last report did not come", bound)
             state.note(f"Worker {worker}: its last report did not come", "error")
 

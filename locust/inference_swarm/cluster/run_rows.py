@@ -135,6 +135,10 @@ class RunRows:
         """Return the account of order once, if that is the order."""
         return self._once.numbers() if self._once is not None else None
 
+    def possibly_sent(self, worker: str) -> int | None:
+        """Order once: how many requests the worker may have made, at most; None for other orders."""
+        return self._once.possibly_sent(worker) if self._once is not None else None
+
     def pending_workers(self) -> list[str]:
         """Return the workers that have not confirmed their assignment."""
         return [worker for worker in self._ledger.workers if self._ledger.unconfirmed(worker)]

@@ -32,6 +32,7 @@ class Exposure:
 
     reported_s: float
     orders: list[Order] = field(default_factory=list)  # the one that it follows, and those that it may follow by now
+    counted: int = 0  # requests of all its reports
     max_users: int = 0  # since then
     former: list[tuple[float, int]] = field(default_factory=list)  # users until then, who may still be stopping
     max_share: float = 0.0
@@ -73,6 +74,7 @@ class Uncounted:
         exposure = self._exposures.get(worker)
         if exposure is None:
             return
+        exposure.counted += ended
         if user_seconds >= MIN_USER_S * exposure.max_users > 0:
             # Each user may have begun one request more than have ended.
             peak_rps = (ended + exposure.max_users) / user_seconds
@@ -96,11 +98,16 @@ class Uncounted:
         wanted = self._count(until_s - began_s) - self._count(changed[0].from_s)
         return math.ceil(wanted * former.share) + 1 if wanted > 0 else 0
 
-    def bound(self, worker: str, until_s: float, began_s: float) -> int | None:
-        """Return the maximum of uncounted requests if the worker sent until `until_s`; None: no bound is known."""
+    def bound(self, worker: str, until_s: float, began_s: float, possibly_sent: int | None = None) -> int | None:
+        """Return the maximum of uncounted requests if the worker sent until `until_s`; None: no bound is known.
+
+        `possibly_sent`: order once knows the requests that the worker may have made in all.
+        """
         exposure = self._exposures.get(worker)
         if exposure is None:
             return 0
+        if possibly_sent is not None:
+            return max(0, possibly_sent - exposure.counted)
         since_s = max(0.0, until_s - exposure.reported_s)
         in_flight = exposure.max_users + max((users for _, users in exposure.former), default=0)
         if self.schedule is not None:

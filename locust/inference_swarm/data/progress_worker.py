@@ -40,6 +40,7 @@ class OnceShare:
 
     def __init__(self) -> None:
         self._leases: dict[int, _Leased] = {}
+        self._replaced: dict[int, set[int]] = {}  # rows in flight under leases that a later one has replaced
         self._ended: dict[int, int] = {}  # block → highest lease that was released or finished
         self._sequence = 0  # of the last report
         self._reserved_in: dict[int, list[tuple[int, _Leased, int]]] = {}
@@ -76,7 +77,10 @@ class OnceShare:
             known = self._leases.get(lease.block_id)
             if lease.lease <= self._ended.get(lease.block_id, 0) or (known and lease.lease <= known.lease):
                 continue
-            self._leases.pop(lease.block_id, None)
+            if known is not None and known.in_flight:
+                # The master had marked this worker lost; what it sent under the former lease may still end.
+                rows = known.rows[: known.given]
+                self._replaced.setdefault(lease.block_id, set()).update(r for r in rows if not known.completed[r])
             leased = self._leases[lease.block_id] = _Leased(lease)
             leased.changed_at = self._sequence + 1
             fresh.append(lease.block_id)
@@ -106,6 +110,9 @@ class OnceShare:
 
     def done(self, block: int, row: int) -> None:
         """The request of the row has ended, well or not."""
+        if row in self._replaced.get(block, ()):
+            self._replaced[block].discard(row)
+            return
         leased = self._leases[block]
         leased.completed[row] = True
         leased.in_flight -= 1
