@@ -16,7 +16,7 @@ OPEN = Schedule(ArrivalProcess.CONSTANT, Stages.constant(20), seed=1)
 def test_a_worker_that_was_told_nothing_has_sent_nothing() -> None:
     assert Uncounted().bound("a", 60.0, BEGAN_S) == 0
     uncounted = Uncounted()
-    uncounted.told("a", Order(1, 0, 0.0), 50.0)
+    uncounted.notified("a", Order(1, 0, 0.0), 50.0)
     assert uncounted.bound("a", 60.0, BEGAN_S) == 0
 
 
