@@ -24,7 +24,7 @@ class Limit:
     sentence: str
 
 
-# 90 %: Locust warns from there on too (runners.CPU_WARNING_THRESHOLD). 10 ms: responses wait so long to be read that a
+# 90 %: Locust warns from there on too (runners.CPU_WARNING_THRESHOLD). 10 ms: responses wait long enough to be read that a
 # model which responds in a few ms looks several times slower.
 LIMITS = (
     Limit("cpu_percent", 90, "used {worst:.0f} % of a core (limit {limit:.0f} %): add workers or lower the load"),
