@@ -92,7 +92,7 @@ class Swarm:
         return prefork.start(self.command(*arguments), self.folder, self.environment(env), output, errors)
 
     def start_master(self, *arguments: str, workers: int, env: Mapping[str, str] | None = None) -> Process:
-        """A headless master that waits for so many workers."""
+        """A headless master that waits for N workers."""
         return self.start(
             "master", "--master", "--headless", "--master-bind-host", "127.0.0.1",
             "--master-bind-port", str(self.master_port), "--expect-workers", str(workers),

@@ -1,4 +1,4 @@
-"""How a process ends that was told to before its run began, and what a wish that is refused leaves alone."""
+"""How a process ends that is asked to before its run began, and what a refused start leaves alone."""
 
 from __future__ import annotations
 

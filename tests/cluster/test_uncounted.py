@@ -16,7 +16,7 @@ OPEN = Schedule(ArrivalProcess.CONSTANT, Stages.constant(20), seed=1)
 def test_a_worker_that_was_told_nothing_has_sent_nothing() -> None:
     assert Uncounted().bound("a", 60.0, BEGAN_S) == 0
     uncounted = Uncounted()
-    uncounted.told("a", Order(1, 0, 0.0), 50.0)
+    uncounted.notified("a", Order(1, 0, 0.0), 50.0)
     assert uncounted.bound("a", 60.0, BEGAN_S) == 0
 
 
@@ -69,12 +69,12 @@ def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are(
     uncounted = Uncounted(OPEN)
     uncounted.notified("a", Order(1, 2, 1.0), 50.0)
     uncounted.notified("a", Order(2, 2, 0.5, from_s=4.0), 53.6)
-    assert uncounted.possibly_twice("a", 56.0, BEGAN_S) == 2 * 20 + 1
-    assert uncounted.possibly_twice("a", 56.0, BEGAN_S) == 0  # asked once
+    assert uncounted.possible_duplicates("a", 56.0, BEGAN_S) == 2 * 20 + 1
+    assert uncounted.possible_duplicates("a", 56.0, BEGAN_S) == 0  # asked once
     uncounted.notified("b", Order(1, 2, 1.0), 50.0)
     uncounted.notified("b", Order(2, 2, 0.5, from_s=4.0), 53.6)
     uncounted.applied("b", 2)
-    assert uncounted.possibly_twice("b", 56.0, BEGAN_S) == 0
+    assert uncounted.possible_duplicates("b", 56.0, BEGAN_S) == 0
 
 
 def test_users_that_were_told_to_stop_may_end_their_request_until_the_stop_timeout_is_over() -> None:

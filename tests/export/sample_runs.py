@@ -51,11 +51,11 @@ def make_run(
     name: str = "a-run",
     seed: int = 0,
     possibly_uncounted: int | None = 0,
-    possibly_twice: int = 0,
+    possible_duplicates: int = 0,
     changes: tuple[Change, ...] = (),
     **settings: object,
 ) -> RunRecord:
-    """A run of so many 3 s intervals with log-normal latencies."""
+    """A run of the given number of 3 s intervals with log-normal latencies."""
     draw = np.random.default_rng(seed)
     stages = parse_stages(str(settings["stages"])) if settings.get("stages") else None
     phases = phases_of_run([stage.duration_s for stage in stages.stages] if stages else [])
@@ -116,7 +116,7 @@ def make_run(
         ),
         arrivals_wanted=arrivals,
         possibly_uncounted=possibly_uncounted,
-        possibly_twice=possibly_twice,
+        possible_duplicates=possible_duplicates,
         changes=changes,
         data=DataRecord(f"splits/{settings.get('dataset_name') or 'rows'}/X_test.parquet", 300, 5, "f00d"),
     )

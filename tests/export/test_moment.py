@@ -1,4 +1,4 @@
-"""The line of a run under way: true figures of a stretch that it names, whoever is lost, late or gone."""
+"""The line of a run under way: true metrics of a stretch that it names, whoever is lost, late or gone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_window_is_the_newest_of_which_all_have_reported() -> None:
     assert window.p50_us == pytest.approx(5000, rel=0.002)
 
 
-def test_the_figures_go_on_after_a_worker_was_lost() -> None:
+def test_the_metrics_go_on_after_a_worker_was_lost() -> None:
     totals = totals_with(("a", 0, 30), ("b", 0, 60), *(("a", number, 90) for number in range(1, 9)))
     present = present_workers(totals, ["b"])
     assert present == ["a"]

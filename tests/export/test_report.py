@@ -117,9 +117,9 @@ def test_settings_have_their_sources_and_data_their_fingerprint() -> None:
 
 
 def test_what_may_be_missing_and_what_was_changed_is_said() -> None:
-    html = render(make_run(possibly_uncounted=40, possibly_twice=2, changes=(Change(12.34, "80 users"),)))
+    html = render(make_run(possibly_uncounted=40, possible_duplicates=2, changes=(Change(12.34, "80 users"),)))
     assert "<dt>possibly uncounted</dt><dd>40</dd>" in html
-    assert "<dt>possibly sent twice</dt><dd>2</dd>" in html
+    assert "<dt>possible duplicates</dt><dd>2</dd>" in html
     assert "<p>Changed at 12.3 s: 80 users.</p>" in html
     assert "possibly" not in render(make_run())
 

@@ -85,9 +85,9 @@ def test_what_has_no_outcome_and_what_was_left_out_are_said(tmp_path: Path) -> N
 
 
 def test_what_may_be_missing_or_sent_twice_is_said_only_if_there_is_any(tmp_path: Path) -> None:
-    run = make_run(possibly_uncounted=40, possibly_twice=2, changes=(Change(12.34, "80 users at 10 a second"),))
+    run = make_run(possibly_uncounted=40, possible_duplicates=2, changes=(Change(12.34, "80 users at 10 a second"),))
     lines = closing_table(build_summary(run), tmp_path).splitlines()
-    assert "requests   20,000, 0 failed (0 %), 2 possibly sent twice, 40 possibly uncounted" in lines
+    assert "requests   20,000, 0 failed (0 %), 2 possible duplicates, 40 possibly uncounted" in lines
     assert "changed    at 12.3 s: 80 users at 10 a second" in lines
     unknown = closing_table(build_summary(make_run(possibly_uncounted=None)), tmp_path).splitlines()
     assert "requests   20,000, 0 failed (0 %), an unknown number possibly uncounted" in unknown

@@ -1,4 +1,4 @@
-"""Users of a process start and stop as they are told, by a runner of the test's own. Run by test_patched.py."""
+"""Users of a process start and stop as ordered, by a runner of the test's own. Run by test_patched.py."""
 
 from __future__ import annotations
 

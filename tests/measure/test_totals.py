@@ -236,7 +236,7 @@ def test_a_report_of_an_epoch_that_nobody_began_is_refused_and_changes_nothing()
 def test_arrivals_that_nobody_reported_are_unaccounted_for() -> None:
     totals = SwarmTotals("run", names={"a": RequestCounters(succeeded=5, abandoned=2, dropped=1)})
     assert (totals.unaccounted(10), totals.unaccounted(7)) == (2, 0)
-    totals.possibly_twice = 3
+    totals.possible_duplicates = 3
     assert (totals.unaccounted(10), totals.unaccounted(5)) == (5, 0)
 
 

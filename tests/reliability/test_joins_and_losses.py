@@ -45,7 +45,7 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def wait_for_users(recording: Recording, users: int, what: str, timeout_s: float = 5.0) -> None:
-    """Waits until so many users send, and no more."""
+    """Waits until exactly this number of users send."""
     try:
         wait_until(lambda: active_users(recording) == users, timeout_s, what)
     except AssertionError:

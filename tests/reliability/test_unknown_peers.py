@@ -168,7 +168,7 @@ def test_only_workers_with_the_key_join_and_work(swarm: Swarm, recording: Record
     assert master.wait(60) == 0, swarm.log("master")
     assert swarm.processes["worker-4"].wait(20) == 0
     for client in unlisted:
-        assert client.poll(200) == 0  # nothing was told to them
+        assert client.poll(200) == 0  # nothing was sent to them
         client.close()
     summary = swarm.summary()
     assert summary["requests"] == recording.count > 50

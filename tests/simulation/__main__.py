@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay one seed with its trace")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--fault", choices=sorted(FAULTS), help="with this fault put back, which must be found")
-    parser.add_argument("--most", type=int, default=5, help="stop after so many failing seeds")
+    parser.add_argument("--most", type=int, default=5, help="stop after this many failing seeds")
     args = parser.parse_args()
     if args.seed is not None:
         World(args.seed, print).run()

@@ -63,7 +63,7 @@ class SimTotals:
     def arrivals_accounted(self) -> int:
         return self.arrivals - self.possible_duplicates
 
-    def arrivals_possibly_twice(self) -> int:
+    def possible_duplicate_arrivals(self) -> int:
         return self.possible_duplicates
 
 

@@ -462,7 +462,7 @@ class Judgement:
         assert course is not None
         twice = sum(times - 1 for times in truth.arrivals.values())
         totals = course.totals
-        duplicates = course.possibly_twice + totals.arrivals_possibly_twice()
+        duplicates = course.possible_duplicates + totals.possible_duplicate_arrivals()
         wanted, known = course.arrivals_wanted(log.measured_s), totals.arrivals_accounted()
         if not log.problems:
             # Those of the last moment may be on either side of the end.

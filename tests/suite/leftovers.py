@@ -20,7 +20,7 @@ import pytest
 from suite.rules import STARTS_PROCESSES
 
 PR_SET_CHILD_SUBREAPER = 36
-# A process that was told to end may be about to.
+# A process that was asked to end may be about to.
 GRACE_S = 5.0
 
 # How long after its time limit a test may take to end.

@@ -1,4 +1,4 @@
-"""Suspected idle limits: which idle times are risky, what is learned and what is given up."""
+"""Suspected idle limits: which idle times are risky, what is learned and what is dropped."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def client_of(port: int, **rules: Any) -> InferenceClient:
 
 
 def users(client: InferenceClient, count: int, use: Callable[[Connection], list[Outcome]]) -> list[Outcome]:
-    """What so many users who are there at the same time have got."""
+    """What N concurrent users have got."""
 
     def user() -> list[Outcome]:
         connection = client.connect()

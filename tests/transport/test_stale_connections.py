@@ -23,7 +23,7 @@ TAKEN = pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="needs the ke
 
 
 def close_after(count: int, then: Callable[[Peer], object]) -> Callable[[Peer], None]:
-    """The first connection gets so many responses and then `then`; all others are served."""
+    """The first connection gets N responses and then `then`; all others are served."""
 
     def script(peer: Peer) -> None:
         if peer.number:
@@ -244,7 +244,7 @@ SECOND_NS = 1_000_000_000
 
 
 def use_after(connection: Connection, idle_s: float, client: InferenceClient) -> Outcome:
-    """An attempt on a connection that has been idle for so long."""
+    """An attempt on a connection that has been idle for this time."""
     connection._wait.done_ns = time.monotonic_ns() - round(idle_s * SECOND_NS)
     return connection.attempt(request_to(client))
 

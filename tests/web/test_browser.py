@@ -58,7 +58,7 @@ def number(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def figure(page: Any, name: str) -> str:
+def metric(page: Any, name: str) -> str:
     text: str = page.locator(f'swarm-panel [data-name="{name}"] dd').inner_text()
     return text
 
@@ -115,7 +115,7 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
 
     page.get_by_role("tab", name="Swarm").click()
     workers = page.get_by_role("table", name="Workers").locator("tbody tr")
-    wait_until(lambda: figure(page, "Users") == "100" and figure(page, "Requests") != "0", 30, "100 users on the page")
+    wait_until(lambda: metric(page, "Users") == "100" and metric(page, "Requests") != "0", 30, "100 users on the page")
     assert workers.count() == 2
     cells = [worker.locator("td").all_inner_texts() for worker in workers.all()]
     assert [cell[0] for cell in cells] == ["running", "running"]
@@ -134,7 +134,7 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     shown = [field for field in dialog.locator("input, select, textarea").all() if field.is_visible()]
     assert [field.get_attribute("name") for field in shown] == ["userCount", "spawnRate"]
     page.get_by_role("button", name="Update").click()
-    wait_until(lambda: figure(page, "Users") == "20", 30, "20 users on the page")
+    wait_until(lambda: metric(page, "Users") == "20", 30, "20 users on the page")
 
     page.get_by_role("button", name="Stop").click()
     summary = web.wait_for_end(2)[-1]
@@ -146,8 +146,8 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     )
     assert summary["verdict"] == "objective missed"
     assert summary["dataset"] == "beta"
-    assert summary["requests"] == number(figure(page, "Requests"))
-    assert summary["failures"] == number(figure(page, "Failures"))
+    assert summary["requests"] == number(metric(page, "Requests"))
+    assert summary["failures"] == number(metric(page, "Failures"))
     assert about(page, "Data") == f"beta (600 rows, fingerprint {summary['data']['fingerprint']})"
     assert about(page, "Target") == web.target.url
     for label, key in (("Latency", "latency_us"), ("Service time", "service_us")):
@@ -294,9 +294,9 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
     watched = Watched(browser, width, color_scheme=scheme)
     page = watched.page
     page.goto(f"{web.url}/swarm/")
-    wait_until(lambda: figure(page, "Failures") not in ("", "0"), 10, "failures on the page")
-    assert number(figure(page, "Failures")) == summary["failures"] == summary["requests"]
-    assert figure(page, "Failures by kind").startswith("status ")
+    wait_until(lambda: metric(page, "Failures") not in ("", "0"), 10, "failures on the page")
+    assert number(metric(page, "Failures")) == summary["failures"] == summary["requests"]
+    assert metric(page, "Failures by kind").startswith("status ")
     runs = page.get_by_role("table", name="Runs").locator("tbody tr")
     wait_until(lambda: runs.count() == 3, 10, "three runs in the list")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -355,7 +355,7 @@ def test_many_workers_are_one_row_a_host_but_for_those_in_trouble(web: WebSwarm,
     ]  # fmt: skip
     assert [cells[1] for cells in found] == ["missing", "running", "running", "running", "running"]
     assert found[2][2:9] == ["1,000", "1,000", "9.8 KiB", "100", "200", "500", "10 %"]
-    assert figure(page, "Workers") == "300"
+    assert metric(page, "Workers") == "300"
     state["workers"] = workers[10:30]
     wait_until(lambda: rows.count() == 20, 10, "twenty workers, each with a row")
     assert watched.errors == []
@@ -405,8 +405,8 @@ def test_the_page_stays_with_a_run_whose_rows_take_long_to_load(web: WebSwarm, b
         wait_until(lambda: "loading rows" in page.locator("swarm-panel").inner_text(), 20, "loading on the page")
         wait_until(lambda: web.state()["state"] == "running", 40, "a run without the worker")
         # long enough for the page to read every state once more
-        wait_until(lambda: figure(page, "State") == "running", 20, "the run on the page")
-        wait_until(lambda: number(figure(page, "Requests")) > 0, 20, "requests on the page")
+        wait_until(lambda: metric(page, "State") == "running", 20, "the run on the page")
+        wait_until(lambda: number(metric(page, "Requests")) > 0, 20, "requests on the page")
         assert page.get_by_role("button", name="Stop").is_visible()
     finally:
         hanging.send_signal(signal.SIGCONT)

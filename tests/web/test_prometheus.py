@@ -53,7 +53,7 @@ class Prometheus:
         return [(one["metric"], float(one["value"][1])) for one in found]
 
     def query_range(self, promql: str, seconds: int) -> list[dict[str, Any]]:
-        """The last so many seconds, a point each."""
+        """The last N seconds, a point each."""
         now_s = time.time()
         query = {"query": promql, "start": now_s - seconds, "end": now_s, "step": 1}
         url = f"http://127.0.0.1:{self.port}/api/v1/query_range?" + urllib.parse.urlencode(query)

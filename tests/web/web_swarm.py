@@ -67,7 +67,7 @@ class WebSwarm:
         return self.post("/swarm", {"user_count": "10", "spawn_rate": "100", **fields})
 
     def wait_for_end(self, runs: int) -> list[dict[str, Any]]:
-        """The summaries of so many runs, oldest first."""
+        """The summaries of N runs, oldest first."""
 
         def summaries() -> list[Path]:
             return sorted((self.swarm.results / "runs").glob("*/summary.json"), key=lambda path: path.stat().st_mtime)
@@ -76,7 +76,7 @@ class WebSwarm:
         return [json.loads(path.read_text(encoding="utf-8")) for path in summaries()]
 
     def run_once(self, seconds: float = 2, runs: int = 1, **fields: str) -> dict[str, Any]:
-        """A run of so many requests as fit into the time, started and stopped as the page does it."""
+        """A run of as many requests as fit into the time, started and stopped as the page does it."""
         response = self.start_run(run_time=str(int(seconds)), **fields)
         assert response["success"] is True, response
         summaries = self.wait_for_end(runs)

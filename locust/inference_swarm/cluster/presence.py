@@ -133,7 +133,7 @@ def _take_out(state: Coordinator, member: Member, now_s: float) -> None:
         return
     job.is_placement_due = True
     job.unapplied.discard(member.worker)
-    note_possibly_twice(job, member, now_s)
+    note_possible_duplicates(job, member, now_s)
     if job.rows is not None:
         job.rows.lose(member.worker)
     if job.users is not None:
@@ -142,11 +142,11 @@ def _take_out(state: Coordinator, member: Member, now_s: float) -> None:
     member.users_applied = -1
 
 
-def note_possibly_twice(job: Job, member: Member, now_s: float) -> None:
+def note_possible_duplicates(job: Job, member: Member, now_s: float) -> None:
     """The worker stops, and may not have learned of the last change of its arrivals."""
     if job.course.began_s is not None and job.course.ended_s is None:
         until_s = min(now_s, member.heard_s + LEASE_S)
-        job.course.possibly_twice += job.uncounted.possibly_twice(member.worker, until_s, job.course.began_s)
+        job.course.possible_duplicates += job.uncounted.possible_duplicates(member.worker, until_s, job.course.began_s)
 
 
 def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float) -> None:

@@ -24,7 +24,7 @@ NO_WORKERS = "no worker has joined yet, so the run cannot begin; start some, or 
 
 
 def reason_against_start(state: Coordinator) -> str:
-    """The reason why a run cannot begin now; empty when it can. The web UI asks before it answers, the coordinator decides."""
+    """The reason why a run cannot begin now; empty when it can. The web UI asks first, the coordinator decides."""
     if state.is_quitting:
         return "the master is about to end"
     if state.phase is not Phase.IDLE:

@@ -11,7 +11,7 @@ from inference_swarm.cluster.events import (
     Tick,
     WriteResults,
 )
-from inference_swarm.cluster.presence import note_missing_finals, note_possibly_twice, tick
+from inference_swarm.cluster.presence import note_missing_finals, note_possible_duplicates, tick
 from inference_swarm.cluster.protocol import StopRun
 from inference_swarm.cluster.run_common import end_if_wanted, enter, job_of, over, release, without_run
 from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
@@ -29,7 +29,7 @@ def end_load(state: Coordinator, cause: StopCause, text: str, now_s: float) -> N
     job = job_of(state)
     course = job.course
     for member in state.here():
-        note_possibly_twice(job, member, now_s)
+        note_possible_duplicates(job, member, now_s)
     course.ended_s = now_s
     at_s = course.measured_s(now_s)
     course.stop = Stop(cause, at_s, text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from inference_swarm.load.arrivals import Schedule
 
 NS_PER_S = 1_000_000_000
-# A rate is taken from reports in which users ran for so long on average.
+# A rate is taken from reports in which users ran for this long on average.
 MIN_USER_S = 1.0
 
 
@@ -82,7 +82,7 @@ class Uncounted:
         if until_s >= exposure.reported_s:
             exposure.begin_again(until_s, self.stop_timeout_s)
 
-    def possibly_twice(self, worker: str, until_s: float, began_s: float) -> int:
+    def possible_duplicates(self, worker: str, until_s: float, began_s: float) -> int:
         """Open load: return how many arrivals the worker may have sent by an outdated order, at most.
 
         Call it once, when the worker stops or is lost: from then on it follows no order.

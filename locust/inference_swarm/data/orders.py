@@ -21,7 +21,7 @@ Order = Literal["random", "sequential", "shuffle", "once"]
 ORDERS: tuple[str, ...] = get_args(Order)
 
 DRAW = 1024  # rows drawn at a time: 256 costs 15 % more a row, 4096 gains nothing
-REMEMBERED_DRAWS = 16  # so many requests back, `find_row` still knows which row a request was made of
+REMEMBERED_DRAWS = 16  # this many requests back, `find_row` still knows which row a request was made of
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from inference_swarm.measure.histogram import Histogram
 
 MAX_COLOURS = 6
 WIDTH, HEIGHT = 640, 350
-# More points than pixels say nothing more: of so many, the lowest and the highest of each stretch are drawn.
+# More points than pixels say nothing more: the lowest and the highest of each stretch are drawn.
 MAX_POINTS = 400
 # The last label of the x axis is centred at the plot's edge.
 MARGIN_RIGHT = 34

@@ -59,7 +59,7 @@ class RunRecord:
     lost_workers: Mapping[str, str] = field(default_factory=dict)
     possibly_uncounted: int | None = 0
     """Requests that lost workers may have sent and nobody counted, at most; None: no bound is known."""
-    possibly_twice: int = 0
+    possible_duplicates: int = 0
     """Arrivals that two workers may have sent."""
     once: OnceNumbers | None = None
     changes: Sequence[Change] = ()
@@ -100,7 +100,7 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         data=run.data,
         lost_workers=run.losses,
         possibly_uncounted=course.possibly_uncounted(),
-        possibly_twice=course.possibly_twice + run.totals.possibly_twice,
+        possible_duplicates=course.possible_duplicates + run.totals.possible_duplicates,
         once=course.once,
         changes=tuple(course.changes),
         stages=run.stages(),
@@ -148,7 +148,7 @@ def build_summary(run: RunRecord) -> dict[str, Any]:
         "complete": run.is_complete,
         "incomplete_workers": {**run.totals.incomplete_workers(), **run.lost_workers},
         "possibly_uncounted": run.possibly_uncounted,
-        "possibly_twice": run.possibly_twice,
+        "possible_duplicates": run.possible_duplicates,
         "changes": [{"at_s": round(change.at_s, 3), "what": change.what} for change in run.changes],
         "once": None if run.once is None else asdict(run.once),
         "dataset": run.settings.dataset_name if run.data is None else source_name(run.data.source),

@@ -96,7 +96,7 @@ def other_counts(summary: Mapping[str, Any]) -> dict[str, str]:
         "unaccounted for": arrivals.get("unaccounted", 0),
         "never sent": once.get("never_sent", 0),
         "stale connections": summary["stale_connections"],
-        "possibly sent twice": summary["possibly_twice"] + once.get("possible_duplicates", 0),
+        "possible duplicates": summary["possible_duplicates"] + once.get("possible_duplicates", 0),
         "possibly uncounted": uncounted or 0,
     }
     words = {label: format_count(count) for label, count in counts.items() if count}

@@ -70,7 +70,7 @@ class ArrivalDispatcher:
         return intended_ns
 
     def give_back(self, intended_ns: int) -> None:
-        """Return an arrival whose user is being stopped: another one gets it, or it is dropped when the load is over."""
+        """Return an arrival of a stopping user: another one gets it, or it is dropped when the load is over."""
         if self._is_ended:
             self._dropped_ns.append(intended_ns)
             return

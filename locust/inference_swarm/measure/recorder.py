@@ -193,7 +193,7 @@ class RunRecorder:
         health: WorkerHealth | None = None,
         *,
         user_seconds: float = 0.0,
-        possibly_twice: int = 0,
+        possible_duplicates: int = 0,
         is_final: bool = False,
     ) -> Snapshot:
         """Return everything since the last one. After the final one nothing more may be taken."""
@@ -215,7 +215,7 @@ class RunRecorder:
             health=health or WorkerHealth(),
             users=users,
             user_seconds=user_seconds,
-            possibly_twice=possibly_twice,
+            possible_duplicates=possible_duplicates,
             is_final=is_final,
         )
         self._sequence += 1

@@ -111,7 +111,7 @@ class Recording:
             self._count_users(),
             self._take_health(),
             user_seconds=user_seconds,
-            possibly_twice=twice - self._twice_seen,
+            possible_duplicates=twice - self._twice_seen,
             is_final=is_final,
         )
         self._twice_seen = twice

@@ -73,7 +73,7 @@ class Snapshot:
     users: Count = 0
     user_seconds: Metric = 0.0
     """Users times the seconds they ran."""
-    possibly_twice: Count = 0
+    possible_duplicates: Count = 0
     """Arrivals that another worker may have sent as well."""
     is_final: Annotated[bool, Field(strict=True)] = False
     version: Literal[2] = SNAPSHOT_VERSION

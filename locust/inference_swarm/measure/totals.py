@@ -109,7 +109,7 @@ class SwarmTotals:
     stages: dict[Count, CountersByName] = field(default_factory=dict)
     """What counts, by stage and request name."""
     workers: dict[Text, WorkerRecord] = field(default_factory=dict)
-    possibly_twice: Count = 0
+    possible_duplicates: Count = 0
     """Arrivals that two workers may have sent."""
     stale_reports: Count = 0
     """Reports of other runs."""
@@ -172,7 +172,7 @@ class SwarmTotals:
         if snapshot.is_final:
             record.final_sequence = snapshot.sequence
         self.seconds.add(snapshot.seconds)
-        self.possibly_twice += snapshot.possibly_twice
+        self.possible_duplicates += snapshot.possible_duplicates
         for part in snapshot.slices:
             if part.epoch < self.epoch:
                 add_counters(self.left_out, part.names)
@@ -211,11 +211,11 @@ class SwarmTotals:
     def arrivals_accounted(self) -> int:
         """Arrivals of an open load that were sent or dropped, in all epochs."""
         counters = [one for names in (self.names, self.left_out) for one in names.values()]
-        return sum(one.sent + one.dropped for one in counters) - self.possibly_twice
+        return sum(one.sent + one.dropped for one in counters) - self.possible_duplicates
 
-    def arrivals_possibly_twice(self) -> int:
+    def possible_duplicate_arrivals(self) -> int:
         """Arrivals that two workers may have sent, since one learned too late that they were no longer its own."""
-        return self.possibly_twice
+        return self.possible_duplicates
 
     @property
     def duplicates(self) -> int:
@@ -242,7 +242,7 @@ class SwarmTotals:
         What may have been sent twice makes up for none of them.
         """
         known = sum(counters.sent + counters.dropped for counters in self.names.values())
-        return max(0, wanted - known + self.possibly_twice)
+        return max(0, wanted - known + self.possible_duplicates)
 
     def reported_until_s(self) -> float:
         """The instant until which every worker has reported; later requests may be known in part."""

@@ -126,7 +126,7 @@ class Totals(Protocol):
     def arrivals_accounted(self) -> int:
         """Arrivals of an open load that were sent or dropped, each once, by the reports that are in."""
 
-    def arrivals_possibly_twice(self) -> int:
+    def possible_duplicate_arrivals(self) -> int:
         """Arrivals that two workers may have sent, since one learned too late that they were no longer its own."""
 
 
@@ -143,7 +143,7 @@ class RunCourse:
     losses: dict[str, Loss] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     """Workers that could not load rows in mid-run, and why."""
-    possibly_twice: int = 0
+    possible_duplicates: int = 0
     """Arrivals of an open load that a worker may have sent though they had passed to others, without knowing it."""
     once: OnceNumbers | None = None
     changes: list[Change] = field(default_factory=list)
@@ -201,7 +201,7 @@ class RunCourse:
         found += [f"worker {worker} could not load its rows: {reason}" for worker, reason in self.failures.items()]
         if self.once is not None and (maybe := self.once.maybe_sent):
             found.append(f"of {maybe:,} rows it is not known whether they were sent")
-        if twice := self.possibly_twice + self.totals.arrivals_possibly_twice():
+        if twice := self.possible_duplicates + self.totals.possible_duplicate_arrivals():
             found.append(f"{twice:,} arrivals may have been sent twice: a worker heard too late whose they were")
         return found
 

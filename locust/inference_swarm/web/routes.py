@@ -87,7 +87,7 @@ def _pages(parts: WebParts) -> Blueprint:
             return problem_response(error, 404)
         if path not in web_runs.OPENED_FILES:
             return problem_response(
-                SettingProblem(f"{path!r} is no result file", expected=", ".join(web_runs.OPENED_FILES)), 404
+                SettingProblem(f"{path!r} is not a result file", expected=", ".join(web_runs.OPENED_FILES)), 404
             )
         if path == LOCUST_REPORT and (folder / path).is_file():
             html = (folder / path).read_text(encoding="utf-8")
