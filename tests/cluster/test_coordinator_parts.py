@@ -16,6 +16,7 @@ from inference_swarm.load.stages import parse_stages
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan, RunCourse
 
+EVERYTHING_SENT = 1 << 30  # a generation that no assignment reaches
 OFFER = RunOffer({"version": 1}, {"host": "http://h"})
 
 
@@ -28,7 +29,7 @@ def blocks(rows: RunRows) -> dict[str, list[int]]:
 
 
 def ready(rows: RunRows, worker: str) -> int:
-    return rows.ready(worker, RowsReady("run", rows.generation, 1, 1, 1, 0.1, is_windowed=False))
+    return rows.ready(worker, RowsReady("run", EVERYTHING_SENT, 1, 1, 1, 0.1, is_windowed=False))
 
 
 def job_of(users: int, load: LoadPlan, block_count: int = 12) -> Job:

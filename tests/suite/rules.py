@@ -59,7 +59,7 @@ class _NoLocust(Loader):
     def exec_module(self, module: ModuleType) -> None:
         raise ImportError(
             "A test imports Locust into pytest's own process, and would change it for all others. "
-            "What to do: put it into a file of cases for tests/patched.py, as in tests/wiring/test_patched.py."
+            "Fix: put it into a file of cases for tests/patched.py, as in tests/wiring/test_patched.py."
         )
 
 
@@ -134,5 +134,5 @@ def _refuse_undeclared(event: str, _arguments: tuple[object, ...]) -> None:
     if _undeclared and event in ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"):
         raise RuntimeError(
             f"{_undeclared[0]} starts a process ({event}), and has none of the markers {', '.join(STARTS_PROCESSES)}. "
-            "What to do: mark it, so that scripts/test --fast leaves it out."
+            "Fix: mark it, so that scripts/test --fast leaves it out."
         )

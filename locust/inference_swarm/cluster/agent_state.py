@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from inference_swarm.cluster.agent_events import AgentAction, AgentNote
+from inference_swarm.cluster.agent_events import AgentAction, AgentNote, SendToMaster
 from inference_swarm.cluster.master_clock import MasterClock
 from inference_swarm.cluster.protocol import (
     Message,

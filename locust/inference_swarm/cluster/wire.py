@@ -35,7 +35,7 @@ def _ascending(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ..
 Count = Annotated[int, Field(strict=True, ge=0, lt=1 << 63)]
 Generation = Annotated[int, Field(strict=True, ge=-1, lt=1 << 63)]
 Nanoseconds = Annotated[int, Field(strict=True, ge=-(1 << 62), lt=1 << 62)]
-Version = Annotated[int, Field(strict=True)]
+Version = Annotated[int, Field(strict=True, ge=-(1 << 63), lt=1 << 63)]
 Positive = Annotated[int, Field(strict=True, ge=1, lt=1 << 63)]
 Flag = Annotated[bool, Field(strict=True)]
 Amount = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
