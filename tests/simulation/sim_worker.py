@@ -161,7 +161,7 @@ class SimWorker:
 
     def _do(self, action: a.AgentAction) -> None:
         match action:
-            case a.Say(session, message):
+            case a.SendToMaster(session, message):
                 self.send(self.name, Envelope(session, message))
             case a.Hold(order):
                 self._hold(order)

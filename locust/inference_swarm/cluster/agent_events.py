@@ -96,7 +96,7 @@ class AgentAction:
 
 
 @dataclass(frozen=True, slots=True)
-class Say(AgentAction):
+class SendToMaster(AgentAction):
     """Send a message to the master. It may be lost; the agent repeats what matters."""
 
     session: int

@@ -9,7 +9,7 @@ from inference_swarm.cluster.agent_events import (
     EndWorkerProcess,
     ExtendLease,
     OpenChannel,
-    Say,
+    SendToMaster,
 )
 from inference_swarm.cluster.agent_run import abandon_run, advance_run, pause, repeat_failure, stop_for_good
 from inference_swarm.cluster.agent_state import Agent, RunStage
@@ -105,7 +105,7 @@ def _say_hello(state: Agent, now_s: float) -> None:
     hello = Hello(
         PROTOCOL_VERSION, config.release, state.session, config.swarm, config.host_name, config.pid, config.cpu_count
     )
-    state.do(Say(state.session, hello))
+    state.do(SendToMaster(state.session, hello))
 
 
 # while joined

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from inference_swarm.cluster.agent_events import AgentAction, AgentNote, Say
+from inference_swarm.cluster.agent_events import AgentAction, AgentNote
 from inference_swarm.cluster.master_clock import MasterClock
 from inference_swarm.cluster.protocol import (
     Message,
@@ -101,7 +101,7 @@ class Agent:
     def send(self, message: Message) -> None:
         """Send to the master, if there is one."""
         if self.is_joined:
-            self.actions.append(Say(self.session, message))
+            self.actions.append(SendToMaster(self.session, message))
 
     def note(self, text: str, level: str = "info") -> None:
         """Write a line to the log."""

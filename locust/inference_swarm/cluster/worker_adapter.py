@@ -29,7 +29,7 @@ from inference_swarm.cluster.agent_events import (
     Hold,
     OpenChannel,
     RowsCouldNotLoad,
-    Say,
+    SendToMaster,
     SetEpochs,
     SetPartition,
     SnapshotTaken,
@@ -120,7 +120,7 @@ class WorkerAdapter:
 
     def _execute(self, action: AgentAction) -> None:
         match action:
-            case Say(session, message):
+            case SendToMaster(session, message):
                 self._seams.send(Envelope(session, message))
             case OpenChannel():
                 self._seams.open_channel()

@@ -24,8 +24,8 @@ class Limit:
     sentence: str
 
 
-# 90 %: Locust warns from there on too (runners.CPU_WARNING_THRESHOLD). 10 ms: responses wait long enough to be read that a
-# model which responds in a few ms looks several times slower.
+# 90 %: Locust warns from there on too (runners.CPU_WARNING_THRESHOLD). 10 ms: a response that waits this long to be
+# read makes a model that responds in a few ms look several times slower.
 LIMITS = (
     Limit("cpu_percent", 90, "used {worst:.0f} % of a core (limit {limit:.0f} %): add workers or lower the load"),
     Limit(
