@@ -35,7 +35,7 @@ def test_the_rate_of_an_unfinished_order_once_is_that_of_the_time_in_which_it_se
     counters = RequestCounters(1248, connects=1)
     counters.note_span(0.5, 0.6)
     run = run_of(counters, 15.0, row_order="once", users=1)
-    run.course.once = OnceNumbers(planned=5000, sent=1248, maybe_sent=0, never_sent=3752, maybe_sent_twice=0)
+    run.course.once = OnceNumbers(planned=5000, sent=1248, maybe_sent=0, never_sent=3752, possible_duplicates=0)
     summary = build_summary(record_of(run))
     assert summary["measured_s"] == pytest.approx(0.1)
     assert summary["rate_rps"] == pytest.approx(12_480)
