@@ -150,6 +150,9 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
     if message.epochs_ns != state.epochs_ns:
         state.epochs_ns = message.epochs_ns
         state.do(SetEpochs(message.epochs_ns))
+    for missed in message.earlier:
+        if state.partition is None or missed.from_ns > state.partition.from_ns:
+            state.do(SetPartition(missed))
     if partition is not None and partition != state.partition:
         state.partition = partition
         state.do(SetPartition(partition))

@@ -28,6 +28,8 @@ from inference_swarm.cluster.wire import (
 )
 from inference_swarm.data.progress import BlockLease
 
+MAX_EARLIER = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Welcome(Message):
@@ -130,6 +132,9 @@ class Partition:
     from_ns: Count = 0  # since the run began
 
 
+Partitions = Annotated[tuple[Partition, ...], BeforeValidator(from_list), Field(max_length=MAX_EARLIER)]
+
+
 @dataclass(frozen=True, slots=True)
 class SetUsers(Message):
     """Run exactly these users from now on. A later generation replaces an earlier one whole.
@@ -147,6 +152,7 @@ class SetUsers(Message):
     boot: Label
     partition: Partition | None = None  # None: a closed load
     epochs_ns: Instants = ()  # resets of the statistics: when each began, since the run began
+    earlier: Partitions = ()  # partitions that the worker has not confirmed, oldest first: it may have missed them
 
 
 @dataclass(frozen=True, slots=True)

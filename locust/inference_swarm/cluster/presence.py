@@ -196,6 +196,8 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
         job.rows.confirm(member.worker, message.ready_generation)
         member.users_applied = max(member.users_applied, message.users_generation)
         job.uncounted.applied(member.worker, message.users_generation)
+        if job.users is not None:
+            job.users.confirm(member.worker, message.users_generation)
         if member.users_applied >= member.users_sent[0]:
             job.unapplied.discard(member.worker)
     generation, sent_s = member.rows_sent

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inference_swarm.cluster.master_messages import (
+    MAX_EARLIER,
     ClockAnswer,
     EndWorker,
     HeartbeatAck,
@@ -78,6 +79,7 @@ class Envelope:
 __all__ = [
     "FROM_MASTER",
     "FROM_WORKER",
+    "MAX_EARLIER",
     "MESSAGES",
     "PROTOCOL_VERSION",
     "BlockReport",

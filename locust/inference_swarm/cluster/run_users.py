@@ -6,10 +6,11 @@ Pure: wanted numbers, workers and the time go in, `SetUsers` messages come out.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
 
 from inference_swarm.cluster.distribution import UserClass, UserDistribution
-from inference_swarm.cluster.protocol import Partition, SetUsers
+from inference_swarm.cluster.protocol import MAX_EARLIER, Partition, SetUsers
 
 NS_PER_S = 1_000_000_000
 # From the announcement of new partitions until they hold: more than any worker has looked ahead and a message takes.
@@ -34,6 +35,7 @@ class RunUsers:
         self._due_s: float | None = None
         self._touched: set[str] = set()
         self._partitions: dict[str, Partition] = {}
+        self._unconfirmed: dict[str, deque[tuple[int, Partition]]] = {}  # by worker: (generation, partition)
         self._is_divided = False
         self._epochs_ns: tuple[int, ...] = ()
         self.wanted = 0
@@ -88,6 +90,13 @@ class RunUsers:
         self._distribution.remove_worker(worker)
         self._touched.discard(worker)
         self._partitions.pop(worker, None)
+        self._unconfirmed.pop(worker, None)
+
+    def confirm(self, worker: str, generation: int) -> None:
+        """The worker follows its order of this generation, so it knows the partitions up to that one."""
+        unconfirmed = self._unconfirmed.get(worker, ())
+        while unconfirmed and unconfirmed[0][0] <= generation:
+            unconfirmed.popleft()
 
     def repeat(self, worker: str) -> None:
         """Send the worker's last order again, which seems to be lost."""
@@ -129,6 +138,12 @@ class RunUsers:
 
     def _message(self, worker: str, now_s: float) -> SetUsers:
         known = worker in self._distribution.workers
+        partition = self._partitions.get(worker, Partition()) if self._is_open else None
+        earlier: tuple[Partition, ...] = ()
+        if partition is not None:
+            unconfirmed = self._unconfirmed.setdefault(worker, deque(maxlen=MAX_EARLIER))
+            earlier = tuple(one for _, one in unconfirmed if one != partition)
+            unconfirmed.append((self._generation, partition))
         return SetUsers(
             self._run_id,
             self._generation,
@@ -136,8 +151,9 @@ class RunUsers:
             round(self._began_s * NS_PER_S),
             round(now_s * NS_PER_S),
             self._boot,
-            self._partitions.get(worker, Partition()) if self._is_open else None,
+            partition,
             self._epochs_ns,
+            earlier,
         )
 
 
