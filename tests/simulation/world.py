@@ -23,6 +23,7 @@ from tests.simulation.sim_master import RunLog, SimMaster
 from tests.simulation.sim_worker import SimWorker
 
 QUIET_S = 8.0
+DELIVERY_S = 1.5
 SAMPLE_S = 1.0
 SETTLE_S = 12.0
 LONG_SETTLE_S = 75.0
@@ -291,6 +292,7 @@ class World:
             worker.thaw()
         if self.master.is_frozen:
             self.master.thaw()
+        self.clock.run_until(self.clock.now_s + DELIVERY_S)  # of a run that has closed just now
         self._check_rows_released()
         self.say(lambda: "---- everybody is told to end")
         self.master.feed(e.Quit(ends_workers=True))
