@@ -119,7 +119,7 @@ class Swarm:
         self.sent: list[Any] = []
         self.adapter = MasterAdapter(CoordinatorConfig(), self._take, self.services, self.listeners)
         self.adapter.begin()
-        self.say(Hello(PROTOCOL_VERSION, "1", 1, "", "h", 1, 1))
+        self.send(Hello(PROTOCOL_VERSION, "1", 1, "", "h", 1, 1))
 
     def send(self, message: Any) -> None:
         self.adapter.receive("w", Envelope(1, message))
@@ -128,12 +128,12 @@ class Swarm:
         message = envelope.message
         self.sent.append(message)
         if isinstance(message, HoldRows):
-            self.say(RowsReady(message.run_id, message.generation, 2, 20, 9, 0.1, is_windowed=False))
+            self.send(RowsReady(message.run_id, message.generation, 2, 20, 9, 0.1, is_windowed=False))
         elif isinstance(message, SetUsers):
-            self.say(Heartbeat(1, "running", 0.0, 0, message.users, message.run_id, 9, 9, message.generation))
+            self.send(Heartbeat(1, "running", 0.0, 0, message.users, message.run_id, 9, 9, message.generation))
         elif isinstance(message, StopRun):
             snapshot = Snapshot(message.run_id, "w", 0, 0.0, 1.0, is_final=True)
-            self.say(Report(message.run_id, 0, is_final=True, snapshot=snapshot.to_wire(), locust={"stats": []}))
+            self.send(Report(message.run_id, 0, is_final=True, snapshot=snapshot.to_wire(), locust={"stats": []}))
 
     def start(self, run_id: str = "run") -> None:
         self.adapter.feed(Start(run_id, LoadPlan(2, 100.0), CLASSES, SwarmTotals(run_id)))
@@ -241,7 +241,7 @@ def test_a_listener_that_fails_does_not_keep_a_run_from_beginning(
 
 def test_a_report_that_cannot_be_read_is_refused_before_it_is_an_event(swarm: Swarm) -> None:
     with pytest.raises(ProtocolError):
-        swarm.say(Report("run", 0, is_final=False, snapshot={"version": -1}))
+        swarm.send(Report("run", 0, is_final=False, snapshot={"version": -1}))
 
 
 def test_who_is_told_to_end_ends_the_run_first(swarm: Swarm) -> None:

@@ -10,6 +10,7 @@ from sample_runs import settings_with
 from inference_swarm.data.locate import Source
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.export.summary import build_summary, record_of
+from inference_swarm.export.terminal import other_counts
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.snapshot import whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
@@ -35,12 +36,13 @@ def test_the_rate_of_an_unfinished_order_once_is_that_of_the_time_in_which_it_se
     counters = RequestCounters(1248, connects=1)
     counters.note_span(0.5, 0.6)
     run = run_of(counters, 15.0, row_order="once", users=1)
-    run.course.once = OnceNumbers(planned=5000, sent=1248, maybe_sent=0, never_sent=3752, possible_duplicates=0)
+    run.course.once = OnceNumbers(planned=5000, sent=1248, maybe_sent=0, never_sent=3752, possible_duplicates=2)
     summary = build_summary(record_of(run))
     assert summary["measured_s"] == pytest.approx(0.1)
     assert summary["rate_rps"] == pytest.approx(12_480)
     assert (summary["verdict"], summary["exit_code"]) == ("incomplete", 4)
     assert "3,752 rows were never sent" in summary["reasons"]
+    assert other_counts(summary) == {"never sent": "3,752", "possible duplicates": "2"}
 
 
 def test_what_ended_after_the_load_is_in_no_rate() -> None:

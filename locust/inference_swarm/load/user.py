@@ -15,11 +15,11 @@ from typing import Any, ClassVar, NoReturn, Protocol
 
 import gevent
 from gevent import GreenletExit
-from locust.event import EventHook
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from inference_swarm.load.example_rows import ExampleRows
+from inference_swarm.load.listeners import is_locusts_own, without_locusts_own
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
@@ -51,17 +51,6 @@ def stop_without_rows() -> None:
 
 def no_row_is_counted(row: int) -> None:
     """Do nothing: the default for rows that may be sent any number of times."""
-
-
-def _without_locusts_own(hook: EventHook) -> EventHook:
-    """The same listeners, but for the one that counts requests in Locust's statistics."""
-    others = EventHook()  # type: ignore[no-untyped-call]
-    others._handlers = [listener for listener in hook._handlers if not _is_locusts_own(listener)]
-    return others
-
-
-def _is_locusts_own(listener: object) -> bool:
-    return getattr(listener, "__module__", "") == "locust.runners"
 
 
 @dataclass(slots=True)
@@ -97,7 +86,7 @@ class InferenceUser(User):
         super().__init__(environment)
         self._connection: Connection | None = None
         self._listeners: list[Callable[..., Any]] = environment.events.request._handlers
-        self._own_listener_count = sum(map(_is_locusts_own, self._listeners))
+        self._own_listener_count = sum(map(is_locusts_own, self._listeners))
 
     def run(self) -> None:  # type: ignore[misc]  # final only to keep users from it by accident
         if self.tasks:
@@ -279,7 +268,7 @@ class InferenceUser(User):
         target = assignment.client.target
         hook = self.environment.events.request
         if outcome.intended_ns < assignment.counts_from_ns:
-            hook = _without_locusts_own(hook)
+            hook = without_locusts_own(hook)
         hook.fire(
             request_type=METHOD,
             name=target.name,

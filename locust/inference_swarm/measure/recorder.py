@@ -16,7 +16,7 @@ import numpy as np
 from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters, add_counters, counters_of
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.phases import NS_PER_S, Phase, Phases
-from inference_swarm.measure.seconds import SecondCounts
+from inference_swarm.measure.seconds import FAILED, SUCCEEDED, UNSERVED, SecondTally
 from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
 from inference_swarm.measure.wire_types import cut_text
 from inference_swarm.transport.outcome import Outcome
@@ -69,7 +69,7 @@ class RunRecorder:
         self._interval_start_ns = max(began_ns, start_ns or began_ns)
         self._sequence = 0
         self._places: dict[_Place, dict[str, RequestCounters]] = {}
-        self._seconds: dict[int, list[int]] = {}
+        self._seconds = SecondTally()
 
     @property
     def epoch_start_ns(self) -> int:
@@ -88,7 +88,7 @@ class RunRecorder:
     def add(self, name: str, batch: Batch) -> None:
         """Count a batch of one request name."""
         if batch.success_count:
-            self._note_seconds(batch.done_ns, 1)
+            self._note_seconds(batch.done_ns, SUCCEEDED)
             counters = None
             for address, of_address in batch.successes_by_address():
                 for place, part in self._split(of_address):
@@ -139,9 +139,9 @@ class RunRecorder:
             counters.count_at(address, AddressCounters(requests=count, failures=0 if is_abandoned else count))
         if is_abandoned:
             counters.abandoned += len(group)
-            self._note_seconds(done_ns, 3)
+            self._note_seconds(done_ns, UNSERVED)
             return
-        self._note_seconds(done_ns, 2)
+        self._note_seconds(done_ns, FAILED)
         self.ports_exhausted += len(group) * (error.detail == PORTS_EXHAUSTED)
         self.files_exhausted += len(group) * (error.detail in FILES_EXHAUSTED)
         counters.failed_latency.record_ns(done_ns - intended_ns)
@@ -170,7 +170,7 @@ class RunRecorder:
         for code, count in zip(*(found.tolist() for found in np.unique(codes, return_counts=True)), strict=True):
             place = _Place(self._window(now_ns), self._phases.decode(code))
             self._counters(place, name).dropped += count
-        self._second(now_ns)[3] += len(intended_ns)
+        self._note_seconds(np.full(len(intended_ns), now_ns, dtype=np.int64), UNSERVED)
 
     def add_connects(self, name: str, count: int, at_ns: int) -> None:
         """Count connections that were opened."""
@@ -211,7 +211,7 @@ class RunRecorder:
             start_s=self._seconds_since_begin(self._interval_start_ns),
             end_s=self._seconds_since_begin(end_ns),
             slices=self._slices(end_ns),
-            seconds=[SecondCounts(*row) for row in self._seconds.values()],
+            seconds=self._seconds.take(),
             health=health or WorkerHealth(),
             users=users,
             user_seconds=user_seconds,
@@ -220,7 +220,7 @@ class RunRecorder:
         )
         self._sequence += 1
         self._interval_start_ns = end_ns
-        self._places, self._seconds = {}, {}
+        self._places = {}
         self.ports_exhausted = self.files_exhausted = 0
         return snapshot
 
@@ -289,18 +289,8 @@ class RunRecorder:
     def _note_span(self, counters: RequestCounters, first_ns: int, last_ns: int) -> None:
         counters.note_span(self._seconds_since_begin(first_ns), self._seconds_since_begin(last_ns))
 
-    def _second(self, instant_ns: int) -> list[int]:
-        second = max(0, instant_ns - self._began_ns) // NS_PER_S
-        return self._seconds.setdefault(second, [second, 0, 0, 0])
-
     def _note_seconds(self, done_ns: Nanoseconds, column: int) -> None:
-        first_ns, last_ns = int(done_ns.min()), int(done_ns.max())
-        if self._second(first_ns) is self._second(last_ns):
-            self._second(first_ns)[column] += len(done_ns)
-            return
-        seconds, counts = np.unique((done_ns - self._began_ns) // NS_PER_S, return_counts=True)
-        for second, count in zip(seconds.tolist(), counts.tolist(), strict=True):
-            self._second(self._began_ns + second * NS_PER_S)[column] += count
+        self._seconds.note(done_ns - self._began_ns, column)
 
 
 def _slice(start_ns: int, end_ns: int, phase: Phase, names: dict[str, RequestCounters]) -> Slice:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Annotated, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from inference_swarm.errors import ProtocolError
@@ -19,6 +20,7 @@ from inference_swarm.measure.wire_types import Count
 # Three days; what ends later is in the totals only.
 MAX_SECONDS = 1 << 18
 _COLUMNS = 4
+_NS_PER_S = 1_000_000_000
 
 Second = Annotated[int, Field(strict=True, ge=0, le=1 << 40)]
 
@@ -39,6 +41,35 @@ class SecondCounts(NamedTuple):
     def bad(self) -> int:
         """Requests that did not succeed."""
         return self.failed + self.unserved
+
+
+SUCCEEDED, FAILED, UNSERVED = 1, 2, 3
+"""Columns of SecondCounts."""
+
+
+class SecondTally:
+    """One worker's counts since its last report."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, list[int]] = {}
+
+    def note(self, done_ns: npt.NDArray[np.int64], column: int) -> None:
+        """Requests that ended at these instants, in ns since the run began, one at least."""
+        first, last = (max(0, int(instant_ns)) // _NS_PER_S for instant_ns in (done_ns.min(), done_ns.max()))
+        if first == last:
+            self._row(first)[column] += len(done_ns)
+            return
+        seconds, counts = np.unique(np.maximum(done_ns, 0) // _NS_PER_S, return_counts=True)
+        for second, count in zip(seconds.tolist(), counts.tolist(), strict=True):
+            self._row(second)[column] += count
+
+    def take(self) -> list[SecondCounts]:
+        """All of them, which are forgotten here."""
+        rows, self._rows = self._rows, {}
+        return [SecondCounts(*row) for row in rows.values()]
+
+    def _row(self, second: int) -> list[int]:
+        return self._rows.setdefault(second, [second, 0, 0, 0])
 
 
 class SecondSeries:

@@ -237,10 +237,7 @@ class SwarmTotals:
         return any(counters.connects for names in (self.names, self.left_out) for counters in names.values())
 
     def unaccounted(self, wanted: int) -> int:
-        """Of so many arrivals that the schedule of an open load held, those that nobody reported as sent or dropped.
-
-        What may have been sent twice makes up for none of them.
-        """
+        """Of so many arrivals of a schedule those that nobody reported; what may have been sent twice hides none."""
         known = sum(counters.sent + counters.dropped for counters in self.names.values())
         return max(0, wanted - known + self.possible_duplicates)
 
