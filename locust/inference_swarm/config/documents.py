@@ -12,3 +12,7 @@ Document = dict[str, Any]
 """A document that is being made."""
 ReadDocument = Mapping[str, Any]
 """A document that is only read."""
+SettingValues = dict[str, Any]
+"""Values by the names of settings, as their value types parsed them."""
+ReadSettingValues = Mapping[str, Any]
+"""The same, where they are only read."""
