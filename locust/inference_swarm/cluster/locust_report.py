@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from inference_swarm.cluster.protocol import cut
+from inference_swarm.config.documents import Document
 
 MAX_ERROR_TEXT = 2000
 
 
-def locust_report(environment: Any, runner: Any) -> dict[str, Any]:
+def locust_report(environment: Any, runner: Any) -> Document:
     """Return everything since the last report, as Locust's `report_to_master` listeners assemble it."""
-    data: dict[str, Any] = {}
+    data: Document = {}
     environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
     for failure in data.get("errors", {}).values():
         failure["error"] = cut(str(failure["error"]), MAX_ERROR_TEXT)

@@ -16,11 +16,12 @@ from locust.stats import RequestStats, StatsEntry
 
 from inference_swarm.cluster.control_messages import check_locust_report
 from inference_swarm.cluster.protocol import Wire
+from inference_swarm.config.documents import Document
 
 logger = logging.getLogger(__name__)
 
 
-def _no_statistics(stats: RequestStats) -> dict[str, Any]:
+def _no_statistics(stats: RequestStats) -> Document:
     """What a report holds in which nothing was counted."""
     return {"stats": [], "errors": {}, "stats_total": StatsEntry(stats, "Aggregated", "").serialize()}
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import Any
 
+from inference_swarm.config.documents import Document, SettingValues
 from inference_swarm.config.options import BY_JSON_KEY
 from inference_swarm.errors import SettingProblem
 
 
-def read_json_settings(path: Path, problems: list[SettingProblem]) -> dict[str, Any]:
+def read_json_settings(path: Path, problems: list[SettingProblem]) -> SettingValues:
     """Values of the file by setting name; appends to `problems`. A file that does not exist has no values."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -36,16 +36,16 @@ def read_json_settings(path: Path, problems: list[SettingProblem]) -> dict[str, 
             SettingProblem(f"{path} holds {_type_name(document)}", expected='an object such as {"users": 50}')
         )
         return {}
-    values: dict[str, Any] = {}
+    values: SettingValues = {}
     for key, value in _flatten(document):
         _take(path, key, value, values, problems)
     return values
 
 
-def _flatten(document: dict[str, Any]) -> list[tuple[str, Any]]:
+def _flatten(document: Document) -> list[tuple[str, object]]:
     """Return values by dotted key. Only known groups are opened, so that a wrong type is named at its own key."""
     groups = {key.partition(".")[0] for key in BY_JSON_KEY if "." in key}
-    pairs: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, object]] = []
     for key, value in document.items():
         if key in groups and isinstance(value, dict):
             pairs += [(f"{key}.{inner}", inner_value) for inner, inner_value in value.items()]
@@ -54,7 +54,7 @@ def _flatten(document: dict[str, Any]) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _take(path: Path, key: str, value: Any, values: dict[str, Any], problems: list[SettingProblem]) -> None:
+def _take(path: Path, key: str, value: object, values: SettingValues, problems: list[SettingProblem]) -> None:
     option = BY_JSON_KEY.get(key)
     if option is None:
         nearest = difflib.get_close_matches(key, BY_JSON_KEY, n=1, cutoff=0.5)
@@ -74,6 +74,6 @@ def _take(path: Path, key: str, value: Any, values: dict[str, Any], problems: li
         problems.append(SettingProblem(f"{path}: {key} is {shown}", expected=option.value_type.expected))
 
 
-def _type_name(value: Any) -> str:
+def _type_name(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

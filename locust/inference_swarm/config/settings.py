@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from inference_swarm.config.documents import ReadSettingValues, SettingValues
 from inference_swarm.config.options import OPTIONS, Option
 from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
@@ -68,11 +68,11 @@ class Settings:
         """True when requests are sent at a rate, not by users who wait for responses."""
         return self.arrival != "closed"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> SettingValues:
         """Return plain values, for messages."""
         return asdict(self)
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> SettingValues:
         """Return plain values without secrets, for results and output."""
         values = self.to_dict()
         for option in OPTIONS:
@@ -85,7 +85,7 @@ class Settings:
 
 
 def resolve_settings(
-    read: Callable[[Option], Any],
+    read: Callable[[Option], object],
     describe_source: Callable[[Option], str],
     checks: tuple[Check, ...] = (),
     *,
@@ -97,7 +97,7 @@ def resolve_settings(
     later stages (a bad objective, say), which this stage must not import. The host may be missing only while the web UI
     can still ask for it.
     """
-    values: dict[str, Any] = {}
+    values: SettingValues = {}
     problems: list[SwarmError] = []
     unread: set[str] = set()  # their defaults stand in for them, and are nothing to complain about
     for option in OPTIONS:
@@ -128,11 +128,11 @@ _NO_HOST = SettingProblem(
     action="give --host, set LOCUST_HOST, or put host into config.json",
 )
 
-Check = Callable[[Mapping[str, Any]], list[SettingProblem]]
+Check = Callable[[ReadSettingValues], list[SettingProblem]]
 
 
 def _cross_problems(
-    values: Mapping[str, Any], describe_source: Callable[[Option], str], unread: Set[str]
+    values: ReadSettingValues, describe_source: Callable[[Option], str], unread: Set[str]
 ) -> list[SettingProblem]:
     found: list[SettingProblem] = []
     if values["wait_min_s"] > values["wait_max_s"] and not unread & {"wait_min_s", "wait_max_s"}:

@@ -27,33 +27,39 @@ class ValueType:
 
     name: str
     expected: str
-    parse: Callable[[Any], Any]
+    parse: Callable[[object], Any]
 
 
-def _reject_bool(value: Any) -> None:
+def _reject_bool(value: object) -> None:
     if isinstance(value, bool):
         raise ValueError("expected a number")
 
 
-def _text(value: Any) -> str:
+def _scalar(value: object) -> str | int | float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("expected a number")
+    return value
+
+
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("expected text")
     return value.strip()
 
 
-def _texts(value: Any) -> str:
+def _texts(value: object) -> str:
     parts = value if isinstance(value, list | tuple) else [value]
     return "; ".join(text for text in map(_text, parts) if text)
 
 
-def _lines(value: Any) -> str:
+def _lines(value: object) -> str:
     if isinstance(value, dict):
         value = [f"{name}: {_text(text)}" for name, text in value.items()]
     parts = value if isinstance(value, list | tuple) else [value]
     return "\n".join(line.strip() for text in map(_text, parts) for line in text.splitlines() if line.strip())
 
 
-def _names(value: Any) -> str:
+def _names(value: object) -> str:
     if isinstance(value, dict):
         value = [f"{old}={_text(new)}" for old, new in value.items()]
     if not isinstance(value, list | tuple):
@@ -68,7 +74,7 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for line in csv.reader([text], skipinitialspace=True) for name in line if name.strip()]
 
 
-def _url(value: Any) -> str:
+def _url(value: object) -> str:
     text = _text(value).rstrip("/")
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -77,12 +83,12 @@ def _url(value: Any) -> str:
     return text
 
 
-def _integer_from(minimum: int, below: int | None = None) -> Callable[[Any], int]:
-    def parse(value: Any) -> int:
-        _reject_bool(value)
-        if isinstance(value, float) and not value.is_integer():
+def _integer_from(minimum: int, below: int | None = None) -> Callable[[object], int]:
+    def parse(value: object) -> int:
+        given = _scalar(value)
+        if isinstance(given, float) and not given.is_integer():
             raise ValueError("not whole")
-        number = int(value)
+        number = int(given)
         if number < minimum or (below is not None and number >= below):
             raise ValueError("out of range")
         return number
@@ -90,15 +96,14 @@ def _integer_from(minimum: int, below: int | None = None) -> Callable[[Any], int
     return parse
 
 
-def _number(value: Any, minimum: float, inclusive: bool) -> float:
-    _reject_bool(value)
-    number = float(value)
+def _number(value: object, minimum: float, inclusive: bool) -> float:
+    number = float(_scalar(value))
     if not math.isfinite(number) or number < minimum or (number == minimum and not inclusive):
         raise ValueError("out of range")
     return number
 
 
-def parse_duration_s(value: Any) -> float:
+def parse_duration_s(value: object) -> float:
     """Seconds from a number or from text such as `30`, `30s`, `1.5s`, `2m`, `1h30m`."""
     _reject_bool(value)
     if isinstance(value, int | float):
@@ -111,25 +116,25 @@ def parse_duration_s(value: Any) -> float:
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
 
 
-def _whole_seconds(value: Any) -> int:
+def _whole_seconds(value: object) -> int:
     seconds = parse_duration_s(value)
     if not float(seconds).is_integer():
         raise ValueError("not whole seconds")
     return int(seconds)
 
 
-def _run_time(value: Any) -> int:
+def _run_time(value: object) -> int:
     seconds = _whole_seconds(value)
     if seconds == 0:  # Locust takes it for a run without an end
         raise ValueError("no time at all")
     return seconds
 
 
-def _positive_duration(value: Any) -> float:
+def _positive_duration(value: object) -> float:
     return _number(parse_duration_s(value), 0, inclusive=False)
 
 
-def _size_bytes(value: Any) -> int:
+def _size_bytes(value: object) -> int:
     _reject_bool(value)
     if isinstance(value, int):
         return _integer_from(1)(value)
@@ -141,7 +146,7 @@ def _size_bytes(value: Any) -> int:
     return _integer_from(1)(size)
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     text = _text(value).lower()
@@ -173,7 +178,7 @@ FLAG = ValueType("flag", "true or false", _flag)
 def choice(*values: str) -> ValueType:
     """Make a value type of a few words."""
 
-    def parse(value: Any) -> str:
+    def parse(value: object) -> str:
         text = _text(value)
         if text not in values:
             raise ValueError("not one of them")

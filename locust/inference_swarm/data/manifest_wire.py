@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
+from inference_swarm.config.documents import Document, ReadDocument
 from inference_swarm.data.data_files import DataFile, FileKind, PartitionValue
 from inference_swarm.data.manifest import Columns, Manifest
 from inference_swarm.errors import DataError, ProtocolError
@@ -28,7 +29,7 @@ _FILES: Final = pa.schema(
 _PARTITION: Final = "partition "  # in front of the name of such a column
 
 
-def manifest_to_wire(manifest: Manifest) -> dict[str, Any]:
+def manifest_to_wire(manifest: Manifest) -> Document:
     """Plain values for msgpack. Blocks are not sent: they follow from row groups and `block_rows`.
 
     Raises DataError for one that is larger than a message may be.
@@ -55,7 +56,7 @@ def manifest_to_wire(manifest: Manifest) -> dict[str, Any]:
     return wire
 
 
-def manifest_from_wire(wire: Mapping[str, Any]) -> Manifest:
+def manifest_from_wire(wire: ReadDocument) -> Manifest:
     """The same manifest again. ProtocolError for another version or a message of another shape."""
     if wire.get("version") != WIRE_VERSION:
         raise ProtocolError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.errors import SettingProblem
 from inference_swarm.export.plots import Bound
 from inference_swarm.judge.objectives import Quantity, TimeOrigin, parse_objective
@@ -14,17 +14,17 @@ _COLOURS: Mapping[str, int] = {"p50": 1, "p90": 2, "p99": 3, "max": 4}
 OTHER_COLOUR = 5
 
 
-def latency_bounds(summary: Mapping[str, Any]) -> list[Bound]:
+def latency_bounds(summary: ReadDocument) -> list[Bound]:
     """Return the objectives on latencies from the intended instant, of all requests or of one name."""
     return _bounds(summary, Quantity.TIME)
 
 
-def rate_bounds(summary: Mapping[str, Any]) -> list[Bound]:
+def rate_bounds(summary: ReadDocument) -> list[Bound]:
     """Return the objectives on requests per second."""
     return _bounds(summary, Quantity.RATE)
 
 
-def _bounds(summary: Mapping[str, Any], quantity: Quantity) -> list[Bound]:
+def _bounds(summary: ReadDocument, quantity: Quantity) -> list[Bound]:
     found = []
     for result in summary["objectives"]:
         try:

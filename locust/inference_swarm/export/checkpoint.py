@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gevent
 import msgpack  # type: ignore[import-untyped]
 from gevent.event import Event
 
+from inference_swarm.config.documents import Document
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ProtocolError
@@ -74,7 +74,7 @@ class Checkpoint:
         self._try(partial(_replace, self._path, state))
 
 
-def describe_run(run: Run) -> dict[str, Any]:
+def describe_run(run: Run) -> Document:
     """Return what is known of a run when it begins."""
     return {
         "version": VERSION,
@@ -98,10 +98,10 @@ def write_begin(run: Run) -> None:
     write_json(run.folder / RUN_FILE, describe_run(run))
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path) -> Document:
     """Read the last state of a run's folder. FileNotFoundError without one; ProtocolError when it cannot be used."""
     try:
-        state: dict[str, Any] = msgpack.unpackb((folder / STATE_FILE).read_bytes(), strict_map_key=False)
+        state: Document = msgpack.unpackb((folder / STATE_FILE).read_bytes(), strict_map_key=False)
         version = state["version"]
     except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
         raise ProtocolError(f"the state in {folder} cannot be read ({error!r})") from error
@@ -110,7 +110,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def _replace(path: Path, state: dict[str, Any]) -> None:
+def _replace(path: Path, state: Document) -> None:
     beside = path.with_name(path.name + ".part")
     with beside.open("wb") as file:
         file.write(msgpack.packb(state))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from inference_swarm.config.documents import Document
 from inference_swarm.export.formats import format_rate, format_us
 from inference_swarm.export.saved_run import SavedRun
 from inference_swarm.judge.compare import (
@@ -58,7 +58,7 @@ def _as_summarized(metric: Comparison, one: SavedRun, other: SavedRun) -> Compar
     )
 
 
-def _summarized(summary: dict[str, Any], metric: str) -> float | None:
+def _summarized(summary: Document, metric: str) -> float | None:
     if metric == "rate":
         return float(summary["rate_rps"])
     value = summary["latency_us"].get(metric.replace(".", "_"))
@@ -121,7 +121,7 @@ def conclusion(compared: ComparedRuns) -> str:
     return "No significant difference."
 
 
-def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def _differences(one: Document, other: Document) -> list[str]:
     found = []
     for name in NAMED_SETTINGS:
         a, b = (summary["settings"].get(name, {}).get("value") for summary in (one, other))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
+from inference_swarm.config.documents import Document
 from inference_swarm.judge.evaluate import ObjectiveResult
 from inference_swarm.judge.verdict import Verdict
 from inference_swarm.measure.counters import RequestCounters, merge_counters
@@ -37,7 +37,7 @@ def latency_metrics(histogram: Histogram) -> dict[str, float | None]:
     return {name: round(float(value), 3) for name, value in zip(names, values, strict=True)}
 
 
-def counter_metrics(counters: RequestCounters, measured_s: float, unserved: int = 0) -> dict[str, Any]:
+def counter_metrics(counters: RequestCounters, measured_s: float, unserved: int = 0) -> Document:
     """Counts, rates and times of one request name, or of all; `unserved` was asked for and is in no counter."""
     asked = counters.succeeded + counters.unserved + unserved
     return {
@@ -62,7 +62,7 @@ def counter_metrics(counters: RequestCounters, measured_s: float, unserved: int 
     }
 
 
-def failure_records(counters: RequestCounters) -> list[dict[str, Any]]:
+def failure_records(counters: RequestCounters) -> list[Document]:
     """Return the failures, the most frequent first, with their times and an example."""
     ordered = sorted(counters.failed.items(), key=lambda pair: (-pair[1].count, pair[0]))
     return [
@@ -80,7 +80,7 @@ def failure_records(counters: RequestCounters) -> list[dict[str, Any]]:
     ]
 
 
-def left_out_metrics(totals: SwarmTotals) -> dict[str, Any] | None:
+def left_out_metrics(totals: SwarmTotals) -> Document | None:
     """Return the requests that are left out: a warm-up, or those before a reset of the statistics."""
     if not totals.epoch:
         return None
@@ -99,7 +99,7 @@ def _rate(count: int, measured_s: float) -> float:
     return round(count / measured_s, 3) if measured_s > 0 else 0.0
 
 
-def objective_metrics(result: ObjectiveResult) -> dict[str, Any]:
+def objective_metrics(result: ObjectiveResult) -> Document:
     """One objective, measured value beside its bound: µs for times, fractions for shares, per second for rates."""
     objective = result.objective
     return {
@@ -115,7 +115,7 @@ def objective_metrics(result: ObjectiveResult) -> dict[str, Any]:
     }
 
 
-def verdict_metrics(verdict: Verdict) -> dict[str, Any]:
+def verdict_metrics(verdict: Verdict) -> Document:
     """Label, colour, exit code, reasons and objectives."""
     return {
         "verdict": verdict.label,
@@ -126,7 +126,7 @@ def verdict_metrics(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def address_metrics(counters: RequestCounters) -> dict[str, dict[str, Any]]:
+def address_metrics(counters: RequestCounters) -> dict[str, Document]:
     """Requests and latency of each address of the server."""
     return {
         address: {

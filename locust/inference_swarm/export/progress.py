@@ -9,12 +9,13 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gevent
 
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.export.moment import moment_of
 from inference_swarm.export.terminal import closing_table, progress_line
 
@@ -54,7 +55,7 @@ class Progress:
                 sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
-    def close(self, summary: Mapping[str, Any], folder: Path | None) -> None:
+    def close(self, summary: ReadDocument, folder: Path | None) -> None:
         """Print the closing table; without a folder where nothing could be written."""
         if self._is_shown:
             self._end_line()

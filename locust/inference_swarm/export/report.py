@@ -5,12 +5,10 @@ Everything that came from outside (names, error texts, settings) is escaped by J
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.errors import SettingProblem
 from inference_swarm.export.bounds import latency_bounds, rate_bounds
 from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
@@ -82,7 +80,7 @@ def page_environment() -> Environment:
     return environment
 
 
-def _metrics(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _metrics(summary: ReadDocument) -> list[tuple[str, str]]:
     latency, arrivals = summary["latency_us"], summary["arrivals"]
     metrics = [
         ("requests", format_count(summary["requests"])),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.export.intervals import IntervalRow
 from inference_swarm.measure.histogram import Histogram
 
@@ -14,7 +14,7 @@ from inference_swarm.measure.histogram import Histogram
 class ReportData:
     """The data of a report; `summary` is the document of summary.json."""
 
-    summary: Mapping[str, Any]
+    summary: ReadDocument
     rows: Sequence[IntervalRow]
     latency: Histogram
     service: Histogram

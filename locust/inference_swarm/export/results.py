@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import gevent
 from locust.env import Environment
 
+from inference_swarm.config.documents import Document
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ExitCode
 from inference_swarm.export.run_files import write_run_files
@@ -15,7 +15,7 @@ from inference_swarm.export.summary import record_of
 from inference_swarm.run.run import Run
 
 
-def write_results(run: Run, environment: Environment) -> dict[str, Any]:
+def write_results(run: Run, environment: Environment) -> Document:
     """Write the results and return the summary. Waits for the disk."""
     record = record_of(run)
     # Not in the event loop: on a slow disk workers would miss the master's messages meanwhile and look for another one.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from locust.env import Environment
 
+from inference_swarm.config.documents import Document
 from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
 from inference_swarm.export.locust_files import write_locust_files
 from inference_swarm.export.report_data import ReportData
@@ -20,7 +20,7 @@ from inference_swarm.measure.hlog import hlog_lines
 logger = logging.getLogger(__name__)
 
 
-def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> dict[str, Any]:
+def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> Document:
     """Writes all files, the summary first, and returns the summary."""
     summary = write_number_files(run, folder)
     append_to_run_table(Path(run.settings.results_dir), run_table_row(summary))
@@ -28,7 +28,7 @@ def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> d
     return summary
 
 
-def write_number_files(run: RunRecord, folder: Path) -> dict[str, Any]:
+def write_number_files(run: RunRecord, folder: Path) -> Document:
     """Write summary, histogram logs, intervals and report: everything that does not need Locust."""
     summary = build_summary(run)
     write_json(folder / "summary.json", summary)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.errors import SettingProblem
 
 RUNS = "runs"
@@ -53,6 +52,6 @@ def write_whole(path: Path, text: str) -> None:
     beside.replace(path)
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: ReadDocument) -> None:
     """Write indented JSON; NaN is refused, since it is not JSON."""
     write_whole(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from inference_swarm.config.documents import Document, ReadDocument
 from inference_swarm.export.run_folder import write_whole
 
 RUN_TABLE = "run_table.csv"
@@ -18,7 +18,7 @@ RUN_TABLE_COLUMNS: Sequence[str] = (
 )  # fmt: skip
 
 
-def run_table_row(summary: Mapping[str, Any]) -> dict[str, Any]:
+def run_table_row(summary: ReadDocument) -> Document:
     """Return the row of run_table.csv."""
     arrivals, once = summary["arrivals"] or {}, summary["once"] or {}
     known = {
@@ -31,7 +31,7 @@ def run_table_row(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {column: known[column] for column in RUN_TABLE_COLUMNS}
 
 
-def append_to_run_table(results: Path, row: Mapping[str, Any]) -> None:
+def append_to_run_table(results: Path, row: ReadDocument) -> None:
     """Append a line for a run, below the headers of the first one; a table with other columns is converted first."""
     path, columns = results / RUN_TABLE, list(row)
     if path.exists() and path.stat().st_size:
@@ -46,7 +46,7 @@ def append_to_run_table(results: Path, row: Mapping[str, Any]) -> None:
         write_whole(path, _table(columns, [row]))
 
 
-def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def _table(columns: Sequence[str], rows: Iterable[ReadDocument]) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
     writer.writeheader()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from inference_swarm.config.documents import Document
 from inference_swarm.errors import DataError
 from inference_swarm.export.intervals import IntervalRow, read_interval_table
 from inference_swarm.export.summary import SUMMARY_VERSION
@@ -19,7 +19,7 @@ class SavedRun:
     """A run as it was read from its files."""
 
     folder: Path
-    summary: dict[str, Any]
+    summary: Document
     rows: list[IntervalRow]
     latency: list[HlogInterval]
     service: list[HlogInterval]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
 
 
-def concluding_sentence(summary: Mapping[str, Any]) -> str:
+def concluding_sentence(summary: ReadDocument) -> str:
     """Return the sentence: requests, time, rate, p99, failures and objectives."""
     requests = summary["requests"]
     if not requests:
@@ -20,13 +18,13 @@ def concluding_sentence(summary: Mapping[str, Any]) -> str:
     return f"{head}: {', '.join(parts)}{'; ' * bool(objectives)}{objectives}."
 
 
-def _rate_words(summary: Mapping[str, Any]) -> str:
+def _rate_words(summary: ReadDocument) -> str:
     words = f"{format_rate(summary['rate_rps'])}/s"
     arrivals = summary["arrivals"]
     return words if arrivals is None else f"{words} of {format_rate(arrivals['wanted_rps'])}/s wanted"
 
 
-def _latency_words(summary: Mapping[str, Any]) -> list[str]:
+def _latency_words(summary: ReadDocument) -> list[str]:
     latency = summary["latency_us"]
     if latency["p50"] is None:
         return ["no latency of a success"]
@@ -34,7 +32,7 @@ def _latency_words(summary: Mapping[str, Any]) -> list[str]:
     return [f"{whose}half within {format_us(latency['p50'])}", f"99 % within {format_us(latency['p99'])}"]
 
 
-def _failure_words(summary: Mapping[str, Any]) -> list[str]:
+def _failure_words(summary: ReadDocument) -> list[str]:
     counts = {"failed": summary["failures"], "abandoned": summary.get("abandoned", 0), "dropped": summary["dropped"]}
     found = [
         f"{format_count(count)} {word}" + (f" ({format_share(count, summary['requests'])})" if word == "failed" else "")
@@ -44,7 +42,7 @@ def _failure_words(summary: Mapping[str, Any]) -> list[str]:
     return found or ["none failed"]
 
 
-def _objective_words(summary: Mapping[str, Any]) -> str:
+def _objective_words(summary: ReadDocument) -> str:
     objectives = summary["objectives"]
     met = sum(result["outcome"] == "pass" for result in objectives)
     if not objectives:

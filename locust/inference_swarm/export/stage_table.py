@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from inference_swarm.config.documents import Document, ReadDocument
 from inference_swarm.export.formats import format_count, format_rate, format_us
 from inference_swarm.export.metrics import latency_metrics, verdict_metrics
 from inference_swarm.judge.stages import StageResult
@@ -18,7 +18,7 @@ CSV_HEADERS = (
 )  # fmt: skip
 
 
-def stage_metrics(stage: StageResult) -> dict[str, Any]:
+def stage_metrics(stage: StageResult) -> Document:
     """Return one stage as summary.json has it."""
     counters = stage.counters
     return {
@@ -41,7 +41,7 @@ def stage_metrics(stage: StageResult) -> dict[str, Any]:
     }
 
 
-def stage_cells(stage: Mapping[str, Any]) -> list[str]:
+def stage_cells(stage: ReadDocument) -> list[str]:
     """Return a stage of summary.json as cells below HEADERS."""
     first, last, latency = stage["wanted_first"], stage["wanted_last"], stage["latency_us"]
     unit = "/s" if stage["wanted_is"] == "rate" else " users"
@@ -58,7 +58,7 @@ def stage_cells(stage: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def stage_lines(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+def stage_lines(stages: Sequence[ReadDocument]) -> list[str]:
     """Return the table for the terminal."""
     rows = [list(HEADERS), *(stage_cells(stage) for stage in stages)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADERS))]
@@ -71,7 +71,7 @@ def stage_lines(stages: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def stage_csv(stages: Sequence[Mapping[str, Any]]) -> str:
+def stage_csv(stages: Sequence[ReadDocument]) -> str:
     """Return stages.csv: times in µs, empty where nothing was measured."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)

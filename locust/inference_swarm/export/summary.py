@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from inference_swarm import __version__
+from inference_swarm.config.documents import Document
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.data.sources import source_name
@@ -113,7 +113,7 @@ def _wanted_rate(run: Run) -> WantedRate | None:
     return None if schedule is None else WantedRate(schedule.rate, run.totals.epoch_start_s, run.duration_s)
 
 
-def arrival_metrics(run: RunRecord) -> dict[str, Any] | None:
+def arrival_metrics(run: RunRecord) -> Document | None:
     """Return the counts of an open load's schedule; `unaccounted` was lost with a worker that never reported it."""
     if run.arrivals_wanted is None:
         return None
@@ -130,7 +130,7 @@ def arrival_metrics(run: RunRecord) -> dict[str, Any] | None:
     }
 
 
-def build_summary(run: RunRecord) -> dict[str, Any]:
+def build_summary(run: RunRecord) -> Document:
     """Return the document."""
     values, total = run.settings.to_record(), run.totals.total()
     return {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
 from inference_swarm.export.moment import Moment
 from inference_swarm.export.stage_table import stage_lines
@@ -41,7 +41,7 @@ def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def closing_table(summary: Mapping[str, Any], folder: Path | None) -> str:
+def closing_table(summary: ReadDocument, folder: Path | None) -> str:
     """Return the closing table, with the verdict last, where the reader looks first."""
     lines = [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
     lines += _latency_table(summary)
@@ -67,14 +67,14 @@ def closing_table(summary: Mapping[str, Any], folder: Path | None) -> str:
     return "\n".join(lines)
 
 
-def verdict_words(summary: Mapping[str, Any]) -> str:
+def verdict_words(summary: ReadDocument) -> str:
     """Return the label and the reasons."""
     label = summary["verdict"] if summary["tone"] == "good" else summary["verdict"].upper()
     reasons = "; ".join(summary["reasons"])
     return f"{label} ({reasons})" if reasons else str(label)
 
 
-def request_words(summary: Mapping[str, Any]) -> str:
+def request_words(summary: ReadDocument) -> str:
     """Return how many requests ended, how many failed, and how many have no outcome."""
     failures, requests = summary["failures"], summary["requests"]
     kinds = ", ".join(f"{kind} {format_count(count)}" for kind, count in summary["errors"].items())
@@ -87,7 +87,7 @@ def request_words(summary: Mapping[str, Any]) -> str:
     return ", ".join([*words, *(f"{count} {label}" for label, count in others.items())])
 
 
-def other_counts(summary: Mapping[str, Any]) -> dict[str, str]:
+def other_counts(summary: ReadDocument) -> dict[str, str]:
     """What is no success and no failure: by label, and only where there is any."""
     once, arrivals, uncounted = summary["once"] or {}, summary["arrivals"] or {}, summary["possibly_uncounted"]
     counts = {
@@ -103,12 +103,12 @@ def other_counts(summary: Mapping[str, Any]) -> dict[str, str]:
     return words if uncounted is not None else {**words, "possibly uncounted": "an unknown number"}
 
 
-def change_words(change: Mapping[str, Any]) -> str:
+def change_words(change: ReadDocument) -> str:
     """What was changed while the run went on."""
     return f"at {change['at_s']:.1f} s: {change['what']}"
 
 
-def failure_words(failure: Mapping[str, Any]) -> str:
+def failure_words(failure: ReadDocument) -> str:
     """Return one kind of failure: how often, when, and an example."""
     first_s, last_s = failure["first_s"], failure["last_s"]
     when = f"at {first_s:.1f} s" if failure["count"] == 1 else f"from {first_s:.1f} s to {last_s:.1f} s"
@@ -117,7 +117,7 @@ def failure_words(failure: Mapping[str, Any]) -> str:
     return f"{format_count(failure['count'])} × {failure['error']}, {when}{example}{row}"
 
 
-def left_out_words(summary: Mapping[str, Any]) -> str:
+def left_out_words(summary: ReadDocument) -> str:
     """Return what was left out; empty if everything counts."""
     left_out = summary["left_out"]
     if left_out is None:
@@ -130,7 +130,7 @@ def _labelled(label: str, text: str) -> str:
     return f"{label:<{LABEL_WIDTH}}{text}"
 
 
-def load_words(summary: Mapping[str, Any]) -> str:
+def load_words(summary: ReadDocument) -> str:
     """Return the kind of load: users or arrivals."""
     workers = f"{summary['workers']} worker{'' if summary['workers'] == 1 else 's'}"
     users = f"{summary['users']} users on {workers}"
@@ -139,7 +139,7 @@ def load_words(summary: Mapping[str, Any]) -> str:
     return f"{summary['load']} arrivals, {format_rate(summary['arrivals']['wanted_rps'])}/s wanted, {users}"
 
 
-def _rate_words(summary: Mapping[str, Any]) -> str:
+def _rate_words(summary: ReadDocument) -> str:
     words = f"{format_rate(summary['rate_rps'])}/s"
     arrivals = summary["arrivals"]
     if arrivals is not None:
@@ -155,12 +155,12 @@ def _rate_words(summary: Mapping[str, Any]) -> str:
     return words
 
 
-def _objective_words(result: Mapping[str, Any]) -> str:
+def _objective_words(result: ReadDocument) -> str:
     note = f" ({result['note']})" if result["note"] else ""
     return f"{result['objective']}: measured {result['measured_text']}{note}"
 
 
-def _latency_table(summary: Mapping[str, Any]) -> list[str]:
+def _latency_table(summary: ReadDocument) -> list[str]:
     headers = ["", *PERCENTILE_WORDS.values()]
     rows: list[Sequence[str]] = [headers]
     # From the send only where that differs from the intended instant.

@@ -6,10 +6,11 @@ marks the run: its numbers then say more about the generator than about the serv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Self
 
+from inference_swarm.config.documents import Document, ReadDocument
 from inference_swarm.measure.snapshot import WorkerHealth
 
 MASTER = "master"
@@ -80,12 +81,12 @@ class SelfCheck:
         if is_near:
             watched.files = f"{health.open_files:,} of {health.open_files_limit:,}"
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> Document:
         """A dict that msgpack can carry."""
         return {who: asdict(watched) for who, watched in self._watched.items()}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
+    def from_state(cls, state: ReadDocument) -> Self:
         """Read what `to_state` wrote; raises TypeError for anything else."""
         check = cls()
         check._watched = {str(who): _Watched(**watched) for who, watched in state.items()}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.wire_types import (
@@ -237,9 +238,9 @@ def merge_counters(counters: Iterable[RequestCounters]) -> RequestCounters:
     return total
 
 
-def write_counters(counters: Mapping[str, RequestCounters]) -> dict[str, Any]:
+def write_counters(counters: Mapping[str, RequestCounters]) -> Document:
     """Counters by name as a dict that msgpack can carry."""
-    wire: dict[str, Any] = _BY_NAME.dump_python(dict(counters))
+    wire: Document = _BY_NAME.dump_python(dict(counters))
     return wire
 
 

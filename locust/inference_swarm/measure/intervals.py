@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import Any, Self
 
+from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.counters import (
     RequestCounters,
@@ -37,7 +38,7 @@ class Interval:
         self.covered_s: dict[str, float] = {}
         self.users: dict[str, int] = {}
         self._open: dict[str, RequestCounters] | None = {}
-        self._packed: dict[str, Any] = {}
+        self._packed: Document = {}
 
     @property
     def start_s(self) -> float:
@@ -74,7 +75,7 @@ class Interval:
         if self._open is not None:
             self._packed, self._open = write_counters(self._open), None
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> Document:
         names = self._packed if self._open is None else write_counters(self._open)
         return {
             "first": self.first,
@@ -143,7 +144,7 @@ class IntervalSeries:
         wide.pack()
         self._intervals[low:high] = [wide]
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> Document:
         return {"width_s": self.width_s, "intervals": [interval.to_wire() for interval in self._intervals]}
 
     @classmethod

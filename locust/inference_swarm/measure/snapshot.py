@@ -9,10 +9,11 @@ Knows no clock, socket or Locust. docs/protocol.md has the fields for readers of
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.counters import MAX_NAMES, RequestCounters, add_counters
 from inference_swarm.measure.seconds import SecondCounts
@@ -95,9 +96,9 @@ class Snapshot:
             add_counters(merged, one.names)
         return merged
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> Document:
         """A dict that msgpack can carry."""
-        wire: dict[str, Any] = _SNAPSHOT.dump_python(self)
+        wire: Document = _SNAPSHOT.dump_python(self)
         return wire
 
     @classmethod

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, TypeAdapter, ValidationError
 
+from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.counters import MAX_NAMES, RequestCounters, add_counters, merge_counters
 from inference_swarm.measure.intervals import IntervalSeries
@@ -250,9 +251,9 @@ class SwarmTotals:
         """All request names together."""
         return merge_counters(self.names.values())
 
-    def to_state(self) -> dict[str, Any]:
+    def to_state(self) -> Document:
         """A dict that msgpack can carry, for the master to write at every report."""
-        state: dict[str, Any] = _TOTALS.dump_python(self)
+        state: Document = _TOTALS.dump_python(self)
         return state
 
     @classmethod
@@ -281,7 +282,7 @@ def _note_latest(record: WorkerRecord, snapshot: Snapshot) -> None:
 
 def _worst(one: WorkerHealth, other: WorkerHealth) -> WorkerHealth:
     """Return the highest value of each metric; counts (exhaustion) are added up."""
-    metrics: dict[str, Any] = {}
+    metrics: Document = {}
     for spec in fields(WorkerHealth):
         values = [value for value in (getattr(one, spec.name), getattr(other, spec.name)) if value is not None]
         metrics[spec.name] = sum(values) if spec.name.endswith("_exhausted") else max(values, default=None)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from inference_swarm.config.documents import ReadSettingValues
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import Source, find_source, is_dataset_name
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
@@ -74,7 +75,7 @@ def load_of(settings: Settings) -> LoadPlan:
     )
 
 
-def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
+def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     """Return problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages` and of names in paths."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
     problems += _warm_up_problems(values)
@@ -100,7 +101,7 @@ def check_plan(values: Mapping[str, Any]) -> list[SettingProblem]:
     return problems
 
 
-def _name_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
+def _name_problems(values: ReadSettingValues) -> list[SettingProblem]:
     """Return the problems of folder names that would leave their parent folder."""
     flags = {"dataset_name": "--dataset-name", "run_name": "--run-name"}
     return [
@@ -181,7 +182,7 @@ def phases_of(settings: Settings) -> Phases:
     return phases_of_run(lengths_s, parse_warm_up(settings.warm_up).duration_s)
 
 
-def _warm_up_problems(values: Mapping[str, Any]) -> list[SettingProblem]:
+def _warm_up_problems(values: ReadSettingValues) -> list[SettingProblem]:
     try:
         warm_up_s = parse_warm_up(values["warm_up"]).duration_s
     except SettingProblem as problem:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
+from inference_swarm.config.documents import Document
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
 from inference_swarm.judge.stages import StageResult, judge_stages
@@ -124,7 +125,7 @@ class Run:
 
     # checkpoint and recovery
 
-    def to_state(self, once: OnceNumbers | None) -> dict[str, Any]:
+    def to_state(self, once: OnceNumbers | None) -> Document:
         """Return what changes during the run, as a dict that msgpack can carry; `once`: its account by now."""
         course = self.course
         return {
@@ -142,7 +143,7 @@ class Run:
 
     @classmethod
     def from_state(
-        cls, plan: RunPlan, data: DataRecord, run_id: str, started_unix_s: float, folder: Path, state: dict[str, Any]
+        cls, plan: RunPlan, data: DataRecord, run_id: str, started_unix_s: float, folder: Path, state: Document
     ) -> Self:
         """Read what `to_state` wrote. Raises KeyError, TypeError, ValueError or ProtocolError for anything else."""
         totals = SwarmTotals.from_state(state["totals"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
 
+from inference_swarm.config.documents import Document
 from inference_swarm.export.comparison import ComparedRuns, compare_saved, conclusion
 from inference_swarm.export.saved_run import read_run
 from inference_swarm.judge.compare import CONFIDENCE, Estimate
@@ -17,7 +17,7 @@ def compare_in(archive: RunArchive, one: str, other: str) -> ComparedRuns:
     return compare_saved(read_run(archive.folder(one)), read_run(archive.folder(other)))
 
 
-def comparison_document(compared: ComparedRuns) -> dict[str, Any]:
+def comparison_document(compared: ComparedRuns) -> Document:
     """Each metric with its confidence interval and a result, what else differs, and a sentence on the whole."""
     return {
         "one": compared.one.summary["run"],

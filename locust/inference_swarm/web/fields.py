@@ -7,9 +7,9 @@ process and not to the run is for the command line, and is not here.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable
 
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.errors import SettingProblem, SwarmError
 from inference_swarm.web.form import LOCUST_FIELDS, our_keys
@@ -46,7 +46,7 @@ def refused_fields(sent: Iterable[str], allowed: Collection[str]) -> list[SwarmE
     return problems
 
 
-def user_class_problems(sent: Mapping[str, Any]) -> list[SwarmError]:
+def user_class_problems(sent: ReadDocument) -> list[SwarmError]:
     """Return the forbidden changes of Locust's dialog of user classes, which sets any attribute, on all workers."""
     problems = refused_fields(sent, USER_CLASS_FIELDS)
     for name in ("weight", "fixed_count"):

@@ -6,8 +6,8 @@ A field is named as the option's flag (`wait_min` for --wait-min), since the pag
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from inference_swarm.config.documents import Document, ReadSettingValues, SettingValues
 from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS, Option
 from inference_swarm.config.value_types import FLAG, SIZE
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
@@ -57,7 +57,7 @@ def form_options() -> list[Option]:
     return sorted(shown, key=lambda option: places.get(option.name, len(places)))
 
 
-def form_fields(values: Mapping[str, Any], datasets: Sequence[str], models: Iterable[str]) -> dict[str, dict[str, Any]]:
+def form_fields(values: ReadSettingValues, datasets: Sequence[str], models: Iterable[str]) -> dict[str, Document]:
     """The fields as Locust's page takes them (`extra_options`); `values` are those of the settings now, by name."""
     choices: dict[str, Sequence[str]] = {
         "dataset_name": [NONE, *datasets],
@@ -83,7 +83,7 @@ def form_fields(values: Mapping[str, Any], datasets: Sequence[str], models: Iter
     return fields
 
 
-def _shown(option: Option, value: Any) -> Any:
+def _shown(option: Option, value: object) -> object:
     if option.value_type is FLAG:
         return bool(value)
     if option.value_type is SIZE and isinstance(value, int) and value % 2**20 == 0:
@@ -100,13 +100,13 @@ _NO_STAGES = SettingProblem(
 )
 
 
-def read_form(sent: Mapping[str, str]) -> tuple[dict[str, Any], list[SwarmError]]:
+def read_form(sent: Mapping[str, str]) -> tuple[SettingValues, list[SwarmError]]:
     """Typed values by the name of the setting, of our options and of Locust's, and a problem for each bad one.
 
     A setting may be sent under the name of its field or its own; what was not sent is left out. Empty means
     the default, and for the run time no limit.
     """
-    values: dict[str, Any] = {}
+    values: SettingValues = {}
     problems: list[SwarmError] = []
     options = [*form_options(), *(BY_NAME[name] for name in LOCUST_FIELDS)]
     for option in options:

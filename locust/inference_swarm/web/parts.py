@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Response
 from flask.json import dumps
@@ -12,6 +11,7 @@ from locust.env import Environment
 from locust.web import WebUI
 
 from inference_swarm.config.command_line import CommandLine
+from inference_swarm.config.documents import Document
 from inference_swarm.errors import SwarmError
 from inference_swarm.web import form as web_form
 from inference_swarm.web.brake import PasswordBrake
@@ -38,7 +38,7 @@ def is_logged_out(web_ui: WebUI) -> bool:
     return not current_user.is_authenticated
 
 
-def json_response(document: dict[str, Any]) -> Response:
+def json_response(document: Document) -> Response:
     """Return a JSON response that browsers never cache."""
     response = Response(dumps(document), mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from inference_swarm.config.documents import Document
 from inference_swarm.errors import DataError
 from inference_swarm.export.run_folder import RUNS
 
@@ -32,9 +32,9 @@ class RunArchive:
 
     def __init__(self, results: Path) -> None:
         self.results = results
-        self._read: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._read: dict[str, tuple[int, Document]] = {}
 
-    def newest(self) -> list[dict[str, Any]]:
+    def newest(self) -> list[Document]:
         """Return the key metrics of each run, the newest first."""
         rows = []
         for folder in self._folders():
@@ -71,7 +71,7 @@ class RunArchive:
             return []
         return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:MAX_RUNS]
 
-    def _summary(self, folder: Path) -> dict[str, Any] | None:
+    def _summary(self, folder: Path) -> Document | None:
         path = folder / SUMMARY
         try:
             changed_ns = path.stat().st_mtime_ns

@@ -12,6 +12,7 @@ from flask import Response, jsonify, request
 from werkzeug.datastructures import ImmutableMultiDict
 
 from inference_swarm.config.command_line import CommandLine
+from inference_swarm.config.documents import Document
 from inference_swarm.config.options import BY_NAME, OPTIONS, Option
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source, list_datasets, read_source, search_roots
@@ -39,7 +40,7 @@ class StartForm:
         # A file of stages is for the command line: the form shows what is in it, and never reads another.
         self._file_of_stages = options.stages
         self._shown_stages = resolve_stages(parts.command_line.settings(options, is_host_required=False)).stages
-        self._others: dict[str, Any] = _others(parts.web_ui.template_args.get("extra_options", {}))
+        self._others: Document = _others(parts.web_ui.template_args.get("extra_options", {}))
 
     def extend(self) -> None:
         """Replace the fields that Locust makes of the parser's options by ours, with choices and present values."""
@@ -111,7 +112,7 @@ class StartForm:
         return problem_response(ConfigError(problems), 400) if problems else None
 
 
-def _others(extra_options: dict[str, Any]) -> dict[str, Any]:
+def _others(extra_options: Document) -> Document:
     """Return the fields of options that a custom locustfile has added."""
     ours = {option.name for option in OPTIONS} | web_form.our_keys() | {"print_settings", "print_row"}
     return {key: field for key, field in extra_options.items() if key not in ours}
@@ -150,7 +151,7 @@ def _problems_of(checks: Iterable[Callable[[], object]]) -> list[SwarmError]:
     return problems
 
 
-def _changes_in_run(values: dict[str, Any], options: argparse.Namespace) -> list[SwarmError]:
+def _changes_in_run(values: Document, options: argparse.Namespace) -> list[SwarmError]:
     changed = [
         BY_NAME[name].flag
         for name, value in values.items()

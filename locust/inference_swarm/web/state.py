@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from inference_swarm.cluster.run_rows import RowsState
+from inference_swarm.config.documents import Document, ReadDocument
 from inference_swarm.export.metrics import counter_metrics, verdict_metrics
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import Verdict
@@ -59,7 +59,7 @@ class RunState:
     """Result files that can be opened by now."""
     stale_reports: int = 0
     duplicates: int = 0
-    left_out: Mapping[str, Any] | None = None
+    left_out: ReadDocument | None = None
     """What was sent before what counts, as in summary.json."""
     unserved: int = 0
     """Requests that were asked for and are in no counter, once that is known."""
@@ -82,7 +82,7 @@ class SwarmState:
         return sum(worker.rate_rps for worker in self.workers)
 
 
-def state_document(swarm: SwarmState) -> dict[str, Any]:
+def state_document(swarm: SwarmState) -> Document:
     """Return the document at `swarm/state`."""
     return {
         "state": swarm.state,
@@ -95,7 +95,7 @@ def state_document(swarm: SwarmState) -> dict[str, Any]:
     }
 
 
-def _worker(worker: WorkerState) -> dict[str, Any]:
+def _worker(worker: WorkerState) -> Document:
     return {
         "id": worker.id,
         "state": worker.state,
@@ -110,7 +110,7 @@ def _worker(worker: WorkerState) -> dict[str, Any]:
     }
 
 
-def _run(run: RunState) -> dict[str, Any]:
+def _run(run: RunState) -> Document:
     return {
         "run_id": run.run_id,
         "run": run.name,

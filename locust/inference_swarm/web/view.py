@@ -13,6 +13,7 @@ from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.run_common import reason_against_start
 from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.cluster.state import Phase
+from inference_swarm.config.documents import Document
 from inference_swarm.data.sources import source_name
 from inference_swarm.export.metrics import left_out_metrics
 from inference_swarm.measure.counters import merge_counters
@@ -42,7 +43,7 @@ class SwarmView:
         self._runs = runs
         self._shards: Mapping[str, RowsState] = {}
         self._state: SwarmState | None = None
-        self._document: dict[str, Any] | None = None
+        self._document: Document | None = None
         self._read_s = 0.0
 
     def read(self) -> SwarmState:
@@ -52,7 +53,7 @@ class SwarmView:
             self._state, self._document, self._read_s = self._read(), None, now_s
         return self._state
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """Return the state as the page gets it."""
         state = self.read()
         if self._document is None:

@@ -159,25 +159,25 @@ def _end_when_the_terminal_closes() -> None:
 
 
 def _end_while_waiting(environment: Any) -> None:
-    """Locust hears of signals when all workers have joined. Those who have are to end with their master before that."""
+    """End the joined workers with their master on signals, which Locust handles only when all workers have joined."""
 
     def end() -> None:
         environment.runner.quit()
         sys.exit(environment.process_exit_code or ExitCode.INCOMPLETE)
 
-    def told(*_: Any) -> None:
+    def on_signal(*_: Any) -> None:
         gevent.spawn(end)
 
     former = signal.getsignal(signal.SIGINT)
 
-    def let_locust_hear(**_: Any) -> None:
-        if signal.getsignal(signal.SIGINT) is told:
+    def let_locust_handle(**_: Any) -> None:
+        if signal.getsignal(signal.SIGINT) is on_signal:
             signal.signal(signal.SIGINT, former)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, told)
-    environment.events.test_start.add_listener(let_locust_hear)
+            signal.signal(number, on_signal)
+    environment.events.test_start.add_listener(let_locust_handle)
 
 
 def _watch_forked(environment: Any) -> None:
