@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -123,6 +124,11 @@ class Forker:
             )
         leftovers.keep(self._process.pid)
 
+    @property
+    def has_ended(self) -> bool:
+        """True when it forks no more."""
+        return self._process.poll() is not None
+
     def fork(self, request: Mapping[str, Any], descriptors: Sequence[int]) -> int:
         """The number of the new process."""
         socket.send_fds(self._channel, [json.dumps(request).encode()], list(descriptors))
@@ -135,7 +141,10 @@ _forkers: list[Forker] = []
 
 
 def forker() -> Forker:
-    """One for each process of pytest, made when it is first needed."""
+    """One for each process of pytest, made when it is first needed, and again when somebody has ended it."""
+    if _forkers and _forkers[0].has_ended:
+        warnings.warn("the process that forks was ended from outside, and is started again", stacklevel=2)
+        _forkers.clear()
     if not _forkers:
         _forkers.append(Forker())
     return _forkers[0]
