@@ -1,6 +1,7 @@
 """The simulated network between one master and its workers: delays, drops, duplicates, cuts in either direction.
 
 Messages of one direction of one link keep their order, as on a TCP connection; what is cut or dropped never comes.
+Some second copies are stragglers, which come when everybody has gone on: in another run, say.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 
 from inference_swarm.cluster.protocol import Envelope
 from tests.simulation.clock import Clock
+
+STRAGGLERS = 0.3
+STRAGGLE_S = 25.0
 
 Deliver = Callable[[str, Envelope], None]
 
@@ -65,6 +69,10 @@ class Network:
                 return
             if chance > 1 - self._duplicate:
                 copies = 2
+                if rng.random() < STRAGGLERS:
+                    copies = 1
+                    late_s = now_s + STRAGGLE_S * rng.random()
+                    self._clock.at(late_s, lambda: self._arrive(line, worker, envelope, deliver))
         for _ in range(copies):
             line.last_s = max(line.last_s, now_s + self._delay_s * rng.random())
             self._clock.at(line.last_s, lambda: self._arrive(line, worker, envelope, deliver))
