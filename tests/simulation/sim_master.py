@@ -15,9 +15,14 @@ from inference_swarm.cluster.state import Coordinator, CoordinatorConfig, Phase
 from inference_swarm.measure.totals import Applied
 from inference_swarm.run.course import CountedReport, RunCourse
 from tests.simulation.clock import Clock
+from tests.simulation.echo import Echo
 from tests.simulation.load_model import Counted
 
 OFFER = RunOffer({}, {})
+LATE = (
+    *(e.DataRead, e.DataRefused, e.ResultsOpened, e.ResultsRefused),
+    *(e.TestStarted, e.ResultsWritten, e.ResultsFailed),
+)
 
 
 @dataclass(slots=True)
@@ -101,6 +106,7 @@ class SimMaster:
         self.runs: dict[str, RunLog] = {}
         self.refused_edits = 0
         self._inbox: deque[Any] = deque()
+        self._echo = Echo(clock, f"{world.seed} master", LATE, self.feed, lambda: world.network.is_faulty)
         self._is_stepping = False
         self._wake_s = -1.0
         clock.after(0.0, self._tick)
@@ -117,6 +123,7 @@ class SimMaster:
         """An event; while frozen it waits."""
         if self.is_dead or self.is_ended:
             return
+        self._echo.hear(event)
         self._inbox.append(event)
         if not self.is_frozen:
             self._work()

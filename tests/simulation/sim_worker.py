@@ -24,11 +24,13 @@ from inference_swarm.cluster.protocol import (
 from inference_swarm.data.progress_worker import OnceShare
 from inference_swarm.load.arrivals import NO_PART, Part, Schedule, Share
 from tests.simulation.clock import Clock
+from tests.simulation.echo import Echo
 from tests.simulation.load_model import Counted, Users
 
 NS = 1_000_000_000
 ONCE_REPORT_S = 0.5
 THAW_S = 0.01
+LATE = (a.RowsAreReady, a.RowsAreLoading, a.RowsCouldNotLoad, a.OnceProgressed, a.UsersStopped, a.SnapshotTaken)
 
 
 class SimWorker:
@@ -56,6 +58,7 @@ class SimWorker:
         self.fails_to_load = False
         self.exit_code: int | None = None
         self._inbox: deque[Any] = deque()
+        self._echo = Echo(clock, f"{world.seed} {name}", LATE, self.feed, lambda: world.network.is_faulty)
         self._is_stepping = False
         self._wake_s = -1.0
         # the run
@@ -96,6 +99,7 @@ class SimWorker:
         """An event; while frozen it waits."""
         if self.is_dead:
             return
+        self._echo.hear(event)
         self._inbox.append(event)
         if not self.is_frozen:
             self._work()
