@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import gevent
+from locust.env import Environment
 from locust.runners import LocalRunner
 
 from inference_swarm.cluster.agent_state import AgentConfig
@@ -19,6 +20,7 @@ from inference_swarm.cluster.run_control import Planner, RunControl
 from inference_swarm.cluster.state import CoordinatorConfig
 from inference_swarm.cluster.worker_adapter import WorkerAdapter, WorkerSeams
 from inference_swarm.errors import ExitCode
+from locust import User
 
 # A process cannot lose itself: if it stands still, so does everything that could blame it.
 LEASE_S = 1e9
@@ -28,7 +30,7 @@ USAGE_PERIOD_S = 1.0
 class SwarmLocalRunner(LocalRunner):
     """`attach` gives it the services of its runs."""
 
-    def __init__(self, environment: Any) -> None:
+    def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.client_id = f"local_{uuid4().hex[:8]}"
         self.clients: dict[str, Any] = {}
@@ -53,7 +55,9 @@ class SwarmLocalRunner(LocalRunner):
         self.worker.begin()
         return self.adapter
 
-    def start(self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: Any = None) -> None:
+    def start(
+        self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: list[type[User]] | None = None
+    ) -> None:
         """Begin a run, or change the users of the one under way. Returns when they are spawned."""
         self.target_user_count = user_count
         self.control.start(user_count, spawn_rate, user_classes)

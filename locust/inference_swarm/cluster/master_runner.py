@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Any
 
+from locust.env import Environment
 from locust.exception import RPCError
 from locust.rpc import Message
 from locust.runners import MasterRunner
@@ -22,6 +23,7 @@ from inference_swarm.cluster.protocol import FROM_WORKER, MESSAGES, Envelope
 from inference_swarm.cluster.run_control import Planner, RunControl
 from inference_swarm.cluster.state import CoordinatorConfig
 from inference_swarm.errors import ExitCode, ProtocolError
+from locust import User
 
 logger = logging.getLogger(__name__)
 KINDS = {kind.type: kind for kind in FROM_WORKER}
@@ -32,7 +34,7 @@ class SwarmMasterRunner(MasterRunner):
 
     server: Any
 
-    def __init__(self, environment: Any, master_bind_host: str, master_bind_port: int) -> None:
+    def __init__(self, environment: Environment, master_bind_host: str, master_bind_port: int) -> None:
         self.channel = use_channel(environment.parsed_options, MASTER)
         self._events: Any = environment.events
         self._is_ended = False
@@ -60,7 +62,9 @@ class SwarmMasterRunner(MasterRunner):
 
     # what Locust asks
 
-    def start(self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: Any = None) -> None:
+    def start(
+        self, user_count: int, spawn_rate: float, wait: bool = False, user_classes: list[type[User]] | None = None
+    ) -> None:
         """Begin a run, or change the users of the one under way. Returns when they are spawned."""
         self.target_user_count = user_count
         self.spawn_rate = spawn_rate

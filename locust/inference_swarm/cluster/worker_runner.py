@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import STATE_INIT, STATE_RUNNING, WorkerRunner
 
@@ -37,7 +38,7 @@ class SwarmWorkerRunner(WorkerRunner):
 
     client: Any
 
-    def __init__(self, environment: Any, master_host: str, master_port: int) -> None:
+    def __init__(self, environment: Environment, master_host: str, master_port: int) -> None:
         self.channel = use_channel(environment.parsed_options, WORKER)
         self._ended = Event()
         super().__init__(environment, master_host, master_port)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inference_swarm.config.documents import SettingValues
 from inference_swarm.config.json_file import read_json_settings
 from inference_swarm.config.options import OPTIONS, Option
 from inference_swarm.config.settings import Check, Settings, resolve_settings
@@ -50,8 +51,8 @@ class CommandLine:
         self.sources = SettingSources()
         self._checks = checks
         self._file_problems: list[SettingProblem] = []
-        self._file_values: dict[str, Any] = {}
-        self._parsed: dict[str, Any] = {}
+        self._file_values: SettingValues = {}
+        self._parsed: SettingValues = {}
         self._parsed_sources: dict[str, str] = {}
 
     def extend(self, parser: Any, before_run: Callable[[argparse.Namespace, Settings | None], None]) -> None:
@@ -158,8 +159,8 @@ class CommandLine:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
-    def _add(self, group: Any, option: Option, default: Any) -> None:
-        def parse(text: str) -> Any:
+    def _add(self, group: Any, option: Option, default: object) -> None:
+        def parse(text: str) -> object:
             if text == "" and option.default in (None, ""):
                 return option.default
             try:
@@ -201,7 +202,7 @@ class CommandLine:
             self.sources.mark(option.name, source)
 
 
-def _in_a_line(value: Any) -> str:
+def _in_a_line(value: object) -> str:
     return "" if value is None else "; ".join(str(value).splitlines())
 
 
@@ -212,20 +213,26 @@ class _JoinTexts(argparse.Action):
         super().__init__(*args, **kwargs)
         self._separator = separator
 
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         given = getattr(namespace, f"_given_{self.dest}", "")
         joined = self._separator.join(filter(None, (given, values)))
         setattr(namespace, f"_given_{self.dest}", joined)
         setattr(namespace, self.dest, joined)
 
 
-def _action(parser: Any, dest: str) -> Any:
+def _action(parser: argparse.ArgumentParser, dest: str) -> Any:
     return next(action for action in parser._actions if action.dest == dest)
 
 
-def _typed_dests(parser: Any, args: Sequence[str]) -> set[str]:
+def _typed_dests(parser: argparse.ArgumentParser, args: Sequence[str]) -> set[str]:
     """Destinations of the flags in `args`, also when shortened or joined with their value."""
-    flags: dict[str, Any] = parser._option_string_actions
+    flags: dict[str, argparse.Action] = parser._option_string_actions
     found: set[str] = set()
     for arg in args:
         if arg.startswith("--"):

@@ -17,7 +17,7 @@ def write_html_at_end(environment: Any) -> None:
     if not options.html_file:
         return
 
-    def write(**_: Any) -> None:
+    def write(**_: object) -> None:
         process_html_filename(options)
         path = Path(options.html_file)
         path.parent.mkdir(parents=True, exist_ok=True)

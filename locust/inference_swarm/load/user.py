@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 
 import gevent
 from gevent import GreenletExit
+from locust.env import Environment
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
@@ -82,7 +83,7 @@ class InferenceUser(User):
     # Locust warns of a class without tasks unless it has "functions" to run, as its PytestUser does.
     functions: ClassVar[tuple[str, ...]] = ("run",)
 
-    def __init__(self, environment: Any) -> None:
+    def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._connection: Connection | None = None
         self._listeners: list[Callable[..., Any]] = environment.events.request._handlers

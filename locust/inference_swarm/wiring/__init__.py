@@ -51,11 +51,11 @@ def attach(events: Events, config_file: Path) -> None:
     locust.stats.bucket_response_time = bucket_response_time  # type: ignore[assignment]
     finish_csv_at_end()
 
-    def on_parser(parser: Any, **_: Any) -> None:
+    def on_parser(parser: Any, **_: object) -> None:
         parser.set_defaults(web_host=None)  # prepare_web says where; Locust's own default is everywhere
         command_line.extend(parser, _before_run)
 
-    def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
+    def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: object) -> None:
         _end_when_the_terminal_closes()
         _end_when_interrupted()
         options = environment.parsed_options
@@ -165,12 +165,12 @@ def _end_while_waiting(environment: Any) -> None:
         environment.runner.quit()
         sys.exit(environment.process_exit_code or ExitCode.INCOMPLETE)
 
-    def on_signal(*_: Any) -> None:
+    def on_signal(*_: object) -> None:
         gevent.spawn(end)
 
     former = signal.getsignal(signal.SIGINT)
 
-    def let_locust_handle(**_: Any) -> None:
+    def let_locust_handle(**_: object) -> None:
         if signal.getsignal(signal.SIGINT) is on_signal:
             signal.signal(signal.SIGINT, former)
 
