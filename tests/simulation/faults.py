@@ -19,7 +19,6 @@ from inference_swarm.cluster import (
     protocol,
     run_common,
     run_end,
-    run_rows,
     run_start,
     run_users,
 )
@@ -141,10 +140,23 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
     "a worker that leaves gets rows": _leaving_worker_gets_rows,
     "a lost stop is not repeated": lambda: [_cell(e.Tick, Phase.STOPPING, presence.tick)],
     "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
-    "what is not confirmed is not said again": lambda: [
-        patch.object(run_rows.RunRows, "repeat", _nothing),
-        patch.object(run_users.RunUsers, "repeat", _nothing),
-    ],
+}
+FOUND_BY = {
+    "a stopped run starts itself again": 12,
+    "a start while a run stops is lost": 10,
+    "a worker that comes back never sends again": 482,
+    "a worker that cannot load is forgotten": 3846,
+    "results that cannot be written keep the run open": 30,
+    "a refused start is never answered": 34,
+    "the ramp of the former run holds up the next": 1,
+    "a stopped run goes on loading": 0,
+    "a stop during a slow listener is lost": 63,
+    "arrivals go to workers without users": 79,
+    "rows lie with workers without users": 79,
+    "a run that was cut short passes": 4,
+    "a worker that leaves gets rows": 732,
+    "a lost stop is not repeated": 1041,
+    "a worker without a lease goes on": 62,
 }
 
 
