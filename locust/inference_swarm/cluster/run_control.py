@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 
@@ -19,7 +19,9 @@ from inference_swarm.cluster.state import Phase
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan, StopCause
-from locust import User
+
+if TYPE_CHECKING:
+    from locust import User  # importing Locust patches the process
 
 logger = logging.getLogger(__name__)
 
