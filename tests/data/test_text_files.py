@@ -138,7 +138,7 @@ def test_what_is_no_csv_is_refused_in_words(content: bytes, message: str, tmp_pa
 
 
 def test_a_compressed_text_file_is_refused_in_words(tmp_path: Path) -> None:
-    assert "is compressed: nobody can begin to read it in the middle" in refusal(write(tmp_path / "1.csv.gz", b"x"))
+    assert "is compressed: it cannot be read from the middle" in refusal(write(tmp_path / "1.csv.gz", b"x"))
 
 
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,7 @@ def use_channel(options: Any, role: str) -> ControlChannel:
     folder = getattr(options, "swarm_keys", "")
     channel = ControlChannel(read_keys(Path(folder), role) if folder else None)
     if channel.keys is None:
-        logger.info("The control channel is not encrypted: whoever reaches its port can join (see --swarm-keys)")
+        logger.info("The control channel is not encrypted: anyone who reaches its port can join (see --swarm-keys)")
     setattr(locust.runners, "rpc", channel)  # noqa: B010 - it is a module to the type checker
     return channel
 

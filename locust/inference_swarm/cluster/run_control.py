@@ -21,7 +21,7 @@ from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan, StopCause
 
 if TYPE_CHECKING:
-    from locust import User
+    from locust import User  # importing Locust patches the process
 
 logger = logging.getLogger(__name__)
 

@@ -75,7 +75,7 @@ def _kind(location: str, file: pa.NativeFile) -> FileKind:
     packed = name.lower().endswith((".gz", ".bz2", ".zst", ".xz"))
     if kind is None and packed and kind_of_name(name.rpartition(".")[0]) in (FileKind.CSV, FileKind.JSON_LINES):
         raise DataError(
-            f"{without_secrets(location)} is compressed: nobody can begin to read it in the middle.",
+            f"{without_secrets(location)} is compressed: it cannot be read from the middle.",
             expected="text that is not compressed, so that each worker reads its part; or parquet, which is compressed "
             "inside.",
             action="unpack it, or convert it to parquet.",

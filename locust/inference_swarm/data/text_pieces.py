@@ -86,7 +86,7 @@ def check_text(location: str, file: pa.NativeFile) -> int:
     for magic, name in _COMPRESSED.items():
         if start.startswith(magic):
             raise DataError(
-                f"{shown} is compressed with {name}: nobody can begin to read it in the middle.",
+                f"{shown} is compressed with {name}: it cannot be read from the middle.",
                 expected="text that is not compressed, so that each worker reads its part; or parquet, which is "
                 "compressed inside.",
                 action="unpack it, or convert it to parquet.",

@@ -238,7 +238,7 @@ class SwarmTotals:
         return any(counters.connects for names in (self.names, self.left_out) for counters in names.values())
 
     def unaccounted(self, wanted: int) -> int:
-        """Of so many arrivals of a schedule those that nobody reported; what may have been sent twice hides none."""
+        """Return how many of the scheduled arrivals no worker reported; possible duplicates hide none."""
         known = sum(counters.sent + counters.dropped for counters in self.names.values())
         return max(0, wanted - known + self.possible_duplicates)
 
