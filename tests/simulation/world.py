@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from inference_swarm.cluster import events as e
 from inference_swarm.cluster.distribution import UserClass
-from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, SetUsers
+from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, HoldRows, SetUsers
 from inference_swarm.cluster.state import Phase
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.stages import Stage, Stages
@@ -129,6 +129,9 @@ class World:
     def _send_down(self, worker: str, envelope: Envelope) -> None:
         if self.trace is not None:
             self.say(lambda: f"   -> {worker} {envelope.session} {envelope.message}")
+        if isinstance(envelope.message, HoldRows) and envelope.message.blocks:
+            member = self.master.state.members.get(worker)
+            self.require(member is None or not member.is_leaving, f"{worker} is leaving and gets rows")
         self.network.send(worker, False, envelope, self._arrive_down)
 
     def _arrive_up(self, worker: str, envelope: Envelope) -> None:
