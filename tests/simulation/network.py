@@ -1,7 +1,7 @@
 """The simulated network between one master and its workers: delays, drops, duplicates, cuts in either direction.
 
 Messages of one direction of one link keep their order, as on a TCP connection; what is cut or dropped never comes.
-Some second copies are stragglers, which come when everybody has gone on: in another run, say.
+Some second copies are stragglers of a former connection, which come when there is another one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Direction:
 
     is_cut: bool = False
     last_s: float = 0.0
+    session: int = -1
 
 
 class Network:
@@ -60,6 +61,7 @@ class Network:
     def send(self, worker: str, is_up: bool, envelope: Envelope, deliver: Deliver) -> None:
         """Delivers later, once, twice or never."""
         line, rng, now_s = self.direction(worker, is_up), self._rng, self._clock.now_s
+        line.session = max(line.session, envelope.session)
         if line.is_cut:
             return
         copies = 1
@@ -72,10 +74,14 @@ class Network:
                 if rng.random() < STRAGGLERS:
                     copies = 1
                     late_s = now_s + STRAGGLE_S * rng.random()
-                    self._clock.at(late_s, lambda: self._arrive(line, worker, envelope, deliver))
+                    self._clock.at(late_s, lambda: self._straggle(line, worker, envelope, deliver))
         for _ in range(copies):
             line.last_s = max(line.last_s, now_s + self._delay_s * rng.random())
             self._clock.at(line.last_s, lambda: self._arrive(line, worker, envelope, deliver))
+
+    def _straggle(self, line: Direction, worker: str, envelope: Envelope, deliver: Deliver) -> None:
+        if envelope.session < line.session:
+            self._arrive(line, worker, envelope, deliver)
 
     @staticmethod
     def _arrive(line: Direction, worker: str, envelope: Envelope, deliver: Deliver) -> None:
