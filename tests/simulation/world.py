@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from inference_swarm.cluster import events as e
 from inference_swarm.cluster.distribution import UserClass
-from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, HoldRows, SetUsers
+from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, HoldRows, ReleaseRun, SetUsers
 from inference_swarm.cluster.state import Phase
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.stages import Stage, Stages
@@ -76,6 +76,7 @@ class World:
         self.workers: dict[str, SimWorker] = {}
         self.masters: list[SimMaster] = []
         self.faults = 0
+        self.released_s = 0.0
         self.last_fault_s = 0.0
         self.joined_s = 0.0
         self.is_hurt = False  # something stood still or was cut at some time
@@ -129,6 +130,8 @@ class World:
     def _send_down(self, worker: str, envelope: Envelope) -> None:
         if self.trace is not None:
             self.say(lambda: f"   -> {worker} {envelope.session} {envelope.message}")
+        if isinstance(envelope.message, ReleaseRun):
+            self.released_s = self.clock.now_s
         if isinstance(envelope.message, HoldRows) and envelope.message.blocks:
             member = self.master.state.members.get(worker)
             self.require(member is None or not member.is_leaving, f"{worker} is leaving and gets rows")
@@ -295,7 +298,8 @@ class World:
             worker.thaw()
         if self.master.is_frozen:
             self.master.thaw()
-        self.clock.run_until(self.clock.now_s + DELIVERY_S)  # of a run that has closed just now
+        while (arrived_s := self.released_s + DELIVERY_S) > self.clock.now_s:
+            self.clock.run_until(arrived_s)
         self._check_rows_released()
         self.say(lambda: "---- everybody is told to end")
         self.master.feed(e.Quit(ends_workers=True))

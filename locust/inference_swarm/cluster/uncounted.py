@@ -33,6 +33,7 @@ class Exposure:
     reported_s: float
     orders: list[Order] = field(default_factory=list)  # the one that it follows, and those that it may follow by now
     counted: int = 0  # requests of all its reports
+    judged_generation: int = -1  # orders up to this one have been searched for possible duplicates
     max_users: int = 0  # since then
     former: list[tuple[float, int]] = field(default_factory=list)  # users until then, who may still be stopping
     max_share: float = 0.0
@@ -90,8 +91,10 @@ class Uncounted:
         exposure = self._exposures.get(worker)
         if exposure is None or self.schedule is None:
             return 0
-        former, *later = exposure.orders or [Order(-1, 0, 0.0)]
-        exposure.orders = []
+        orders = [order for order in exposure.orders if order.generation > exposure.judged_generation]
+        former, *later = orders or [Order(-1, 0, 0.0)]
+        if orders:
+            exposure.judged_generation = orders[-1].generation
         changed = [order for order in later if order.share != former.share or order.from_s != former.from_s]
         if not changed or not former.share:
             return 0
