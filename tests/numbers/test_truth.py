@@ -131,7 +131,7 @@ def test_no_arrival_is_lost_or_sent_twice_when_a_worker_joins_and_one_leaves(
     first = swarm.start_worker(1)
     wait_until(lambda: "All users spawned" in swarm.log("master"), 30, "the load has begun")
     swarm.start_worker(2)
-    wait_until(lambda: "are ready after" in swarm.log("worker-2"), 30, "the second worker has its rows")
+    wait_until(lambda: "2 workers connected" in swarm.log("master"), 30, "the second worker has joined")
     time.sleep(3)  # both play their parts for a while
     first.terminate()
     assert master.wait(60) == 0, swarm.log("master")

@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from inference_swarm.transport.check import check_predictions
 from inference_swarm.transport.client import InferenceClient
@@ -385,13 +386,16 @@ def test_bytes_nobody_asked_for_are_never_taken_for_a_response() -> None:
     def script(peer: Peer) -> None:
         while peer.read_request():
             peer.send(OK)
-            gevent.sleep(0.005)
+            is_seen.wait(5)
+            is_seen.clear()
             peer.send(OK.replace(b"[0]", b"[9]"))
 
     seen = []
+    is_seen = Event()
 
     def check(body: bytes, row_count: int) -> str | None:
         seen.append(body)
+        is_seen.set()
         return None
 
     with serve(script, response_check=check) as (client, _):

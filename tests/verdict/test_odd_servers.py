@@ -141,11 +141,13 @@ def test_a_server_that_restarts_in_mid_run_fails_what_it_missed_and_no_more(swar
     first.close()
     second = OddServer(script, first.port)
     try:
-        assert process.wait(60) == 1, swarm.log("run")
+        exit_code = process.wait(60)
     finally:
         second.close()
     summary = swarm.summary()
-    assert summary["verdict"] == "requests failed"
+    # Every request in flight may happen to be one that the first server had not read: it is sent again, and none fails.
+    assert exit_code == (1 if summary["failures"] else 0), swarm.log("run")
+    assert summary["failures"] or summary["stale_connections"]
     assert second.read > 0
     assert summary["succeeded"] <= first.read + second.read <= summary["requests"] + summary["abandoned"]
     assert summary["errors"].keys() <= {"connect", "receive", "send"}
