@@ -69,7 +69,8 @@ def hold(state: Agent, message: HoldRows, now_s: float) -> None:
         _say_failure(state, now_s)
     elif message.generation >= state.rows_generation:
         state.rows_generation = message.generation
-        state.do(Hold(message))
+        if not (state.is_leaving and state.stage is RunStage.SENDING):  # its users need rows until others take over
+            state.do(Hold(message))
 
 
 def hold_other_run(state: Agent, message: HoldRows, now_s: float) -> None:
