@@ -90,12 +90,11 @@ class Users:
                 self._leaving += 1
 
     def kill(self, now_s: float) -> None:
-        """Cut off what is in flight."""
+        """Cut off what users that are stopping have in flight; others may have begun meanwhile."""
         self.advance(now_s)
-        self.abandoned += len(self._busy)
-        for _, row in self._busy:
-            self._done(row)
-        self._busy.clear()
+        self.abandoned += self._leaving
+        for _ in range(self._leaving):
+            self._done(self._busy.popleft()[1])
         self._leaving = 0
 
     def shift_to(self, now_s: float) -> None:
