@@ -5,6 +5,7 @@ The same for command line, start form, API, headless, single process. What can b
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from inference_swarm.transport.allowed import check_allowed, parse_patterns
 from inference_swarm.transport.target import Target, parse_headers, target_of
 
 T = TypeVar("T")
+MAX_STAGES_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +120,23 @@ def _name_problems(values: ReadSettingValues) -> list[SettingProblem]:
     ]
 
 
+def _text_of_file(path: Path) -> str:
+    """Return the text of a small file; a pipe or a device could block, or never end. Raises OSError, ValueError."""
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise ValueError("it is a folder, a pipe or a device")
+    if about.st_size > MAX_STAGES_BYTES:
+        raise ValueError(f"it has {about.st_size:,} bytes, more than {MAX_STAGES_BYTES:,}")
+    return path.read_text(encoding="utf-8")
+
+
 def read_stages_text(given: str) -> str:
     """Return the stages themselves: `given`, or the content of the file it names. Raises SettingProblem."""
     if is_stages_text(given):
         return given
     try:
-        return Path(given).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return _text_of_file(Path(given))
+    except (OSError, ValueError) as error:
         raise SettingProblem(
             f"--stages is {given!r}, which holds no stage and is not a readable file: {error}",
             expected="stages like 30s@500 (hold) or 1m@500..2000 (ramp), or the name of a file with them",
