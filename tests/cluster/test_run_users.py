@@ -191,3 +191,20 @@ def test_whoever_was_told_last_runs_all_wanted_users_and_sends_all_arrivals(
         parts = [message.partition for message in known.values() if message.partition and message.partition.indexes]
         assert len({part.count for part in parts}) == 1
         assert sorted(index for part in parts for index in part.indexes) == list(range(parts[0].count))
+
+
+def test_a_partition_is_sent_again_until_the_worker_has_confirmed_it() -> None:
+    users = RunUsers("run", CLASSES, 100.0, 0.0, "boot", is_open=True)
+    users.set_hosts(["a"], 0.0)
+    users.want(2, 100.0, 0.0)
+    users.advance(0.0)
+    (first,) = [message for _, message in users.take_messages(0.0)]
+    assert first.earlier == ()
+    users.set_hosts(["a", "b"], 1.0)
+    users.advance(1.0)
+    second = dict(users.take_messages(1.0))["a"]
+    assert second.earlier == (first.partition,)
+    users.confirm("a", second.generation)
+    users.set_hosts(["a"], 2.0)
+    users.advance(2.0)
+    assert dict(users.take_messages(2.0))["a"].earlier == ()

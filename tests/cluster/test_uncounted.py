@@ -124,3 +124,23 @@ def test_the_bound_holds_for_arrivals(index: int, reported_s: float, more_s: flo
     bound = uncounted.bound("a", BEGAN_S + until_s, BEGAN_S)
     assert bound is not None
     assert sent <= bound
+
+
+def test_looking_for_possible_duplicates_leaves_the_bound_as_it_is() -> None:
+    def bound(*, is_stopped: bool) -> int | None:
+        uncounted = Uncounted(OPEN)
+        uncounted.notified("a", Order(1, 2, 0.5), BEGAN_S)
+        if is_stopped:
+            uncounted.possible_duplicates("a", 56.0, BEGAN_S)
+        uncounted.reported("a", ended=10, user_seconds=6.0, until_s=53.0)
+        return uncounted.bound("a", 55.0, BEGAN_S)
+
+    assert bound(is_stopped=True) == bound(is_stopped=False)
+    assert bound(is_stopped=True) >= 20
+
+
+def test_order_once_bounds_by_what_was_reserved() -> None:
+    uncounted = Uncounted()
+    uncounted.notified("a", Order(1, 2, 0.0), BEGAN_S)
+    uncounted.reported("a", ended=10, user_seconds=6.0, until_s=53.0)
+    assert uncounted.bound("a", 90.0, BEGAN_S, possibly_sent=14) == 4
