@@ -37,12 +37,15 @@ class Watched:
         self.page.set_default_timeout(20_000)
         self.errors: list[str] = []
         self.hosts: set[str] = set()
-        self.page.on(
-            "console", lambda said: self.errors.append(said.text) if said.type in ("error", "warning") else None
-        )
+        self.page.on("console", self._note_console)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("response", self._note_refusal)
         self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+
+    def _note_console(self, said: Any) -> None:
+        # Chromium gives up requests when interfaces of the machine come or go, as those of containers beside it do.
+        if said.type in ("error", "warning") and "ERR_NETWORK_CHANGED" not in said.text:
+            self.errors.append(said.text)
 
     def _note_refusal(self, response: Any) -> None:
         if response.status >= 400:
