@@ -68,9 +68,6 @@ class SimTotals:
     def arrivals_accounted(self) -> int:
         return self.arrivals - self.possible_duplicates
 
-    def possible_duplicate_arrivals(self) -> int:
-        return self.possible_duplicates
-
 
 @dataclass(slots=True)
 class RunLog:

@@ -471,7 +471,7 @@ class Judgement:
         assert course is not None
         twice = sum(times - 1 for times in truth.arrivals.values())
         totals = course.totals
-        duplicates = course.possible_duplicates + totals.possible_duplicate_arrivals()
+        duplicates = course.possible_duplicates + totals.possible_duplicates
         wanted, known = course.arrivals_wanted(log.measured_s), totals.arrivals_accounted()
         if not log.problems:
             # Those of the last moment may be on either side of the end.

@@ -214,10 +214,6 @@ class SwarmTotals:
         counters = [one for names in (self.names, self.left_out) for one in names.values()]
         return sum(one.sent + one.dropped for one in counters) - self.possible_duplicates
 
-    def possible_duplicate_arrivals(self) -> int:
-        """Arrivals that two workers may have sent, since one learned too late that they were no longer its own."""
-        return self.possible_duplicates
-
     @property
     def duplicates(self) -> int:
         """Reports that came more than once and were counted once."""

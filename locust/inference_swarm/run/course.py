@@ -126,8 +126,8 @@ class Totals(Protocol):
     def arrivals_accounted(self) -> int:
         """Arrivals of an open load that were sent or dropped, each once, by the reports that are in."""
 
-    def possible_duplicate_arrivals(self) -> int:
-        """Arrivals that two workers may have sent, since one learned too late that they were no longer its own."""
+    possible_duplicates: int
+    """Arrivals that two workers may have sent, since one learned too late that they were no longer its own."""
 
 
 @dataclass(slots=True)
@@ -201,7 +201,7 @@ class RunCourse:
         found += [f"worker {worker} could not load its rows: {reason}" for worker, reason in self.failures.items()]
         if self.once is not None and (maybe := self.once.maybe_sent):
             found.append(f"of {maybe:,} rows it is not known whether they were sent")
-        if twice := self.possible_duplicates + self.totals.possible_duplicate_arrivals():
+        if twice := self.possible_duplicates + self.totals.possible_duplicates:
             found.append(f"{twice:,} arrivals may have been sent twice: a worker heard too late whose they were")
         return found
 
