@@ -209,6 +209,8 @@ def test_whatever_arrives_either_is_a_message_or_is_refused(message: Message, da
 
 NUMBERS = st.integers(0, 1 << 40)
 GENERATIONS = st.integers(-1, 1 << 40)
+VERSIONS = st.integers(-(1 << 63), (1 << 63) - 1)
+PARTITIONS = st.builds(Partition, st.lists(NUMBERS, max_size=9).map(tuple), NUMBERS, NUMBERS)
 NAMES = st.text(min_size=1, max_size=20)
 INSTANTS = st.integers(-(1 << 61), 1 << 61)
 
@@ -217,15 +219,14 @@ INSTANTS = st.integers(-(1 << 61), 1 << 61)
 @given(
     session=NUMBERS,
     message=st.one_of(
-        st.builds(Hello, st.integers(), NAMES, NUMBERS, st.text(max_size=20), NAMES, NUMBERS, NUMBERS),
+        st.builds(Hello, VERSIONS, NAMES, NUMBERS, st.text(max_size=20), NAMES, NUMBERS, NUMBERS),
         st.builds(
             Heartbeat, NUMBERS, NAMES, st.floats(0, 1e6), NUMBERS, st.dictionaries(NAMES, NUMBERS, max_size=3),
             st.text(max_size=20), GENERATIONS, GENERATIONS, GENERATIONS,
         ),
         st.builds(
             SetUsers, NAMES, NUMBERS, st.dictionaries(NAMES, NUMBERS, max_size=3), INSTANTS, INSTANTS, NAMES,
-            st.none() | st.builds(Partition, st.lists(NUMBERS, max_size=9).map(tuple), NUMBERS, NUMBERS),
-            st.lists(NUMBERS, max_size=4).map(tuple),
+            st.none() | PARTITIONS, st.lists(NUMBERS, max_size=4).map(tuple), st.lists(PARTITIONS, max_size=3).map(tuple),
         ),
         st.builds(
             HoldRows, NAMES, NUMBERS, st.sets(st.integers(0, 300)).map(lambda ids: ranges_of(sorted(ids))),

@@ -182,10 +182,6 @@ class RunRecorder:
         if count:
             self._counters(self._place(at_ns, at_ns), name).stale_connections += count
 
-    def phase_at(self, instant_ns: int) -> Phase:
-        """The phase of the run that holds an instant."""
-        return self._phases.at(instant_ns - self._began_ns)
-
     def take_snapshot(
         self,
         now_ns: int,
