@@ -226,7 +226,8 @@ INSTANTS = st.integers(-(1 << 61), 1 << 61)
         ),
         st.builds(
             SetUsers, NAMES, NUMBERS, st.dictionaries(NAMES, NUMBERS, max_size=3), INSTANTS, INSTANTS, NAMES,
-            st.none() | PARTITIONS, st.lists(NUMBERS, max_size=4).map(tuple), st.lists(PARTITIONS, max_size=3).map(tuple),
+            st.none() | PARTITIONS, st.lists(NUMBERS, max_size=4).map(tuple),
+            st.lists(PARTITIONS, max_size=3).map(tuple),
         ),
         st.builds(
             HoldRows, NAMES, NUMBERS, st.sets(st.integers(0, 300)).map(lambda ids: ranges_of(sorted(ids))),
