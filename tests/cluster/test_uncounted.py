@@ -14,8 +14,8 @@ OPEN = Schedule(ArrivalProcess.CONSTANT, Stages.constant(20), seed=1)
 
 
 def test_a_worker_that_was_told_nothing_has_sent_nothing() -> None:
-    assert Uncounted().bound("a", 60.0, BEGAN_S) == 0
     uncounted = Uncounted()
+    assert not uncounted.is_exposed("a")
     uncounted.notified("a", Order(1, 0, 0.0), 50.0)
     assert uncounted.bound("a", 60.0, BEGAN_S) == 0
 
@@ -30,11 +30,11 @@ def test_users_send_no_faster_than_users_were_seen_to_send() -> None:
     uncounted = Uncounted()
     uncounted.notified("a", Order(1, 2, 0.0), 50.0)
     uncounted.notified("b", Order(2, 4, 0.0), 50.0)
-    uncounted.reported("b", ended=36, user_seconds=20.0, until_s=55.0)  # (36 + 4) / 20: two a second at most
+    uncounted.reported("b", 0, ended=36, user_seconds=20.0, until_s=55.0)  # (36 + 4) / 20: two a second at most
     assert uncounted.peak_per_user_rps == 2.0
     # 5 s since the beginning with two users, each of which may have begun one more.
     assert uncounted.bound("a", 55.0, BEGAN_S) == 5 * 2 * 2 + 2
-    uncounted.reported("a", ended=10, user_seconds=6.0, until_s=53.0)
+    uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0)
     # Each had one under way at the report, which is not counted either.
     assert uncounted.bound("a", 55.0, BEGAN_S) == 2 * 2 * 2 + 2 + 2
 
@@ -42,7 +42,7 @@ def test_users_send_no_faster_than_users_were_seen_to_send() -> None:
 def test_a_report_of_hardly_any_time_is_no_evidence_of_a_rate() -> None:
     uncounted = Uncounted()
     uncounted.notified("a", Order(1, 2, 0.0), 50.0)
-    uncounted.reported("a", ended=1, user_seconds=0.5, until_s=50.2)
+    uncounted.reported("a", 0, ended=1, user_seconds=0.5, until_s=50.2)
     assert uncounted.peak_per_user_rps is None
 
 
@@ -50,17 +50,17 @@ def test_what_it_was_told_counts_from_then_on_until_it_follows_a_later_order() -
     uncounted = Uncounted(peak_per_user_rps=1.0)
     uncounted.notified("a", Order(1, 10, 0.0), 50.0)
     uncounted.notified("a", Order(2, 1, 0.0), 51.0)
-    uncounted.reported("a", ended=0, user_seconds=0.0, until_s=52.0)
+    uncounted.reported("a", 0, ended=0, user_seconds=0.0, until_s=52.0)
     assert uncounted.bound("a", 53.0, BEGAN_S) == 10 + 20  # it may not have heard of the second order
-    uncounted.applied("a", 2)
-    uncounted.reported("a", ended=0, user_seconds=0.0, until_s=53.0)
+    uncounted.applied("a", 2, 52.0)
+    uncounted.reported("a", 1, ended=0, user_seconds=0.0, until_s=53.0)
     assert uncounted.bound("a", 54.0, BEGAN_S) == 1 + 1 + 10  # those of the ten that were under way
 
 
 def test_of_an_open_load_no_more_is_missing_than_the_schedule_held_for_the_worker() -> None:
     uncounted = Uncounted(OPEN, drop_after_s=1.0)
     uncounted.notified("a", Order(1, 3, 0.5), 50.0)
-    uncounted.reported("a", ended=20, user_seconds=9.0, until_s=53.0)
+    uncounted.reported("a", 0, ended=20, user_seconds=9.0, until_s=53.0)
     # From 1 s before its last report (what was waiting then) until 55 s: 3 s of 20/s, half of them its own.
     assert uncounted.bound("a", 55.0, BEGAN_S) == 30 + 1 + 3 + 3
 
@@ -73,7 +73,7 @@ def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are(
     assert uncounted.possible_duplicates("a", 56.0, BEGAN_S) == 0  # asked once
     uncounted.notified("b", Order(1, 2, 1.0), 50.0)
     uncounted.notified("b", Order(2, 2, 0.5, from_s=4.0), 53.6)
-    uncounted.applied("b", 2)
+    uncounted.applied("b", 2, 55.0)
     assert uncounted.possible_duplicates("b", 56.0, BEGAN_S) == 0
 
 
@@ -81,9 +81,10 @@ def test_users_that_were_told_to_stop_may_end_their_request_until_the_stop_timeo
     uncounted = Uncounted(stop_timeout_s=4.0, peak_per_user_rps=1.0)
     uncounted.notified("a", Order(1, 9, 0.0), 50.0)
     uncounted.notified("a", Order(2, 1, 0.0), 51.0)
-    uncounted.applied("a", 2)
-    for until_s, in_flight in ((52.0, 1 + 9), (54.0, 1 + 9), (55.5, 1 + 9), (59.0, 1 + 1)):
-        uncounted.reported("a", ended=0, user_seconds=0.0, until_s=until_s)
+    uncounted.applied("a", 2, 51.5)
+    reports = ((52.0, 1 + 9), (54.0, 1 + 9), (55.5, 1 + 9), (59.0, 1 + 1))
+    for sequence, (until_s, in_flight) in enumerate(reports):
+        uncounted.reported("a", sequence, ended=0, user_seconds=0.0, until_s=until_s)
         assert uncounted.bound("a", until_s, BEGAN_S) == in_flight
 
 
@@ -103,9 +104,9 @@ def test_the_bound_holds_for_users_that_send_one_request_after_the_other(
     def ended(until_s: float) -> int:
         return users * int((until_s - BEGAN_S) / service_s)
 
-    for pause_s in reports:
+    for sequence, pause_s in enumerate(reports):
         now_s += pause_s
-        uncounted.reported("a", ended(now_s) - counted, users * pause_s, now_s)
+        uncounted.reported("a", sequence, ended(now_s) - counted, users * pause_s, now_s)
         counted = ended(now_s)
     lost_s = now_s + more_s
     bound = uncounted.bound("a", lost_s, BEGAN_S)
@@ -118,7 +119,7 @@ def test_the_bound_holds_for_users_that_send_one_request_after_the_other(
 def test_the_bound_holds_for_arrivals(index: int, reported_s: float, more_s: float) -> None:
     uncounted = Uncounted(OPEN, drop_after_s=0.5)
     uncounted.notified("a", Order(1, 1, 0.25), BEGAN_S)
-    uncounted.reported("a", 1, 1.0, BEGAN_S + reported_s)
+    uncounted.reported("a", 0, 1, 1.0, BEGAN_S + reported_s)
     until_s = reported_s + more_s
     sent = Part((index,), 4).pick(OPEN.between(round(reported_s * 1e9), round(until_s * 1e9))).size
     bound = uncounted.bound("a", BEGAN_S + until_s, BEGAN_S)
@@ -132,7 +133,7 @@ def test_looking_for_possible_duplicates_leaves_the_bound_as_it_is() -> None:
         uncounted.notified("a", Order(1, 2, 0.5), BEGAN_S)
         if is_stopped:
             uncounted.possible_duplicates("a", 56.0, BEGAN_S)
-        uncounted.reported("a", ended=10, user_seconds=6.0, until_s=53.0)
+        uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0)
         return uncounted.bound("a", 55.0, BEGAN_S)
 
     assert bound(is_stopped=True) == bound(is_stopped=False)
@@ -142,5 +143,24 @@ def test_looking_for_possible_duplicates_leaves_the_bound_as_it_is() -> None:
 def test_order_once_bounds_by_what_was_reserved() -> None:
     uncounted = Uncounted()
     uncounted.notified("a", Order(1, 2, 0.0), BEGAN_S)
-    uncounted.reported("a", ended=10, user_seconds=6.0, until_s=53.0)
+    uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0)
     assert uncounted.bound("a", 90.0, BEGAN_S, possibly_sent=14) == 4
+
+
+def test_a_report_says_nothing_of_the_time_of_one_before_it_that_is_missing() -> None:
+    uncounted = Uncounted(peak_per_user_rps=2.0)
+    uncounted.notified("a", Order(1, 3, 0.0), BEGAN_S)
+    uncounted.reported("a", 1, ended=12, user_seconds=3.0, until_s=56.0)
+    assert uncounted.bound("a", 56.0, BEGAN_S) == 5 * 6 * 3 + 3  # five a second were seen, since the beginning
+    uncounted.reported("a", 0, ended=12, user_seconds=9.0, until_s=53.0)
+    assert uncounted.bound("a", 56.0, BEGAN_S) == 3 + 3
+
+
+def test_a_report_that_is_read_late_leaves_open_what_was_sent_by_the_orders_of_that_time() -> None:
+    uncounted = Uncounted(OPEN, drop_after_s=0.0)
+    uncounted.notified("a", Order(1, 2, 0.5), BEGAN_S)
+    uncounted.notified("a", Order(2, 0, 0.0), 55.0)
+    uncounted.applied("a", 2, 56.0)
+    uncounted.reported("a", 0, ended=20, user_seconds=4.0, until_s=52.0)
+    # 20 a second, half of them its own, from the report to the second order at least
+    assert uncounted.bound("a", 56.0, BEGAN_S) >= 20 * 0.5 * (56.0 - 52.0)

@@ -1,14 +1,15 @@
 """The simulated network between one master and its workers: delays, drops, duplicates, cuts in either direction.
 
-Messages of one direction of one link keep their order, as on a TCP connection; what is cut or dropped never comes.
-Some second copies are stragglers of a former connection, which come when there is another one.
+Messages of one direction of one link keep their order, as on a TCP connection. What is dropped never comes; what is
+sent into a cut comes when it is healed, or never. Some second copies are stragglers of a former connection, which come
+when there is another one.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inference_swarm.cluster.protocol import Envelope
 from tests.simulation.clock import Clock
@@ -24,6 +25,8 @@ class Direction:
     """One direction of one link."""
 
     is_cut: bool = False
+    keeps: bool = False  # what is sent while it is cut
+    kept: list[Callable[[], None]] = field(default_factory=list)
     last_s: float = 0.0
     session: int = -1
 
@@ -37,6 +40,7 @@ class Network:
         self._delay_s = delay_s
         self._drop = drop
         self._duplicate = duplicate
+        self._late = random.Random(rng.random())
         self.is_faulty = True
         self._links: dict[tuple[str, bool], Direction] = {}
 
@@ -58,11 +62,28 @@ class Network:
             found = self._links[key] = Direction()
         return found
 
+    def cut(self, worker: str, is_up: bool) -> None:
+        """Nothing comes through from now on."""
+        line = self.direction(worker, is_up)
+        if not line.is_cut:
+            line.is_cut, line.keeps = True, self._late.random() < 0.5
+
+    def heal(self, worker: str) -> None:
+        """Both directions work again, and what the system has kept arrives."""
+        for is_up in (True, False):
+            line = self.direction(worker, is_up)
+            line.is_cut = False
+            kept, line.kept = line.kept, []
+            for send in kept:
+                send()
+
     def send(self, worker: str, is_up: bool, envelope: Envelope, deliver: Deliver) -> None:
         """Delivers later, once, twice or never."""
         line, rng, now_s = self.direction(worker, is_up), self._rng, self._clock.now_s
         line.session = max(line.session, envelope.session)
         if line.is_cut:
+            if line.keeps:
+                line.kept.append(lambda: self.send(worker, is_up, envelope, deliver))
             return
         copies = 1
         if self.is_faulty:

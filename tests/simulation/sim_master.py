@@ -11,6 +11,7 @@ from typing import Any
 from inference_swarm.cluster import coordinator as c
 from inference_swarm.cluster import events as e
 from inference_swarm.cluster.protocol import Envelope, Report, RunOffer
+from inference_swarm.cluster.run_common import reason_against_start
 from inference_swarm.cluster.state import Coordinator, CoordinatorConfig, Phase
 from inference_swarm.measure.totals import Applied
 from inference_swarm.run.course import CountedReport, RunCourse
@@ -105,6 +106,7 @@ class SimMaster:
         self._inbox: deque[Any] = deque()
         self._echo = Echo(clock, f"{world.seed} master", LATE, self.feed, lambda: world.network.is_faulty)
         self._is_stepping = False
+        self._is_ending = False
         self._wake_s = -1.0
         clock.after(0.0, self._tick)
 
@@ -112,13 +114,18 @@ class SimMaster:
         """A message of a worker."""
         message = envelope.message
         if isinstance(message, Report):
-            self.feed(e.Reported(worker, envelope.session, message, message.snapshot["counted"]))
+            read_s = self.rng.random() * self.world.mishaps.read_s
+            event = e.Reported(worker, envelope.session, message, message.snapshot["counted"])
+            if read_s:
+                self.clock.after(read_s, lambda: self.feed(event))
+            else:
+                self.feed(event)
         else:
             self.feed(e.Received(worker, envelope.session, message))
 
     def feed(self, event: e.Event) -> None:
         """An event; while frozen it waits."""
-        if self.is_dead or self.is_ended:
+        if self.is_dead or (self.is_ended and not self._is_ending):
             return
         self._echo.hear(event)
         self._inbox.append(event)
@@ -140,8 +147,10 @@ class SimMaster:
 
     def start(self, run_id: str) -> None:
         """Somebody presses Start."""
-        if self.is_dead or self.is_ended:
+        if self.is_dead or (self.is_ended and not self._is_ending):
             return
+        if self.rng.random() < 0.3 and reason_against_start(self.state):
+            return  # the web UI asks first, and shows the reason
         self.runs[run_id] = RunLog(self.clock.now_s)
         self.feed(e.Start(run_id, self.world.load_of(run_id), self.world.classes, SimTotals(run_id)))
 
@@ -177,10 +186,11 @@ class SimMaster:
             case e.Send(worker, session, message):
                 self.send(worker, Envelope(session, message))
             case e.ReadData(run_id):
+                longest_s = 0.1 if world.mishaps.is_hasty else 2.0
                 if rng.random() < world.refusals:
-                    self._later(2.0, e.DataRefused(run_id, "no such file"))
+                    self._later(longest_s, e.DataRefused(run_id, "no such file"))
                 else:
-                    self._later(2.0, e.DataRead(run_id, world.block_rows, OFFER))
+                    self._later(longest_s, e.DataRead(run_id, world.block_rows, OFFER))
             case e.OpenResults(run_id):
                 if rng.random() < world.refusals:
                     self._later(1.0, e.ResultsRefused(run_id, "read-only"))
@@ -198,6 +208,7 @@ class SimMaster:
                 self._write(run_id)
             case e.Closed(run_id, failure):
                 self._settle(run_id, "failed" if failure else "written")
+                world.mishaps.next_run(self)
             case e.Refuse(run_id, reason, _):
                 assert reason, "a refusal says why"
                 if run_id:
@@ -210,7 +221,8 @@ class SimMaster:
                 if reason.startswith("not heard"):
                     world.check_silent(worker)
             case e.EndProcess(code):
-                self.is_ended = True
+                self.is_ended = self._is_ending = True
+                self.clock.after(self.rng.random(), self._end)
                 self.exit_code = None if code is None else int(code)
             case _:
                 pass
@@ -232,6 +244,9 @@ class SimMaster:
             self._later(self.world.disk_s, e.ResultsFailed(run_id, "disk full"))
         else:
             self._later(self.world.disk_s, e.ResultsWritten(run_id))
+
+    def _end(self) -> None:
+        self._is_ending = False
 
     def _settle(self, run_id: str, outcome: str) -> None:
         log = self.runs[run_id]

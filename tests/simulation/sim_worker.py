@@ -345,7 +345,8 @@ class SimWorker:
                 users.kill(self.clock.now_s)
                 self._open_abandoned += len(self._open_busy)
                 self._open_busy.clear()
-            self.feed(a.UsersStopped(token))
+            if self.rng.random() >= self.world.mishaps.stuck_users:
+                self.feed(a.UsersStopped(token))
 
         self.clock.at(min(limit_s, last_s), stopped)
 

@@ -18,6 +18,7 @@ from inference_swarm.load.stages import Stage, Stages
 from inference_swarm.run.course import LoadPlan, StopCause
 from tests.simulation.clock import Clock
 from tests.simulation.load_model import Truth
+from tests.simulation.mishaps import Mishaps
 from tests.simulation.network import Network
 from tests.simulation.sim_master import RunLog, SimMaster
 from tests.simulation.sim_worker import SimWorker
@@ -83,9 +84,10 @@ class World:
         self.is_finite = rng.random() < 0.25
         self.is_massacre = not calm and rng.random() < 0.03
         self.is_late_start = rng.random() < 0.2
+        self.mishaps = Mishaps(self, calm)
         self._new_master()
         for _ in range(rng.randint(1, 4)):
-            self._new_worker()
+            self.new_worker()
         self._plan(calm)
         self.clock.at(3.0, self._sample_loop)
 
@@ -101,6 +103,10 @@ class World:
             self._truths[run_id] = Truth()
         return self._truths[run_id]
 
+    def add_load(self, run_id: str) -> None:
+        """A run that nobody planned."""
+        self._loads[run_id] = LoadPlan(self.rng.randint(1, 6), 100.0, 3.0)
+
     def load_of(self, run_id: str) -> LoadPlan:
         """The load of a run."""
         return self._loads[run_id]
@@ -109,7 +115,7 @@ class World:
         master = SimMaster(self.clock, self.rng, self, self._send_down, is_finite=self.is_finite)
         self.masters.append(master)
 
-    def _new_worker(self, swarm: str = "") -> None:
+    def new_worker(self, swarm: str = "") -> None:
         self.joined_s = self.clock.now_s
         name = f"w{len(self.workers)}"
         boot = "boot" if self.rng.random() < 0.7 else ""
@@ -126,6 +132,7 @@ class World:
         if self.trace is not None:
             self.say(lambda: f"{worker} -> {envelope.session} {envelope.message}")
         self.network.send(worker, True, envelope, self._arrive_up)
+        self.mishaps.sends(worker, envelope.message)
 
     def _send_down(self, worker: str, envelope: Envelope) -> None:
         if self.trace is not None:
@@ -135,7 +142,8 @@ class World:
         if isinstance(envelope.message, HoldRows) and envelope.message.blocks:
             member = self.master.state.members.get(worker)
             self.require(member is None or not member.is_leaving, f"{worker} is leaving and gets rows")
-        self.network.send(worker, False, envelope, self._arrive_down)
+        if not self.mishaps.loses(envelope.message):
+            self.network.send(worker, False, envelope, self._arrive_down)
 
     def _arrive_up(self, worker: str, envelope: Envelope) -> None:
         self.master.receive(worker, envelope)
@@ -157,30 +165,31 @@ class World:
         for number in range(1 if self.is_finite else rng.randint(1, 3)):
             run_id = f"r{number}"
             self._loads[run_id] = load = self._draw_load()
-            self._do_at(time_s, f"start {run_id} {load}", lambda run_id=run_id: self.master.start(run_id))
+            self.do_at(time_s, f"start {run_id} {load}", lambda run_id=run_id: self.master.start(run_id))
             length_s = load.length_s or rng.uniform(1.0, 8.0)
             if load.length_s is None or rng.random() < 0.3:
-                stop_s = time_s + rng.uniform(0.0, length_s + 4.0)
+                stop_s = time_s + self.mishaps.patience_s + rng.uniform(0.0, length_s + 4.0)
                 cause = rng.choice((StopCause.ASKED, StopCause.ASKED, StopCause.ABORTED))
-                self._do_at(stop_s, f"stop ({cause})", lambda cause=cause: self.master.feed(e.StopAsked(cause)))
+                self.do_at(stop_s, f"stop ({cause})", lambda cause=cause: self.master.feed(e.StopAsked(cause)))
                 time_s = stop_s + rng.choice((0.0, 0.1, rng.uniform(0, 10.0)))
             else:
                 time_s += length_s + rng.uniform(-1.0, 10.0)
             if rng.random() < 0.2:
                 reset_s = time_s - rng.uniform(0.0, length_s + 1.0)
-                self._do_at(reset_s, "reset", lambda: self.master.feed(e.ResetStatistics()))
+                self.do_at(reset_s, "reset", lambda: self.master.feed(e.ResetStatistics()))
             if load.stages is None and not load.is_open and rng.random() < 0.3:
                 users, edit_s = rng.randint(1, 8), time_s - rng.uniform(0.0, length_s + 1.0)
                 edit = e.Edit(users, rng.choice((1.0, 5.0, 50.0)))
-                self._do_at(edit_s, f"edit {users}", lambda edit=edit: self._disturb(lambda: self.master.feed(edit)))
+                self.do_at(edit_s, f"edit {users}", lambda edit=edit: self.disturb(lambda: self.master.feed(edit)))
         if not calm:
             for _ in range(rng.randint(1, 5)):
                 self._plan_fault(rng.uniform(0.2, time_s + 2.0))
         if self.is_massacre:
-            self._do_at(rng.uniform(2.0, time_s), "everybody dies", lambda: self._disturb(self._kill_all))
+            self.do_at(rng.uniform(2.0, time_s), "everybody dies", lambda: self.disturb(self._kill_all))
+        time_s = self.mishaps.plan(time_s)
         if rng.random() < 0.1:
             stale = e.Edit(3, 5.0, None, "another run")
-            self._do_at(rng.uniform(1.0, time_s), "stale edit", lambda: self.master.feed(stale))
+            self.do_at(rng.uniform(1.0, time_s), "stale edit", lambda: self.master.feed(stale))
         self.end_s = time_s + 3.0
 
     def _kill_all(self) -> None:
@@ -231,7 +240,7 @@ class World:
         pause_s = rng.choice((rng.uniform(0.1, 3.0), rng.uniform(3.0, 9.0)))
         if kind == "quit" and rng.random() < 0.5:
             kind = "join"
-        self._do_at(time_s, f"{kind} {pause_s:.2f}", lambda: self._disturb(lambda: self._fault(kind, pause_s)))
+        self.do_at(time_s, f"{kind} {pause_s:.2f}", lambda: self.disturb(lambda: self._fault(kind, pause_s)))
 
     def _fault(self, kind: str, pause_s: float) -> None:
         rng = self.rng
@@ -239,16 +248,16 @@ class World:
         self.is_hurt |= kind not in ("join", "leave", "foreign", "quit")
         if kind == "join":
             self.faults += 1
-            self._new_worker()
+            self.new_worker()
         elif kind == "foreign":
-            self._new_worker("another swarm")
+            self.new_worker("another swarm")
             self._foreign_hello()
         elif kind == "quit":
             self.master.feed(e.Quit(ends_workers=rng.random() < 0.5))
         elif kind == "master-freeze":
             master = self.master
             master.freeze()
-            self.clock.after(pause_s, lambda: self._disturb(master.thaw))
+            self.clock.after(pause_s, lambda: self.disturb(master.thaw))
         elif kind == "master-crash":
             if self.is_finite or self.master.is_ended:
                 return
@@ -266,22 +275,21 @@ class World:
                 worker.end()
             elif kind == "freeze":
                 worker.freeze()
-                self.clock.after(pause_s, lambda: self._disturb(worker.thaw))
+                self.clock.after(pause_s, lambda: self.disturb(worker.thaw))
             else:
                 ways = [True, False] if kind == "cut" else [rng.random() < 0.5]
                 for is_up in ways:
-                    self.network.direction(worker.name, is_up).is_cut = True
-                self.clock.after(pause_s, lambda: self._disturb(lambda: self._heal(worker.name)))
+                    self.network.cut(worker.name, is_up)
+                self.clock.after(pause_s, lambda: self.disturb(lambda: self.heal(worker.name)))
 
-    def _heal(self, worker: str) -> None:
-        for is_up in (True, False):
-            self.network.direction(worker, is_up).is_cut = False
+    def heal(self, worker: str) -> None:
+        self.network.heal(worker)
 
-    def _disturb(self, deed: Callable[[], None]) -> None:
+    def disturb(self, deed: Callable[[], None]) -> None:
         self.last_fault_s = self.clock.now_s
         deed()
 
-    def _do_at(self, time_s: float, what: str, deed: Callable[[], None]) -> None:
+    def do_at(self, time_s: float, what: str, deed: Callable[[], None]) -> None:
         def act() -> None:
             self.say(lambda: f"---- {what}")
             deed()
@@ -303,7 +311,7 @@ class World:
         self._check_rows_released()
         self.say(lambda: "---- everybody is told to end")
         self.master.feed(e.Quit(ends_workers=True))
-        if self.is_late_start and not self.master.is_ended:
+        if self.is_late_start:
             self._loads["late"] = LoadPlan(1, 1.0)
             self.master.start("late")
         self.clock.run_until(self.clock.now_s + CLOSE_WITHIN_S)
@@ -316,7 +324,7 @@ class World:
 
     def _heal_all(self) -> None:
         for worker in self.workers:
-            self._heal(worker)
+            self.heal(worker)
 
     # invariants that are checked while it happens
 

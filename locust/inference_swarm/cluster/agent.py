@@ -147,19 +147,36 @@ TABLE: dict[type[AgentEvent] | type[protocol.Message], dict[RunStage, Handler]] 
     ),
 }
 
+# Of another run than the present one these mean nothing: they are dropped before the table is consulted.
+OF_ONE_RUN = (
+    protocol.SetUsers,
+    protocol.StopRun,
+    protocol.OnceAck,
+    protocol.ReleaseRun,
+    RowsAreReady,
+    RowsAreLoading,
+    RowsCouldNotLoad,
+    OnceProgressed,
+    SnapshotTaken,
+)
+
 
 def step(state: Agent, event: AgentEvent | protocol.Envelope, now_s: float) -> list[AgentAction]:
     """Return everything that follows from the event, in the order in which to do it. Changes `state` in place."""
     if not isinstance(event, protocol.Envelope) or not isinstance(event.message, protocol.HeartbeatAck):
         link.check_lease(state, now_s)
-    if isinstance(event, protocol.Envelope):
-        if link.is_heard(state, event):
-            TABLE[type(event.message)][state.stage](state, event.message, now_s)
-    else:
-        TABLE[type(event)][state.stage](state, event, now_s)
+    if not isinstance(event, protocol.Envelope):
+        _handle(state, event, now_s)
+    elif link.is_heard(state, event):
+        _handle(state, event.message, now_s)
     link.follow_up(state, now_s)
     actions, state.actions = state.actions, []
     return actions
+
+
+def _handle(state: Agent, event: AgentEvent | protocol.Message, now_s: float) -> None:
+    if not isinstance(event, OF_ONE_RUN) or event.run_id == state.run_id:
+        TABLE[type(event)][state.stage](state, event, now_s)
 
 
 def wake_s(state: Agent, now_s: float) -> float:

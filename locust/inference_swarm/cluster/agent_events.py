@@ -33,12 +33,20 @@ class RowsAreReady(AgentEvent):
 
     message: RowsReady
 
+    @property
+    def run_id(self) -> str:
+        return self.message.run_id
+
 
 @dataclass(frozen=True, slots=True)
 class RowsAreLoading(AgentEvent):
     """Loading has come this far."""
 
     message: RowsLoading
+
+    @property
+    def run_id(self) -> str:
+        return self.message.run_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,9 +227,8 @@ def end_asked(state: Agent, event: EndAsked, now_s: float) -> None:
 
 def end_worker(state: Agent, message: EndWorker, now_s: float) -> None:
     """The master ends this worker."""
-    if not state.is_leaving:
-        state.note("The master ends this worker", "debug")
-        _leave(state, now_s)
+    state.note("The master ends this worker", "debug")
+    _leave(state, now_s)
 
 
 def _leave(state: Agent, now_s: float) -> None:

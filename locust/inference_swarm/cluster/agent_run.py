@@ -67,7 +67,7 @@ def hold(state: Agent, message: HoldRows, now_s: float) -> None:
         hold_other_run(state, message, now_s)
     elif state.failure:
         _say_failure(state, now_s)
-    elif message.generation >= state.rows_generation:
+    else:
         state.rows_generation = message.generation
         if not (state.is_leaving and state.stage is RunStage.SENDING):  # its users need rows until others take over
             state.do(Hold(message))
@@ -81,22 +81,18 @@ def hold_other_run(state: Agent, message: HoldRows, now_s: float) -> None:
 
 
 def rows_ready(state: Agent, event: RowsAreReady, now_s: float) -> None:
-    message = event.message
-    if message.run_id == state.run_id:
-        state.ready_generation = max(state.ready_generation, message.generation)
-        state.send(message)
+    state.ready_generation = max(state.ready_generation, event.message.generation)
+    state.send(event.message)
 
 
 def rows_loading(state: Agent, event: RowsAreLoading, now_s: float) -> None:
-    if event.message.run_id == state.run_id:
-        state.send(event.message)
+    state.send(event.message)
 
 
 def rows_failed(state: Agent, event: RowsCouldNotLoad, now_s: float) -> None:
     """Report the failure until the master has decided what follows from it."""
-    if event.run_id == state.run_id:
-        state.failure = cut(event.reason)
-        _say_failure(state, now_s)
+    state.failure = cut(event.reason)
+    _say_failure(state, now_s)
 
 
 def _say_failure(state: Agent, now_s: float) -> None:
@@ -111,13 +107,11 @@ def repeat_failure(state: Agent, now_s: float) -> None:
 
 
 def once_progressed(state: Agent, event: OnceProgressed, now_s: float) -> None:
-    if event.run_id == state.run_id:
-        state.send(OnceReport.of(event.run_id, event.sequence, event.progress))
+    state.send(OnceReport.of(event.run_id, event.sequence, event.progress))
 
 
 def once_ack(state: Agent, message: OnceAck, now_s: float) -> None:
-    if message.run_id == state.run_id:
-        state.do(AcknowledgeOnce(message.sequence))
+    state.do(AcknowledgeOnce(message.sequence))
 
 
 # users
@@ -125,7 +119,7 @@ def once_ack(state: Agent, message: OnceAck, now_s: float) -> None:
 
 def begin_sending(state: Agent, message: SetUsers, now_s: float) -> None:
     """Start the first users of this worker in the run."""
-    if message.run_id != state.run_id or message.generation <= state.users_generation or state.is_leaving:
+    if message.generation <= state.users_generation or state.is_leaving:
         return
     if not any(message.users.values()):
         state.users_generation = message.generation
@@ -140,7 +134,7 @@ def begin_sending(state: Agent, message: SetUsers, now_s: float) -> None:
 
 def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
     """Run other users. In an open load, a decrease names the instant from which others send the arrivals."""
-    if message.run_id != state.run_id or message.generation <= state.users_generation:
+    if message.generation <= state.users_generation:
         return
     state.users_generation = message.generation
     users = {name: count for name, count in message.users.items() if count}
@@ -205,8 +199,7 @@ def advance_run(state: Agent, now_s: float) -> None:
 
 
 def stop(state: Agent, message: StopRun, now_s: float) -> None:
-    if message.run_id == state.run_id:
-        stop_for_good(state, now_s)
+    stop_for_good(state, now_s)
 
 
 def stop_for_good(state: Agent, now_s: float) -> None:
@@ -220,9 +213,8 @@ def stop_for_good(state: Agent, now_s: float) -> None:
 
 def stop_unbegun(state: Agent, message: StopRun, now_s: float) -> None:
     """The worker was to have users but never learned of them: its report says that it sent nothing."""
-    if message.run_id == state.run_id:
-        state.stage = RunStage.STOPPING
-        _finish(state)
+    state.stage = RunStage.STOPPING
+    _finish(state)
 
 
 def users_stopped(state: Agent, event: UsersStopped, now_s: float) -> None:
@@ -237,8 +229,6 @@ def _finish(state: Agent) -> None:
 
 def snapshot_taken(state: Agent, event: SnapshotTaken, now_s: float) -> None:
     """Keep the snapshot until the master has confirmed it."""
-    if event.run_id != state.run_id:
-        return
     report = Report(event.run_id, event.sequence, event.is_final, event.snapshot, event.locust, event.once)
     state.undelivered[event.run_id, event.sequence] = Undelivered(report)
     if event.is_final:
@@ -251,21 +241,18 @@ def report_ack(state: Agent, message: ReportAck, now_s: float) -> None:
 
 def deliver_again(state: Agent, message: StopRun, now_s: float) -> None:
     """Send the last report again, which the master is missing."""
-    if message.run_id == state.run_id:
-        for kept in state.undelivered.values():
-            kept.sent_s = None
+    for kept in state.undelivered.values():
+        kept.sent_s = None
 
 
 def release(state: Agent, message: ReleaseRun, now_s: float) -> None:
     """The run is over: its rows need not be kept in memory."""
-    if message.run_id == state.run_id:
-        _forget_run(state)
+    _forget_run(state)
 
 
 def release_running(state: Agent, message: ReleaseRun, now_s: float) -> None:
     """The run is over, and this worker was not waited for."""
-    if message.run_id == state.run_id:
-        abandon_run(state, "the master has closed it", now_s)
+    abandon_run(state, "the master has closed it", now_s)
 
 
 def abandon_run(state: Agent, reason: str, now_s: float) -> None:

@@ -204,26 +204,48 @@ TABLE: dict[type[Event] | type[protocol.Message], dict[Phase, Handler]] = {
         closing=worker_reports.ignore_message,
     ),
     protocol.OnceReport: _row(
-        idle=worker_reports.once_stale,
+        idle=worker_reports.ignore_message,
         preparing=worker_reports.once_report,
         starting=worker_reports.once_report,
         running=worker_reports.once_report,
         stopping=worker_reports.once_report,
-        closing=worker_reports.once_stale,
+        closing=worker_reports.ignore_message,
     ),
 }
+
+# Of another run than the present one these mean nothing: they are dropped before the table is consulted.
+OF_ONE_RUN = (
+    DataRead,
+    DataRefused,
+    ResultsOpened,
+    ResultsRefused,
+    TestStarted,
+    ResultsWritten,
+    ResultsFailed,
+    protocol.RowsReady,
+    protocol.RowsLoading,
+    protocol.RowsFailed,
+    protocol.OnceReport,
+)
 
 
 def step(state: Coordinator, event: Event, now_s: float) -> list[Action]:
     """Return everything that follows from the event, in the order in which to do it. Changes `state` in place."""
-    if isinstance(event, Received):
-        if presence.is_heard(state, event, now_s):
-            TABLE[type(event.message)][state.phase](state, event, now_s)
-    else:
-        TABLE[type(event)][state.phase](state, event, now_s)
+    subject = event.message if isinstance(event, Received) else event
+    is_heard = not isinstance(event, Received) or presence.is_heard(state, event, now_s)
+    if is_heard and _is_of_this_run(state, subject):
+        TABLE[type(subject)][state.phase](state, event, now_s)
     follow_up(state, now_s)
     actions, state.actions = state.actions, []
     return actions
+
+
+def _is_of_this_run(state: Coordinator, subject: Event | protocol.Message) -> bool:
+    if not isinstance(subject, OF_ONE_RUN):
+        return True
+    job = state.job
+    # A worker that speaks of the rows of a run before they are assigned was not told of them by this master.
+    return job is not None and job.run_id == subject.run_id and (isinstance(subject, Event) or job.rows is not None)
 
 
 def wake_s(state: Coordinator, now_s: float) -> float:

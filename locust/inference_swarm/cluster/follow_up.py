@@ -45,18 +45,18 @@ def _place(state: Coordinator, job: Job, now_s: float) -> None:
         if job.users is not None:
             job.users.set_hosts(job.rows.hosts(), now_s)
     for worker, hold in job.rows.take_messages():
-        if (member := state.present(worker)) is not None:
-            member.rows_sent = (hold.generation, now_s)
-            state.send(member, hold)
+        member = state.members[worker]
+        member.rows_sent = (hold.generation, now_s)
+        state.send(member, hold)
     if job.users is None:
         return
     job.users.advance(now_s)
     for worker, message in job.users.take_messages(now_s):
-        if (member := state.present(worker)) is not None:
-            member.users_sent = (message.generation, now_s)
-            job.unapplied.add(worker)
-            exposed(job, worker, message.generation, now_s)
-            state.send(member, message)
+        member = state.members[worker]
+        member.users_sent = (message.generation, now_s)
+        job.unapplied.add(worker)
+        exposed(job, worker, message.generation, now_s)
+        state.send(member, message)
     _notify_users_complete(state, job)
 
 

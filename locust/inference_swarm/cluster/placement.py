@@ -77,11 +77,11 @@ def want_users(
     job: Job, users: int, spawn_rate: float, now_s: float, classes: Iterable[UserClass] | None = None
 ) -> None:
     """Aim at the given number of users from now on."""
+    assert job.users is not None
     job.wanted = (users, spawn_rate)
     job.is_complete_notified = False
     job.is_placement_due = True
-    if job.users is not None:
-        job.users.want(users, spawn_rate, now_s, classes)
+    job.users.want(users, spawn_rate, now_s, classes)
 
 
 def exposed(job: Job, worker: str, generation: int, now_s: float) -> None:

@@ -195,7 +195,7 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
     if is_mine:
         job.rows.confirm(member.worker, message.ready_generation)
         member.users_applied = max(member.users_applied, message.users_generation)
-        job.uncounted.applied(member.worker, message.users_generation)
+        job.uncounted.applied(member.worker, message.users_generation, now_s)
         if job.users is not None:
             job.users.confirm(member.worker, message.users_generation)
         if member.users_applied >= member.users_sent[0]:
@@ -231,8 +231,6 @@ def leaving(state: Coordinator, event: Received, now_s: float) -> None:
 def goodbye(state: Coordinator, event: Received, now_s: float) -> None:
     """The worker has left. That is a loss only if one of its reports is missing."""
     member = state.members[event.worker]
-    if event.session != member.session:
-        return
     was_here = member.is_here
     member.lost_s = now_s if was_here else member.lost_s
     if was_here:

@@ -8,6 +8,7 @@ from inference_swarm.cluster.events import (
     Refuse,
 )
 from inference_swarm.cluster.protocol import EndWorker, ReleaseRun
+from inference_swarm.cluster.run_rows import RunRows
 from inference_swarm.cluster.state import Coordinator, Job, Phase
 from inference_swarm.errors import ExitCode
 
@@ -37,10 +38,15 @@ def job_of(state: Coordinator) -> Job:
     return state.job
 
 
+def rows_of(state: Coordinator) -> RunRows:
+    rows = job_of(state).rows
+    assert rows is not None  # messages about the rows of this run come after `DataRead`: see coordinator.step
+    return rows
+
+
 def enter(state: Coordinator, phase: Phase, now_s: float) -> None:
     state.phase = phase
-    if state.job is not None:
-        state.job.since_s = now_s
+    job_of(state).since_s = now_s
 
 
 def ignore(state: Coordinator, event: Event, now_s: float) -> None:

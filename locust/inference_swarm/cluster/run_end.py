@@ -13,7 +13,7 @@ from inference_swarm.cluster.events import (
 )
 from inference_swarm.cluster.presence import note_missing_finals, note_possible_duplicates, tick
 from inference_swarm.cluster.protocol import StopRun
-from inference_swarm.cluster.run_common import end_if_wanted, enter, job_of, over, release, without_run
+from inference_swarm.cluster.run_common import end_if_wanted, enter, job_of, over, release, rows_of, without_run
 from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
 from inference_swarm.errors import ExitCode
 from inference_swarm.run.course import Stop, StopCause
@@ -72,23 +72,20 @@ def _is_waited_for(member: Member | None, job: Job, now_s: float) -> bool:
 
 def close(state: Coordinator, job: Job, now_s: float) -> None:
     note_missing_finals(state, job, now_s)
-    if job.rows is not None:
-        job.course.once = job.rows.once_numbers()
+    job.course.once = rows_of(state).once_numbers()
     release(state)
     enter(state, Phase.CLOSING, now_s)
     state.do(WriteResults(job.run_id))
 
 
 def results_written(state: Coordinator, event: ResultsWritten, now_s: float) -> None:
-    if event.run_id == job_of(state).run_id:
-        _closed(state, "", now_s)
+    _closed(state, "", now_s)
 
 
 def results_failed(state: Coordinator, event: ResultsFailed, now_s: float) -> None:
     """Results could not be written (a full disk, say): the process ends all the same, with a failure."""
-    if event.run_id == job_of(state).run_id:
-        state.note(f"The results of run {event.run_id} could not be written: {event.reason}", "error")
-        _closed(state, event.reason, now_s)
+    state.note(f"The results of run {event.run_id} could not be written: {event.reason}", "error")
+    _closed(state, event.reason, now_s)
 
 
 def _closed(state: Coordinator, failure: str, now_s: float) -> None:

@@ -69,7 +69,7 @@ def refuse_start(state: Coordinator, event: Start, now_s: float) -> None:
 def data_read(state: Coordinator, event: DataRead, now_s: float) -> None:
     """Assign the blocks to workers, who load them."""
     job = job_of(state)
-    if event.run_id != job.run_id or job.rows is not None:
+    if job.rows is not None:
         return
     job.rows = RunRows(job.run_id, event.block_rows, event.offer, is_once=job.load.is_once)
     job.notified_s = now_s
@@ -84,14 +84,12 @@ def rows_failed(state: Coordinator, event: Received, now_s: float) -> None:
     """A worker cannot load its rows: the run is refused with its reason."""
     message = event.message
     assert isinstance(message, RowsFailed)
-    if message.run_id == job_of(state).run_id:
-        reason = f"worker {event.worker} could not load its rows: {message.reason}"
-        give_up(state, reason, ExitCode.BAD_CONFIGURATION)
+    reason = f"worker {event.worker} could not load its rows: {message.reason}"
+    give_up(state, reason, ExitCode.BAD_CONFIGURATION)
 
 
 def data_refused(state: Coordinator, event: DataRefused, now_s: float) -> None:
-    if event.run_id == job_of(state).run_id:
-        give_up(state, event.reason, event.code)
+    give_up(state, event.reason, event.code)
 
 
 def tick_preparing(state: Coordinator, event: Tick, now_s: float) -> None:
@@ -123,20 +121,15 @@ def cancel(state: Coordinator, event: StopAsked, now_s: float) -> None:
 
 
 def results_opened(state: Coordinator, event: ResultsOpened, now_s: float) -> None:
-    job = job_of(state)
-    if event.run_id == job.run_id:
-        job.is_opened = True
+    job_of(state).is_opened = True
 
 
 def results_refused(state: Coordinator, event: ResultsRefused, now_s: float) -> None:
-    if event.run_id == job_of(state).run_id:
-        give_up(state, event.reason, ExitCode.BAD_CONFIGURATION)
+    give_up(state, event.reason, ExitCode.BAD_CONFIGURATION)
 
 
 def test_started(state: Coordinator, event: TestStarted, now_s: float) -> None:
-    job = job_of(state)
-    if event.run_id == job.run_id:
-        job.is_test_started = True
+    job_of(state).is_test_started = True
 
 
 def stop_early(state: Coordinator, event: StopAsked, now_s: float) -> None:

@@ -124,11 +124,6 @@ class Coordinator:
         """Send to the worker's present session."""
         self.actions.append(Send(member.worker, member.session, message))
 
-    def present(self, worker: str) -> Member | None:
-        """Return the worker, if it is here."""
-        member = self.members.get(worker)
-        return member if member is not None and member.lost_s is None else None
-
     def note(self, text: str, level: str = "info") -> None:
         """Write a line to the log."""
         self.actions.append(Note(level, text))

@@ -35,16 +35,21 @@ class Exposure:
     counted: int = 0  # requests of all its reports
     judged_generation: int = -1  # orders up to this one have been searched for possible duplicates
     max_users: int = 0  # since then
+    past: list[tuple[float, Order]] = field(default_factory=list)  # orders that it no longer follows, and since when
     former: list[tuple[float, int]] = field(default_factory=list)  # users until then, who may still be stopping
     max_share: float = 0.0
+    next_sequence: int = 0  # of the first report that is missing
+    early: dict[int, float] = field(default_factory=dict)  # later ones that are in, by sequence: until when
 
     def begin_again(self, until_s: float, stop_timeout_s: float) -> None:
         """Restart: only orders that may be in force count, and requests of users that are stopping."""
         self.former = [(at_s, users) for at_s, users in self.former if at_s >= until_s - stop_timeout_s]
         self.former.append((until_s, self.max_users))
         self.reported_s = until_s
-        self.max_users = max((order.users for order in self.orders), default=0)
-        self.max_share = max((order.share for order in self.orders), default=0.0)
+        self.past = [(since_s, order) for since_s, order in self.past if since_s > until_s]
+        in_force = [*self.orders, *(order for _, order in self.past)]
+        self.max_users = max((order.users for order in in_force), default=0)
+        self.max_share = max((order.share for order in in_force), default=0.0)
 
 
 @dataclass(slots=True)
@@ -64,24 +69,30 @@ class Uncounted:
         exposure.max_users = max(exposure.max_users, order.users)
         exposure.max_share = max(exposure.max_share, order.share)
 
-    def applied(self, worker: str, generation: int) -> None:
+    def applied(self, worker: str, generation: int, now_s: float) -> None:
         """The worker follows the order of this generation; earlier ones are past."""
         exposure = self._exposures.get(worker)
         if exposure is not None and len(exposure.orders) > 1:
+            exposure.past += [(now_s, order) for order in exposure.orders if order.generation < generation]
             exposure.orders = [order for order in exposure.orders if order.generation >= generation]
 
-    def reported(self, worker: str, ended: int, user_seconds: float, until_s: float) -> None:
-        """Everything that the worker sent before `until_s` and that has ended is counted."""
-        exposure = self._exposures.get(worker)
-        if exposure is None:
-            return
+    def is_exposed(self, worker: str) -> bool:
+        """Return whether the worker was ever sent an order of this run."""
+        return worker in self._exposures
+
+    def reported(self, worker: str, sequence: int, ended: int, user_seconds: float, until_s: float) -> None:
+        """What the worker sent since its report before this one, up to `until_s`, and that has ended, is counted."""
+        exposure = self._exposures[worker]
         exposure.counted += ended
         if user_seconds >= MIN_USER_S * exposure.max_users > 0:
             # Each user may have begun one request more than have ended.
             peak_rps = (ended + exposure.max_users) / user_seconds
             self.peak_per_user_rps = max(self.peak_per_user_rps or 0.0, peak_rps)
-        if until_s >= exposure.reported_s:
-            exposure.begin_again(until_s, self.stop_timeout_s)
+        exposure.early[sequence] = until_s
+        while exposure.next_sequence in exposure.early:
+            in_until_s = exposure.early.pop(exposure.next_sequence)
+            exposure.next_sequence += 1
+            exposure.begin_again(max(in_until_s, exposure.reported_s), self.stop_timeout_s)
 
     def possible_duplicates(self, worker: str, until_s: float, began_s: float) -> int:
         """Open load: return how many arrivals the worker may have sent by an outdated order, at most.
@@ -106,9 +117,7 @@ class Uncounted:
 
         `possibly_sent`: order once knows the requests that the worker may have made in all.
         """
-        exposure = self._exposures.get(worker)
-        if exposure is None:
-            return 0
+        exposure = self._exposures[worker]
         if possibly_sent is not None:
             return max(0, possibly_sent - exposure.counted)
         since_s = max(0.0, until_s - exposure.reported_s)

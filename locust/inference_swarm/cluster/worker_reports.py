@@ -11,6 +11,7 @@ from inference_swarm.cluster.protocol import (
     RowsLoading,
     RowsReady,
 )
+from inference_swarm.cluster.run_common import job_of, rows_of
 from inference_swarm.cluster.state import Coordinator, Member
 from inference_swarm.measure.totals import Applied
 
@@ -20,28 +21,25 @@ def ignore_message(state: Coordinator, event: Received, now_s: float) -> None:
 
 
 def rows_ready(state: Coordinator, event: Received, now_s: float) -> None:
-    message, job = event.message, state.job
+    message = event.message
     assert isinstance(message, RowsReady)
-    if job is None or job.rows is None or message.run_id != job.run_id:
-        return
-    if job.rows.ready(event.worker, message):
+    if rows_of(state).ready(event.worker, message):
         window = ", through a window" if message.is_windowed else ""
         text = f"Worker {event.worker} has its {message.rows:,} rows ready after {message.seconds:.1f} s{window}"
         state.note(text, "debug")
 
 
 def rows_loading(state: Coordinator, event: Received, now_s: float) -> None:
-    message, job = event.message, state.job
+    message = event.message
     assert isinstance(message, RowsLoading)
-    if job is not None and job.rows is not None and message.run_id == job.run_id:
-        job.rows.loading(event.worker, message)
+    rows_of(state).loading(event.worker, message)
 
 
 def rows_failed_during(state: Coordinator, event: Received, now_s: float) -> None:
     """A worker's rows fail during a run: its rows and users go to others, and the result says so."""
-    message, job = event.message, state.job
+    message, job = event.message, job_of(state)
     assert isinstance(message, RowsFailed)
-    if job is None or message.run_id != job.run_id or event.worker in job.course.failures:
+    if event.worker in job.course.failures:
         return
     job.course.failures[event.worker] = message.reason
     job.is_placement_due = True
@@ -49,18 +47,12 @@ def rows_failed_during(state: Coordinator, event: Received, now_s: float) -> Non
 
 
 def once_report(state: Coordinator, event: Received, now_s: float) -> None:
-    message, job = event.message, state.job
+    message = event.message
     assert isinstance(message, OnceReport)
-    if job is None or job.rows is None or message.run_id != job.run_id:
-        return
-    job.rows.once_report(event.worker, message)
+    rows_of(state).once_report(event.worker, message)
     member = state.members[event.worker]
     if member.is_here and member.session == event.session:
         state.send(member, OnceAck(message.run_id, message.sequence))
-
-
-def once_stale(state: Coordinator, event: Received, now_s: float) -> None:
-    """Acknowledge a report after the account is closed: the worker need not repeat it, and may send nothing."""
 
 
 def _acknowledge(state: Coordinator, event: Reported) -> None:
@@ -81,6 +73,9 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
     _acknowledge(state, event)
     if job is None or event.report.run_id != job.run_id or job.course.began_s is None:
         return
+    if not job.uncounted.is_exposed(event.worker):
+        state.note(f"Worker {event.worker[:80]!a} reports requests of a run in which it had no users: not counted", "error")
+        return
     if job.course.totals.apply(event.snapshot) is not Applied.COUNTED:
         return
     if event.report.once is not None and job.rows is not None:
@@ -90,7 +85,7 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
         member.heard_s = now_s
     snapshot = event.snapshot
     until_s = job.course.began_s + snapshot.end_s
-    job.uncounted.reported(event.worker, snapshot.ended, snapshot.user_seconds, until_s)
+    job.uncounted.reported(event.worker, event.report.sequence, snapshot.ended, snapshot.user_seconds, until_s)
     if job.course.totals.is_complete_for(event.worker):
         job.waited_for.discard(event.worker)
         if job.course.losses.pop(event.worker, None) is not None:
