@@ -77,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder that everything is written to (%(default)s)",
     )
+    _add_real_data(parser)
+    return parser
+
+
+def _add_real_data(parser: argparse.ArgumentParser) -> None:
     real = parser.add_argument_group("real data")
     real.add_argument("--data", type=Path, metavar="FILE", help="CSV or parquet file to train on instead")
     real.add_argument("--target", metavar="COLUMN", help="the column to predict (2 to 50 classes)")
@@ -91,7 +96,6 @@ def _parser() -> argparse.ArgumentParser:
         "--test-size", type=_share, default=_TEST_SIZE, metavar="F", help="share of test rows (%(default)s)"
     )
     real.add_argument("--name", metavar="DATASET", help="name of the dataset (default: the file's name)")
-    return parser
 
 
 def _row_count(text: str) -> int:

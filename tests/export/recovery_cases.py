@@ -41,7 +41,7 @@ def run_in(folder: Path, *, intervals: int = 3, slo: tuple[str, ...] = (), **set
         tuple(objectives_of(made.settings)),
         load_of(made.settings),
     )
-    course = RunCourse("run", plan.load, made.totals)
+    course = RunCourse("run", plan.load, made.totals, began_s=0.0)
     course.losses = {"worker-9": Loss("fell over", 17)}
     course.failures = {"worker-8": "no such file"}
     course.possible_duplicates = 5

@@ -15,7 +15,7 @@ from inference_swarm.export.summary import RunRecord, build_summary
 from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
 from inference_swarm.judge.stages import judge_stages
-from inference_swarm.judge.verdict import RunFacts, judge_totals
+from inference_swarm.judge.verdict import RunFacts, judge
 from inference_swarm.load.stages import parse_stages
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.hlog import hlog_lines
@@ -103,7 +103,7 @@ def make_run(
         settings=settings_with(slo="; ".join(slo), **settings),
         sources={"host": "command line"},
         totals=totals,
-        verdict=judge_totals(totals, [parse_objective(text) for text in slo], facts),
+        verdict=judge(totals.names, [parse_objective(text) for text in slo], facts),
         warnings=tuple(check.warnings()),
         stages=()
         if stages is None

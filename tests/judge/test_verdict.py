@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 from inference_swarm.errors import ExitCode
 from inference_swarm.judge.evaluate import ObjectiveOutcome
 from inference_swarm.judge.objectives import Objective, parse_objective
-from inference_swarm.judge.verdict import GENERATOR_BOUND_WORDS, RunFacts, Status, Tone, Verdict, judge, judge_totals
+from inference_swarm.judge.verdict import GENERATOR_BOUND_WORDS, RunFacts, Status, Tone, Verdict, judge
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
-from inference_swarm.measure.snapshot import whole_snapshot
-from inference_swarm.measure.totals import SwarmTotals
 
 MS = 1_000_000
 FACTS = RunFacts(10.0)
@@ -141,25 +139,6 @@ def test_the_reasons_are_sentences_and_the_verdicts_own_comes_first() -> None:
     )
     assert reasons(RequestCounters()) == ("no request was sent",)
     assert reasons(counters(), "", replace(FACTS, is_generator_bound=True)) == (GENERATOR_BOUND_WORDS,)
-
-
-def test_totals_are_judged_with_the_reports_that_are_missing() -> None:
-    totals = SwarmTotals("run")
-    assert judge_totals(totals, [], FACTS).reasons == ("no worker took part", "no request was sent")
-    totals.apply(whole_snapshot("run", "w1", 0, 0.0, 10.0, {"a": counters(1000)}))
-    objectives = [parse_objective("rate>=100")]
-    assert judge_totals(totals, objectives, FACTS).status is Status.INCOMPLETE
-    assert judge_totals(totals, objectives, FACTS).reasons == ("worker w1: no final report (last one ends at 10.0 s)",)
-    totals.apply(whole_snapshot("run", "w1", 1, 10.0, 10.0, {}, is_final=True))
-    assert judge_totals(totals, objectives, FACTS).status is Status.PASSED
-
-
-def test_a_server_that_died_after_the_warm_up_was_reachable() -> None:
-    totals = SwarmTotals("run")
-    totals.apply(whole_snapshot("run", "w1", 0, 0.0, 10.0, {"a": counters(1000)}))
-    totals.start_epoch(10.0)
-    totals.names["a"] = counters(0, 50, 0, "connect")
-    assert judge_totals(totals, [], FACTS).status is not Status.UNREACHABLE
 
 
 def test_where_nothing_succeeded_the_generator_is_no_reason() -> None:

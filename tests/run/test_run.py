@@ -11,7 +11,8 @@ from inference_swarm.data.locate import Source
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.export.summary import build_summary, record_of
 from inference_swarm.export.terminal import other_counts
-from inference_swarm.measure.counters import RequestCounters
+from inference_swarm.judge.verdict import Status
+from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.snapshot import whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import RunCourse, Stop, StopCause
@@ -20,14 +21,16 @@ from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.transport.target import target_of
 
 
-def run_of(counters: RequestCounters, ended_s: float, **settings: object) -> Run:
-    """A run of one worker whose load has ended after `ended_s`."""
+def run_of(counters: RequestCounters | None, ended_s: float, *, is_final: bool = True, **settings: object) -> Run:
+    """A run of one worker, or none, whose load has ended after `ended_s`."""
     chosen = settings_with(**settings)
     source, objectives = Source("rows.parquet"), tuple(objectives_of(chosen))
     plan = RunPlan(chosen, {}, target_of(chosen), source, objectives, load_of(chosen))
     totals = SwarmTotals("run")
-    totals.apply(whole_snapshot("run", "w", 0, 0.0, ended_s, {"x": counters}, is_final=True))
-    run = Run(plan, DataRecord("rows.parquet", 300, 5, "f00d"), RunCourse("run", plan.load, totals), totals, Path("r"))
+    if counters is not None:
+        totals.apply(whole_snapshot("run", "w", 0, 0.0, ended_s, {"x": counters}, is_final=is_final))
+    course = RunCourse("run", plan.load, totals, began_s=0.0)
+    run = Run(plan, DataRecord("rows.parquet", 300, 5, "f00d"), course, totals, Path("r"))
     run.frozen_s = ended_s
     return run
 
@@ -57,3 +60,22 @@ def test_a_run_that_was_told_to_end_early_is_interrupted_although_its_objectives
     summary = build_summary(record_of(run))
     assert [result["outcome"] for result in summary["objectives"]] == ["pass"]
     assert (summary["verdict"], summary["exit_code"]) == ("interrupted", 4)
+
+
+def test_a_run_is_judged_with_the_reports_that_are_missing() -> None:
+    assert run_of(None, 10.0).verdict().reasons == ("no worker took part", "no request was sent")
+    run = run_of(RequestCounters(1000, connects=1), 10.0, is_final=False, slo="rate>=100")
+    assert run.verdict().status is Status.INCOMPLETE
+    assert run.verdict().reasons == ("worker w: no final report (last one ends at 10.0 s)",)
+    run.totals.apply(whole_snapshot("run", "w", 1, 10.0, 10.0, {}, is_final=True))
+    assert run.verdict().status is Status.PASSED
+
+
+def test_a_server_that_died_after_the_warm_up_was_reachable() -> None:
+    run = run_of(RequestCounters(1000, connects=1), 10.0)
+    run.totals.start_epoch(10.0)
+    run.totals.names["x"] = refused = RequestCounters()
+    refused.count_failure("connect: refused", FailureRecord("connect", 50))
+    assert run.verdict().status is Status.REQUESTS_FAILED
+    run.totals.left_out.clear()
+    assert run.verdict().status is Status.UNREACHABLE

@@ -122,9 +122,16 @@ def lose(state: Coordinator, member: Member, reason: str, now_s: float) -> None:
     """Mark a worker lost; it may come back."""
     member.lost_s = now_s
     member.users = {}
+    held_rows = _holds_rows(state, member)
     _take_out(state, member, now_s)
-    _note_loss(state, member, reason, now_s)
+    _note_loss(state, member, reason, now_s, held_rows=held_rows)
     state.do(WorkerGone(member.worker, reason))
+
+
+def _holds_rows(state: Coordinator, member: Member) -> bool:
+    """Return whether the worker was to take part in the run, whether it sends already or not."""
+    rows = state.job.rows if state.job is not None else None
+    return rows is not None and member.worker in rows.workers and not member.is_leaving
 
 
 def _take_out(state: Coordinator, member: Member, now_s: float) -> None:
@@ -149,15 +156,19 @@ def note_possible_duplicates(job: Job, member: Member, now_s: float) -> None:
         job.course.possible_duplicates += job.uncounted.possible_duplicates(member.worker, until_s, job.course.began_s)
 
 
-def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float) -> None:
+def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float, *, held_rows: bool = False) -> None:
     job = state.job
-    if job is None or job.course.began_s is None or state.phase is Phase.CLOSING:
+    if job is None or state.phase is Phase.CLOSING:
         return
     if member.worker in job.waited_for:
         until_s = min(now_s, member.heard_s + LEASE_S)
-        bound = _bound(job, member.worker, until_s)
-        loss = job.course.losses[member.worker] = Loss(reason, bound)
-        state.note(f"Worker {member.worker} is lost: {loss.sentence}", "error")
+        loss = Loss(reason, _bound(job, member.worker, until_s))
+    elif held_rows and state.phase is not Phase.STOPPING:
+        loss = Loss(f"{reason}, before it had users", 0)
+    else:
+        return
+    job.course.losses[member.worker] = loss
+    state.note(f"Worker {member.worker} is lost: {loss.sentence}", "error")
 
 
 def _bound(job: Job, worker: str, until_s: float) -> int | None:

@@ -72,21 +72,7 @@ class CommandLine:
                     parser.set_defaults(**{option.locust_dest: default})
             else:
                 self._add(group, option, default)
-        group.add_argument(
-            "--print-settings",
-            action="store_true",
-            help="print every setting and where it came from, then exit",
-        )
-        row = group.add_argument(
-            "--print-row",
-            nargs="?",
-            type=int,
-            const=0,
-            metavar="N",
-            help="print the request that row N of the data (from 0 on; without N the first) becomes, as text and as a "
-            "curl command, then exit",
-        )
-        row.include_in_web_ui = False
+        _add_prints(group)
         if not os.environ.get("LOCUST_LOGLEVEL"):
             _action(parser, "loglevel").env_var = "LOGLEVEL"
         parse = parser.parse_args
@@ -200,6 +186,25 @@ class CommandLine:
             else:
                 source = "built-in default"
             self.sources.mark(option.name, source)
+
+
+def _add_prints(group: Any) -> None:
+    """Add the options for which something is printed instead of a run."""
+    group.add_argument(
+        "--print-settings",
+        action="store_true",
+        help="print every setting and where it came from, then exit",
+    )
+    row = group.add_argument(
+        "--print-row",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="N",
+        help="print the request that row N of the data (from 0 on; without N the first) becomes, as text and as a "
+        "curl command, then exit",
+    )
+    row.include_in_web_ui = False
 
 
 def _in_a_line(value: object) -> str:

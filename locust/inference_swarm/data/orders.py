@@ -32,28 +32,48 @@ class Chunk:
     order: Indices
 
 
+class _Draws:
+    """Draws `DRAW` rows at a time, and remembers the last of them."""
+
+    def __init__(self, rows: Callable[[], Requests], seed: Sequence[int], on_draw: Callable[[int], None]) -> None:
+        self._rows = rows
+        self._integers = np.random.default_rng(list(seed)).integers
+        self._on_draw = on_draw
+        self._requests: Requests | None = None
+        self._lately: deque[Indices] = deque(maxlen=REMEMBERED_DRAWS)  # of these requests only: no others are kept
+
+    def draw(self) -> tuple[Requests, Indices] | None:
+        """Return rows that were drawn, None while there are none."""
+        self._on_draw(DRAW)
+        requests = self._rows()
+        if requests is not self._requests:
+            self._requests = requests
+            self._lately.clear()
+        if not len(requests):
+            return None
+        self._lately.appendleft(self._integers(0, len(requests), DRAW))
+        return requests, self._lately[0]
+
+    def find_row(self, request: bytes) -> int | None:
+        """Return the row of a request that was drawn lately."""
+        if self._requests is None or not self._lately:
+            return None
+        return self._requests.find_row(request, np.concatenate(self._lately))
+
+    def forget(self) -> None:
+        """Let go of the rows."""
+        self._requests = None
+        self._lately.clear()
+
+
 class RandomFeed:
     """Uniform draws, with replacement, from rows that the owner may change between calls (then: `forget_drawn`)."""
 
     def __init__(self, rows: Callable[[], Requests], seed: Sequence[int], on_draw: Callable[[int], None]) -> None:
         """`rows` is asked at each draw; before that `on_draw` gets the number of requests that will be taken next."""
-        integers = np.random.default_rng(list(seed)).integers
+        draws = _Draws(rows, seed, on_draw)
         drawn: Iterator[bytes] = iter(())
         drawn_rows: Iterator[tuple[int, bytes]] = iter(())
-        latest: Requests | None = None
-        lately: deque[Indices] = deque(maxlen=REMEMBERED_DRAWS)  # of `latest` only: others are not kept in memory
-
-        def draw() -> tuple[Requests, Indices] | None:
-            nonlocal latest
-            on_draw(DRAW)
-            requests = rows()
-            if requests is not latest:
-                latest = requests
-                lately.clear()
-            if not len(requests):
-                return None
-            lately.appendleft(integers(0, len(requests), DRAW))
-            return requests, lately[0]
 
         def take() -> bytes | None:
             request = next(drawn, None)
@@ -61,7 +81,7 @@ class RandomFeed:
 
         def take_first() -> bytes | None:
             nonlocal drawn
-            if (choice := draw()) is None:
+            if (choice := draws.draw()) is None:
                 return None
             requests, indices = choice
             drawn = requests.compose(indices)
@@ -70,22 +90,19 @@ class RandomFeed:
         def take_row() -> tuple[int, bytes] | None:
             nonlocal drawn_rows
             taken = next(drawn_rows, None)
-            if taken is None and (choice := draw()) is not None:
+            if taken is None and (choice := draws.draw()) is not None:
                 drawn_rows = _numbered(*choice)
                 return next(drawn_rows)
             return taken
 
         def forget_drawn() -> None:
-            nonlocal drawn, drawn_rows, latest
-            drawn, drawn_rows, latest = iter(()), iter(()), None
-            lately.clear()
-
-        def find_row(request: bytes) -> int | None:
-            return latest.find_row(request, np.concatenate(lately)) if latest is not None and lately else None
+            nonlocal drawn, drawn_rows
+            drawn, drawn_rows = iter(()), iter(())
+            draws.forget()
 
         self.take = take
         self.take_row = take_row
-        self.find_row = find_row  # the row of a request that was taken lately
+        self.find_row = draws.find_row  # the row of a request that was taken lately
         self.forget_drawn = forget_drawn
 
 

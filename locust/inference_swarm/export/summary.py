@@ -26,7 +26,7 @@ from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bott
 from inference_swarm.judge.stages import StageResult
 from inference_swarm.judge.verdict import Verdict
 from inference_swarm.measure.snapshot import WorkerHealth
-from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.measure.totals import SwarmTotals, WorkerRecord
 from inference_swarm.run.course import Change
 from inference_swarm.run.run import DataRecord, Run
 
@@ -130,6 +130,17 @@ def arrival_metrics(run: RunRecord) -> Document | None:
     }
 
 
+def worker_metrics(record: WorkerRecord) -> Document:
+    """Return a worker's part of the requests, and the worst that its self-check saw."""
+    return {
+        "sent": record.sent,
+        "succeeded": record.succeeded,
+        "failed": record.failed,
+        "abandoned": record.abandoned,
+        "worst": asdict(record.worst_health),
+    }
+
+
 def build_summary(run: RunRecord) -> Document:
     """Return the document."""
     values, total = run.settings.to_record(), run.totals.total()
@@ -163,25 +174,9 @@ def build_summary(run: RunRecord) -> Document:
         "stages": [stage_metrics(stage) for stage in run.stages],
         "addresses": address_metrics(total),
         "names": {name: counter_metrics(one, run.measured_s) for name, one in sorted(run.totals.names.items())},
-        "by_worker": {
-            worker: {
-                "sent": record.sent,
-                "succeeded": record.succeeded,
-                "failed": record.failed,
-                "abandoned": record.abandoned,
-                "worst": asdict(record.worst_health),
-            }
-            for worker, record in sorted(run.totals.workers.items())
-        },
+        "by_worker": {worker: worker_metrics(record) for worker, record in sorted(run.totals.workers.items())},
         "master": asdict(run.master_health),
-        "data": None
-        if run.data is None
-        else {
-            "source": run.data.source,
-            "rows": run.data.rows,
-            "blocks": run.data.blocks,
-            "fingerprint": run.data.fingerprint,
-        },
+        "data": None if run.data is None else asdict(run.data),
         "settings": {name: {"value": value, "source": run.sources.get(name, "")} for name, value in values.items()},
         "versions": versions(),
     }

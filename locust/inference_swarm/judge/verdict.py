@@ -9,14 +9,13 @@ abandoned is allowed by an objective on `error_rate` of all requests.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from inference_swarm.errors import ExitCode
 from inference_swarm.judge.evaluate import Evidence, InTime, ObjectiveOutcome, ObjectiveResult, evaluate
 from inference_swarm.judge.objectives import Objective
 from inference_swarm.measure.counters import RequestCounters, merge_counters
-from inference_swarm.measure.totals import SwarmTotals
 
 GENERATOR_BOUND_WORDS = (
     "the load generator was the bottleneck: the server may do more than these rates, and times include the generator's"
@@ -110,16 +109,6 @@ class Verdict:
     def is_passed(self) -> bool:
         """True when the run passed and the load generator was not the bottleneck."""
         return self.status is Status.PASSED
-
-
-def judge_totals(totals: SwarmTotals, objectives: Sequence[Objective], facts: RunFacts) -> Verdict:
-    """The verdict on all that the master has at a run's end: reports that are missing make it incomplete."""
-    missing = [f"worker {worker}: {what}" for worker, what in totals.incomplete_workers().items()]
-    if not totals.workers:
-        missing = ["no worker took part"]
-    because = tuple(dict.fromkeys([*facts.incomplete_because, *missing]))
-    facts = replace(facts, incomplete_because=because, has_connected=facts.has_connected or totals.has_connected)
-    return judge(totals.names, objectives, facts)
 
 
 def judge(names: Mapping[str, RequestCounters], objectives: Sequence[Objective], facts: RunFacts) -> Verdict:

@@ -78,6 +78,8 @@ class Loss:
     def sentence(self) -> str:
         if self.possibly_uncounted is None:
             return f"{self.reason}; how much it sent since then is not known"
+        if not self.possibly_uncounted:
+            return f"{self.reason}; no request of it is missing"
         return f"{self.reason}; up to {self.possibly_uncounted:,} of its requests may not be counted"
 
 
@@ -162,6 +164,8 @@ class RunCourse:
         """True when it ended before its planned end, by any cause."""
         if self.stop is None:
             return False
+        if self.began_s is None:
+            return True
         if self.stop.cause in (StopCause.FINISHED, StopCause.ALL_SENT):
             return False
         if self.stop.cause in (StopCause.NO_WORKERS, StopCause.ABORTED, StopCause.KILLED):
@@ -193,6 +197,8 @@ class RunCourse:
         length_s, stop = self.load.length_s, self.stop
         planned = f" of {length_s:g} s" if length_s is not None else ""
         more = f": {stop.text}" if stop.text else ""
+        if self.began_s is None:
+            return f"stopped before anything was sent ({stop.cause}{more})"
         return f"interrupted after {stop.at_s:.1f} s{planned} ({stop.cause}{more})"
 
     def unknowns(self) -> list[str]:
@@ -205,13 +211,18 @@ class RunCourse:
             found.append(f"{twice:,} arrivals may have been sent twice: a worker heard too late whose they were")
         return found
 
+    def incompleteness(self) -> list[str]:
+        """What is unknown or missing of the run, which names each worker once; one sentence each."""
+        missing = self.totals.incomplete_workers()
+        found = self.unknowns()
+        found += [f"worker {worker}: {what}" for worker, what in missing.items() if worker not in self.losses]
+        if self.began_s is not None and not self.totals.has_workers():
+            found.append("no worker took part")
+        return found
+
     def problems(self, measured_s: float) -> list[str]:
         """Everything for which the run is not complete; with any of it the run is never passed."""
-        found = [*filter(None, [self.interruption()]), *self.unknowns()]
-        missing = self.totals.incomplete_workers()
-        found += [f"worker {worker}: {what}" for worker, what in missing.items() if worker not in self.losses]
-        if not self.totals.has_workers():
-            found.append("no worker took part")
+        found = [*filter(None, [self.interruption()]), *self.incompleteness()]
         if self.once is not None and self.once.never_sent:
             found.append(f"{self.once.never_sent:,} of {self.once.planned:,} rows were never sent")
         if unaccounted := self.arrivals_unaccounted(measured_s):

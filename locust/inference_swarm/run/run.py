@@ -14,7 +14,7 @@ from inference_swarm.config.documents import Document
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
 from inference_swarm.judge.stages import StageResult, judge_stages
-from inference_swarm.judge.verdict import RunFacts, Verdict, judge, judge_totals
+from inference_swarm.judge.verdict import RunFacts, Verdict, judge
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import NS_PER_S, Change, Loss, RunCourse, Stop, StopCause
@@ -94,9 +94,10 @@ class Run:
             is_generator_bound=is_generator_bottleneck(self.self_check.warnings()),
             aborted_because=course.stop.text if is_aborted and course.stop is not None else "",
             interrupted_because="" if is_aborted else course.interruption(),
-            incomplete_because=tuple(course.unknowns()),
+            has_connected=self.totals.has_connected,
+            incomplete_because=tuple(course.incompleteness()),
         )
-        return judge_totals(self.totals, self.plan.objectives, facts)
+        return judge(self.totals.names, self.plan.objectives, facts)
 
     def stages(self) -> tuple[StageResult, ...]:
         """Return the result of each reached stage; none where the load has no stages."""
@@ -147,7 +148,8 @@ class Run:
     ) -> Self:
         """Read what `to_state` wrote. Raises KeyError, TypeError, ValueError or ProtocolError for anything else."""
         totals = SwarmTotals.from_state(state["totals"])
-        course = RunCourse(run_id, plan.load, totals)
+        duration_s = float(state["duration_s"])
+        course = RunCourse(run_id, plan.load, totals, began_s=0.0, ended_s=duration_s)
         stop, once = state["stop"], state["once"]
         course.stop = None if stop is None else Stop(StopCause(stop["cause"]), float(stop["at_s"]), str(stop["text"]))
         course.losses = {str(worker): Loss(**loss) for worker, loss in state["losses"].items()}
@@ -158,5 +160,5 @@ class Run:
         run = cls(plan, data, course, totals, folder, started_unix_s)
         run.self_check = SelfCheck.from_state(state["self_check"])
         run.master_health = WorkerHealth(**state["master_health"])
-        run.frozen_s = float(state["duration_s"])
+        run.frozen_s = duration_s
         return run

@@ -148,6 +148,9 @@ class FastPath:
             self.stream.sent_bytes = 0
             self._greenlet.throw(error)
             return
+        self._stop_sent_in_part(sent_bytes)
+
+    def _stop_sent_in_part(self, sent_bytes: int) -> None:
         self.is_sent = False
         self.stream.sent_bytes = sent_bytes
         self._greenlet.switch(SENT_IN_PART)

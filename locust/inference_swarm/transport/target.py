@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import SettingProblem
@@ -75,34 +75,10 @@ def parse_target(
             "No host is set.", expected=_EXAMPLE, action="Set --host, LOCUST_HOST or host in config.json."
         )
     host_url = host_url.strip()
-
-    def problem(why: str) -> SettingProblem:
-        return SettingProblem(f"The host {host_url!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
-
-    if re.search(r"[\x00-\x1f\x7f]", host_url):  # urlsplit would drop some of them in silence
-        raise problem("holds control characters")
-    if "://" not in host_url:
-        raise problem("has no scheme")
-    try:
-        parts = urlsplit(host_url)
-        port = parts.port
-    except ValueError as error:
-        raise problem(f"is not a URL: {error}") from None
-    if parts.scheme not in DEFAULT_PORTS:
-        raise problem(f"has the scheme {parts.scheme!r}")
-    if parts.username is not None or parts.password is not None:
-        raise SettingProblem(
-            "The host holds credentials.",
-            expected=_EXAMPLE,
-            action="Take them out of it and send them with --header, such as --header 'Authorization: Basic …'.",
-        )
-    if parts.query or parts.fragment:
-        raise problem("has a query or fragment")
-    if port == 0:
-        raise problem("has the port 0")
+    parts = _split_url(host_url)
     host = _ascii_host(parts.hostname or "")
     if not host:
-        raise problem("names no valid host")
+        raise _host_problem(host_url, "names no valid host")
     prefix = parts.path.rstrip("/").removesuffix(INVOCATION_PATH)
     if re.search(r"[^\x21-\x7e]", prefix):
         prefix = quote(prefix, safe="/%")
@@ -112,10 +88,40 @@ def parse_target(
     return Target(
         scheme=parts.scheme,
         host=host,
-        port=port or DEFAULT_PORTS[parts.scheme],
+        port=parts.port or DEFAULT_PORTS[parts.scheme],
         path=f"{path}?{query}" if query else path,
         name=path,
     )
+
+
+def _split_url(host_url: str) -> SplitResult:
+    """Return the parts of a URL of scheme, host, perhaps port and path, and no more. Raises SettingProblem."""
+    if re.search(r"[\x00-\x1f\x7f]", host_url):  # urlsplit would drop some of them in silence
+        raise _host_problem(host_url, "holds control characters")
+    if "://" not in host_url:
+        raise _host_problem(host_url, "has no scheme")
+    try:
+        parts = urlsplit(host_url)
+        port = parts.port
+    except ValueError as error:
+        raise _host_problem(host_url, f"is not a URL: {error}") from None
+    if parts.scheme not in DEFAULT_PORTS:
+        raise _host_problem(host_url, f"has the scheme {parts.scheme!r}")
+    if parts.username is not None or parts.password is not None:
+        raise SettingProblem(
+            "The host holds credentials.",
+            expected=_EXAMPLE,
+            action="Take them out of it and send them with --header, such as --header 'Authorization: Basic …'.",
+        )
+    if parts.query or parts.fragment:
+        raise _host_problem(host_url, "has a query or fragment")
+    if port == 0:
+        raise _host_problem(host_url, "has the port 0")
+    return parts
+
+
+def _host_problem(host_url: str, why: str) -> SettingProblem:
+    return SettingProblem(f"The host {host_url!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
 
 
 def _ascii_host(host: str) -> str:

@@ -81,18 +81,7 @@ def _pages(parts: WebParts) -> Blueprint:
         return json_response({"runs": archive.newest()})
 
     def run_file(name: str, path: str) -> Response:
-        try:
-            folder = archive.folder(name).resolve()
-        except SwarmError as error:
-            return problem_response(error, 404)
-        if path not in web_runs.OPENED_FILES:
-            return problem_response(
-                SettingProblem(f"{path!r} is not a result file", expected=", ".join(web_runs.OPENED_FILES)), 404
-            )
-        if path == LOCUST_REPORT and (folder / path).is_file():
-            html = (folder / path).read_text(encoding="utf-8")
-            return with_policy(Response(html, mimetype="text/html"), policy_of_locust(html))
-        return with_policy(send_from_directory(folder, path), POLICY_OF_REPORT)
+        return _result_file(archive, name, path)
 
     def compare() -> Response:
         return compared(lambda found: json_response(comparison_document(found)))
@@ -119,6 +108,21 @@ def _pages(parts: WebParts) -> Blueprint:
     route("/compare", compare)
     route("/compare.html", compare_page)
     return pages
+
+
+def _result_file(archive: RunArchive, name: str, path: str) -> Response:
+    try:
+        folder = archive.folder(name).resolve()
+    except SwarmError as error:
+        return problem_response(error, 404)
+    if path not in web_runs.OPENED_FILES:
+        return problem_response(
+            SettingProblem(f"{path!r} is not a result file", expected=", ".join(web_runs.OPENED_FILES)), 404
+        )
+    if path == LOCUST_REPORT and (folder / path).is_file():
+        html = (folder / path).read_text(encoding="utf-8")
+        return with_policy(Response(html, mimetype="text/html"), policy_of_locust(html))
+    return with_policy(send_from_directory(folder, path), POLICY_OF_REPORT)
 
 
 def with_policy(response: Response, policy: str) -> Response:

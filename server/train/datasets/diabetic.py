@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from server.train.datasets.draws import pick, with_gaps
+from server.train.datasets.draws import Columns, pick, with_gaps
+
+_Counts = npt.NDArray[np.int64]
 
 TARGET = "readmitted"
 DROP = ("encounter_id", "patient_nbr", "weight", "examide", "citoglipton")
@@ -69,6 +71,34 @@ _MEDICINES = {  # share of encounters with the medicine; the published order
 def generate(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     """Readmission comes with earlier inpatient and emergency visits, discharge, age and number of diagnoses."""
     age = rng.choice(len(_AGES), rows, p=np.array(_AGE_SHARES) / sum(_AGE_SHARES))
+    stays = _stays(rows, rng)
+    medicines = {name: _medicine(rng, share, rows) for name, share in _MEDICINES.items()}
+    changed = np.any([(values == "Up") | (values == "Down") for values in medicines.values()], axis=0)
+    taken = np.any([values != "No" for values in medicines.values()], axis=0)
+    primary = rng.choice(_DIAGNOSES, rows, p=_falling(len(_DIAGNOSES)))
+    score = (
+        _score_of_stays(stays)
+        + 0.2 * (age - 6)
+        + 1.0 * np.isin(primary, ["428", "491", "250.6", "V57"])
+        + 0.5 * (medicines["insulin"] == "Down")
+        + rng.logistic(0, 1, rows)
+    )
+    later, soon = np.quantile(score, [0.539, 0.888])
+    return pd.DataFrame(
+        {
+            **_people(age, rng),
+            **_encounters(stays, rng),
+            **_findings(stays, primary, rng),
+            **medicines,
+            "change": np.where(changed, "Ch", "No"),
+            "diabetesMed": np.where(taken, "Yes", "No"),
+            "readmitted": np.where(score > soon, "<30", np.where(score > later, ">30", "NO")),
+        }
+    )
+
+
+def _stays(rows: int, rng: np.random.Generator) -> dict[str, _Counts]:
+    """What readmission depends on, by the name of its column."""
     inpatient = rng.negative_binomial(0.6, 0.48, rows).clip(0, 21)
     emergency = rng.negative_binomial(0.15, 0.43, rows).clip(0, 76)
     outpatient = rng.negative_binomial(0.2, 0.35, rows).clip(0, 42)
@@ -77,38 +107,50 @@ def generate(rows: int, rng: np.random.Generator) -> pd.DataFrame:
     discharge = np.array([1, 3, 6, 18, 2, 22, 11, 5])[
         rng.choice(8, rows, p=np.array([0.59, 0.137, 0.127, 0.036, 0.021, 0.02, 0.016, 0.053]))
     ]
-    medicines = {name: _medicine(rng, share, rows) for name, share in _MEDICINES.items()}
-    changed = np.any([(values == "Up") | (values == "Down") for values in medicines.values()], axis=0)
-    taken = np.any([values != "No" for values in medicines.values()], axis=0)
-    primary = rng.choice(_DIAGNOSES, rows, p=_falling(len(_DIAGNOSES)))
-    score = (
-        1.5 * np.minimum(inpatient, 4)
-        + 1.0 * np.minimum(emergency, 3)
-        + 0.6 * np.minimum(outpatient, 3)
-        + 0.25 * (diagnoses - 6)
-        + 0.2 * (age - 6)
+    return {
+        "number_inpatient": inpatient,
+        "number_emergency": emergency,
+        "number_outpatient": outpatient,
+        "time_in_hospital": days,
+        "number_diagnoses": diagnoses,
+        "discharge_disposition_id": discharge,
+    }
+
+
+def _score_of_stays(stays: dict[str, _Counts]) -> npt.NDArray[np.float64]:
+    discharge = stays["discharge_disposition_id"]
+    score: npt.NDArray[np.float64] = (
+        1.5 * np.minimum(stays["number_inpatient"], 4)
+        + 1.0 * np.minimum(stays["number_emergency"], 3)
+        + 0.6 * np.minimum(stays["number_outpatient"], 3)
+        + 0.25 * (stays["number_diagnoses"] - 6)
         + 1.2 * np.isin(discharge, [22, 5, 3])
         - 6.0 * (discharge == 11)
-        + 1.0 * np.isin(primary, ["428", "491", "250.6", "V57"])
-        + 0.5 * (medicines["insulin"] == "Down")
-        + rng.logistic(0, 1, rows)
     )
-    later, soon = np.quantile(score, [0.539, 0.888])
-    frame = {
+    return score
+
+
+def _people(age: _Counts, rng: np.random.Generator) -> Columns:
+    """From `encounter_id` to `weight`."""
+    rows = len(age)
+    races = {"Caucasian": 0.76, "AfricanAmerican": 0.19, "Hispanic": 0.02, "Other": 0.02, "Asian": 0.01}
+    return {
         "encounter_id": np.sort(rng.integers(12_522, 443_867_222, rows)),
         "patient_nbr": rng.integers(135, 189_502_619, rows),
-        "race": with_gaps(
-            rng,
-            pick(
-                rng, {"Caucasian": 0.76, "AfricanAmerican": 0.19, "Hispanic": 0.02, "Other": 0.02, "Asian": 0.01}, rows
-            ),
-            0.022,
-        ),
+        "race": with_gaps(rng, pick(rng, races, rows), 0.022),
         "gender": pick(rng, {"Female": 0.5376, "Male": 0.4623, "Unknown/Invalid": 0.0001}, rows),
         "age": pd.Categorical(np.array(_AGES)[age], categories=_AGES, ordered=True),
         "weight": with_gaps(rng, pick(rng, {"[75-100)": 0.43, "[50-75)": 0.28, "[100-125)": 0.29}, rows), 0.969),
+    }
+
+
+def _encounters(stays: dict[str, _Counts], rng: np.random.Generator) -> Columns:
+    """From `admission_type_id` to `number_inpatient`."""
+    days = stays["time_in_hospital"]
+    rows = len(days)
+    return {
         "admission_type_id": rng.choice(8, rows, p=[0.53, 0.182, 0.185, 0.001, 0.047, 0.052, 0.001, 0.002]) + 1,
-        "discharge_disposition_id": discharge,
+        "discharge_disposition_id": stays["discharge_disposition_id"],
         "admission_source_id": rng.choice(
             [7, 1, 17, 4, 6, 2, 5], rows, p=[0.565, 0.29, 0.067, 0.035, 0.022, 0.011, 0.01]
         ),
@@ -118,21 +160,23 @@ def generate(rows: int, rng: np.random.Generator) -> pd.DataFrame:
         "num_lab_procedures": rng.normal(43, 19.7, rows).round().clip(1, 132).astype(np.int64),
         "num_procedures": rng.poisson(1.34, rows).clip(0, 6),
         "num_medications": (rng.gamma(4, 3.2, rows) + 0.8 * days).round().clip(1, 81).astype(np.int64),
-        "number_outpatient": outpatient,
-        "number_emergency": emergency,
-        "number_inpatient": inpatient,
+        "number_outpatient": stays["number_outpatient"],
+        "number_emergency": stays["number_emergency"],
+        "number_inpatient": stays["number_inpatient"],
+    }
+
+
+def _findings(stays: dict[str, _Counts], primary: npt.NDArray[np.str_], rng: np.random.Generator) -> Columns:
+    """From `diag_1` to `A1Cresult`."""
+    rows, shares = len(primary), _falling(len(_DIAGNOSES))
+    return {
         "diag_1": primary,
-        "diag_2": with_gaps(rng, rng.choice(_DIAGNOSES[::-1], rows, p=_falling(len(_DIAGNOSES))), 0.0035),
-        "diag_3": with_gaps(rng, rng.choice(_DIAGNOSES, rows, p=_falling(len(_DIAGNOSES))), 0.014),
-        "number_diagnoses": diagnoses,
+        "diag_2": with_gaps(rng, rng.choice(_DIAGNOSES[::-1], rows, p=shares), 0.0035),
+        "diag_3": with_gaps(rng, rng.choice(_DIAGNOSES, rows, p=shares), 0.014),
+        "number_diagnoses": stays["number_diagnoses"],
         "max_glu_serum": pick(rng, {"None": 0.947, "Norm": 0.026, ">200": 0.0146, ">300": 0.0124}, rows),
         "A1Cresult": pick(rng, {"None": 0.833, ">8": 0.081, "Norm": 0.049, ">7": 0.037}, rows),
-        **medicines,
-        "change": np.where(changed, "Ch", "No"),
-        "diabetesMed": np.where(taken, "Yes", "No"),
-        "readmitted": np.where(score > soon, "<30", np.where(score > later, ">30", "NO")),
     }
-    return pd.DataFrame(frame)
 
 
 def _medicine(rng: np.random.Generator, share: float, rows: int) -> npt.NDArray[np.object_]:

@@ -11,6 +11,8 @@ import numpy.typing as npt
 _FEWEST = 4
 
 Floats = npt.NDArray[np.float64]
+Columns = dict[str, Any]
+"""One array or categorical for each column, all of one length."""
 
 
 def pick(rng: np.random.Generator, weights: Mapping[str, float], rows: int) -> npt.NDArray[np.object_]:
