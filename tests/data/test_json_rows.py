@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.data import json_rows
-from inference_swarm.data.json_rows import BODY_FORMATS, SLICE_ROWS, encode_rows
+from inference_swarm.data.json_rows import SLICE_ROWS, RowFormat, encode_block, encode_rows
 from inference_swarm.errors import DataError
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
@@ -38,12 +38,17 @@ def decode(body: bytes) -> Any:
 
 
 def column(values: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """What each row of a one-column table decodes to, in each of the three formats."""
+    """What each row of a one-column table decodes to, as an object and as an array."""
     table = pa.table({"x": values})
     rows = [decode(body)["x"] for body in encode_rows(table).to_pylist()]
-    assert rows == [decode(body)["instances"][0]["x"] for body in encode_rows(table, "instances").to_pylist()]
-    assert rows == [decode(body)["data"][0][0] for body in encode_rows(table, "split").to_pylist()]
+    assert rows == [decode(body)[0] for body in encode_arrays(table).to_pylist()]
     return rows
+
+
+def encode_arrays(table: pa.Table) -> pa.Array:
+    """Each row as a JSON array."""
+    parts = list(encode_block(table, RowFormat.of_keys(b"[", [b""] * table.num_columns, b"]")))
+    return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
 
 
 # One entry per Arrow type: values to write, and what a value must decode to.
@@ -177,12 +182,7 @@ def test_rows_of_many_columns_equal_what_was_written(data: st.DataObject) -> Non
     assert [decode(body) for body in encode_rows(table).to_pylist()] == [
         dict(zip(names, row, strict=True)) for row in wanted
     ]
-    assert [decode(body) for body in encode_rows(table, "instances").to_pylist()] == [
-        {"instances": [dict(zip(names, row, strict=True))]} for row in wanted
-    ]
-    assert [decode(body) for body in encode_rows(table, "split").to_pylist()] == [
-        {"columns": names, "data": [row]} for row in wanted
-    ]
+    assert [decode(body) for body in encode_arrays(table).to_pylist()] == wanted
 
 
 @given(st.lists(st.none() | st.floats(width=32), max_size=10))
@@ -331,12 +331,6 @@ def test_error_names_the_column_the_type_and_the_next_step(table: pa.Table, part
         assert part in str(caught.value)
 
 
-def test_unknown_body_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(DataError, match="one of row, instances, split"):
-        encode_rows(pa.table({"x": [1]}), "csv")
-    assert list(BODY_FORMATS) == ["row", "instances", "split"]
-
-
 def test_many_columns_become_the_same_bodies_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [pa.float64(), pa.int64(), pa.float32(), pa.uint64(), pa.int8(), pa.string(), pa.bool_()]
     values = {
@@ -344,9 +338,9 @@ def test_many_columns_become_the_same_bodies_as_few(monkeypatch: pytest.MonkeyPa
         for number in range(60)
     }
     table = pa.table({**values, "nan": [1.5, math.nan, math.inf], "last": pa.array([1, 2, 3])})
-    for body_format in BODY_FORMATS:
-        few = encode_rows(table, body_format)
+    for encode in (encode_rows, encode_arrays):
+        few = encode(table)
         with monkeypatch.context() as patch:
             patch.setattr(json_rows, "_WIDE_COLUMNS", 10)
-            assert encode_rows(table, body_format) == few
-            assert encode_rows(table.slice(1), body_format) == few.slice(1)
+            assert encode(table) == few
+            assert encode(table.slice(1)) == few.slice(1)

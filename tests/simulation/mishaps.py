@@ -42,6 +42,7 @@ class Mishaps:
         self.stuck_users = 0.05 if self._is_on and rng.random() < 0.15 else 0.0
         # The master's threads are busy: reports are read late.
         self.read_s = 8.0 if self._is_on and rng.random() < 0.15 else 0.0
+        self.report_loss = 0.4 if self._is_on and rng.random() < 0.1 else 0.0
         # Nobody stops the run for so long.
         self.patience_s = 0.0
         if world.is_massacre or (self._is_on and rng.random() < 0.06):
@@ -89,15 +90,17 @@ class Mishaps:
                 self._world.clock.after(pause_s + 1.2 * self._rng.random(), worker.end)
 
     def loses(self, message: Message) -> bool:
-        """The end of a run is lost on its way to a worker, which hears of the next one instead."""
+        """Some messages are lost more often: reports, and the end of a run, so that a worker hears of the next first."""
+        if isinstance(message, Report):
+            return self._rng.random() < self.report_loss and self._world.network.is_faulty
         return self.is_hasty and isinstance(message, ReleaseRun) and self._rng.random() < 0.2
 
     def sends(self, worker: str, message: Message) -> None:
         """A worker says something: some are told to end in the moment in which they are about to be welcome."""
-        if worker in self._ends_at_hello and isinstance(message, Hello):
-            if not self._world.network.direction(worker, True).is_cut:
-                self._ends_at_hello.discard(worker)
-                self._world.clock.after(0.0, self._world.workers[worker].end)
+        is_hello = isinstance(message, Hello) and not self._world.network.direction(worker, True).is_cut
+        if is_hello and worker in self._ends_at_hello:
+            self._ends_at_hello.discard(worker)
+            self._world.clock.after(0.0, self._world.workers[worker].end)
 
     def _one_dies(self) -> None:
         worker = self._someone()

@@ -131,7 +131,8 @@ class World:
     def _send_up(self, worker: str, envelope: Envelope) -> None:
         if self.trace is not None:
             self.say(lambda: f"{worker} -> {envelope.session} {envelope.message}")
-        self.network.send(worker, True, envelope, self._arrive_up)
+        if not self.mishaps.loses(envelope.message):
+            self.network.send(worker, True, envelope, self._arrive_up)
         self.mishaps.sends(worker, envelope.message)
 
     def _send_down(self, worker: str, envelope: Envelope) -> None:

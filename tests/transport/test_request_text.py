@@ -17,7 +17,7 @@ STUB = """curl() { for a in "$@"; do printf '%s\\n--\\n' "$a"; done; case "$*" i
 
 
 def request(body: bytes, headers: str = "") -> bytes:
-    target = parse_target("https://models.test:8443/x", model="a&b'c")
+    target = parse_target("https://models.test:8443/x", "/invocation?model=a%26b%27c")
     return request_heads(target, parse_headers(headers))(len(body)) + body
 
 

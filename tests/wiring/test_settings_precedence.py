@@ -31,6 +31,8 @@ BY_KIND: dict[str, tuple[Any, Any, Any]] = {
     "flag": (True, False, True),
     "names": ("a=b", "c=d", "e=f"),
     "texts": ("p99<1ms", "p99<2ms", "p99<3ms"),
+    "pairs": ("a=1", "b=2", "c=3"),
+    "param": ("a=1", "b=2", "c=3"),
 }
 BY_NAME: dict[str, tuple[Any, Any, Any]] = {
     "wait_max_s": (10.5, 20.5, 30.5),  # never below wait_min_s
@@ -44,7 +46,9 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
     "abort_when": ("error_rate>1% for 1s", "error_rate>2% for 1s", "error_rate>3% for 1s"),
     "allow_host": ("one.example", "two.example", "three.example"),
 }
-SKIPPED = {"stages", "headers"}  # stages stand for the rate, headers show no values; below by themselves
+# Stages stand for the rate, headers show no values, others go with one API only; below by themselves.
+OF_SOME_APIS = {"api", "model_version", "api_params", "template", "predictions", "column_types", "binary"}
+SKIPPED = {"stages", "headers", *OF_SOME_APIS}
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:

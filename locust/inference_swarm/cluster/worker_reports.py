@@ -74,7 +74,9 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
     if job is None or event.report.run_id != job.run_id or job.course.began_s is None:
         return
     if not job.uncounted.is_exposed(event.worker):
-        state.note(f"Worker {event.worker[:80]!a} reports requests of a run in which it had no users: not counted", "error")
+        state.note(
+            f"Worker {event.worker[:80]!a} reports requests of a run in which it had no users: not counted", "error"
+        )
         return
     if job.course.totals.apply(event.snapshot) is not Applied.COUNTED:
         return

@@ -5,49 +5,21 @@ Everything else is derived from it: command line, start form, config.json, `--pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from inference_swarm.config import value_types
-from inference_swarm.config.value_types import ValueType
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting. `locust_dest` is set for those that Locust itself defines; we only give them defaults."""
-
-    name: str
-    flag: str
-    env: str
-    json_key: str
-    value_type: ValueType
-    default: Any
-    help: str
-    locust_dest: str | None = None
-    choices: tuple[str, ...] | None = None
-    in_start_form: bool = True
-    joined_with: str | None = None
-    """The flag may be given several times; this text joins its values."""
-    is_secret: bool = False
-    """The text after the first colon of each line is left out of every record and output."""
-    holds_locations: bool = False
-    """The values are paths and URLs: credentials and queries of URLs are left out of every record and output."""
-
-    @property
-    def dest(self) -> str:
-        """The attribute of the parsed options."""
-        return self.locust_dest or self.name
-
+from inference_swarm.config.api_options import API_OPTIONS
+from inference_swarm.config.option import Option
 
 METHODS = ("predict", "predict_proba")
 ROW_ORDERS = ("random", "sequential", "shuffle", "once")
-BODY_FORMATS = ("row", "instances", "split")
 ARRIVALS = ("closed", "constant", "poisson")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 OPTIONS: tuple[Option, ...] = (
     # Locust's own, to which config.json gives defaults
-    Option("host", "--host", "LOCUST_HOST", "host", value_types.URL, None, "server under test", locust_dest="host"),
+    Option(
+        "host", "--host", "LOCUST_HOST", "host", value_types.URL, None,
+        "server under test; may have a path and a query", locust_dest="host", hides_query=True,
+    ),
     Option(
         "users", "--users", "LOCUST_USERS", "users", value_types.COUNT, 50, "users of the swarm",
         locust_dest="num_users",
@@ -75,10 +47,14 @@ OPTIONS: tuple[Option, ...] = (
         "dataset whose X_test.parquet is sent; also the query parameter `dataset`. "
         "Empty: the only dataset there is, without the parameter",
     ),
-    Option("model", "--model", "LOAD_MODEL", "model", value_types.TEXT, "", "query parameter `model`; empty: not sent"),
+    Option(
+        "model", "--model", "LOAD_MODEL", "model", value_types.TEXT, "",
+        "name of the model: the query parameter `model`, or a part of the path, by --api; empty: not sent",
+    ),
     Option(
         "pred_method", "--pred-method", "PRED_METHOD", "pred_method", value_types.TEXT, "",
-        "query parameter `method`, such as predict or predict_proba; empty: not sent",
+        "predict or predict_proba: the query parameter `method`, or what --api makes of it (docs/apis.md); "
+        "empty: not sent",
     ),
     Option(
         "wait_min_s", "--wait-min", "SWARM_WAIT_MIN", "wait_time.min_seconds", value_types.SECONDS, 0.0,
@@ -168,11 +144,7 @@ OPTIONS: tuple[Option, ...] = (
         "row_memory_bytes", "--row-memory", "SWARM_ROW_MEMORY", "row_memory", value_types.SIZE, 256 * 2**20,
         "memory for ready requests on each worker, such as 256MiB",
     ),
-    Option(
-        "body_format", "--body-format", "SWARM_BODY_FORMAT", "body_format", value_types.choice(*BODY_FORMATS), "row",
-        'row: {"a":1}; instances: {"instances":[{"a":1}]}; split: {"columns":["a"],"data":[[1]]}',
-        choices=BODY_FORMATS,
-    ),
+    *API_OPTIONS,
     Option(
         "expect_status", "--expect-status", "SWARM_EXPECT_STATUS", "expect_status", value_types.TEXT, "2xx",
         "statuses that count as success, such as 2xx or 200,201",
@@ -255,6 +227,8 @@ OPTIONS: tuple[Option, ...] = (
         in_start_form=False,
     ),
 )  # fmt: skip
+
+__all__ = ["ARRIVALS", "BY_JSON_KEY", "BY_NAME", "LOG_LEVELS", "METHODS", "OPTIONS", "ROW_ORDERS", "Option"]
 
 BY_NAME = {option.name: option for option in OPTIONS}
 BY_JSON_KEY = {option.json_key: option for option in OPTIONS}

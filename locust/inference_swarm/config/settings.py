@@ -44,6 +44,15 @@ class Settings:
     row_order: str
     seed: int
     row_memory_bytes: int
+    api: str
+    path: str
+    model_version: str
+    api_params: str
+    template: str
+    predictions: str
+    column_types: str
+    fill_null: str
+    binary: bool
     body_format: str
     expect_status: str
     check_answer: bool
@@ -81,6 +90,8 @@ class Settings:
                 values[option.name] = "\n".join(f"{line.partition(':')[0]}: …" for line in lines)
             elif option.holds_locations:
                 values[option.name] = locations_without_secrets(values[option.name])
+            elif option.hides_query and values[option.name]:
+                values[option.name] = values[option.name].partition("?")[0]
         return values
 
 

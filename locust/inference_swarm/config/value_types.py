@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
 from collections.abc import Callable
@@ -59,6 +60,20 @@ def _lines(value: object) -> str:
     return "\n".join(line.strip() for text in map(_text, parts) for line in text.splitlines() if line.strip())
 
 
+def _params(value: object) -> str:
+    if isinstance(value, dict):
+        value = [f"{key}={json.dumps(of_key)}" for key, of_key in value.items()]
+    return _lines(value)
+
+
+def _pairs(value: object) -> str:
+    if isinstance(value, dict):
+        value = [
+            f"{name}={of_name if isinstance(of_name, str) else json.dumps(of_name)}" for name, of_name in value.items()
+        ]
+    return _names(value)
+
+
 def _names(value: object) -> str:
     if isinstance(value, dict):
         value = [f"{old}={_text(new)}" for old, new in value.items()]
@@ -75,7 +90,8 @@ def split_names(text: str) -> list[str]:
 
 
 def _url(value: object) -> str:
-    text = _text(value).rstrip("/")
+    text = _text(value)
+    text = text if "?" in text else text.rstrip("/")
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("no http:// or https:// in front, or no host name")
@@ -159,6 +175,8 @@ def _flag(value: object) -> bool:
 
 TEXT = ValueType("text", "text", _text)
 NAMES = ValueType("names", "names with commas between them (in double quotes if they hold one), or a list", _names)
+PAIRS = ValueType("pairs", "name=value with commas between them, or an object", _pairs)
+PARAMS = ValueType("param", "key=value, or several of them in lines, a list or an object", _params)
 TEXTS = ValueType("texts", "text, or a list of texts", _texts)
 HEADERS = ValueType("header", "Name: value, or several of them in lines, a list or an object", _lines)
 URL = ValueType("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)

@@ -66,32 +66,9 @@ def json_keys(names: Sequence[str]) -> list[bytes]:
     return [json.dumps(name, ensure_ascii=False).encode() + b":" for name in names]
 
 
-def _row_format(names: Sequence[str]) -> RowFormat:
-    """`{"a":1,"b":2}`"""
-    return RowFormat.of_keys(b"{", json_keys(names), b"}")
-
-
-def _instances_format(names: Sequence[str]) -> RowFormat:
-    """`{"instances":[{"a":1,"b":2}]}`"""
-    return RowFormat.of_keys(b'{"instances":[{', json_keys(names), b"}]}")
-
-
-def _split_format(names: Sequence[str]) -> RowFormat:
-    """`{"columns":["a","b"],"data":[[1,2]]}`"""
-    columns = json.dumps(list(names), ensure_ascii=False, separators=(",", ":")).encode()
-    return RowFormat.of_keys(b'{"columns":' + columns + b',"data":[[', [b""] * len(names), b"]]}")
-
-
-BODY_FORMATS: Final[dict[str, Callable[[Sequence[str]], RowFormat]]] = {
-    "row": _row_format,
-    "instances": _instances_format,
-    "split": _split_format,
-}
-
-
-def encode_rows(batch: pa.Table | pa.RecordBatch, body_format: str = "row") -> pa.Array:
-    """One JSON body per row, in order, as a `binary` array (`large_binary` above 2 GiB). Raises like `iter_bodies`."""
-    parts = list(iter_bodies(batch, body_format))
+def encode_rows(batch: pa.Table | pa.RecordBatch) -> pa.Array:
+    """One JSON object per row, in order, as a `binary` array (`large_binary` above 2 GiB). Raises as `iter_bodies`."""
+    parts = list(iter_bodies(batch))
     if len(parts) == 1:
         return parts[0]
     if sum(part.nbytes for part in parts) > _INT32_MAX:
@@ -99,20 +76,14 @@ def encode_rows(batch: pa.Table | pa.RecordBatch, body_format: str = "row") -> p
     return pa.concat_arrays(parts) if parts else pa.array([], pa.binary())
 
 
-def iter_bodies(batch: pa.Table | pa.RecordBatch, body_format: str = "row") -> Iterator[pa.Array]:
-    """One JSON body per row, in order, as `binary` arrays of up to SLICE_ROWS bodies.
+def iter_bodies(batch: pa.Table | pa.RecordBatch) -> Iterator[pa.Array]:
+    """One JSON object per row, in order, as `binary` arrays of up to SLICE_ROWS bodies.
 
     Raises DataError for no columns, columns of the same name, a type that JSON has no form for, text that is not UTF-8.
     """
-    if body_format not in BODY_FORMATS:
-        raise DataError(
-            f"Body format {body_format!r} is unknown.",
-            expected=f"one of {', '.join(BODY_FORMATS)}.",
-            action="choose one of them.",
-        )
     names = batch.schema.names
     check_columns(names)
-    yield from encode_block(batch, BODY_FORMATS[body_format](names))
+    yield from encode_block(batch, RowFormat.of_keys(b"{", json_keys(names), b"}"))
 
 
 def encode_block(batch: pa.Table | pa.RecordBatch, row_format: RowFormat) -> Iterator[pa.Array]:

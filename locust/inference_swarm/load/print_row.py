@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from inference_swarm.apis.table import request_format
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.blocks import iter_blocks
-from inference_swarm.data.json_rows import encode_rows
 from inference_swarm.data.locate import find_source, read_source
 from inference_swarm.data.manifest import Manifest
 from inference_swarm.errors import DataError
@@ -45,9 +45,11 @@ def request_of_row(settings: Settings, manifest: Manifest, row: int) -> tuple[Re
     block = manifest.block_of(row)
     loaded = next(iter_blocks(manifest, [block]))
     number = row - block.first_row
-    body: bytes = encode_rows(loaded.table.slice(number, 1), settings.body_format)[0].as_py()
+    row_format = request_format(settings, manifest.schema)
+    stored: list[bytes] = next(row_format.encode(loaded.table.slice(number, 1))).to_pylist()
+    body = row_format.body_of(stored)
     target, headers = target_of(settings), parse_headers(settings.headers)
-    head = request_heads(target, headers)(len(body))
+    head = request_heads(target, headers, row_format.headers)(len(body))
     secret = [name for name in headers if name.lower() not in _PUBLIC_HEADERS]
     options = ["--insecure"] if settings.insecure else ["--cacert", settings.ca_file] if settings.ca_file else []
     label = None if loaded.labels is None else loaded.labels[number].as_py()

@@ -14,9 +14,9 @@ import gevent
 import pyarrow as pa
 from gevent.event import Event
 
+from inference_swarm.apis.table import request_format
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.blocks import iter_blocks
-from inference_swarm.data.json_rows import iter_bodies
 from inference_swarm.data.manifest import Block, Manifest
 from inference_swarm.data.orders import Order
 from inference_swarm.data.packed import PackedBodies
@@ -89,8 +89,10 @@ class Shard:
         self._arrived = Event()
         self._report_wanted = Event()
 
+        rows_format = request_format(settings, manifest.schema)
+
         def encode(table: pa.Table) -> PackedBodies:
-            return PackedBodies.pack(iter_bodies(table, settings.body_format))
+            return PackedBodies.pack(rows_format.encode(table))
 
         self.store = RowStore(
             lambda blocks: iter_blocks(manifest, blocks),
@@ -99,7 +101,7 @@ class Shard:
             order=cast("Order", settings.row_order),
             seed=settings.seed,
             row_memory_bytes=settings.row_memory_bytes,
-            head_of=request_heads(self.client.target, parse_headers(settings.headers)),
+            head_of=request_heads(self.client.target, parse_headers(settings.headers), rows_format.headers),
             on_want=self._wanted.set,
         )
         self._began_s = time.monotonic()

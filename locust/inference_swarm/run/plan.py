@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from inference_swarm.apis.checks import api_problems
 from inference_swarm.config.documents import ReadSettingValues
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import Source, find_source, is_dataset_name
@@ -78,10 +79,11 @@ def load_of(settings: Settings) -> LoadPlan:
 
 
 def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
-    """Return problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages` and of names in paths."""
+    """Return problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages`, `api`, of names."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
     problems += _warm_up_problems(values)
     problems += _name_problems(values)
+    problems += api_problems(Settings(**values))
     problems += parse_abort_conditions(values["abort_when"])[1]
     for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
         try:

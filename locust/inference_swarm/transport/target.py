@@ -1,6 +1,6 @@
 """The server under test: its URL and the heads of requests to it. Pure.
 
-In: the host setting, what selects the model, headers. Out: `Target`, and a head for each length of body.
+In: the host setting, path and query of the API, headers. Out: `Target`, and a head for each length of body.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from typing import Final
+from urllib.parse import SplitResult, quote, urlsplit
 
+from inference_swarm.apis.table import request_path
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import SettingProblem
 
@@ -51,24 +53,14 @@ class Target:
 
 def target_of(settings: Settings) -> Target:
     """Return the target of a run. Raises SettingProblem."""
-    return parse_target(
-        settings.host,
-        method=settings.pred_method or None,
-        dataset=settings.dataset_name or None,
-        model=settings.model or None,
-    )
+    return parse_target(settings.host, request_path(settings))
 
 
-def parse_target(
-    host_url: str | None,
-    *,
-    method: str | None = None,
-    dataset: str | None = None,
-    model: str | None = None,
-) -> Target:
-    """Parse the target of a host setting; the query has `method`, `dataset` and `model`, each only when set.
+def parse_target(host_url: str | None, request_path: str = INVOCATION_PATH) -> Target:
+    """Parse the target of a host setting and of the path with a query that requests have.
 
-    A path in the host setting is kept as a prefix. Raises SettingProblem.
+    A path in the host setting is kept as a prefix, unless it is the request's own; its query is kept in front of the
+    request's. Raises SettingProblem.
     """
     if not host_url or not host_url.strip():
         raise SettingProblem(
@@ -79,12 +71,9 @@ def parse_target(
     host = _ascii_host(parts.hostname or "")
     if not host:
         raise _host_problem(host_url, "names no valid host")
-    prefix = parts.path.rstrip("/").removesuffix(INVOCATION_PATH)
-    if re.search(r"[^\x21-\x7e]", prefix):
-        prefix = quote(prefix, safe="/%")
-    selected = {"method": method, "dataset": dataset, "model": model}
-    query = urlencode({key: value for key, value in selected.items() if value}, quote_via=quote)
-    path = prefix + INVOCATION_PATH
+    path, _, query = request_path.partition("?")
+    path = _ascii(parts.path.rstrip("/").removesuffix(path) + path)
+    query = _ascii("&".join(filter(None, (parts.query, query))))
     return Target(
         scheme=parts.scheme,
         host=host,
@@ -113,8 +102,8 @@ def _split_url(host_url: str) -> SplitResult:
             expected=_EXAMPLE,
             action="Take them out of it and send them with --header, such as --header 'Authorization: Basic …'.",
         )
-    if parts.query or parts.fragment:
-        raise _host_problem(host_url, "has a query or fragment")
+    if parts.fragment:
+        raise _host_problem(host_url, "has a fragment")
     if port == 0:
         raise _host_problem(host_url, "has the port 0")
     return parts
@@ -122,6 +111,10 @@ def _split_url(host_url: str) -> SplitResult:
 
 def _host_problem(host_url: str, why: str) -> SettingProblem:
     return SettingProblem(f"The host {host_url!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
+
+
+def _ascii(text: str) -> str:
+    return quote(text, safe="/%?&=") if re.search(r"[^\x21-\x7e]", text) else text
 
 
 def _ascii_host(host: str) -> str:
@@ -154,14 +147,17 @@ def parse_headers(text: str) -> dict[str, str]:
     return headers
 
 
-def request_heads(target: Target, headers: Mapping[str, str] | None = None) -> Callable[[int], bytes]:
-    """Return a function that makes the head of a request from its body's length; `headers` are from `parse_headers`."""
-    fields = {
-        "Host": target.authority,
-        "User-Agent": "inference-swarm",
-        "Accept": "application/json",
-        "Content-Type": "application/json",
-    }
+JSON_HEADERS: Final[Mapping[str, str]] = {"Accept": "application/json", "Content-Type": "application/json"}
+
+
+def request_heads(
+    target: Target, headers: Mapping[str, str] | None = None, format_headers: Mapping[str, str] = JSON_HEADERS
+) -> Callable[[int], bytes]:
+    """Return a function that makes the head of a request from its body's length.
+
+    `headers` are from `parse_headers` and go before `format_headers`, those of the API.
+    """
+    fields = {"Host": target.authority, "User-Agent": "inference-swarm", **format_headers}
     names = {name.lower(): name for name in fields}
     for name, value in (headers or {}).items():
         fields[names.get(name.lower(), name)] = value

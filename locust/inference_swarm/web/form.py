@@ -19,8 +19,9 @@ NONE = "(none)"
 # The most used first; short, because the page writes them into the label of the field.
 _HELP: Mapping[str, str] = {
     "dataset_name": "whose rows are sent",
-    "model": "query parameter",
-    "pred_method": "query parameter",
+    "api": "of the server",
+    "model": "by its name",
+    "pred_method": "of the model",
     "row_order": "of the dataset",
     "slo": "such as p99<50ms",
     "wait_min_s": "shortest pause, s",
@@ -32,7 +33,9 @@ _HELP: Mapping[str, str] = {
     "warm_up": "left out, such as 10s",
     "seed": "of all that is random",
     "row_memory_bytes": "on each worker",
-    "body_format": "of a request",
+    "model_version": "in the path",
+    "path": "empty: that of the API",
+    "body_format": "of API invocation",
     "expect_status": "counts as success",
     "check_answer": "must hold predictions",
 }
