@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -159,3 +160,11 @@ def read(file: IO[bytes]) -> str:
     """All of a file that another process has written through a descriptor of it."""
     file.seek(0)
     return file.read().decode(errors="replace").replace("\r\n", "\n")
+
+
+def aggregated(table: Path) -> tuple[int, int]:
+    """Requests and failures of all names in one of Locust's tables."""
+    with table.open(newline="") as file:
+        row = list(csv.DictReader(file))[-1]
+    assert row["Name"] == "Aggregated"
+    return int(row["Request Count"]), int(row["Failure Count"])

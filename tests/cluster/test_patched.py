@@ -17,3 +17,8 @@ def test_a_worker_says_what_it_cannot_use() -> None:
 @pytest.mark.processes
 def test_threads_end_before_their_process() -> None:
     run_cases(Path(__file__).with_name("ending_cases.py"))
+
+
+@pytest.mark.processes
+def test_long_texts_of_locusts_messages_are_cut() -> None:
+    run_cases(Path(__file__).with_name("control_message_cases.py"))

@@ -20,9 +20,12 @@ from inference_swarm.cluster.protocol import (
 )
 from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters
 from inference_swarm.measure.seconds import SecondCounts
-from inference_swarm.measure.snapshot import SNAPSHOT_VERSION, Slice, Snapshot, WorkerHealth
+from inference_swarm.measure.snapshot import SNAPSHOT_VERSION, OtherCounts, Slice, Snapshot, WorkerHealth
 
-SNAPSHOT_PARTS: tuple[type, ...] = (Snapshot, Slice, RequestCounters, FailureRecord, AddressCounters, WorkerHealth)
+SNAPSHOT_PARTS: tuple[type, ...] = (
+    *(Snapshot, OtherCounts, Slice, RequestCounters),
+    *(FailureRecord, AddressCounters, WorkerHealth),
+)
 ROOT = Path(__file__).resolve().parents[2]
 PARTS: tuple[type, ...] = (BlockReport, Lease, RunOffer, Partition)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gevent.pool import Group
+from locust.event import Events
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
 from inference_swarm.cluster.agent_events import ApplyUsers
@@ -54,7 +55,7 @@ class Worker:
             environment=SimpleNamespace(host=""), user_classes=[], user_greenlets=Group(),
             spawn_users=lambda _: None, users_applied=lambda _: None,
         )  # fmt: skip
-        environment = SimpleNamespace(stats=None)
+        environment = SimpleNamespace(stats=None, events=Events())
         seams = WorkerSeams(self._send, self._open, lambda _: None, notifies_listeners=False)
         self.adapter = WorkerAdapter(environment, runner, AgentConfig("w"), allowed, seams)
         self.adapter.begin()

@@ -14,6 +14,7 @@ from inference_swarm.judge.evaluate import ObjectiveOutcome
 from inference_swarm.judge.objectives import Objective, parse_objective
 from inference_swarm.judge.verdict import GENERATOR_BOUND_WORDS, RunFacts, Status, Tone, Verdict, judge
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
+from inference_swarm.measure.snapshot import OtherCounts
 
 MS = 1_000_000
 FACTS = RunFacts(10.0)
@@ -30,6 +31,10 @@ def counters(
     if failed:
         made.count_failure(f"{kind}: x", FailureRecord(kind, failed))
     return made
+
+
+def with_others(requests: int = 0, failures: int = 0, exceptions: int = 0) -> RunFacts:
+    return replace(FACTS, others=OtherCounts(requests, failures, exceptions))
 
 
 def verdict(given_counters: RequestCounters, slo: str = "", facts: RunFacts = FACTS) -> Verdict:
@@ -53,6 +58,13 @@ def verdict(given_counters: RequestCounters, slo: str = "", facts: RunFacts = FA
         (counters(failed=1), "", LOST, Status.INCOMPLETE),
         (counters(50), "p99<6ms", FACTS, Status.INCOMPLETE),
         (counters(50), "p99<6ms;rate>10000", FACTS, Status.OBJECTIVE_MISSED),
+        # requests of other user classes, and what users raise: no objective judges them
+        (counters(), "", with_others(10), Status.PASSED),
+        (counters(), "", with_others(10, failures=1), Status.REQUESTS_FAILED),
+        (counters(), "error_rate<=100%", with_others(10, failures=10), Status.REQUESTS_FAILED),
+        (counters(), "error_rate<=100%", with_others(exceptions=1), Status.REQUESTS_FAILED),
+        (counters(), "p99<4ms", with_others(10, failures=1), Status.OBJECTIVE_MISSED),
+        (RequestCounters(), "", with_others(10), Status.NOTHING_SENT),
         # unreachable
         (counters(0, 50, 0, "connect"), "p99<6ms", LOST, Status.UNREACHABLE),
         (counters(0, 50, 0, "connect"), "error_rate<50%", FACTS, Status.UNREACHABLE),
@@ -138,6 +150,13 @@ def test_the_reasons_are_sentences_and_the_verdicts_own_comes_first() -> None:
         "2 arrivals were dropped: no user was free to send them in time",
     )
     assert reasons(RequestCounters()) == ("no request was sent",)
+    assert reasons(RequestCounters(), "", with_others(2)) == (
+        "no request was sent by an InferenceUser; 2 requests were sent by users of other classes",
+    )
+    assert reasons(counters(), "", with_others(2000, 30, 1)) == (
+        "30 of 2,000 requests of other user classes failed: they are in Locust's table only",
+        "1 exception was raised by users: Locust's table has it",
+    )
     assert reasons(counters(), "", replace(FACTS, is_generator_bound=True)) == (GENERATOR_BOUND_WORDS,)
 
 

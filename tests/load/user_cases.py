@@ -12,6 +12,7 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from inference_swarm.load.example_rows import ExampleRows
+from inference_swarm.load.listeners import OtherUsers
 from inference_swarm.load.user import Assignment, InferenceUser
 from inference_swarm.measure.locust_stats import fold_into_locust, wall_offset_ns
 from inference_swarm.transport.client import InferenceClient
@@ -121,6 +122,31 @@ def test_heard_failures_carry_their_exception() -> None:
         assert run.environment.stats.total.num_failures == run.counted == len(heard) == run.served()
         assert run.client.notified_log.failure_counts == {ErrorKind.STATUS: len(heard)}
     assert repr(heard[0]["exception"]) == "status: 503 Service Unavailable"
+
+
+def test_requests_of_other_classes_and_what_users_raise_are_counted_beside_and_a_warm_up_is_in_no_table() -> None:
+    with swarm(make_user(), respond_all(OK)) as run:
+        others = OtherUsers(run.environment.events)
+        stats = run.environment.stats.total
+        others.counts_from_s = 1000.0
+
+        def fire(start_s: float, exception: Exception | None = None) -> None:
+            run.environment.events.request.fire(
+                request_type="GET", name="/", response_time=5.0, response_length=1, exception=exception,
+                start_time=start_s,
+            )  # fmt: skip
+
+        fire(999.9)
+        fire(1000.0)
+        fire(1001.0, ValueError("no"))
+        assert (others.requests, others.failures, stats.num_requests, stats.num_failures) == (2, 1, 2, 1)
+        run.environment.events.user_error.fire(user_instance=None, exception=ValueError(), tb=None)
+        assert others.take() == (2, 1, 1)
+        run.start(1)
+        run.wait_for(lambda: run.served() > 10)
+        run.stop()
+        assert others.take() == (0, 0, 0)
+        assert run.counted == run.served()
 
 
 @pytest.mark.parametrize("listens", [False, True])

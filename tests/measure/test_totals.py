@@ -11,7 +11,7 @@ from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.counters import FailureRecord, RequestCounters, merge_counters
 from inference_swarm.measure.intervals import IntervalSeries
 from inference_swarm.measure.seconds import SecondCounts
-from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth, whole_snapshot
+from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot, WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import Applied, SwarmTotals
 
 
@@ -224,6 +224,21 @@ def test_a_reset_leaves_everything_before_it_out() -> None:
     totals.apply(epoch_report(1, 1, 2))
     assert totals.names["a"].latency.max_us == 300
     assert (totals.total().sent, merge_counters(totals.left_out.values()).sent) == (1, 3)
+
+
+def test_requests_of_other_users_are_those_since_the_warm_up_or_the_reset() -> None:
+    totals = SwarmTotals("run")
+    for number, (epoch, requests) in enumerate(((0, 5), (1, 7), (1, 9))):
+        if number == 1:
+            totals.start_epoch(3.0)
+        part = Slice(3.0 * number, 3.0 * number + 3, {}, epoch=epoch)
+        others = OtherCounts(requests, 1, 2)
+        totals.apply(Snapshot("run", "w", number, part.start_s, part.end_s, [part], others=others))
+        assert totals.others.requests == {0: 5, 1: 7, 2: 16}[number]
+    late = Snapshot("run", "late", 0, 0.0, 3.0, [Slice(0.0, 3.0)], others=OtherCounts(100))
+    totals.apply(late)
+    assert totals.others == OtherCounts(16, 2, 4)
+    assert SwarmTotals.from_state(totals.to_state()).others == OtherCounts(16, 2, 4)
 
 
 def test_a_report_of_an_epoch_that_nobody_began_is_refused_and_changes_nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import urllib.request
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from recording_server import ANSWER_BODY, Recording, answer_bytes
-from swarm_processes import LOCUSTFILE, Swarm, free_port, wait_until
+from swarm_processes import LOCUSTFILE, Swarm, aggregated, free_port, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -27,13 +26,6 @@ def target(recording: Recording) -> Recording:
     recording.delay_s = 0.002
     recording.answer = lambda body: answer_bytes(503 if int(json.loads(body)["n"]) % 3 == 0 else 200, ANSWER_BODY)
     return recording
-
-
-def aggregated(table: Path) -> tuple[int, int]:
-    with table.open(newline="") as file:
-        row = list(csv.DictReader(file))[-1]
-    assert row["Name"] == "Aggregated"
-    return int(row["Request Count"]), int(row["Failure Count"])
 
 
 def check_left_out(summary: dict[str, Any], recording: Recording) -> None:

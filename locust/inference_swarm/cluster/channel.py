@@ -20,7 +20,7 @@ from locust.exception import RPCError
 from locust.rpc import Message
 from zmq.utils import z85
 
-from inference_swarm.cluster.control_messages import MAX_MESSAGE_BYTES, decode_message
+from inference_swarm.cluster.control_messages import MAX_MESSAGE_BYTES, decode_message, shorten
 from inference_swarm.cluster.keys import ControlKeys, read_keys
 from inference_swarm.errors import ProtocolError
 
@@ -162,7 +162,7 @@ class Client(_Socket):
     def send(self, message: Message) -> bool:
         """Returns False when there is no connection or it accepts nothing now."""
         try:
-            self.socket.send(message.serialize(), zmq.NOBLOCK)  # type: ignore[no-untyped-call]
+            self.socket.send(shorten(message).serialize(), zmq.NOBLOCK)  # type: ignore[no-untyped-call]
         except zmq.ZMQError:
             return False
         return True

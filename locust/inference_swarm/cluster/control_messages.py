@@ -1,4 +1,4 @@
-"""Locust's own messages from workers, checked before Locust's code sees them. Ours are in cluster/data_messages.py.
+"""Locust's own messages from workers: cut before they are sent, checked before Locust's code sees them.
 
 Bytes in, a Message or ProtocolError out. Knows no socket.
 """
@@ -16,6 +16,8 @@ from inference_swarm.errors import ProtocolError
 # A worker's report of a thousand request names with full histograms stays below; a socket takes four times as much.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_NAME = 256
+# Of what a worker sends of an exception or a line of its log.
+MAX_TEXT = 8192
 
 Count = Annotated[int, Field(ge=0, lt=1 << 62)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -79,6 +81,26 @@ class Logs(_Payload):
 
     worker_id: Text
     logs: list[Text]
+
+
+def shorten(message: Message) -> Message:
+    """Return one of Locust's own messages with texts that the master accepts: what is too long is cut, and says so."""
+    data = message.data
+    if message.type == "exception":
+        data = {**data, "msg": _cut_middle(str(data["msg"])), "traceback": _cut_middle(str(data["traceback"]))}
+    elif message.type == "logs":
+        data = {**data, "logs": [_cut_middle(str(line)) for line in data["logs"]]}
+    else:
+        return message
+    return Message(message.type, data, message.node_id)  # type: ignore[no-untyped-call]
+
+
+def _cut_middle(text: str) -> str:
+    """Keep the beginning and the end: of a traceback, where it began and what was raised."""
+    if len(text) <= MAX_TEXT:
+        return text
+    half = MAX_TEXT // 2 - 50
+    return f"{text[:half]} … ({len(text) - 2 * half:,} of {len(text):,} characters are left out) … {text[-half:]}"
 
 
 _CHECKS: dict[str, TypeAdapter[Any]] = {

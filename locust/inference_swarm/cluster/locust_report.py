@@ -14,6 +14,8 @@ def locust_report(environment: Any, runner: Any) -> Document:
     """Return everything since the last report, as Locust's `report_to_master` listeners assemble it."""
     data: Document = {}
     environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
+    for entry in data.get("stats", []):
+        entry["name"] = cut(str(entry["name"]), MAX_ERROR_TEXT)
     for failure in data.get("errors", {}).values():
         failure["error"] = cut(str(failure["error"]), MAX_ERROR_TEXT)
         failure["name"] = cut(str(failure["name"]), MAX_ERROR_TEXT)

@@ -52,10 +52,12 @@ from inference_swarm.config.settings import Settings
 from inference_swarm.errors import ExitCode
 from inference_swarm.load.arrivals import Part, Share
 from inference_swarm.load.dispatcher import ArrivalDispatcher
+from inference_swarm.load.listeners import OtherUsers
 from inference_swarm.load.user import Assignment
 from inference_swarm.load.user_host import UserHost, assign_users
+from inference_swarm.measure.locust_stats import wall_offset_ns
 from inference_swarm.measure.recording import Recording
-from inference_swarm.measure.snapshot import Snapshot
+from inference_swarm.measure.snapshot import OtherCounts, Snapshot
 from inference_swarm.run.plan import phases_of, schedule_of
 
 logger = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ class WorkerAdapter:
         self._environment = environment
         self._runner = runner
         self._seams = seams
+        self._others = OtherUsers(environment.events)
         self._rows = WorkerRows(config.worker, allowed, self.feed)
         self._began_ns = 0
         self._recording: Recording | None = None
@@ -197,8 +200,15 @@ class WorkerAdapter:
             late_after_s=settings.late_after_s,
             phases=phases_of(settings),
         )
-        assignment.counts_from_ns = self._recording.epoch_start_ns
+        self._count_from(self._recording.epoch_start_ns)
         self.users.take_user_seconds()
+
+    def _count_from(self, epoch_start_ns: int) -> None:
+        """What is intended, or begun by users of other classes, before this instant is in no statistics."""
+        if self._assignment is not None:
+            self._assignment.counts_from_ns = epoch_start_ns
+        self._others.counts_from_s = (epoch_start_ns + wall_offset_ns()) / NS_PER_S
+        self._others.take()
 
     def _make_dispatcher(self, settings: Settings) -> ArrivalDispatcher | None:
         schedule = schedule_of(settings)
@@ -220,8 +230,7 @@ class WorkerAdapter:
             return
         phases = phases_of(self._rows.settings)
         self._recording.set_phases(phases.with_epochs(epochs_ns))
-        if self._assignment is not None:
-            self._assignment.counts_from_ns = self._recording.epoch_start_ns
+        self._count_from(self._recording.epoch_start_ns)
         self._runner.stats.clear_all()
 
     def _stop_users(self, action: StopUsers) -> None:
@@ -248,7 +257,9 @@ class WorkerAdapter:
         if recording is None or recording.is_closed:
             snapshot = Snapshot(run_id, self.state.config.worker, 0, 0.0, 0.0, is_final=is_final)
         else:
-            snapshot = recording.take_snapshot(self.users.take_user_seconds(), is_final=is_final)
+            snapshot = recording.take_snapshot(
+                self.users.take_user_seconds(), OtherCounts(*self._others.take()), is_final=is_final
+            )
         if is_final:
             once = self._rows.last_once_report(run_id)
         locust = locust_report(self._environment, self._runner) if self._seams.notifies_listeners else {}

@@ -22,7 +22,7 @@ from inference_swarm.export.plots import (
 from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.sentence import concluding_sentence
 from inference_swarm.export.stage_table import HEADERS, stage_cells
-from inference_swarm.export.terminal import change_words, left_out_words, load_words, other_counts
+from inference_swarm.export.terminal import change_words, left_out_words, load_words, other_counts, other_users_words
 from inference_swarm.load.stages import Stages, parse_stages
 
 PERCENTILE_WORDS = (
@@ -50,6 +50,7 @@ def render_report(data: ReportData) -> str:
             sentence=concluding_sentence(summary),
             load_words=load_words(summary),
             left_out=left_out_words(summary),
+            other_users=other_users_words(summary),
             changes=[change_words(change) for change in summary["changes"]],
             metrics=_metrics(summary),
             stage_headers=HEADERS,

@@ -26,7 +26,8 @@ from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bott
 from inference_swarm.judge.stages import StageResult
 from inference_swarm.judge.verdict import Verdict
 from inference_swarm.measure.snapshot import WorkerHealth
-from inference_swarm.measure.totals import SwarmTotals, WorkerRecord
+from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.measure.worker_record import WorkerRecord
 from inference_swarm.run.course import Change
 from inference_swarm.run.run import DataRecord, Run
 
@@ -160,6 +161,7 @@ def build_summary(run: RunRecord) -> Document:
         "incomplete_workers": {**run.totals.incomplete_workers(), **run.lost_workers},
         "possibly_uncounted": run.possibly_uncounted,
         "possible_duplicates": run.possible_duplicates,
+        "other_users": asdict(run.totals.others),
         "changes": [{"at_s": round(change.at_s, 3), "what": change.what} for change in run.changes],
         "once": None if run.once is None else asdict(run.once),
         "dataset": run.settings.dataset_name if run.data is None else source_name(run.data.source),

@@ -53,6 +53,8 @@ def closing_table(summary: ReadDocument, folder: Path | None) -> str:
     lines.append(_labelled("rate", _rate_words(summary)))
     if left_out := left_out_words(summary):
         lines.append(_labelled("left out", left_out))
+    if others := other_users_words(summary):
+        lines.append(_labelled("others", others))
     lines += [_labelled("changed", change_words(change)) for change in summary["changes"]]
     for warning in summary["self_check"]:
         lines.append(_labelled("warning", warning["sentence"]))
@@ -124,6 +126,16 @@ def left_out_words(summary: ReadDocument) -> str:
         return ""
     words = f"the first {format_seconds(left_out['until_s'])}: {format_count(left_out['requests'])} requests, "
     return words + f"{format_count(left_out['failures'])} failed; they are in no other metric"
+
+
+def other_users_words(summary: ReadDocument) -> str:
+    """Return what is in Locust's table only; empty if nothing is."""
+    requests, failures = summary["other_users"]["requests"], summary["other_users"]["failures"]
+    if not requests:
+        return ""
+    noun, verb = ("request", "is") if requests == 1 else ("requests", "are")
+    failed = f", {format_count(failures)} of which failed," if failures else ""
+    return f"{format_count(requests)} {noun} of other user classes{failed} {verb} in Locust's table only"
 
 
 def _labelled(label: str, text: str) -> str:

@@ -9,13 +9,14 @@ abandoned is allowed by an objective on `error_rate` of all requests.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from inference_swarm.errors import ExitCode
 from inference_swarm.judge.evaluate import Evidence, InTime, ObjectiveOutcome, ObjectiveResult, evaluate
 from inference_swarm.judge.objectives import Objective
 from inference_swarm.measure.counters import RequestCounters, merge_counters
+from inference_swarm.measure.snapshot import OtherCounts
 
 GENERATOR_BOUND_WORDS = (
     "the load generator was the bottleneck: the server may do more than these rates, and times include the generator's"
@@ -81,6 +82,7 @@ class RunFacts:
     aborted_because: str = ""
     interrupted_because: str = ""
     incomplete_because: tuple[str, ...] = ()
+    others: OtherCounts = field(default_factory=OtherCounts)
     in_time: InTime | None = None
     """For a stage: what ended within it."""
 
@@ -128,6 +130,7 @@ def judge(names: Mapping[str, RequestCounters], objectives: Sequence[Objective],
         *_by_objectives(results),
         *_incomplete(facts),
         *_unserved(total, facts, any(objective.is_on_all_failures for objective in objectives)),
+        *_others(facts.others),
     ]
     if facts.is_generator_bound and total.succeeded:  # else there is no rate that could be higher
         found.append((Status.GENERATOR_BOUND, GENERATOR_BOUND_WORDS))
@@ -177,7 +180,9 @@ def _unserved(total: RequestCounters, facts: RunFacts, are_failures_judged: bool
     """Return what did not succeed; an objective on `error_rate` judges failed and abandoned requests itself."""
     reasons: _Reasons = []
     if not (total.sent or total.dropped or facts.unaccounted or facts.never_sent):
-        return [(Status.NOTHING_SENT, "no request was sent")]
+        others = facts.others.requests
+        words = f" by an InferenceUser; {_count(others, 'request')} sent by users of other classes" if others else ""
+        return [(Status.NOTHING_SENT, f"no request was sent{words}")]
     if not total.succeeded:
         reasons.append((Status.REQUESTS_FAILED, "no request succeeded"))
     if total.failures and not are_failures_judged:
@@ -187,6 +192,19 @@ def _unserved(total: RequestCounters, facts: RunFacts, are_failures_judged: bool
         reasons.append((Status.REQUESTS_FAILED, words))
     if total.dropped:
         words = f"{_count(total.dropped, 'arrival')} dropped: no user was free to send them in time"
+        reasons.append((Status.REQUESTS_FAILED, words))
+    return reasons
+
+
+def _others(others: OtherCounts) -> _Reasons:
+    """Return what fails a run in Locust, and which no objective judges."""
+    reasons: _Reasons = []
+    if others.failures:
+        words = f"{others.failures:,} of {others.requests:,} requests of other user classes failed"
+        reasons.append((Status.REQUESTS_FAILED, f"{words}: they are in Locust's table only"))
+    if others.exceptions:
+        it = "it" if others.exceptions == 1 else "them"
+        words = f"{_count(others.exceptions, 'exception')} raised by users: Locust's table has {it}"
         reasons.append((Status.REQUESTS_FAILED, words))
     return reasons
 

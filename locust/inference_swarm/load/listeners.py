@@ -1,13 +1,60 @@
-"""Who listens to Locust's `request` event: Locust itself, which counts requests in its statistics, and others."""
+"""Who listens to Locust's `request` event: Locust itself, which counts requests in its statistics, and others.
+
+An edge: Locust's events and the time of day.
+"""
 
 from __future__ import annotations
 
-from locust.event import EventHook
+import time
+from collections.abc import Callable
+from typing import Any
+
+from locust.event import EventHook, Events
+
+from inference_swarm.transport.outcome import Outcome
+
+
+class OtherUsers:
+    """Counts requests that no InferenceUser made, and what users raised: they are in Locust's tables, and nowhere else.
+
+    Stands before Locust's own listener, and keeps from it what is in no statistics: a warm-up, say.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self.counts_from_s = 0.0
+        """The time of day; what began before it is in no statistics."""
+        self.requests = self.failures = self.exceptions = 0
+        self._locusts_own: list[Callable[..., Any]] = []
+        handlers = events.request._handlers
+        for place, listener in enumerate(handlers):
+            if is_locusts_own(listener):
+                self._locusts_own.append(listener)
+                handlers[place] = self
+        events.user_error.add_listener(self._note_exception)  # type: ignore[no-untyped-call]
+
+    def __call__(self, *, response_time: float | None = None, **request: Any) -> None:
+        if not isinstance(request.get("response"), Outcome):
+            began_s = request.get("start_time") or time.time() - (response_time or 0.0) / 1000
+            if began_s < self.counts_from_s:
+                return
+            self.requests += 1
+            self.failures += bool(request.get("exception"))
+        for listener in self._locusts_own:
+            listener(response_time=response_time, **request)
+
+    def _note_exception(self, **_: Any) -> None:
+        self.exceptions += 1
+
+    def take(self) -> tuple[int, int, int]:
+        """Return requests, failures among them, and exceptions since the last call."""
+        counted = (self.requests, self.failures, self.exceptions)
+        self.requests = self.failures = self.exceptions = 0
+        return counted
 
 
 def is_locusts_own(listener: object) -> bool:
     """Whether it is the one that counts requests in Locust's statistics."""
-    return getattr(listener, "__module__", "") == "locust.runners"
+    return isinstance(listener, OtherUsers) or getattr(listener, "__module__", "") == "locust.runners"
 
 
 def without_locusts_own(hook: EventHook) -> EventHook:

@@ -17,7 +17,7 @@ from inference_swarm.measure.counters import AddressCounters, FailureRecord, Req
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.phases import NS_PER_S, Phase, Phases
 from inference_swarm.measure.seconds import FAILED, SUCCEEDED, UNSERVED, SecondTally
-from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
+from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot, WorkerHealth
 from inference_swarm.measure.wire_types import cut_text
 from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.outcome_log import Batch, Nanoseconds
@@ -26,6 +26,7 @@ from inference_swarm.transport.outcome_log import Batch, Nanoseconds
 PORTS_EXHAUSTED = os.strerror(errno.EADDRNOTAVAIL)
 FILES_EXHAUSTED = (os.strerror(errno.EMFILE), os.strerror(errno.ENFILE))
 ABANDONED = "abandoned"
+NO_OTHERS = OtherCounts()
 # Above the time from one report to the next, so that one is a single slice unless the process was stopped for a while.
 SLICE_NS = 4 * NS_PER_S
 MAX_WINDOWS = 500
@@ -190,6 +191,7 @@ class RunRecorder:
         *,
         user_seconds: float = 0.0,
         possible_duplicates: int = 0,
+        others: OtherCounts = NO_OTHERS,
         is_final: bool = False,
     ) -> Snapshot:
         """Return everything since the last one. After the final one nothing more may be taken."""
@@ -212,6 +214,7 @@ class RunRecorder:
             users=users,
             user_seconds=user_seconds,
             possible_duplicates=possible_duplicates,
+            others=others,
             is_final=is_final,
         )
         self._sequence += 1

@@ -17,8 +17,8 @@ from inference_swarm.load.user import METHOD
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.locust_stats import fold_into_locust, since, wall_offset_ns
 from inference_swarm.measure.phases import NS_PER_S, Phases
-from inference_swarm.measure.recorder import RunRecorder
-from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
+from inference_swarm.measure.recorder import NO_OTHERS, RunRecorder
+from inference_swarm.measure.snapshot import OtherCounts, Snapshot, WorkerHealth
 from inference_swarm.transport.client import InferenceClient
 
 FOLD_PERIOD_S = 0.1  # at 1 s a fold holds the loop up for 5 ms at 100,000 requests/s, which shows in p99.9
@@ -99,7 +99,9 @@ class Recording:
         if self._dispatcher is not None:
             self._dispatcher.end()
 
-    def take_snapshot(self, user_seconds: float, *, is_final: bool = False) -> Snapshot:
+    def take_snapshot(
+        self, user_seconds: float, others: OtherCounts = NO_OTHERS, *, is_final: bool = False
+    ) -> Snapshot:
         """Return everything since the last one; the final one ends it. `user_seconds`: users times seconds they ran."""
         if is_final:
             self._folder.kill(block=False)
@@ -112,6 +114,7 @@ class Recording:
             self._take_health(),
             user_seconds=user_seconds,
             possible_duplicates=twice - self._twice_seen,
+            others=others,
             is_final=is_final,
         )
         self._twice_seen = twice

@@ -43,6 +43,24 @@ class WorkerHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherCounts:
+    """What is in Locust's tables only: requests of users that are no InferenceUsers, and what any user raised."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    requests: Count = 0
+    failures: Count = 0
+    """Of these requests."""
+    exceptions: Count = 0
+
+    def plus(self, other: OtherCounts) -> OtherCounts:
+        """Return the sums."""
+        return OtherCounts(
+            self.requests + other.requests, self.failures + other.failures, self.exceptions + other.exceptions
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """The counters of one phase in one stretch of time; `start_s` and `end_s` in seconds since the run began."""
 
@@ -76,6 +94,7 @@ class Snapshot:
     """Users times the seconds they ran."""
     possible_duplicates: Count = 0
     """Arrivals that another worker may have sent as well."""
+    others: OtherCounts = field(default_factory=OtherCounts)
     is_final: Annotated[bool, Field(strict=True)] = False
     version: Literal[2] = SNAPSHOT_VERSION
 

@@ -7,7 +7,7 @@ comes from a msgpack dict, so that an interrupted run keeps its results.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, ClassVar, Self
 
@@ -18,8 +18,9 @@ from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.counters import MAX_NAMES, RequestCounters, add_counters, merge_counters
 from inference_swarm.measure.intervals import IntervalSeries
 from inference_swarm.measure.seconds import SecondSeries
-from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
-from inference_swarm.measure.wire_types import Count, Metric, Seconds, Text, describe_problems
+from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot
+from inference_swarm.measure.wire_types import Count, Seconds, Text, describe_problems
+from inference_swarm.measure.worker_record import WorkerRecord
 
 STATE_VERSION = 2
 # A worker reports every few seconds: a jump this far is a broken message, not lost reports.
@@ -34,36 +35,6 @@ class Applied(Enum):
     COUNTED = "counted"
     DUPLICATE = "duplicate"
     STALE = "stale"
-
-
-@dataclass(slots=True)
-class WorkerRecord:
-    """The master's record of one worker. `missing` are sequence numbers below `next_sequence` not seen yet.
-
-    `sent`, `succeeded`, `failed` and `abandoned` are of the newest epoch.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
-    next_sequence: Count = 0
-    missing: list[Count] = field(default_factory=list)
-    final_sequence: Count | None = None
-    duplicates: Count = 0
-    start_s: Seconds | None = None
-    end_s: Seconds = 0.0
-    users: Count = 0
-    sent: Count = 0
-    succeeded: Count = 0
-    failed: Count = 0
-    abandoned: Count = 0
-    rate_rps: Metric = 0.0
-    health: WorkerHealth = field(default_factory=WorkerHealth)
-    worst_health: WorkerHealth = field(default_factory=WorkerHealth)
-
-    @property
-    def is_complete(self) -> bool:
-        """True when its final snapshot and every one before it are in."""
-        return not self.missing and self.final_sequence is not None and self.next_sequence == self.final_sequence + 1
 
 
 def _read_series(value: object) -> IntervalSeries:
@@ -112,6 +83,8 @@ class SwarmTotals:
     workers: dict[Text, WorkerRecord] = field(default_factory=dict)
     possible_duplicates: Count = 0
     """Arrivals that two workers may have sent."""
+    others: OtherCounts = field(default_factory=OtherCounts)
+    """What is in Locust's tables only."""
     stale_reports: Count = 0
     """Reports of other runs."""
     series: WireSeries = field(default_factory=IntervalSeries)
@@ -130,6 +103,7 @@ class SwarmTotals:
         self.epoch_start_s = start_s
         add_counters(self.left_out, self.names)
         self.names, self.stages, self.series = {}, {}, IntervalSeries(self.series.width_s)
+        self.others = OtherCounts()
         for record in self.workers.values():
             record.sent = record.succeeded = record.failed = record.abandoned = 0
 
@@ -145,7 +119,7 @@ class SwarmTotals:
         if sequence >= record.next_sequence:
             record.missing.extend(range(record.next_sequence, sequence))
             record.next_sequence = sequence + 1
-            _note_latest(record, snapshot)
+            record.note_latest(snapshot)
         elif sequence in record.missing:
             record.missing.remove(sequence)
         else:
@@ -167,11 +141,9 @@ class SwarmTotals:
             )
 
     def _count(self, record: WorkerRecord, snapshot: Snapshot) -> None:
-        record.start_s = snapshot.start_s if record.start_s is None else min(record.start_s, snapshot.start_s)
-        record.end_s = max(record.end_s, snapshot.end_s)
-        record.worst_health = _worst(record.worst_health, snapshot.health)
-        if snapshot.is_final:
-            record.final_sequence = snapshot.sequence
+        record.note_counted(snapshot)
+        if snapshot.newest_epoch >= self.epoch:
+            self.others = self.others.plus(snapshot.others)
         self.seconds.add(snapshot.seconds)
         self.possible_duplicates += snapshot.possible_duplicates
         for part in snapshot.slices:
@@ -198,7 +170,7 @@ class SwarmTotals:
 
     def incomplete_workers(self) -> dict[str, str]:
         """Return the missing reports of each incomplete worker, in words."""
-        return {worker: _missing_reports(record) for worker, record in self.workers.items() if not record.is_complete}
+        return {worker: record.missing_reports for worker, record in self.workers.items() if not record.is_complete}
 
     def is_complete_for(self, worker: str) -> bool:
         """Return whether the worker's final snapshot and every one before it are in."""
@@ -266,32 +238,3 @@ class SwarmTotals:
 
 
 _TOTALS = TypeAdapter(SwarmTotals)
-
-
-def _note_latest(record: WorkerRecord, snapshot: Snapshot) -> None:
-    record.users = 0 if snapshot.is_final else snapshot.users
-    record.health = snapshot.health
-    seconds = snapshot.end_s - snapshot.start_s
-    ended = sum(counters.ended_in_time for part in snapshot.slices for counters in part.names.values())
-    record.rate_rps = ended / seconds if seconds > 0 and not snapshot.is_final else 0.0
-
-
-def _worst(one: WorkerHealth, other: WorkerHealth) -> WorkerHealth:
-    """Return the highest value of each metric; counts (exhaustion) are added up."""
-    metrics: Document = {}
-    for spec in fields(WorkerHealth):
-        values = [value for value in (getattr(one, spec.name), getattr(other, spec.name)) if value is not None]
-        metrics[spec.name] = sum(values) if spec.name.endswith("_exhausted") else max(values, default=None)
-    return WorkerHealth(**metrics)
-
-
-def _missing_reports(record: WorkerRecord) -> str:
-    if not record.next_sequence:
-        return "never reported"
-    parts = []
-    if record.missing:
-        shown = ", ".join(str(sequence) for sequence in sorted(record.missing)[:5])
-        parts.append(f"{len(record.missing)} lost reports ({shown}{', …' if len(record.missing) > 5 else ''})")
-    if record.final_sequence is None or record.final_sequence + 1 != record.next_sequence:
-        parts.append(f"no final report (last one ends at {record.end_s:.1f} s)")
-    return " and ".join(parts)

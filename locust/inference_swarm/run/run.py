@@ -96,6 +96,7 @@ class Run:
             interrupted_because="" if is_aborted else course.interruption(),
             has_connected=self.totals.has_connected,
             incomplete_because=tuple(course.incompleteness()),
+            others=self.totals.others,
         )
         return judge(self.totals.names, self.plan.objectives, facts)
 
@@ -121,6 +122,7 @@ class Run:
             is_generator_bound=is_generator_bottleneck(self.self_check.warnings()),
             has_connected=self.totals.has_connected,
             incomplete_because=tuple(self.course.unknowns()),
+            others=self.totals.others,
         )
         return judge(self.totals.names, self.plan.objectives, facts)
 

@@ -14,7 +14,7 @@ from inference_swarm.export.metrics import counter_metrics, verdict_metrics
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import Verdict
 from inference_swarm.measure.counters import RequestCounters, merge_counters
-from inference_swarm.measure.snapshot import WorkerHealth
+from inference_swarm.measure.snapshot import OtherCounts, WorkerHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class RunState:
     duplicates: int = 0
     left_out: ReadDocument | None = None
     """What was sent before what counts, as in summary.json."""
+    others: OtherCounts = field(default_factory=OtherCounts)
+    """What is in Locust's tables only."""
     unserved: int = 0
     """Requests that were asked for and are in no counter, once that is known."""
 
@@ -125,6 +127,7 @@ def _run(run: RunState) -> Document:
         "rate_wanted_rps": run.rate_wanted_rps,
         "measured_s": round(run.measured_s, 3),
         "left_out": run.left_out,
+        "other_users": asdict(run.others),
         **verdict_metrics(run.verdict),
         "generator_bound": is_generator_bottleneck(run.warnings),
         "self_check": [asdict(warning) for warning in run.warnings],

@@ -17,7 +17,7 @@ from inference_swarm.config.documents import Document
 from inference_swarm.data.sources import source_name
 from inference_swarm.export.metrics import left_out_metrics
 from inference_swarm.measure.counters import merge_counters
-from inference_swarm.measure.totals import WorkerRecord
+from inference_swarm.measure.worker_record import WorkerRecord
 from inference_swarm.run.run import Run
 from inference_swarm.web.runs import SUMMARY, open_files
 from inference_swarm.web.state import RunState, SwarmState, WorkerState, state_document
@@ -149,6 +149,7 @@ def _run_state(run: Run) -> RunState:
         stale_reports=run.totals.stale_reports,
         duplicates=run.totals.duplicates,
         left_out=left_out_metrics(run.totals),
+        others=run.totals.others,
     )
 
 

@@ -141,6 +141,7 @@ class SwarmPanel extends HTMLElement {
         ["Dropped", format.count(run.dropped)],
         ["Abandoned", format.count(run.abandoned)],
         ...(run.left_out ? [["Left out", format.count(run.left_out.requests)]] : []),
+        ...(run.other_users.requests ? [["Of other user classes", format.count(run.other_users.requests)]] : []),
         ["Time", format.seconds(run.duration_s)],
       );
     }
