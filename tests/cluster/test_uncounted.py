@@ -164,3 +164,15 @@ def test_a_report_that_is_read_late_leaves_open_what_was_sent_by_the_orders_of_t
     uncounted.reported("a", 0, ended=20, user_seconds=4.0, until_s=52.0)
     # 20 a second, half of them its own, from the report to the second order at least
     assert uncounted.bound("a", 56.0, BEGAN_S) >= 20 * 0.5 * (56.0 - 52.0)
+
+
+def test_what_a_lost_worker_sent_twice_and_would_have_reported_is_bounded() -> None:
+    uncounted = Uncounted(OPEN)
+    uncounted.notified("a", Order(1, 2, 0.5), BEGAN_S)
+    uncounted.notified("a", Order(2, 2, 0.25, from_s=4.0), BEGAN_S + 4.0)
+    assert uncounted.unreported_duplicates("a", BEGAN_S) == 0  # it may not know of the second order: asked elsewhere
+    uncounted.applied("a", 2, BEGAN_S + 7.0)
+    # It learned of the second order by then, 3 s late: half of the 20 a second were its own.
+    assert uncounted.unreported_duplicates("a", BEGAN_S) == 3 * 20 / 2 + 1
+    uncounted.reported("a", 0, ended=90, user_seconds=8.0, until_s=BEGAN_S + 8.0)
+    assert uncounted.unreported_duplicates("a", BEGAN_S) == 0

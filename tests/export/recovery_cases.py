@@ -44,7 +44,7 @@ def run_in(folder: Path, *, intervals: int = 3, slo: tuple[str, ...] = (), **set
     course = RunCourse("run", plan.load, made.totals, began_s=0.0)
     course.losses = {"worker-9": Loss("fell over", 17)}
     course.failures = {"worker-8": "no such file"}
-    course.possible_duplicates = 5
+    course.untold_duplicates = 5
     course.changes = [Change(2.5, "7 users at 2 a second")]
     assert made.data is not None
     run = Run(plan, made.data, course, made.totals, folder, made.started_unix_s)
@@ -83,7 +83,7 @@ def test_all_numbers_up_to_the_last_report_are_there_and_the_run_is_not_complete
 
 def test_a_run_that_had_met_everything_when_its_master_was_killed_is_not_passed(tmp_path: Path) -> None:
     run = run_in(tmp_path / "run", slo=("p50<1s",))
-    run.course.losses, run.course.failures, run.course.possible_duplicates = {}, {}, 0
+    run.course.losses, run.course.failures, run.course.untold_duplicates = {}, {}, 0
     run.self_check = SelfCheck()
     summary = recovered(leave(run)).summary
     assert (summary["verdict"], summary["objectives"][0]["outcome"]) == ("interrupted", "pass")

@@ -153,7 +153,7 @@ def note_possible_duplicates(job: Job, member: Member, now_s: float) -> None:
     """The worker stops, and may not have learned of the last change of its arrivals."""
     if job.course.began_s is not None and job.course.ended_s is None:
         until_s = min(now_s, member.heard_s + LEASE_S)
-        job.course.possible_duplicates += job.uncounted.possible_duplicates(member.worker, until_s, job.course.began_s)
+        job.course.untold_duplicates += job.uncounted.possible_duplicates(member.worker, until_s, job.course.began_s)
 
 
 def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float, *, held_rows: bool = False) -> None:
@@ -161,8 +161,7 @@ def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float, *,
     if job is None or state.phase is Phase.CLOSING:
         return
     if member.worker in job.waited_for:
-        until_s = min(now_s, member.heard_s + LEASE_S)
-        loss = Loss(reason, _bound(job, member.worker, until_s))
+        loss = _loss(job, member.worker, reason, min(now_s, member.heard_s + LEASE_S))
     elif held_rows and state.phase is not Phase.STOPPING:
         loss = Loss(f"{reason}, before it had users", 0)
     else:
@@ -171,10 +170,13 @@ def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float, *,
     state.note(f"Worker {member.worker} is lost: {loss.sentence}", "error")
 
 
-def _bound(job: Job, worker: str, until_s: float) -> int | None:
-    assert job.course.began_s is not None
+def _loss(job: Job, worker: str, reason: str, until_s: float) -> Loss:
+    """Return what is lost with a worker that may have sent until `until_s`."""
+    began_s = job.course.began_s
+    assert began_s is not None
     possibly_sent = job.rows.possibly_sent(worker) if job.rows is not None else None
-    return job.uncounted.bound(worker, until_s, job.course.began_s, possibly_sent)
+    bound = job.uncounted.bound(worker, until_s, began_s, possibly_sent)
+    return Loss(reason, bound, job.uncounted.unreported_duplicates(worker, began_s))
 
 
 def note_missing_finals(state: Coordinator, job: Job, now_s: float) -> None:
@@ -183,8 +185,7 @@ def note_missing_finals(state: Coordinator, job: Job, now_s: float) -> None:
         return
     for worker in sorted(job.waited_for):
         if worker not in job.course.losses:
-            bound = _bound(job, worker, now_s)
-            job.course.losses[worker] = Loss("its last report did not come", bound)
+            job.course.losses[worker] = _loss(job, worker, "its last report did not come", now_s)
             state.note(f"Worker {worker}: its last report did not come", "error")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from inference_swarm.load.arrivals import Schedule
 
@@ -103,14 +104,30 @@ class Uncounted:
         if exposure is None or self.schedule is None:
             return 0
         orders = [order for order in exposure.orders if order.generation > exposure.judged_generation]
-        former, *later = orders or [Order(-1, 0, 0.0)]
         if orders:
             exposure.judged_generation = orders[-1].generation
-        changed = [order for order in later if order.share != former.share or order.from_s != former.from_s]
-        if not changed or not former.share:
+        return sum(self._outdated(former, order, until_s - began_s) for former, order in pairwise(orders))
+
+    def unreported_duplicates(self, worker: str, began_s: float) -> int:
+        """Open load: return how many arrivals the worker may have sent by an outdated order, as its report would tell.
+
+        It has learned of its later orders since, and counts what it has sent twice; but the report is lost.
+        """
+        exposure = self._exposures[worker]
+        if self.schedule is None:
             return 0
-        wanted = self._count(until_s - began_s) - self._count(changed[0].from_s)
-        return math.ceil(wanted * former.share) + 1 if wanted > 0 else 0
+        followed = [order for _, order in exposure.past] + exposure.orders[:1]
+        return sum(
+            self._outdated(former, order, since_s - began_s)
+            for (since_s, former), order in zip(exposure.past, followed[1:], strict=True)
+        )
+
+    def _outdated(self, former: Order, order: Order, until_s: float) -> int:
+        """Return how many arrivals a worker may have sent by the former order, when the later one was in force."""
+        if order.share == former.share and order.from_s == former.from_s:
+            return 0
+        wanted = self._count(until_s) - self._count(order.from_s)
+        return math.ceil(wanted * former.share) + 1 if wanted > 0 and former.share else 0
 
     def bound(self, worker: str, until_s: float, began_s: float, possibly_sent: int | None = None) -> int | None:
         """Return the maximum of uncounted requests if the worker sent until `until_s`; None: no bound is known.

@@ -69,10 +69,12 @@ class Loss:
     """A worker that was lost, or did not deliver its last report.
 
     `possibly_uncounted`: the maximum of requests that it may have sent uncounted; None when no bound is known.
+    `possible_duplicates`: the maximum of arrivals among them that others sent as well, as only its report could tell.
     """
 
     reason: str
     possibly_uncounted: int | None
+    possible_duplicates: int = 0
 
     @property
     def sentence(self) -> str:
@@ -145,10 +147,15 @@ class RunCourse:
     losses: dict[str, Loss] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     """Workers that could not load rows in mid-run, and why."""
-    possible_duplicates: int = 0
+    untold_duplicates: int = 0
     """Arrivals of an open load that a worker may have sent though they had passed to others, without knowing it."""
     once: OnceNumbers | None = None
     changes: list[Change] = field(default_factory=list)
+
+    @property
+    def possible_duplicates(self) -> int:
+        """The maximum of arrivals sent twice that no report tells of."""
+        return self.untold_duplicates + sum(loss.possible_duplicates for loss in self.losses.values())
 
     def measured_s(self, now_s: float) -> float:
         """The measured time, so far or in all."""

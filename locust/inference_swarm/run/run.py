@@ -136,7 +136,7 @@ class Run:
             "stop": None if course.stop is None else asdict(course.stop),
             "losses": {worker: asdict(loss) for worker, loss in course.losses.items()},
             "failures": dict(course.failures),
-            "possible_duplicates": course.possible_duplicates,
+            "untold_duplicates": course.untold_duplicates,
             "once": None if once is None else asdict(once),
             "changes": [asdict(change) for change in course.changes],
             "self_check": self.self_check.to_state(),
@@ -156,7 +156,7 @@ class Run:
         course.stop = None if stop is None else Stop(StopCause(stop["cause"]), float(stop["at_s"]), str(stop["text"]))
         course.losses = {str(worker): Loss(**loss) for worker, loss in state["losses"].items()}
         course.failures = {str(worker): str(reason) for worker, reason in state["failures"].items()}
-        course.possible_duplicates = int(state["possible_duplicates"])
+        course.untold_duplicates = int(state["untold_duplicates"])
         course.once = None if once is None else OnceNumbers(**once)
         course.changes = [Change(**change) for change in state["changes"]]
         run = cls(plan, data, course, totals, folder, started_unix_s)
