@@ -72,7 +72,7 @@ def parse_target(host_url: str | None, request_path: str = INVOCATION_PATH) -> T
     if not host:
         raise _host_problem(host_url, "names no valid host")
     path, _, query = request_path.partition("?")
-    path = _ascii(parts.path.rstrip("/").removesuffix(path) + path)
+    path = _ascii(parts.path.rstrip("/").removesuffix(path) + path) or "/"
     query = _ascii("&".join(filter(None, (parts.query, query))))
     return Target(
         scheme=parts.scheme,
