@@ -151,7 +151,11 @@ JSON_HEADERS: Final[Mapping[str, str]] = {"Accept": "application/json", "Content
 
 
 def request_heads(
-    target: Target, headers: Mapping[str, str] | None = None, format_headers: Mapping[str, str] = JSON_HEADERS
+    target: Target,
+    headers: Mapping[str, str] | None = None,
+    format_headers: Mapping[str, str] = JSON_HEADERS,
+    *,
+    method: str = "POST",
 ) -> Callable[[int], bytes]:
     """Return a function that makes the head of a request from its body's length.
 
@@ -162,7 +166,7 @@ def request_heads(
     for name, value in (headers or {}).items():
         fields[names.get(name.lower(), name)] = value
     lines = [
-        f"POST {target.path} HTTP/1.1",
+        f"{method} {target.path} HTTP/1.1",
         *(f"{name}: {value}" for name, value in fields.items()),
         "Content-Length: ",
     ]
