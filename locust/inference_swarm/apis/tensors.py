@@ -104,7 +104,7 @@ def null_check(tensor: Tensor, context: RequestContext, *, is_binary: bool) -> C
 
 
 def _asked_types(context: RequestContext) -> dict[str, str]:
-    names = (*context.names, *_inputs(context), context.own_params["matrix"])
+    names = (*context.names, context.own_params["matrix"])
     asked = parse_pairs(context.settings.column_types, "--column-type", "age=FP64", filter(None, names))
     return {name: _known(datatype.upper(), name) for name, datatype in asked.items()}
 

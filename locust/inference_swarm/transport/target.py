@@ -56,6 +56,13 @@ def target_of(settings: Settings) -> Target:
     return parse_target(settings.host, request_path(settings))
 
 
+def beside_requests(settings: Settings, path: str) -> str:
+    """Return the request target of another path of the server: below the host's own path, with its query."""
+    prefix = target_of(settings).name.removesuffix(_ascii(request_path(settings).partition("?")[0]))
+    query = urlsplit(settings.host or "").query
+    return prefix + _ascii(f"{path}?{query}" if query else path)
+
+
 def parse_target(host_url: str | None, request_path: str = INVOCATION_PATH) -> Target:
     """Parse the target of a host setting and of the path with a query that requests have.
 
