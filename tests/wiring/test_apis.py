@@ -39,7 +39,8 @@ def serve_tensors(recording: Recording, server: str, **datatypes: str) -> None:
 def run(swarm: Swarm, recording: Recording, data: Path, *arguments: str, processes: str = "0") -> Any:
     return swarm.run(
         "--data", str(data), "--host", recording.url + "/team/a?key=k", "--headless", "-u", "1", "-r", "10",
-        "-t", "20s", "--processes", processes, "--row-order", "once", "--results", str(swarm.results), *arguments,
+        "-t", "20s", "--processes", processes, "--master-bind-port", str(swarm.master_port), "--row-order", "once",
+        "--results", str(swarm.results), *arguments,
     )  # fmt: skip
 
 

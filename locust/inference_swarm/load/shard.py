@@ -94,23 +94,14 @@ class Shard:
         self._settings = settings
         self._format: RequestFormat | None = None  # made when the server has been asked, before the first block
         self._head_of: Callable[[int], bytes] | None = None
-
-        def encode(table: pa.Table) -> PackedBodies:
-            assert self._format is not None
-            return PackedBodies.pack(self._format.encode(table))
-
-        def head_of(body_bytes: int) -> bytes:
-            assert self._head_of is not None
-            return self._head_of(body_bytes)
-
         self.store = RowStore(
             lambda blocks: iter_blocks(manifest, blocks),
-            encode,
+            self._encode,
             self._blocks(block_ids),
             order=cast("Order", settings.row_order),
             seed=settings.seed,
             row_memory_bytes=settings.row_memory_bytes,
-            head_of=head_of,
+            head_of=self._make_head,
             on_want=self._wanted.set,
         )
         self._began_s = time.monotonic()
@@ -218,6 +209,14 @@ class Shard:
                 return
             self.store.install(encoded)
             self._arrived.set()
+
+    def _encode(self, table: pa.Table) -> PackedBodies:
+        assert self._format is not None
+        return PackedBodies.pack(self._format.encode(table))
+
+    def _make_head(self, body_bytes: int) -> bytes:
+        assert self._head_of is not None
+        return self._head_of(body_bytes)
 
     def _make_format(self) -> None:
         settings = self._settings
