@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from inference_swarm.apis.datatypes import ARROW_TYPES, BYTES, ColumnCheck, converter, text_values
-from inference_swarm.data.json_rows import CellEncoder
-from inference_swarm.data.json_rows_assembly import Texts, binary_array, binary_of
+from inference_swarm.data.json_rows_assembly import binary_array, binary_of
+
+Octets = NDArray[np.uint8]
+"""A line of bytes for each row."""
 
 
 def width_of(datatype: str) -> int:
@@ -24,57 +26,50 @@ def width_of(datatype: str) -> int:
     return 1 if datatype == "BOOL" else int(ARROW_TYPES[datatype].bit_width) // 8
 
 
-def fixed_cells(datatype: str, check: ColumnCheck) -> CellEncoder:
-    """Return an encoder of numbers; null in a fractional column is NaN, elsewhere `check` refuses it."""
-    convert, width = converter(datatype), width_of(datatype)
+def fixed_octets(values: pa.Array, name: str, datatype: str, check: ColumnCheck) -> Octets:
+    """Return the bytes of numbers; null in a fractional column is NaN, elsewhere `check` refuses it."""
+    numbers = converter(datatype)(values, name)
+    check(numbers, name)
+    if numbers.null_count:
+        numbers = pc.fill_null(numbers, pa.scalar(float("nan")).cast(numbers.type))
     little = np.dtype(ARROW_TYPES[datatype].to_pandas_dtype()).newbyteorder("<")
-
-    def encode(values: pa.Array, name: str) -> Texts:
-        numbers = convert(values, name)
-        check(numbers, name)
-        if numbers.null_count:
-            numbers = pc.fill_null(numbers, pa.scalar(float("nan")).cast(numbers.type))
-        return _cells_of(numbers.to_numpy(zero_copy_only=False).astype(little, copy=False), width)
-
-    return encode
+    return _lines(numbers.to_numpy(zero_copy_only=False).astype(little, copy=False), width_of(datatype))
 
 
-def size_cells(check: ColumnCheck, digits: int) -> CellEncoder:
-    """Return an encoder of the sizes of texts with their lengths in front, in decimal digits behind spaces."""
-
-    def encode(values: pa.Array, name: str) -> Texts:
-        check(values, name)
-        sizes = pc.add(pc.binary_length(text_values(values, name)), 4)
-        return Texts(binary_of(pc.utf8_lpad(pc.cast(sizes, pa.string()), width=digits)))
-
-    return encode
-
-
-def length_cells(check: ColumnCheck) -> CellEncoder:
-    """Return an encoder of the lengths of texts, in four bytes."""
-
-    def encode(values: pa.Array, name: str) -> Texts:
-        check(values, name)
-        return _lengths_of(text_values(values, name))
-
-    return encode
-
-
-def text_cells(values: pa.Array, name: str) -> Texts:
-    """Encode texts by themselves."""
-    return Texts(binary_of(text_values(values, name)))
-
-
-def sized_text_cells(values: pa.Array, name: str) -> Texts:
-    """Encode texts, each with its length in front."""
+def sized_texts(values: pa.Array, name: str, check: ColumnCheck) -> tuple[pa.Array, NDArray[np.uint32]]:
+    """Return texts, each with its length in front, and their sizes with it."""
+    check(values, name)
     texts = binary_of(text_values(values, name))
-    return Texts(pc.binary_join_element_wise(_lengths_of(texts).pieces, texts, pa.scalar(b"", pa.binary())))
+    lengths: NDArray[np.uint32] = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype("<u4")
+    sized = pc.binary_join_element_wise(cells_of(_lines(lengths, 4)), texts, pa.scalar(b"", pa.binary()))
+    return sized, lengths + np.uint32(4)
 
 
-def _lengths_of(texts: pa.Array) -> Texts:
-    return _cells_of(pc.binary_length(texts).to_numpy(zero_copy_only=False).astype("<u4"), 4)
+def size_octets(sizes: NDArray[np.uint32]) -> Octets:
+    """Return sizes in four bytes each."""
+    return _lines(sizes.astype("<u4"), 4)
 
 
-def _cells_of(numbers: NDArray[Any], width: int) -> Texts:
-    offsets = np.arange(0, width * len(numbers) + 1, width, dtype=np.int32)
-    return Texts(binary_array(offsets, numbers.tobytes()))
+def size_digits(sizes: NDArray[np.uint32], digits: int) -> pa.Array:
+    """Return sizes in decimal digits behind spaces."""
+    return binary_of(pc.utf8_lpad(pc.cast(pa.array(sizes), pa.string()), width=digits))
+
+
+def side_by_side(octets: list[Octets], rows: int) -> Octets:
+    """Return the lines of all, one after the other in each row."""
+    joined = np.empty((rows, sum(part.shape[1] for part in octets)), np.uint8)
+    begin = 0
+    for part in octets:
+        joined[:, begin : begin + part.shape[1]] = part
+        begin += part.shape[1]
+    return joined
+
+
+def cells_of(octets: Octets) -> pa.Array:
+    """Return a binary array with a cell for each line."""
+    rows, width = octets.shape
+    return binary_array(np.arange(0, width * rows + 1, max(width, 1), dtype=np.int32)[: rows + 1], octets.tobytes())
+
+
+def _lines(numbers: NDArray[Any], width: int) -> Octets:
+    return np.ascontiguousarray(numbers).view(np.uint8).reshape(len(numbers), width)

@@ -6,35 +6,37 @@ largest, so that it has one length for all requests, and a head depends on the l
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import pyarrow as pa
 
 from inference_swarm.apis.api import RequestContext
+from inference_swarm.apis.binary_batches import join_of
 from inference_swarm.apis.binary_cells import (
-    fixed_cells,
-    length_cells,
-    size_cells,
-    sized_text_cells,
-    text_cells,
+    Octets,
+    cells_of,
+    fixed_octets,
+    side_by_side,
+    size_digits,
+    size_octets,
+    sized_texts,
     width_of,
 )
-from inference_swarm.apis.body import RequestFormat, encoder_of
-from inference_swarm.apis.datatypes import BYTES, ColumnCheck
+from inference_swarm.apis.body import RequestFormat
+from inference_swarm.apis.datatypes import ColumnCheck
 from inference_swarm.apis.rows import json_bytes
 from inference_swarm.apis.tensors import Matrix, Tensor, null_check
-from inference_swarm.data.json_rows import CellEncoder
+from inference_swarm.data.json_rows import SLICE_ROWS, RowFormat, encode_block
+from inference_swarm.data.json_rows_assembly import Texts
 
 TEXT_SIZE_DIGITS: Final = 10  # a body has less than 2^31 bytes
-_Head = Callable[[int, Sequence[int]], bytes]
-"""From the number of rows and the size of each input to the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
+class Input:
     """An entry of `inputs`. `width`: bytes a row; 0 for text, whose size differs."""
 
     name: str
@@ -46,91 +48,40 @@ class _Input:
         return len(str(self.width * batch_size)) if self.width else TEXT_SIZE_DIGITS
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the table and how it is sent. `width` 0: as text."""
+
+    number: int
+    datatype: str
+    width: int
+    check: ColumnCheck
+
+
 def binary_format(
     before: bytes, after: bytes, tensors: Sequence[Tensor], matrix: Matrix | None, context: RequestContext
 ) -> RequestFormat:
     """Return the format of requests with these tensors; `before` and `after` stand around the inputs."""
-    inputs = [_Input(tensor.name, tensor.datatype, 1, width_of(tensor.datatype)) for tensor in tensors]
+    inputs = [Input(tensor.name, tensor.datatype, 1, width_of(tensor.datatype)) for tensor in tensors]
     if matrix is not None:
-        inputs = [_Input(matrix.name, matrix.datatype, len(tensors), len(tensors) * width_of(matrix.datatype))]
-    constants = _constants(before, after, inputs)
-    head = _head(constants, inputs, context.batch_size)
+        inputs = [Input(matrix.name, matrix.datatype, len(tensors), len(tensors) * width_of(matrix.datatype))]
+    columns = [
+        _Column(number, tensor.datatype, width_of(tensor.datatype), null_check(tensor, context, is_binary=True))
+        for number, tensor in enumerate(tensors)
+    ]
+    constants, batch_size = _constants(before, after, inputs), context.batch_size
+    digits = [width for one in inputs for width in (len(str(batch_size)), one.size_digits(batch_size))]
     headers = {
         "Content-Type": "application/octet-stream",
-        "Inference-Header-Content-Length": str(len(head(1, [0] * len(inputs)))),
+        "Inference-Header-Content-Length": str(sum(map(len, constants)) + sum(digits)),
     }
-    checks = [null_check(tensor, context, is_binary=True) for tensor in tensors]
-    if context.batch_size == 1:
-        return RequestFormat(_encoder_of_one(constants, inputs, tensors, checks), headers=headers)
-    fixed = [number for number, tensor in enumerate(tensors) if tensor.datatype != BYTES]
-    texts = [number for number, tensor in enumerate(tensors) if tensor.datatype == BYTES]
-    encoders = [
-        *(fixed_cells(tensors[number].datatype, checks[number]) for number in fixed),
-        *(length_cells(checks[number]) for number in texts),
-        *(text_cells for _ in texts),
-    ]
-    order = [*fixed, *texts, *texts]
-    encode = encoder_of((b"",) * (len(order) + 1), order, encoders)
-    if matrix is not None:
-        return RequestFormat(encode, lambda stored: _joined_matrix(head, stored), headers)
-    return RequestFormat(encode, _join(head, [inputs[number].width for number in fixed], fixed, texts), headers)
+    if batch_size == 1:
+        return RequestFormat(_encoder_of_bodies(constants, inputs, columns), headers=headers)
+    join = join_of(constants, digits, [one.width for one in inputs])
+    return RequestFormat(_encoder_of_rows(columns), join, headers)
 
 
-def _encoder_of_one(
-    constants: Sequence[bytes], inputs: Sequence[_Input], tensors: Sequence[Tensor], checks: Sequence[ColumnCheck]
-) -> Callable[[pa.Table], Iterator[pa.Array]]:
-    """Return an encoder to whole bodies: sizes of texts are cells of the JSON, their lengths and they of the data."""
-    fragments, order, encoders = [b""], list[int](), list[CellEncoder]()
-    for number, one in enumerate(inputs):
-        fragments[-1] += constants[2 * number] + b"1" + constants[2 * number + 1]
-        if one.width:
-            fragments[-1] += b"%d" % one.width
-        else:
-            order.append(number)
-            encoders.append(size_cells(checks[number], TEXT_SIZE_DIGITS))
-            fragments.append(b"")
-    fragments[-1] += constants[-1]
-    for number, tensor in enumerate(tensors):
-        order.append(number)
-        is_text = tensor.datatype == BYTES
-        encoders.append(sized_text_cells if is_text else fixed_cells(tensor.datatype, checks[number]))
-        fragments.append(b"")
-    return encoder_of(fragments, order, encoders)
-
-
-def _joined_matrix(head: _Head, stored: Sequence[bytes]) -> bytes:
-    data = b"".join(stored)
-    return head(len(stored), [len(data)]) + data
-
-
-def _join(
-    head: _Head, widths: Sequence[int], fixed: Sequence[int], texts: Sequence[int]
-) -> Callable[[Sequence[bytes]], bytes]:
-    """Return a join of stored rows: cells of fixed width, lengths of texts, texts."""
-    cells_of = struct.Struct("".join(f"{width}s" for width in (*widths, *(4 for _ in texts)))).unpack_from
-    first_text, count = sum(widths) + 4 * len(texts), len(widths)
-
-    def join(stored: Sequence[bytes]) -> bytes:
-        columns = [b""] * (count + len(texts))
-        by_column = list(zip(*map(cells_of, stored), strict=True))
-        for number, cells in zip(fixed, by_column[:count], strict=True):
-            columns[number] = b"".join(cells)
-        if texts:
-            pieces: list[list[bytes]] = [[] for _ in texts]
-            for row, lengths in zip(stored, zip(*by_column[count:], strict=True), strict=True):
-                begin = first_text
-                for column_pieces, length in zip(pieces, lengths, strict=True):
-                    end = begin + int.from_bytes(length, "little")
-                    column_pieces += (length, row[begin:end])
-                    begin = end
-            for number, column_pieces in zip(texts, pieces, strict=True):
-                columns[number] = b"".join(column_pieces)
-        return head(len(stored), [len(column) for column in columns]) + b"".join(columns)
-
-    return join
-
-
-def _constants(before: bytes, after: bytes, inputs: Sequence[_Input]) -> list[bytes]:
+def _constants(before: bytes, after: bytes, inputs: Sequence[Input]) -> list[bytes]:
     """Return what stands around the numbers of the JSON: of each input its rows and its size."""
     constants = [before]
     for number, one in enumerate(inputs):
@@ -142,9 +93,63 @@ def _constants(before: bytes, after: bytes, inputs: Sequence[_Input]) -> list[by
     return constants
 
 
-def _head(constants: Sequence[bytes], inputs: Sequence[_Input], batch_size: int) -> _Head:
-    digits = [width for one in inputs for width in (len(str(batch_size)), one.size_digits(batch_size))]
-    pattern = constants[0].replace(b"%", b"%%")
-    for width, constant in zip(digits, constants[1:], strict=True):
-        pattern += b"%%%dd" % width + constant.replace(b"%", b"%%")
-    return lambda rows, sizes: pattern % tuple(number for size in sizes for number in (rows, size))
+def _encoder_of_bodies(
+    constants: Sequence[bytes], inputs: Sequence[Input], columns: Sequence[_Column]
+) -> Callable[[pa.Table], Iterator[pa.Array]]:
+    """Return an encoder to whole bodies: sizes of texts are cells of the JSON; neighbours of one width are one cell."""
+    fragments = [b""]
+    for number, one in enumerate(inputs):
+        fragments[-1] += constants[2 * number] + b"1" + constants[2 * number + 1]
+        if one.width:
+            fragments[-1] += b"%d" % one.width
+        else:
+            fragments.append(b"")
+    fragments[-1] += constants[-1]
+    runs = [list(run) for _, run in groupby(columns, key=lambda column: column.number if not column.width else -1)]
+
+    def cells(block: pa.RecordBatch) -> Iterator[pa.Array]:
+        data: list[pa.Array] = []
+        for run in runs:
+            if run[0].width:
+                data.append(cells_of(side_by_side([_octets(block, column) for column in run], block.num_rows)))
+            else:
+                texts, sizes = sized_texts(block[run[0].number], block.schema.names[run[0].number], run[0].check)
+                yield size_digits(sizes, TEXT_SIZE_DIGITS)
+                data.append(texts)
+        yield from data
+
+    return _encoder_of(tuple(fragments) + (b"",) * len(runs), cells)
+
+
+def _encoder_of_rows(columns: Sequence[_Column]) -> Callable[[pa.Table], Iterator[pa.Array]]:
+    """Return an encoder to what a batch needs: numbers, sizes of texts, texts with their lengths."""
+    fixed, texts = [column for column in columns if column.width], [column for column in columns if not column.width]
+
+    def cells(block: pa.RecordBatch) -> Iterator[pa.Array]:
+        sized = [sized_texts(block[column.number], block.schema.names[column.number], column.check) for column in texts]
+        octets = [*(_octets(block, column) for column in fixed), *(size_octets(sizes) for _, sizes in sized)]
+        yield cells_of(side_by_side(octets, block.num_rows))
+        yield from (cell for cell, _ in sized)
+
+    return _encoder_of((b"",) * (len(texts) + 2), cells)
+
+
+def _encoder_of(
+    fragments: tuple[bytes, ...], cells: Callable[[pa.RecordBatch], Iterator[pa.Array]]
+) -> Callable[[pa.Table], Iterator[pa.Array]]:
+    """Return an encoder that puts the fragments around the cells of each row."""
+    row_format = RowFormat(fragments, lambda values, _name: Texts(values))
+
+    def encode(table: pa.Table) -> Iterator[pa.Array]:
+        for block in table.to_batches(max_chunksize=SLICE_ROWS):
+            if block.num_rows:
+                made = list(cells(block))
+                yield from encode_block(
+                    pa.record_batch(made, names=[str(number) for number in range(len(made))]), row_format
+                )
+
+    return encode
+
+
+def _octets(block: pa.RecordBatch, column: _Column) -> Octets:
+    return fixed_octets(block[column.number], block.schema.names[column.number], column.datatype, column.check)
