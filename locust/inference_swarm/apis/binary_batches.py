@@ -31,9 +31,7 @@ def join_of(
     def join(stored: Sequence[bytes]) -> bytes:
         rows = len(stored)
         numbers = b"".join([row[:fixed_bytes] for row in stored])
-        by_column = (
-            np.frombuffer(numbers, np.uint8)[gather(rows)].tobytes() if text_count or len(widths) > 1 else numbers
-        )
+        by_column = np.frombuffer(numbers, np.uint8)[gather(rows)].tobytes()
         texts = iter(_texts_by_column(stored, fixed_bytes, text_count) if text_count else ())
         sizes: list[int] = []
         data: list[bytes] = []

@@ -144,9 +144,8 @@ def _encoder_of(
         for block in table.to_batches(max_chunksize=SLICE_ROWS):
             if block.num_rows:
                 made = list(cells(block))
-                yield from encode_block(
-                    pa.record_batch(made, names=[str(number) for number in range(len(made))]), row_format
-                )
+                names = [str(number) for number in range(len(made))]
+                yield from encode_block(pa.record_batch(made, names=names), row_format)
 
     return encode
 

@@ -117,7 +117,8 @@ def _split_url(host_url: str) -> SplitResult:
 
 
 def _host_problem(host_url: str, why: str) -> SettingProblem:
-    return SettingProblem(f"The host {host_url!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
+    shown = host_url.partition("?")[0]  # a query may hold a key
+    return SettingProblem(f"The host {shown!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
 
 
 def _ascii(text: str) -> str:
