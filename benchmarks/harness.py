@@ -148,8 +148,8 @@ def pinned(core: str) -> list[str]:
     return ["taskset", "-c", core] if shutil.which("taskset") else []
 
 
-def make_rows(path: Path, rows: int = 20_000, columns: int = 35) -> None:
-    """A parquet file of floats, integers and strings whose JSON bodies have BODY_BYTES bytes on average.
+def make_rows(path: Path, rows: int = 20_000, columns: int = 35, body_bytes: float = BODY_BYTES) -> None:
+    """A parquet file of floats, integers and strings whose JSON bodies have so many bytes on average.
 
     A constant column makes up for what the others lack: the other load generators send one body of exactly that length.
     """
@@ -171,7 +171,7 @@ def make_rows(path: Path, rows: int = 20_000, columns: int = 35) -> None:
         return pa.table({f"column_{number:02d}": column(number, count) for number in range(columns)})
 
     sample = [len(orjson.dumps(row)) for row in table_of(MEASURED_ROWS).to_pylist()]
-    padding = "x" * max(0, round(BODY_BYTES - statistics.fmean(sample) - len(',"padding":""')))
+    padding = "x" * max(0, round(body_bytes - statistics.fmean(sample) - len(',"padding":""')))
     writer: pq.ParquetWriter | None = None
     for first in range(0, rows, ROW_GROUP_ROWS):
         count = min(ROW_GROUP_ROWS, rows - first)

@@ -51,10 +51,10 @@ def test_the_command_sends_the_same_bytes_whatever_is_in_them(body: str) -> None
     ]  # fmt: skip
 
 
-def test_a_body_that_is_no_text_goes_through_a_pipe() -> None:
-    body = bytes(range(256))
+@pytest.mark.parametrize("body", [bytes(range(256)), b'{"a":1}\x00'])
+def test_a_body_that_is_no_text_goes_through_a_pipe(body: bytes) -> None:
     shown = show_request(request(body), "http")
-    assert "(256 bytes that are not text)" in shown.text
+    assert f"({len(body)} bytes that are not text)" in shown.text
     *_, flag, data, sent = arguments(shown.curl, PATH="/usr/bin:/bin")
     assert (flag, data, sent.encode("utf-8", "surrogateescape")) == ("--data-binary", "@-", body)
 

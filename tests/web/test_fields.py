@@ -9,7 +9,7 @@ from inference_swarm.web.fields import allowed_fields, refused_fields, user_clas
 
 NEVER = (
     "data", "labels", "results_dir", "ca_file", "swarm_keys", "run_name", "headers", "insecure", "allow_host",
-    "web_host_names", "log_level", "stop_timeout_s", "master_timeout_s",
+    "web_host_names", "log_level", "stop_timeout_s", "master_timeout_s", "template", "predictions", "api_params",
 )  # fmt: skip
 
 

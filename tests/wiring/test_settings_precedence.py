@@ -107,6 +107,28 @@ def test_the_command_line_wins_over_everything_for_every_field(swarm: Swarm) -> 
     check(printed(swarm, *command_line(), env=environment()), 2, "command line")
 
 
+@pytest.mark.parametrize(
+    ("api", "values"),
+    [
+        ("open-inference", {"column_types": ("a=FP16", "a=FP32", "a=FP64"), "model_version": ("1", "2", "3"),
+                            "api_params": ("x=1", "x=2", "x=3"), "binary": (False, True, False)}),
+        ("template", {"template": ("{{row}}", "{{rows}}", "{{columns}}"), "predictions": ("$.a", "$.b", "$.c")}),
+    ],
+)  # fmt: skip
+def test_settings_of_one_api_come_from_the_same_places(
+    api: str, values: dict[str, tuple[Any, Any, Any]], swarm: Swarm
+) -> None:
+    options = [option for option in OPTIONS if option.name in values]
+    swarm.write_config({"api": api, **{option.json_key: values[option.name][0] for option in options}})
+    environment = {option.env: str(values[option.name][1]) for option in options}
+    typed = [f"{option.flag}={values[option.name][2]}" for option in options]
+    for place, table in enumerate(
+        (printed(swarm), printed(swarm, env=environment), printed(swarm, *typed, env=environment))
+    ):
+        assert table["api"] == (api, str(swarm.config))
+        assert {name: table[name][0] for name in values} == {name: str(of[place]) for name, of in values.items()}
+
+
 def test_without_any_of_them_the_defaults_stand(swarm: Swarm) -> None:
     table = printed(swarm)
     for option in OPTIONS:

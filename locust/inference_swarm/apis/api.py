@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from inference_swarm.apis.body import Body, RequestFormat
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.config.settings import Settings
-from inference_swarm.errors import SettingProblem
 
 
 class PredMethod(StrEnum):
@@ -77,6 +77,8 @@ class RequestContext:
     own_params: Mapping[str, str]
     """Those of `Api.own_params`, given or by default."""
     batch_size: int = 1
+    metadata: tuple[ReadDocument, ...] = ()
+    """What the server answered to a GET of `Api.metadata`, each an empty document where it did not."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,11 +93,6 @@ class RequestContext:
 def no_query(settings: Settings) -> dict[str, str]:
     """Return no query parameters: the default."""
     return {}
-
-
-def no_problems(context: RequestContext) -> list[SettingProblem]:
-    """Return no problems: the default."""
-    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +114,8 @@ class Api:
     own_params: Mapping[str, str] = field(default_factory=dict)
     """Keys of `--api-param` that mean something to the entry itself, with their defaults."""
     query: Callable[[Settings], dict[str, str]] = no_query
+    metadata: tuple[str, ...] = ()
+    """Paths that a worker asks (GET) before it encodes rows, with the placeholders of `path`; they may be missing."""
     content_type: str = "application/json"
     accept: str = "application/json"
     method: str = "POST"

@@ -8,7 +8,7 @@ cells with a separator between them, which no JSON text holds. Joining is splits
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -77,17 +77,22 @@ class RequestFormat:
         return stored[0] if self.join is None else self.join(stored)
 
 
+def encoders_of(body: Body, columns: int) -> list[CellEncoder]:
+    """Return the encoder of each column."""
+    return list(body.cells) if isinstance(body.cells, tuple) else [body.cells] * columns
+
+
 def format_of(body: Body, columns: int, batch_size: int) -> RequestFormat:
     """Make the format of a pattern, for tables with that number of columns."""
-    encoders = list(RowFormat((b"",) * (columns + 1), body.cells).encoders())
+    encoders = encoders_of(body, columns)
     if batch_size == 1:
         return _format_of_one(body.parts, encoders)
     rows = [part for part in body.parts if isinstance(part, Rows)]
     if len(rows) == 1 and not any(isinstance(part, Cells) for part in body.parts):
-        stored = _encoder_of(rows[0].fragments, range(columns), encoders)
+        stored = encoder_of(rows[0].fragments, range(columns), encoders)
         return RequestFormat(stored, _join_rows(body.parts, rows[0]))
     fragments = (b"", *(SEPARATOR for _ in range(columns)))
-    return RequestFormat(_encoder_of(fragments, range(columns), encoders), _join_cells(body.parts))
+    return RequestFormat(encoder_of(fragments, range(columns), encoders), _join_cells(body.parts))
 
 
 def _format_of_one(parts: Sequence[Part], encoders: Sequence[CellEncoder]) -> RequestFormat:
@@ -102,19 +107,18 @@ def _format_of_one(parts: Sequence[Part], encoders: Sequence[CellEncoder]) -> Re
             fragments.extend(part.fragments[1:])
         else:
             fragments[-1] += part if isinstance(part, bytes) else part.text(1)
-    return RequestFormat(_encoder_of(fragments, order, encoders))
+    return RequestFormat(encoder_of(fragments, order, [encoders[column] for column in order]))
 
 
-def _encoder_of(
+def encoder_of(
     fragments: Sequence[bytes], order: Sequence[int], encoders: Sequence[CellEncoder]
 ) -> Callable[[pa.Table], Iterator[pa.Array]]:
-    """Return an encoder of the columns in that order, each as often as it occurs in it."""
-    chosen = [encoders[column] for column in order]
+    """Return an encoder of the columns in that order, each as often as it occurs in it, with an encoder for each."""
+    chosen = list(encoders)
     for number, after in enumerate(fragments[1:]):
         if not after:
             chosen[number] = without_comma(chosen[number])
-    cells = texts_of if all(encoder is texts_of for encoder in chosen) else tuple(chosen)
-    row_format = RowFormat(tuple(fragments), cells)
+    row_format = RowFormat(tuple(fragments), tuple(chosen))
 
     def encode(table: pa.Table) -> Iterator[pa.Array]:
         if list(order) != list(range(table.num_columns)):
@@ -179,8 +183,3 @@ def _join_cells(parts: Sequence[Part]) -> Callable[[Sequence[bytes]], bytes]:
         return b"".join(pieces)
 
     return join
-
-
-def with_headers(request_format: RequestFormat, headers: Mapping[str, str]) -> RequestFormat:
-    """Return the format with these headers in front of its own."""
-    return replace(request_format, headers={**headers, **request_format.headers})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inference_swarm.apis.api import Api, PredMethod
+from inference_swarm.apis.json_path import nodes_of
 from inference_swarm.apis.params import parse_params
 from inference_swarm.apis.table import api_of
+from inference_swarm.apis.template import template_problem
 from inference_swarm.config.options import BY_NAME
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import SettingProblem
@@ -22,9 +24,14 @@ _OF_ONE_API = {
 
 
 def api_problems(settings: Settings) -> list[SettingProblem]:
-    """Return the problems of `--api` with the settings beside it."""
+    """Return the problems of `--api` with the settings beside it, of which `template` is the text, not the file."""
     api = api_of(settings)
-    return [*_of_other_apis(settings), *_without_place(settings, api), *_params(settings, api)]
+    return [
+        *_of_other_apis(settings),
+        *_without_place(settings, api),
+        *_params(settings, api),
+        *_template(settings),
+    ]
 
 
 def _of_other_apis(settings: Settings) -> Iterator[SettingProblem]:
@@ -65,3 +72,21 @@ def _params(settings: Settings, api: Api) -> Iterator[SettingProblem]:
         parse_params(settings.api_params, api.own_params)
     except SettingProblem as problem:
         yield problem
+
+
+def _template(settings: Settings) -> Iterator[SettingProblem]:
+    if settings.api != "template":
+        return
+    if not settings.template:
+        yield SettingProblem(
+            "--api is template and there is no --template",
+            expected="a file with the JSON of a request",
+            action='write one such as {"rows": {{rows}}} and give it with --template',
+        )
+    elif problem := template_problem(settings.template):
+        yield problem
+    if settings.predictions:
+        try:
+            nodes_of(settings.predictions)
+        except SettingProblem as problem:
+            yield problem

@@ -6,7 +6,10 @@ from inference_swarm.config import value_types
 from inference_swarm.config.option import Option
 
 # `apis/table.py` has an entry for each; this stage comes before it.
-APIS = ("invocation",)
+APIS = (
+    "invocation", "mlflow", "kserve-v1", "open-inference", "sagemaker-csv", "sagemaker-json", "bentoml", "tf-serving",
+    "azureml", "seldon-v1", "template",
+)  # fmt: skip
 BODY_FORMATS = ("row", "instances", "split")
 
 API_OPTIONS: tuple[Option, ...] = (

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from locust.env import Environment
-from locust.html import get_html_report
 from locust.stats import PERCENTILES_TO_REPORT, StatsCSV, StatsCSVFileWriter
 
+from inference_swarm.export.html_report import html_page
 from inference_swarm.export.run_folder import write_whole
 
 
@@ -25,8 +25,7 @@ def write_locust_files(environment: Environment, folder: Path) -> None:
         text = io.StringIO(newline="")
         write(csv.writer(text))
         write_whole(folder / f"locust_{name}.csv", text.getvalue())
-    page: str = get_html_report(environment, show_download_link=False)  # type: ignore[no-untyped-call]
-    write_whole(folder / "locust.html", page)
+    write_whole(folder / "locust.html", html_page(environment))
 
 
 def finish_csv_at_end() -> None:

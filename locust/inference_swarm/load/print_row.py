@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from inference_swarm.apis.table import request_format
+from inference_swarm.apis.table import api_of, request_format
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.blocks import iter_blocks
@@ -33,6 +33,8 @@ def print_row(settings: Settings, row: int) -> str:
     if not settings.host:
         settings = replace(settings, host=NO_HOST)
         lines.append(f"no host is set: {NO_HOST} stands in its place")
+    if api_of(settings).metadata:
+        lines.append("datatypes are those of the data: a run asks the server for its own")
     shown, label = request_of_row(settings, manifest, row)
     if manifest.label_field is not None:
         lines.append(f"its label, which is not sent: {label}")

@@ -14,6 +14,7 @@ import gevent
 import pyarrow as pa
 from gevent.event import Event
 
+from inference_swarm.apis.body import RequestFormat
 from inference_swarm.apis.table import request_format
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.blocks import iter_blocks
@@ -25,6 +26,7 @@ from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.load.example_rows import ExampleRows
+from inference_swarm.load.server_metadata import ask_metadata
 from inference_swarm.load.user import Assignment
 from inference_swarm.transport.check import check_predictions, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
@@ -89,19 +91,17 @@ class Shard:
         self._arrived = Event()
         self._report_wanted = Event()
 
-        rows_format = request_format(settings, manifest.schema)
-
-        def encode(table: pa.Table) -> PackedBodies:
-            return PackedBodies.pack(rows_format.encode(table))
-
+        self._settings = settings
+        self._format: RequestFormat | None = None  # made when the server has been asked, before the first block
+        self._head_of: Callable[[int], bytes] | None = None
         self.store = RowStore(
             lambda blocks: iter_blocks(manifest, blocks),
-            encode,
+            self._encode,
             self._blocks(block_ids),
             order=cast("Order", settings.row_order),
             seed=settings.seed,
             row_memory_bytes=settings.row_memory_bytes,
-            head_of=request_heads(self.client.target, parse_headers(settings.headers), rows_format.headers),
+            head_of=self._make_head,
             on_want=self._wanted.set,
         )
         self._began_s = time.monotonic()
@@ -187,6 +187,11 @@ class Shard:
 
     def _load(self) -> None:
         pool = gevent.get_hub().threadpool
+        try:
+            self._make_format()
+        except SwarmError as error:
+            self._fail(error)
+            return
         while True:
             task = self.store.next_task()
             if task is None:
@@ -204,6 +209,20 @@ class Shard:
                 return
             self.store.install(encoded)
             self._arrived.set()
+
+    def _encode(self, table: pa.Table) -> PackedBodies:
+        assert self._format is not None
+        return PackedBodies.pack(self._format.encode(table))
+
+    def _make_head(self, body_bytes: int) -> bytes:
+        assert self._head_of is not None
+        return self._head_of(body_bytes)
+
+    def _make_format(self) -> None:
+        settings = self._settings
+        metadata = ask_metadata(settings, self.client)
+        self._format = request_format(settings, self._manifest.schema, metadata=metadata)
+        self._head_of = request_heads(self.client.target, parse_headers(settings.headers), self._format.headers)
 
     def _send_ready(self) -> None:
         if not self._is_ready_sent:

@@ -27,7 +27,7 @@ from inference_swarm.transport.allowed import check_allowed, parse_patterns
 from inference_swarm.transport.target import Target, parse_headers, target_of
 
 T = TypeVar("T")
-MAX_STAGES_BYTES = 1_000_000
+MAX_FILE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, wher
             problems.extend(error.problems if isinstance(error, ConfigError) else [error])
             return None
 
-    settings = resolve_stages(settings)
+    settings = resolve_template(resolve_stages(settings))
     target = tried(lambda: target_of(settings))
     tried(lambda: check_allowed(settings.host or "", allowed, where))
     source = tried(lambda: find_source(settings))
@@ -83,7 +83,10 @@ def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     _, problems = parse_objectives(split_objectives(values["slo"]))
     problems += _warm_up_problems(values)
     problems += _name_problems(values)
-    problems += api_problems(Settings(**values))
+    try:
+        problems += api_problems(resolve_template(Settings(**values)))
+    except SettingProblem as problem:
+        problems.append(problem)
     problems += parse_abort_conditions(values["abort_when"])[1]
     for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
         try:
@@ -127,8 +130,8 @@ def _text_of_file(path: Path) -> str:
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
         raise ValueError("it is a folder, a pipe or a device")
-    if about.st_size > MAX_STAGES_BYTES:
-        raise ValueError(f"it has {about.st_size:,} bytes, more than {MAX_STAGES_BYTES:,}")
+    if about.st_size > MAX_FILE_BYTES:
+        raise ValueError(f"it has {about.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
     return path.read_text(encoding="utf-8")
 
 
@@ -142,6 +145,23 @@ def read_stages_text(given: str) -> str:
         raise SettingProblem(
             f"--stages is {given!r}, which holds no stage and is not a readable file: {error}",
             expected="stages like 30s@500 (hold) or 1m@500..2000 (ramp), or the name of a file with them",
+        ) from error
+
+
+def resolve_template(settings: Settings) -> Settings:
+    """Return settings with the text of `--template` instead of a file's name, which workers cannot read.
+
+    Raises SettingProblem.
+    """
+    if not settings.template or "{{" in settings.template:
+        return settings
+    try:
+        return replace(settings, template=_text_of_file(Path(settings.template)))
+    except (OSError, ValueError) as error:
+        raise SettingProblem(
+            f"--template is {settings.template!r}, which is not a readable file: {error}",
+            expected='a file with the JSON of a request, such as {"rows": {{rows}}}',
+            action="correct --template",
         ) from error
 
 

@@ -55,6 +55,7 @@ class InferenceClient:
         """Raises SettingProblem for TLS files that cannot be used."""
         self.target = target
         self.rules = rules or AttemptRules()
+        self.tls_files = tls_files or TlsFiles()
         self.log = log or OutcomeLog()
         self.notified_log = OutcomeLog()
         """Attempts that listeners of the request event, Locust's own among them, were notified of one by one."""
@@ -76,7 +77,7 @@ class InferenceClient:
             ),
             AddressPool(first=random.randrange(1 << 16)),
             host=target.host,
-            tls_context=make_tls_context(tls_files or TlsFiles()) if target.is_tls else None,
+            tls_context=make_tls_context(self.tls_files) if target.is_tls else None,
             clock_s=time.monotonic,
         )
         self.idle_limits = IdleLimits()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 HIDDEN = "…"
 _MADE_BY_CURL = ("host", "content-length")
+_NUL = "\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ def show_request(
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
+        text = _NUL
+    if _NUL in text:  # which no argument of a command can hold
         text = f"({len(body):,} bytes that are not text)"
         encoded = base64.b64encode(body).decode()
         command = f"printf %s {encoded} | base64 -d | curl {' '.join(arguments)} --data-binary @-"

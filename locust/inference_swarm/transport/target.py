@@ -56,6 +56,13 @@ def target_of(settings: Settings) -> Target:
     return parse_target(settings.host, request_path(settings))
 
 
+def beside_requests(settings: Settings, path: str) -> str:
+    """Return the request target of another path of the server: below the host's own path, with its query."""
+    prefix = target_of(settings).name.removesuffix(_ascii(request_path(settings).partition("?")[0]))
+    query = urlsplit(settings.host or "").query
+    return prefix + _ascii(f"{path}?{query}" if query else path)
+
+
 def parse_target(host_url: str | None, request_path: str = INVOCATION_PATH) -> Target:
     """Parse the target of a host setting and of the path with a query that requests have.
 
@@ -72,7 +79,7 @@ def parse_target(host_url: str | None, request_path: str = INVOCATION_PATH) -> T
     if not host:
         raise _host_problem(host_url, "names no valid host")
     path, _, query = request_path.partition("?")
-    path = _ascii(parts.path.rstrip("/").removesuffix(path) + path)
+    path = _ascii(parts.path.rstrip("/").removesuffix(path) + path) or "/"
     query = _ascii("&".join(filter(None, (parts.query, query))))
     return Target(
         scheme=parts.scheme,
@@ -110,7 +117,8 @@ def _split_url(host_url: str) -> SplitResult:
 
 
 def _host_problem(host_url: str, why: str) -> SettingProblem:
-    return SettingProblem(f"The host {host_url!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
+    shown = host_url.partition("?")[0]  # a query may hold a key
+    return SettingProblem(f"The host {shown!r} {why}.", expected=_EXAMPLE, action="Correct the host setting.")
 
 
 def _ascii(text: str) -> str:
@@ -151,7 +159,11 @@ JSON_HEADERS: Final[Mapping[str, str]] = {"Accept": "application/json", "Content
 
 
 def request_heads(
-    target: Target, headers: Mapping[str, str] | None = None, format_headers: Mapping[str, str] = JSON_HEADERS
+    target: Target,
+    headers: Mapping[str, str] | None = None,
+    format_headers: Mapping[str, str] = JSON_HEADERS,
+    *,
+    method: str = "POST",
 ) -> Callable[[int], bytes]:
     """Return a function that makes the head of a request from its body's length.
 
@@ -162,7 +174,7 @@ def request_heads(
     for name, value in (headers or {}).items():
         fields[names.get(name.lower(), name)] = value
     lines = [
-        f"POST {target.path} HTTP/1.1",
+        f"{method} {target.path} HTTP/1.1",
         *(f"{name}: {value}" for name, value in fields.items()),
         "Content-Length: ",
     ]

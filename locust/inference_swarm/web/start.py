@@ -11,6 +11,7 @@ import gevent
 from flask import Response, jsonify, request
 from werkzeug.datastructures import ImmutableMultiDict
 
+from inference_swarm.apis.table import request_format
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.documents import Document
 from inference_swarm.config.options import BY_NAME, OPTIONS, Option
@@ -18,7 +19,7 @@ from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source, list_datasets, read_source, search_roots
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
-from inference_swarm.run.plan import first_users, resolve_stages
+from inference_swarm.run.plan import first_users, resolve_stages, resolve_template
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form
@@ -121,7 +122,7 @@ def _others(extra_options: Document) -> Document:
 def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: list[SwarmError]) -> Settings | None:
     """Return the settings of the wanted run. Problems are added to `problems`."""
     try:
-        settings = resolve_stages(command_line.settings(wanted))
+        settings = resolve_template(resolve_stages(command_line.settings(wanted)))
     except ConfigError as error:
         problems += error.problems
         return None
@@ -136,9 +137,14 @@ def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: li
 
 
 def _data_problems(settings: Settings) -> list[SwarmError]:
-    """Return the problems of the data files' footers. They may be remote: the event loop goes on."""
+    """Return the problems of the data files, which may be remote, and of their columns: the event loop goes on."""
     apply = gevent.get_hub().threadpool.apply
-    return _problems_of((lambda: run_in_pool(apply, partial(read_source, find_source(settings))),))
+
+    def check() -> None:
+        manifest = run_in_pool(apply, partial(read_source, find_source(settings)))
+        request_format(settings, manifest.schema)
+
+    return _problems_of((check,))
 
 
 def _problems_of(checks: Iterable[Callable[[], object]]) -> list[SwarmError]:

@@ -131,7 +131,7 @@ def _run_state(run: Run) -> RunState:
         duration_s=run.duration_s,
         measured_s=run.measured_s,
         is_over=is_over,
-        target=settings.host or "",
+        target=(settings.host or "").partition("?")[0],
         dataset=source_name(run.data.source),
         model=settings.model,
         method=settings.pred_method,

@@ -32,7 +32,7 @@ from inference_swarm.export.results_folder import check_writable
 from inference_swarm.load.print_row import print_row
 from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
-from inference_swarm.run.plan import check_plan, first_users
+from inference_swarm.run.plan import check_plan, first_users, resolve_template
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
 from inference_swarm.web.routes import attach_web
@@ -100,7 +100,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
         return
     if options.print_row is not None:
         try:
-            print(print_row(settings, options.print_row))  # noqa: T201 - this is what the option is for
+            print(print_row(resolve_template(settings), options.print_row))  # noqa: T201 - this is what the option is for
         except SwarmError as error:
             raise ConfigError([error]) from error
         sys.exit(0)

@@ -17,6 +17,7 @@ from typing import Any
 
 import gevent
 
+from inference_swarm.apis.table import request_format
 from inference_swarm.cluster.events import ResetStatistics, StopAsked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import RunOffer
@@ -100,6 +101,7 @@ class Runs:
     def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
         plan = self._plans[course.run_id]
         manifest = run_in_pool(gevent.get_hub().threadpool.apply, partial(read_source, plan.source))
+        request_format(plan.settings, manifest.schema)  # refuses what no worker could send
         for note in manifest.notes:
             logger.warning("%s", note)
         source = locations_without_secrets(plan.source.features)

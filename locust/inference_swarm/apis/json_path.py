@@ -1,0 +1,25 @@
+"""A JSONPath in, a function that finds its nodes in a document out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jsonpath
+
+from inference_swarm.errors import SettingProblem
+
+
+def nodes_of(path: str) -> Callable[[Any], list[Any]]:
+    """Return a function from a parsed JSON document to the values that the path selects. Raises SettingProblem."""
+    try:
+        compiled = jsonpath.compile(path)
+    except jsonpath.JSONPathError as error:
+        reason = str(error).splitlines()[0]
+        raise SettingProblem(
+            f"--predictions is {path!r}, which is not a JSONPath ({reason})",
+            expected="a JSONPath (RFC 9535) such as $.predictions[*] or $.result.scores",
+            action="correct --predictions",
+        ) from error
+    found: Callable[[Any], list[Any]] = compiled.findall
+    return found

@@ -1,0 +1,91 @@
+"""Settings of `--api` that do not go together, templates that are none, and values in place of null."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from inference_swarm.apis.checks import api_problems
+from inference_swarm.apis.json_path import nodes_of
+from inference_swarm.apis.table import APIS, request_format, request_path
+from inference_swarm.errors import SettingProblem
+from tests.apis.sent_bodies import bodies_of, settings_of
+
+TEMPLATE = {"api": "template", "template": "{{rows}}"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"api": "mlflow", "body_format": "split"}, "--body-format is split and --api is mlflow"),
+        ({"api": "mlflow", "template": "{{row}}"}, "--template is {{row}} and --api is mlflow"),
+        ({"predictions": "$.a"}, "--predictions is $.a and --api is invocation"),
+        ({"api": "kserve-v1", "column_types": "a=FP64"}, "--column-type is a=FP64 and --api is kserve-v1"),
+        ({"api": "mlflow", "binary": True}, "--binary is True and --api is mlflow"),
+        ({"api": "kserve-v1", "pred_method": "predict_proba"}, "--pred-method is predict_proba and --api kserve-v1"),
+        ({"api": "mlflow", "model_version": "3"}, "--model-version is 3 and the path /invocations has no place for it"),
+        ({"path": "/x", "api": "tf-serving", "model_version": "3"}, "--model-version is 3 and the path /x has no"),
+        ({"api": "sagemaker-csv", "api_params": "a=1"}, "--api-param is given and --api sagemaker-csv has no place"),
+        ({"api": "mlflow", "api_params": "method predict"}, "--api-param has 'method predict'"),
+        ({"api": "template"}, "--api is template and there is no --template"),
+        ({**TEMPLATE, "template": '{"a": 1}'}, "--template has no placeholder"),
+        ({**TEMPLATE, "template": '{"a": {{rowz}}}'}, "--template has {{rowz}}"),
+        ({**TEMPLATE, "template": '{"a": {{row}}'}, "--template is not JSON with its placeholders as values"),
+        ({**TEMPLATE, "template": '{"a": "{{row}}"}'}, "--template is not JSON with its placeholders as values"),
+        ({**TEMPLATE, "predictions": "$.["}, "--predictions is '$.[', which is not a JSONPath"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together_are_one_problem_in_words(changes: dict[str, Any], words: str) -> None:
+    (problem,) = api_problems(settings_of(**changes))
+    assert words in str(problem)
+    assert problem.expected
+    assert problem.action
+
+
+@pytest.mark.parametrize("api", list(APIS))
+def test_every_api_goes_with_the_defaults_and_with_predict(api: str) -> None:
+    changes = TEMPLATE if api == "template" else {"api": api}
+    assert api_problems(settings_of(**changes)) == []
+    assert api_problems(settings_of(**changes, pred_method="predict")) == []
+
+
+def test_a_path_that_names_the_model_needs_one() -> None:
+    with pytest.raises(SettingProblem, match=r"--api kserve-v1 has the path /v1/models/{model}") as caught:
+        request_path(settings_of(api="kserve-v1", model=""))
+    assert "give --model, or the whole path with --path" in str(caught.value)
+    assert request_path(settings_of(api="kserve-v1", model="", path="/v1/e/7:predict")) == "/v1/e/7:predict"
+
+
+def test_a_template_names_only_columns_that_are_sent_and_one_row_only_alone() -> None:
+    schema = pa.schema([("age", pa.int64())])
+    with pytest.raises(SettingProblem, match=r"--template has {{column:agge}}, and no column 'agge' is sent"):
+        request_format(settings_of(api="template", template="{{column:agge}}"), schema)
+    with pytest.raises(SettingProblem, match=r"has {{row}} and --batch-size is 2"):
+        request_format(settings_of(api="template", template="{{row}}"), schema, 2)
+
+
+def test_a_json_path_finds_nodes() -> None:
+    document = {"result": {"scores": [{"p": 0.1}, {"p": 0.9}]}}
+    assert nodes_of("$.result.scores[*].p")(document) == [0.1, 0.9]
+    assert nodes_of("$.result.none")(document) == []
+
+
+def test_values_stand_in_place_of_null_nan_and_infinity() -> None:
+    table = pa.table(
+        {
+            "i": [1, None, 3],
+            "f": [0.5, float("nan"), float("-inf")],
+            "s": pa.array(["a", None, "a"]).dictionary_encode(),
+            "x": [None, 0.5, float("inf")],
+        }
+    )
+    assert bodies_of(table, api="invocation", fill_null='i=-1,f=9.5,"s=a, b",x=NaN') == [
+        b'{"i":1,"f":0.5,"s":"a","x":NaN}',
+        b'{"i":-1,"f":9.5,"s":"a, b","x":0.5}',
+        b'{"i":3,"f":9.5,"s":"a","x":NaN}',
+    ]
+    assert bodies_of(table, 3, api="sagemaker-csv", fill_null="f=0,s=-,x=NaN") == [
+        b"1,0.5,a,NaN\n,0.0,-,0.5\n3,0.0,a,NaN"
+    ]
