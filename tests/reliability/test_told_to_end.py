@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -75,3 +76,28 @@ def test_a_master_that_waits_for_workers_ends_with_those_that_have_joined(
     assert master.wait(30) == 4, swarm.log("master")
     assert worker.wait(30) == 0
     assert "Traceback" not in swarm.log("master")
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_second_interrupt_writes_what_is_in_and_waits_for_nothing(
+    swarm: Swarm, recording: Recording, arguments: list[str], processes: int
+) -> None:
+    ports = ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(swarm.master_port)]
+    more = ["--stop-timeout", "100", "--processes", str(processes), *ports]
+    recording.delay_s = 0.1
+    process = swarm.start("master", *arguments, *more)
+    state = swarm.results / "runs"
+    wait_until(lambda: any(state.glob("*/state.msgpack")), 40, "the first report")
+    recording.delay_s = 100.0
+    wait_until(lambda: time.monotonic() > recording.times_s[-1] + 0.5, 20, "that no request ends")
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: "SIGTERM" in swarm.log("master"), 20, "that it has begun to end")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 4, swarm.log("master")
+    summary = swarm.summary()
+    assert (summary["verdict"], summary["exit_code"], summary["complete"]) == ("interrupted", 4, False)
+    assert 0 < summary["requests"] <= recording.count
+    assert summary["possibly_uncounted"] is None
+    assert sum("final report" in reason for reason in summary["reasons"]) == max(1, processes)
+    assert "verdict    INTERRUPTED" in swarm.log("master")
+    assert (swarm.run_folders()[0] / "report.html").is_file()

@@ -82,6 +82,11 @@ class SwarmWorkerRunner(WorkerRunner):
         self._leave("it was asked to quit")
         self.greenlet.kill(block=True)
 
+    def end_at_once(self) -> None:
+        """End the process: requests in flight and the last report are lost, as the master will say."""
+        logger.warning("Ended at once: requests in flight and the last report of this worker are lost.")
+        os._exit(ExitCode.INCOMPLETE)
+
     def connect_to_master(self) -> None:
         """Do nothing: Locust calls this before messages are handled; `join` does it later."""
 

@@ -15,9 +15,9 @@ from inference_swarm.export.summary import record_of
 from inference_swarm.run.run import Run
 
 
-def write_results(run: Run, environment: Environment) -> Document:
+def write_results(run: Run, environment: Environment, *, is_cut_short: bool = False) -> Document:
     """Write the results and return the summary. Waits for the disk."""
-    record = record_of(run)
+    record = record_of(run, is_cut_short=is_cut_short)
     # Not in the event loop: on a slow disk workers would miss the master's messages meanwhile and look for another one.
     write = partial(write_run_files, record, run.folder, environment)
     summary = run_in_pool(gevent.get_hub().threadpool.apply, write)

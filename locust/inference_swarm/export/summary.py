@@ -67,7 +67,7 @@ class RunRecord:
     """What was changed while the run went on."""
     stages: Sequence[StageResult] = ()
     is_cut_short: bool = False
-    """Recovered: its master was killed."""
+    """Its master did not wait for the last reports, or was killed."""
 
     @property
     def is_complete(self) -> bool:
@@ -100,7 +100,7 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         wanted_rate=_wanted_rate(run),
         data=run.data,
         lost_workers=run.losses,
-        possibly_uncounted=course.possibly_uncounted(),
+        possibly_uncounted=None if is_cut_short and not run.totals.is_complete else course.possibly_uncounted(),
         possible_duplicates=course.possible_duplicates + run.totals.possible_duplicates,
         once=course.once,
         changes=tuple(course.changes),

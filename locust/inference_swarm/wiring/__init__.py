@@ -9,7 +9,6 @@ import argparse
 import logging
 import os
 import secrets
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from inference_swarm.run.plan import check_plan, first_users, resolve_template
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
 from inference_swarm.web.routes import attach_web
+from inference_swarm.wiring.interrupts import end_when_interrupted, end_when_the_terminal_closes, end_while_waiting
 from inference_swarm.wiring.runs import Runs
 
 logger = logging.getLogger(__name__)
@@ -56,15 +56,16 @@ def attach(events: Events, config_file: Path) -> None:
         command_line.extend(parser, _before_run)
 
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: object) -> None:
-        _end_when_the_terminal_closes()
-        _end_when_interrupted()
+        end_when_the_terminal_closes()
         options = environment.parsed_options
         if isinstance(runner, SwarmWorkerRunner):
+            end_when_interrupted(runner.end_at_once)
             runner.join(getattr(options, FORKED_SWARM, ""), getattr(options, FORKED_BY, None))
             return
         runs = _attach_runs(environment, runner, command_line)
+        end_when_interrupted(runs.end_at_once)
         if options.headless and isinstance(runner, SwarmMasterRunner):
-            _end_while_waiting(environment)
+            end_while_waiting(environment)
         if web_ui is not None:
             brake = guard(web_ui, options)
             attach_web(environment, web_ui, runs, command_line, brake)
@@ -152,34 +153,6 @@ def _worker_count() -> int | None:
     return int(text) or None
 
 
-def _end_when_the_terminal_closes() -> None:
-    """Treat SIGHUP as SIGTERM: results are written. Under `nohup` it stays ignored."""
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-
-
-def _end_while_waiting(environment: Any) -> None:
-    """End the joined workers with their master on signals, which Locust handles only when all workers have joined."""
-
-    def end() -> None:
-        environment.runner.quit()
-        sys.exit(environment.process_exit_code or ExitCode.INCOMPLETE)
-
-    def on_signal(*_: object) -> None:
-        gevent.spawn(end)
-
-    former = signal.getsignal(signal.SIGINT)
-
-    def let_locust_handle(**_: object) -> None:
-        if signal.getsignal(signal.SIGINT) is on_signal:
-            signal.signal(signal.SIGINT, former)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, on_signal)
-    environment.events.test_start.add_listener(let_locust_handle)
-
-
 def _watch_forked(environment: Any) -> None:
     """End a headless run whose forked workers ended before they joined: no others will come."""
     runner, options = environment.runner, environment.parsed_options
@@ -191,20 +164,6 @@ def _watch_forked(environment: Any) -> None:
         environment.process_exit_code = ExitCode.INCOMPLETE
         runner.quit()
         sys.exit(ExitCode.INCOMPLETE)
-
-
-def _end_when_interrupted() -> None:
-    """SIGINT means SIGTERM; the second one is Python's own, for whoever will not wait.
-
-    As an exception it would be raised in whichever greenlet runs: in a user's request, as a rule.
-    """
-
-    def end(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    if os.name == "posix" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, end)
 
 
 def _say_quota(processes: int) -> None:

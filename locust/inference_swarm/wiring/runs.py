@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -19,8 +20,10 @@ import gevent
 
 from inference_swarm.apis.table import request_format
 from inference_swarm.cluster.events import ResetStatistics, StopAsked
+from inference_swarm.cluster.forked import kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import RunOffer
+from inference_swarm.cluster.state import Phase
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.data.locate import read_source
@@ -38,7 +41,7 @@ from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.warm_up import parse_warm_up
-from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse, StopCause
+from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse, Stop, StopCause
 from inference_swarm.run.plan import RunPlan, abort_conditions_of, make_plan
 from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.run.watch import RunWatch, Seen
@@ -77,6 +80,7 @@ class Runs:
         self._checkpoint: Checkpoint | None = None
         self._background: list[gevent.Greenlet] = []
         self._watch = RunWatch()
+        self._is_left = False
 
     # before a run
 
@@ -164,15 +168,38 @@ class Runs:
         if run is None or run.run_id != course.run_id:  # it was stopped before it began
             run = self.latest = self._make_run(course)
             run.started_unix_s = time.time()
+        while self._is_left:  # they are written already, and the process ends
+            gevent.sleep(1.0)
+        self._write_results(run)
+
+    def _write_results(self, run: Run, *, is_cut_short: bool = False) -> None:
         checkpoint, self._checkpoint = self._checkpoint, None
         if checkpoint is not None:
             checkpoint.close()
         try:
-            summary = write_results(run, self._environment)
+            summary = write_results(run, self._environment, is_cut_short=is_cut_short and not run.totals.is_complete)
         except OSError:  # a full disk, say: what was measured is shown at least
             self._progress.close(build_summary(record_of(run)), None)
             raise
         self._progress.close(summary, run.folder)
+
+    def end_at_once(self) -> None:
+        """Write what workers have reported so far and end the process: somebody will not wait for more."""
+        state, run = self.adapter.state, self.latest
+        if state.job is None or self._is_left:
+            return
+        if state.phase is Phase.CLOSING:
+            logger.warning("The results are being written. Ctrl-C once more ends this process without them.")
+            return
+        self._is_left = True
+        if run is not None and run.run_id == state.job.run_id:
+            logger.warning("Ending at once: the results are those of the reports that are in.")
+            if run.course.stop is None:
+                run.course.stop = Stop(StopCause.SIGNAL, run.duration_s)
+            self._write_results(run, is_cut_short=True)
+        kill_forked()
+        logging.shutdown()
+        os._exit(self._environment.process_exit_code or ExitCode.INCOMPLETE)
 
     def over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
         if run_id:

@@ -1,0 +1,65 @@
+"""What signals do to a process of the swarm. An edge: signal handlers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from inference_swarm.errors import ExitCode
+
+
+def end_when_interrupted(end_at_once: Callable[[], None]) -> None:
+    """The first SIGINT means SIGTERM, the second calls `end_at_once`, the third ends the process as it is.
+
+    Python's own would be an exception in whichever greenlet runs: in a user's request, as a rule.
+    """
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGINT, hurry)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def hurry(*_: object) -> None:
+        signal.signal(signal.SIGINT, give_up)
+        gevent.spawn(end_at_once)
+
+    def give_up(*_: object) -> None:
+        os.write(
+            2, b"Ended without results. Of what was saved in the run's folder, scripts/start.sh report makes them.\n"
+        )
+        os._exit(ExitCode.INCOMPLETE)
+
+    if os.name == "posix" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end)
+
+
+def end_when_the_terminal_closes() -> None:
+    """Treat SIGHUP as SIGTERM: results are written. Under `nohup` it stays ignored."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def end_while_waiting(environment: Any) -> None:
+    """End the joined workers with their master on signals, which Locust handles only when all workers have joined."""
+
+    def end() -> None:
+        environment.runner.quit()
+        sys.exit(environment.process_exit_code or ExitCode.INCOMPLETE)
+
+    def on_signal(*_: object) -> None:
+        gevent.spawn(end)
+
+    former = signal.getsignal(signal.SIGINT)
+
+    def let_locust_handle(**_: object) -> None:
+        if signal.getsignal(signal.SIGINT) is on_signal:
+            signal.signal(signal.SIGINT, former)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, on_signal)
+    environment.events.test_start.add_listener(let_locust_handle)
