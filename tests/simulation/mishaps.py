@@ -90,7 +90,7 @@ class Mishaps:
                 self._world.clock.after(pause_s + 1.2 * self._rng.random(), worker.end)
 
     def loses(self, message: Message) -> bool:
-        """Some messages are lost more often: reports, and the end of a run, so that a worker hears of the next first."""
+        """Some messages are lost more often: reports, and the end of a run, so that a worker hears of the next one."""
         if isinstance(message, Report):
             return self._rng.random() < self.report_loss and self._world.network.is_faulty
         return self.is_hasty and isinstance(message, ReleaseRun) and self._rng.random() < 0.2
