@@ -106,13 +106,17 @@ class Runs:
             logger.warning("%s", note)
         source = locations_without_secrets(plan.source.features)
         try:
-            example = run_in_pool(
-                gevent.get_hub().threadpool.apply, partial(example_request, plan.settings, manifest)
-            )
+            example = run_in_pool(gevent.get_hub().threadpool.apply, partial(example_request, plan.settings, manifest))
         except SwarmError:  # a file that is broken further in: the worker that reads it says so
             example = RequestText("", "")
         self._data[course.run_id] = DataRecord(
-            source, manifest.rows, len(manifest.blocks), manifest.fingerprint, manifest.notes, example.text, example.curl
+            source,
+            manifest.rows,
+            len(manifest.blocks),
+            manifest.fingerprint,
+            manifest.notes,
+            example.text,
+            example.curl,
         )
         offer = RunOffer(manifest_to_wire(manifest), plan.settings.to_dict())
         return [block.rows for block in manifest.blocks], offer
