@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from inference_swarm.config.redaction import locations_without_secrets, without_secrets
-from inference_swarm.data.arrow_types import holds_binary, plain_type, text_type, unify_types
+from inference_swarm.data.arrow_types import holds_binary, lost_meaning, plain_type, text_type, unify_types
 from inference_swarm.data.columns import ColumnChoice, index_columns, index_note
 from inference_swarm.data.conform import check_castable
 from inference_swarm.data.data_files import DataFile, Description
@@ -120,6 +120,7 @@ class _Files:
         self._source = shown
         self.notes = list(listing.notes)
         self._int96 = frozenset().union(*(description.int96 for description in self._descriptions))
+        self._encoded = {name: kind for each in self._descriptions for name, kind in each.encoded.items()}
         self._refused = {
             name: (without_secrets(description.file.location), kind)
             for description in self._descriptions
@@ -178,14 +179,18 @@ class _Files:
     def _field(self, name: str) -> pa.Field:
         if name in self._partition_types:
             return pa.field(name, self._partition_types[name])
-        if name in self._refused:
-            location, kind = self._refused[name]
+        holders = [each for each in self._schemas if name in each.types]
+        refused = self._refused.get(name)
+        for each in holders:
+            if lost := lost_meaning(each.types[name]):
+                refused = each.location, lost
+        if refused is not None:
+            location, kind = refused
             raise DataError(
                 f"Column {name!r} of {location} has the type {kind}, which JSON has no form for.",
                 expected="a type that docs/data.md lists.",
-                action="leave it out with --drop-columns, or convert it (for example to seconds, or to text).",
+                action="leave it out with --drop-columns, or convert it (for example to seconds, to text, or to lists).",
             )
-        holders = [each for each in self._schemas if name in each.types]
         kinds: dict[pa.DataType, str] = {}
         for each in holders:
             kinds.setdefault(plain_type(each.types[name]), each.location)
@@ -204,7 +209,10 @@ class _Files:
         if has_bytes:
             unify_types(name, {text_type(kind): location for kind, location in kinds.items()})
             (first, _), *_ = has_bytes.items()
-            kind, said = probe_binary(first, self._column(name, first, lambda _: True))
+            if name in self._encoded:
+                kind, said = first, f"holds {self._encoded[name]} and is sent in base64"
+            else:
+                kind, said = probe_binary(first, self._column(name, first, lambda _: True))
             self.notes.append(f"{self._source}: {name!r} {said}")
             kinds = {text_type(each) if not holds_binary(kind) else each: where for each, where in kinds.items()}
             if holds_binary(kind) and len(kinds) == 1:
