@@ -25,8 +25,8 @@ from sent import sent_rows
 
 EPOCH = dt.datetime(1970, 1, 1)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
-YEARS = {"min_value": dt.datetime(1, 1, 1), "max_value": dt.datetime(9999, 12, 31)}
-NS_YEARS = {"min_value": dt.datetime(1678, 1, 1), "max_value": dt.datetime(2262, 1, 1)}
+INSTANTS = st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
+NS_INSTANTS = st.datetimes(dt.datetime(1678, 1, 1), dt.datetime(2262, 1, 1))
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ SIMPLE: dict[str, Kind] = {
     "uuid": Kind(pa.uuid(), st.uuids().map(lambda v: v.bytes), lambda v: str(uuid.UUID(bytes=v)), WITHOUT_ARROW),
     "date": Kind(pa.date32(), st.dates(), lambda v: v.isoformat()),
     "time": Kind(pa.time64("us"), st.times(), clock),
-    "timestamp": Kind(pa.timestamp("us"), st.datetimes(**YEARS), instant),
+    "timestamp": Kind(pa.timestamp("us"), INSTANTS, instant),
     "timestamp ms": Kind(
         pa.timestamp("ms"),
-        st.datetimes(**YEARS).map(lambda v: v.replace(microsecond=v.microsecond // 1000 * 1000)),
+        INSTANTS.map(lambda v: v.replace(microsecond=v.microsecond // 1000 * 1000)),
         instant,
     ),
-    "timestamp ns": Kind(pa.timestamp("ns"), st.datetimes(**NS_YEARS), instant),
-    "timestamp UTC": Kind(pa.timestamp("us", "UTC"), st.datetimes(**YEARS), lambda v: instant(v) + "Z"),
+    "timestamp ns": Kind(pa.timestamp("ns"), NS_INSTANTS, instant),
+    "timestamp UTC": Kind(pa.timestamp("us", "UTC"), INSTANTS, lambda v: instant(v) + "Z"),
     "duration": Kind(pa.duration("us"), st.timedeltas(dt.timedelta(-10_000), dt.timedelta(10_000)), seconds),
     "decimal of 4 bytes": Kind(pa.decimal128(9, 2), decimals(9, 2)),
     "decimal of 8 bytes": Kind(pa.decimal128(18, 5), decimals(18, 5)),
@@ -155,10 +155,8 @@ def with_polars(table: pa.Table, path: Path, *, is_stored: bool, rows: int) -> N
 def with_duckdb(table: pa.Table, path: Path, *, is_stored: bool, rows: int) -> None:
     connection = duckdb.connect()
     connection.register("written", table)
-    connection.execute(
-        f"COPY written TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE {rows}, PARQUET_VERSION {'v2' if is_stored else 'v1'}, "
-        f"COMPRESSION {'brotli' if is_stored else 'snappy'})"
-    )
+    form = "PARQUET_VERSION v2, COMPRESSION brotli" if is_stored else "PARQUET_VERSION v1, COMPRESSION snappy"
+    connection.execute(f"COPY written TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE {rows}, {form})")
 
 
 LIBRARIES = {"pyarrow": with_pyarrow, "pandas": with_pandas, "polars": with_polars, "duckdb": with_duckdb}
