@@ -65,7 +65,7 @@ def requests_of(manifest: Manifest) -> list[bytes]:
 
 
 def sent_rows(source: Path | str, block_rows: int = 7, **choice: Any) -> list[dict[str, Any]]:
-    """The rows of all blocks in their order, by way of a worker's manifest, its requests and a server that records them.
+    """The rows of all blocks in their order, as a server gets them from a worker with this manifest.
 
     Numbers with a fraction are Decimals.
     """

@@ -153,7 +153,7 @@ def _encoded(parsed: pq.ParquetFile) -> dict[str, str]:
     geometry = {name: "WKB" for name, leaf in _leaves(parsed) if leaf.logical_type.type in ("GEOMETRY", "GEOGRAPHY")}
     try:
         columns = json.loads((parsed.schema_arrow.metadata or {}).get(b"geo", b"{}")).get("columns", {})
-        geometry |= {name: "WKB" for name in columns}
+        geometry |= dict.fromkeys(columns, "WKB")
     except (ValueError, AttributeError, TypeError):
         pass  # metadata of something else
     return geometry | _of_type(parsed, "BSON")
