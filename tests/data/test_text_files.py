@@ -50,6 +50,9 @@ def refusal(path: Path) -> str:
         (["0.5", "-0.25", "0"], [Decimal("0.5"), Decimal("-0.25"), 0]),
         (["12345678901234567890", "1"], ["12345678901234567890", "1"]),
         (["9223372036854775807", "1"], [9223372036854775807, 1]),
+        (["9007199254740993", "1.5"], ["9007199254740993", "1.5"]),
+        (["9007199254740991", "1.5"], [9007199254740991, Decimal("1.5")]),
+        (["1e300", "12345678901234.25"], [Decimal("1e300"), Decimal("12345678901234.25")]),
         (["NA", "DE", '""', ""], ["NA", "DE", "", None]),
         (["2024-01-01", "2024-01-02"], ["2024-01-01", "2024-01-02"]),
         (["2024-01-01 10:00:00", ""], ["2024-01-01 10:00:00", None]),
@@ -73,9 +76,12 @@ def test_csv_values_are_numbers_only_where_nothing_would_change(
 
 def test_the_type_of_a_csv_column_is_that_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_pieces, "PIECE_BYTES", 16)
+    monkeypatch.setattr(text_pieces, "MIN_PIECE_ROWS", 1)
     path = write(tmp_path / "1.csv", "a,b\n" + "1,2\n" * 20 + "1.5,x\n")
     rows = sent_rows(path)
     assert rows == [{"a": 1, "b": "2"}] * 20 + [{"a": Decimal("1.5"), "b": "x"}]
+    path = write(tmp_path / "2.csv", "a,b\n" + "9007199254740993,2\n" * 20 + "1.5,3\n")
+    assert sent_rows(path)[0] == {"a": "9007199254740993", "b": 2}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -116,6 +122,7 @@ def test_any_csv_text_comes_back_from_any_cut(
     path = write(tmp_path_factory.mktemp("csv") / "1.csv", file.getvalue())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_pieces, "PIECE_BYTES", piece_bytes)
+        patch.setattr(text_pieces, "MIN_PIECE_ROWS", 1)
         sent = [(row["x"][1:], row["y"][1:]) for row in sent_rows(path, block_rows=3)]
     assert sent == rows
 
@@ -166,6 +173,7 @@ def test_json_lines_are_sent_as_they_are_written(tmp_path: Path) -> None:
 
 def test_a_key_that_a_row_does_not_have_is_null(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_pieces, "PIECE_BYTES", 1)
+    monkeypatch.setattr(text_pieces, "MIN_PIECE_ROWS", 1)
     path = write(tmp_path / "1.ndjson", '{"a":1}\n{"b":"x"}\n{"a":2.5,"b":"y"}\n')
     assert sent_rows(path) == [{"a": 1, "b": None}, {"a": None, "b": "x"}, {"a": Decimal("2.5"), "b": "y"}]
 
@@ -181,6 +189,27 @@ def test_a_key_that_a_row_does_not_have_is_null(tmp_path: Path, monkeypatch: pyt
 )
 def test_what_are_no_json_lines_is_refused_in_words(content: str, message: str, tmp_path: Path) -> None:
     assert message in refusal(write(tmp_path / "1.json", content))
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1000])
+def test_integers_among_fractions_are_not_rounded(
+    piece_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_pieces, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(text_pieces, "MIN_PIECE_ROWS", 1)
+    path = write(tmp_path / "1.jsonl", '{"a":9007199254740993}\n{"a":1.5}\n')
+    assert "'a' has fractions and the integer 9007199254740993, which no double holds" in refusal(path)
+    write(path, '{"a":9007199254740992}\n{"a":1.5}\n')
+    assert sent_rows(path) == [{"a": 2**53}, {"a": Decimal("1.5")}]
+    write(path, '{"a":9007199254740993}\n{"a":1}\n')
+    assert sent_rows(path) == [{"a": 2**53 + 1}, {"a": 1}]
+
+
+def test_a_piece_of_long_rows_is_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_pieces, "PIECE_BYTES", 1000)
+    text = b"x" * 499 + b"\n"
+    pieces = list(iter_pieces("f", pa.BufferReader(text * 1000), 0, has_quotes=False))
+    assert {piece.data.count(b"\n") for piece in pieces[:-1]} == {text_pieces.MIN_PIECE_ROWS}
 
 
 def test_a_text_that_looks_like_a_long_integer_is_sent(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from sample_runs import make_run
@@ -13,6 +14,7 @@ from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.summary import RunRecord, build_summary
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.run.course import Change
+from inference_swarm.run.run import DataRecord
 
 
 def render(run: RunRecord) -> str:
@@ -114,6 +116,15 @@ def test_settings_have_their_sources_and_data_their_fingerprint() -> None:
     at = found.index("host")
     assert found[at : at + 3] == ["host", "http://127.0.0.1:8000", "command line"]
     assert "f00d" in found
+
+
+def test_the_first_row_is_shown_as_a_request_and_what_was_decided_about_the_data_is_said() -> None:
+    data = DataRecord("in/<x>.parquet", 300, 5, "f00d", ["'a' <b> is sent as text"], "POST /<p>", "curl '<c>'")
+    page = render(replace(make_run(), data=data))
+    assert "<pre>POST /&lt;p&gt;</pre>" in page
+    assert "<pre>curl &#39;&lt;c&gt;&#39;</pre>" in page
+    assert "<li>&#39;a&#39; &lt;b&gt; is sent as text</li>" in page
+    assert "The request of row 0" not in render(make_run())
 
 
 def test_what_may_be_missing_and_what_was_changed_is_said() -> None:

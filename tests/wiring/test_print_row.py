@@ -76,7 +76,7 @@ def test_without_a_number_and_a_host_the_first_row_is_printed(swarm: Swarm, data
 def test_a_row_that_is_not_there_is_refused(row: str, swarm: Swarm, data: Path) -> None:
     result = swarm.run("--data", str(data), f"--print-row={row}")
     assert result.returncode == 2
-    assert f"--print-row asks for row {row}, and the data has 100 rows." in result.stderr
+    assert f"There is no row {row}: the data has 100 rows." in result.stderr
 
 
 @pytest.mark.parametrize(

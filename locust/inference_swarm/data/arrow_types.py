@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 
 from inference_swarm.errors import DataError
@@ -45,6 +46,47 @@ def holds_binary(kind: pa.DataType) -> bool:
     """Return whether some value of the type is bytes."""
     is_changed: bool = text_type(kind) != plain_type(kind)
     return is_changed
+
+
+def holds_list_view(kind: pa.DataType) -> bool:
+    """Return whether the type is, or holds, lists whose parts lie in any order."""
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return True
+    if isinstance(kind, pa.BaseExtensionType):
+        return holds_list_view(kind.storage_type)
+    children = [kind.field(number).type for number in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+    return any(holds_list_view(child) for child in children)
+
+
+def without_list_views(values: pa.Array) -> pa.Array:
+    """Return the same values as lists. Arrow's own cast of list views makes invalid arrays of some (26.0)."""
+    if not holds_list_view(values.type):
+        return values
+    if not (pa.types.is_list_view(values.type) or pa.types.is_large_list_view(values.type)):
+        return pa.array(values.to_pylist(), plain_type(values.type))  # one inside of another type: slow, and rare
+    sizes = np.where(values.is_valid().to_numpy(zero_copy_only=False), values.sizes.to_numpy(zero_copy_only=False), 0)
+    ends = np.cumsum(sizes, dtype=np.int64)
+    first = values.offsets.to_numpy(zero_copy_only=False).astype(np.int64) - (ends - sizes)
+    items = values.values.take(pa.array(np.arange(ends[-1] if len(ends) else 0) + np.repeat(first, sizes)))
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, without_list_views(items), mask=values.is_null())
+
+
+def lost_meaning(kind: pa.DataType) -> str:
+    """Return the name of a type, here or inside, whose stored values are not what it means; empty if there is none."""
+    if isinstance(kind, pa.BaseExtensionType):
+        name = kind.extension_name
+        if name == "arrow.variable_shape_tensor" or (name == "arrow.fixed_shape_tensor" and len(kind.shape) > 1):
+            return "tensor"
+        return lost_meaning(kind.storage_type)
+    if not pa.types.is_nested(kind):
+        return ""
+    fields = [kind.field(number) for number in range(kind.num_fields)]
+    if pa.types.is_struct(kind):
+        binaries = {field.name for field in fields if is_binary(field.type)}
+        if {"metadata"} <= binaries <= {field.name for field in fields} <= {"metadata", "value", "typed_value"}:
+            return "VARIANT"
+    return next((name for field in fields if (name := lost_meaning(field.type))), "")
 
 
 def unify_types(name: str, kinds: Mapping[pa.DataType, str]) -> pa.DataType:
@@ -91,6 +133,8 @@ def _map_leaves(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType])
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         return _map_leaves(kind.value_type, change)
     if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.bool8":
+            return pa.bool_()
         return kind if kind.extension_name == "arrow.uuid" else _map_leaves(kind.storage_type, change)
     if types.is_large_string(kind) or types.is_string_view(kind):
         return pa.string()

@@ -74,9 +74,10 @@ class ColumnChoice:
 
     def _check_known(self, names: Sequence[str], source: str) -> None:
         asked = [("--columns", self.columns), ("--drop-columns", self.drop), ("--rename", tuple(self.rename))]
+        known = set(names)
         for option, wanted in (*asked, ("--label-column", (self.label,) if self.label else ())):
             for name in wanted:
-                if name not in names:
+                if name not in known:
                     nearest = difflib.get_close_matches(name, names, n=1)
                     raise DataError(
                         f"{option} names {name!r}, which {source} does not have.",
@@ -128,9 +129,9 @@ def index_columns(schema: pa.Schema, location: str) -> frozenset[str]:
     return frozenset((unnamed | named) & set(schema.names))
 
 
-def index_note(index: Iterable[str], source: str) -> str:
+def index_note(index: Iterable[str]) -> str:
     """Return the note for columns that are left out as an index."""
-    return f"{source}: {_some(sorted(index))} is the index of a pandas frame and is not sent; --columns would send it"
+    return f"{_some(sorted(index))} is the index of a pandas frame and is not sent; --columns would send it"
 
 
 def _some(names: Sequence[str], limit: int = 20) -> str:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inference_swarm.config.redaction import without_secrets
-from inference_swarm.data.arrow_types import plain_type
+from inference_swarm.data.arrow_types import holds_list_view, plain_type, without_list_views
 from inference_swarm.data.data_files import PartitionValue
 from inference_swarm.errors import DataError
 
@@ -52,14 +52,14 @@ def check_castable(kind: pa.DataType, field: pa.Field, location: str) -> None:
 
 
 def _is_of(kind: pa.DataType, wanted: pa.DataType) -> bool:
-    return bool(kind == wanted or plain_type(kind) == wanted)
+    return bool(kind == wanted or plain_type(kind) == wanted) and not holds_list_view(kind)
 
 
 def _with_type(values: pa.Array, field: pa.Field, location: str) -> pa.Array:
     if _is_of(values.type, field.type):
         return values
     try:
-        return cast(values, field.type)
+        return cast(without_list_views(values), field.type)
     except pa.ArrowException as error:
         raise DataError(
             f"Column {field.name!r} of {without_secrets(location)} is {values.type} there and {field.type} in the "

@@ -23,7 +23,7 @@ _NEEDS_QUOTES = r'[",\r\n]|^$|^\s|\s$'
 def csv_texts_of(values: pa.Array, name: str) -> Texts:
     """Cells of one column, in double quotes where they hold a comma, a quote, a line's end, or are empty text."""
     kind = values.type
-    if isinstance(kind, pa.BaseExtensionType) and kind.extension_name != "arrow.uuid":
+    if isinstance(kind, pa.BaseExtensionType) and kind.extension_name not in ("arrow.uuid", "arrow.bool8"):
         return csv_texts_of(values.storage, name)
     if pa.types.is_dictionary(kind):
         return csv_texts_of(values.dictionary_decode(), name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ import pyarrow.csv as pa_csv
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.data.columns import check_columns
 from inference_swarm.data.data_files import DataFile, Description, FileKind
-from inference_swarm.data.text_pieces import check_text, iter_pieces, read_piece
+from inference_swarm.data.text_pieces import check_text, exceeds_double, iter_pieces, read_piece
 from inference_swarm.errors import DataError
 
 _TRUE: Final = ["true", "True", "TRUE"]  # Arrow takes 1 and 0 for booleans as well, if others are
@@ -28,7 +28,8 @@ _DELIMITERS: Final = ",\t;|"
 _MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
 # Texts that would lose something as numbers: zeros in front, or more digits than a double keeps.
 _LEADING_ZERO: Final = r"^\s*[+-]?0[0-9]"
-_CHANGED_AS_DOUBLE: Final = r"^\s*[+-]?(0[0-9]|[0-9]{17,}\s*$)"
+_LONG_INTEGER: Final = r"^\s*[+-]?[0-9]{16,}\s*$"
+_WIDE: Final = pa.uint64()  # stands for integers that no double holds: a type that is never inferred
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,22 +144,33 @@ def _note_types(layout: _Layout, offset: int, data: bytes, table: pa.Table, kind
             numbers.append(number)
     if not numbers:
         return
-    fields = [pa.field(names[number], pa.string()) for number in numbers]
-    texts = _parse(layout, offset, data, fields)
-    for number, column in zip(numbers, texts.columns, strict=True):
-        is_integer = pa.types.is_integer(table.column(number).type)
-        pattern = _LEADING_ZERO if is_integer else _CHANGED_AS_DOUBLE
-        if pc.any(pc.match_substring_regex(column, pattern)).as_py():
-            kinds[number].add(pa.string())
+    texts = _parse(layout, offset, data, [pa.field(names[number], pa.string()) for number in numbers])
+    written = dict(zip(numbers, texts.columns, strict=True))
+    for number in _matching(_LEADING_ZERO, written):
+        kinds[number].add(pa.string())
+    wide = {number: written[number] for number in numbers if exceeds_double(table.column(number))}
+    for number in _matching(_LONG_INTEGER, wide):
+        kinds[number].add(_WIDE)
+
+
+def _matching(pattern: str, columns: Mapping[int, pa.ChunkedArray]) -> list[int]:
+    """Return the columns with a value that matches; all are looked at together first, since most often none does."""
+
+    def matches(chunks: list[pa.Array]) -> bool:
+        return bool(chunks) and bool(pc.any(pc.match_substring_regex(pa.concat_arrays(chunks), pattern)).as_py())
+
+    if not matches([chunk for column in columns.values() for chunk in column.chunks]):
+        return []
+    return [number for number, column in columns.items() if matches(column.chunks)]
 
 
 def _common_type(seen: set[pa.DataType]) -> pa.DataType:
-    kinds = seen - {pa.null()}
+    kinds = seen - {pa.null(), _WIDE}
     if not kinds:
         return pa.null()
     if kinds == {pa.int64()} or kinds == {pa.bool_()}:
         return kinds.pop()
-    return pa.float64() if kinds <= {pa.int64(), pa.float64()} else pa.string()
+    return pa.float64() if kinds <= {pa.int64(), pa.float64()} and _WIDE not in seen else pa.string()
 
 
 def _read_header(location: str, file: pa.NativeFile, start: int) -> _Layout:

@@ -58,4 +58,5 @@ class Description:
     schema: pa.Schema
     int96: frozenset[str] = frozenset()  # columns whose timestamps are wider than any unit of Arrow's
     refused: Mapping[str, str] = field(default_factory=dict)  # columns that have no form in a request, and their type
+    encoded: Mapping[str, str] = field(default_factory=dict)  # columns of bytes that are no text, and what they are
     notes: tuple[str, ...] = ()

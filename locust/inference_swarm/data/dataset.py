@@ -6,23 +6,31 @@ Reads footers, and of parquet only such columns as do not say what they hold. Te
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from inference_swarm.config.redaction import locations_without_secrets, without_secrets
-from inference_swarm.data.arrow_types import holds_binary, plain_type, text_type, unify_types
+from inference_swarm.data.arrow_types import (
+    holds_binary,
+    lost_meaning,
+    plain_type,
+    text_type,
+    unify_types,
+    with_timestamp_unit,
+)
 from inference_swarm.data.columns import ColumnChoice, index_columns, index_note
 from inference_swarm.data.conform import check_castable
 from inference_swarm.data.data_files import DataFile, Description
+from inference_swarm.data.examine import examine
 from inference_swarm.data.json_rows import check_encodable
 from inference_swarm.data.manifest import BLOCK_ROWS, Columns, Manifest
+from inference_swarm.data.notes import Notes
 from inference_swarm.data.partitions import partition_fields, partition_texts, partition_values
-from inference_swarm.data.probe import probe_binary, probe_int96
-from inference_swarm.data.readers import READERS, describe_file
+from inference_swarm.data.probe import BinaryProbe, Int96Probe
+from inference_swarm.data.readers import describe_file
 from inference_swarm.data.sources import Listing, list_files
-from inference_swarm.data.storage import open_file
 from inference_swarm.errors import DataError
 
 _EVERYTHING = ColumnChoice()
@@ -49,7 +57,7 @@ def read_manifest(
             expected="at least one row to send.",
             action="make the data again, or name another file.",
         )
-    manifest = Manifest(files.data_files(columns.partitions), columns, block_rows, (), tuple(files.notes))
+    manifest = Manifest(files.data_files(columns.partitions), columns, block_rows, (), files.notes.lines())
     if label_source is None:
         return manifest
     if choice.label:
@@ -118,8 +126,11 @@ class _Files:
         first = without_secrets(listing.files[0].location)
         self.shown = first if len(listing.files) == 1 else f"{first} and {len(listing.files) - 1} more"
         self._source = shown
-        self.notes = list(listing.notes)
+        self.notes = Notes(shown, listing.notes)
+        self._bytes: dict[str, BinaryProbe] = {}
+        self._instants: dict[str, Int96Probe] = {}
         self._int96 = frozenset().union(*(description.int96 for description in self._descriptions))
+        self._encoded = {name: kind for each in self._descriptions for name, kind in each.encoded.items()}
         self._refused = {
             name: (without_secrets(description.file.location), kind)
             for description in self._descriptions
@@ -148,17 +159,19 @@ class _Files:
             index = self._index()
             unsaid = index - choice.left_out
             if unsaid:
-                self.notes.append(index_note(unsaid, self._source))
+                self.notes.add(index_note(unsaid))
         sent = choice.apply(self.names, index, self._source)
+        label_names = [choice.label] if choice.label else []
+        self._examine(dict.fromkeys((*(column.source for column in sent), *label_names)))
         fields = [self._field(column.source) for column in sent]
         schema = pa.schema([field.with_name(column.name) for field, column in zip(fields, sent, strict=True)])
         check_encodable(schema)
         label = self._field(choice.label) if choice.label else None
-        used = {*(column.source for column in sent), *([choice.label] if choice.label else [])}
+        used = {*(column.source for column in sent), *label_names}
         partitions = [field for field in self._partitions if field.name in used]
         if partitions:
             said = ", ".join(f"{field.name} ({field.type})" for field in partitions)
-            self.notes.append(f"{self._source}: folders of partitions are sent as columns: {said}")
+            self.notes.add(f"folders of partitions are sent as columns: {said}")
         return Columns(
             schema,
             tuple(column.source for column in sent),
@@ -178,58 +191,66 @@ class _Files:
     def _field(self, name: str) -> pa.Field:
         if name in self._partition_types:
             return pa.field(name, self._partition_types[name])
-        if name in self._refused:
-            location, kind = self._refused[name]
+        holders = [each for each in self._schemas if name in each.types]
+        refused = self._refused.get(name)
+        for each in holders:
+            if lost := lost_meaning(each.types[name]):
+                refused = each.location, lost
+        if refused is not None:
+            location, kind = refused
             raise DataError(
                 f"Column {name!r} of {location} has the type {kind}, which JSON has no form for.",
                 expected="a type that docs/data.md lists.",
-                action="leave it out with --drop-columns, or convert it (for example to seconds, or to text).",
+                action="leave it out with --drop-columns, or convert it (to seconds, text or lists, say).",
             )
-        holders = [each for each in self._schemas if name in each.types]
-        kinds: dict[pa.DataType, str] = {}
-        for each in holders:
-            kinds.setdefault(plain_type(each.types[name]), each.location)
-        field = pa.field(name, self._type(name, kinds))
+        field = pa.field(name, self._type(name))
         for each in holders:
             check_castable(each.types[name], field, each.location)
         absent = len(self._descriptions) - sum(each.count for each in holders)
         if absent:
-            self.notes.append(
-                f"{self._source}: {name!r} is missing in {absent} of {len(self._descriptions)} files and is null there"
-            )
+            self.notes.add_column(name, f"is missing in {absent} of {len(self._descriptions)} files and is null there")
         return field
 
-    def _type(self, name: str, kinds: Mapping[pa.DataType, str]) -> pa.DataType:
-        has_bytes = {kind: location for kind, location in kinds.items() if holds_binary(kind)}
-        if has_bytes:
-            unify_types(name, {text_type(kind): location for kind, location in kinds.items()})
-            (first, _), *_ = has_bytes.items()
-            kind, said = probe_binary(first, self._column(name, first, lambda _: True))
-            self.notes.append(f"{self._source}: {name!r} {said}")
+    def _examine(self, names: Iterable[str]) -> None:
+        """Look into the columns whose types do not say what they hold. DataError for types without a common one."""
+        for name in names:
+            kinds = self._kinds(name)
+            has_bytes = [kind for kind in kinds if holds_binary(kind)]
+            if has_bytes:
+                unify_types(name, {text_type(kind): location for kind, location in kinds.items()})
+                if name not in self._encoded:
+                    self._bytes[name] = BinaryProbe(has_bytes[0])
+            if name in self._int96:
+                self._instants[name] = Int96Probe(next(iter(kinds)))
+        examine(self._descriptions, self._bytes, self._instants)
+
+    def _kinds(self, name: str) -> dict[pa.DataType, str]:
+        """Return the plain types that the column has, with the first file of each."""
+        kinds: dict[pa.DataType, str] = {}
+        for each in self._schemas:
+            if name in each.types:
+                kinds.setdefault(plain_type(each.types[name]), each.location)
+        return kinds
+
+    def _type(self, name: str) -> pa.DataType:
+        kinds = self._kinds(name)
+        has_bytes = next((kind for kind in kinds if holds_binary(kind)), None)
+        if has_bytes is not None:
+            if name in self._encoded:
+                kind, said = has_bytes, f"holds {self._encoded[name]} and is sent in base64"
+            else:
+                kind, said = self._bytes[name].result()
+            self.notes.add_column(name, said)
             kinds = {text_type(each) if not holds_binary(kind) else each: where for each, where in kinds.items()}
             if holds_binary(kind) and len(kinds) == 1:
-                return kind
+                return (
+                    kind if name not in self._instants else with_timestamp_unit(kind, self._instants[name].unit(name))
+                )
         common = unify_types(name, kinds)
         if len(kinds) > 1:
             seen = " and ".join(f"{kind} ({location})" for kind, location in list(kinds.items())[:4])
-            self.notes.append(f"{self._source}: {name!r} has the types {seen}: it is sent as {common}")
-        if name in self._int96:
-            return probe_int96(
-                name, common, lambda kind: self._column(name, kind, lambda description: name in description.int96)
-            )
-        return common
-
-    def _column(self, name: str, kind: pa.DataType, is_asked: Callable[[Description], bool]) -> Iterator[pa.Array]:
-        fields = [pa.field(name, kind)]
-        for description in self._descriptions:
-            if not is_asked(description) or name not in description.schema.names:
-                continue
-            file = description.file
-            with open_file(file.location) as opened:
-                groups = range(len(file.row_group_rows))
-                reader = READERS[file.kind]
-                for _, batch in reader.iter_batches(file.location, opened, file, groups, fields, BLOCK_ROWS):
-                    yield batch.column(name)
+            self.notes.add_column(name, f"has the types {seen}: it is sent as {common}")
+        return common if name not in self._instants else with_timestamp_unit(common, self._instants[name].unit(name))
 
 
 def _distinct(descriptions: Sequence[Description]) -> list[_Schema]:

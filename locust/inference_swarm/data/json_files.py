@@ -17,7 +17,7 @@ import pyarrow.json as pa_json
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.data.arrow_types import plain_type, unify_types, with_text_for_times
 from inference_swarm.data.data_files import DataFile, Description, FileKind
-from inference_swarm.data.text_pieces import check_text, iter_pieces, read_piece
+from inference_swarm.data.text_pieces import check_text, exceeds_double, iter_pieces, read_piece
 from inference_swarm.errors import DataError
 
 _LONG_INTEGER: Final = re.compile(rb"[:\[,]\s*(-?\d{19,})(?=\s*[,\]}])")
@@ -37,17 +37,23 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     offsets: list[int] = []
     checksums: list[int] = []
     end = start
+    wide: set[str] = set()  # columns with integers that no double holds
     for piece in iter_pieces(location, file, start, has_quotes=False):
         table = _parse(location, piece.offset, piece.data)
         _check_integers(location, piece.offset, piece.data)
         end = piece.offset + len(piece.data)
         for field in table.schema:
+            if _is_number(field.type) and exceeds_double(table.column(field.name)):
+                wide.add(field.name)
             kind = with_text_for_times(plain_type(field.type))
             seen.setdefault(field.name, {}).setdefault(kind, f"{without_secrets(location)} from byte {piece.offset} on")
         rows.append(table.num_rows)
         offsets.append(piece.offset)
         checksums.append(piece.checksum)
     schema = pa.schema([pa.field(name, unify_types(name, kinds)) for name, kinds in seen.items()])
+    for name in wide:
+        if pa.types.is_floating(schema.field(name).type):
+            _check_doubles(location, file, start, name)
     digest = hashlib.sha256(repr((offsets, checksums, end)).encode()).hexdigest()
     data_file = DataFile(
         location, file.size(), digest, tuple(rows), FileKind.JSON_LINES,
@@ -100,6 +106,25 @@ def _check_integers(location: str, offset: int, data: bytes) -> None:
                 expected="integers from -2^63 to 2^63 - 1.",
                 action="write it as text, or convert the file to parquet with a decimal.",
             )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _check_doubles(location: str, file: pa.NativeFile, start: int, name: str) -> None:
+    """Refuse a column of fractions and of integers that would change as doubles; reads the file once more."""
+    key = json.dumps(name, ensure_ascii=False)[1:-1].encode()
+    for piece in iter_pieces(location, file, start, has_quotes=False):
+        for line in piece.data.splitlines():
+            value = json.loads(line).get(name) if key in line else None
+            if isinstance(value, int) and int(float(value)) != value:
+                raise DataError(
+                    f"{without_secrets(location)}: {name!r} has fractions and the integer {value}, which no double "
+                    "holds.",
+                    expected="integers of at most 2^53 among fractions.",
+                    action="write the column as text, or convert the file to parquet with a decimal.",
+                )
 
 
 def _holds_long_integer(line: bytes) -> bool:

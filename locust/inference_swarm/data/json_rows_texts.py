@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from inference_swarm.data.arrow_types import is_binary, is_list
+from inference_swarm.data.arrow_types import is_binary, is_list, without_list_views
 from inference_swarm.data.json_rows_assembly import (
     Texts,
     assemble,
@@ -43,6 +43,8 @@ def texts_of(values: pa.Array, name: str) -> Texts:
     if isinstance(kind, pa.BaseExtensionType):
         if kind.extension_name == "arrow.uuid":
             return _uuid_texts(values.storage)
+        if kind.extension_name == "arrow.bool8":
+            return _boolean_texts(values.storage.cast(pa.bool_()))
         return texts_of(values.storage, name)
     if pa.types.is_null(kind):
         return Texts(pa.array([b"null"], pa.binary()), index=np.zeros(len(values), np.int32))
@@ -233,7 +235,7 @@ def _map_texts(values: pa.Array, name: str) -> Texts:
     offsets = values.offsets.to_numpy()
     start, length = int(offsets[0]), int(offsets[-1] - offsets[0])
     keys, items = values.keys.slice(start, length), values.items.slice(start, length)
-    if not pa.types.is_string(keys.type):
+    if not (pa.types.is_string(keys.type) or pa.types.is_temporal(keys.type) or is_binary(keys.type)):
         try:
             keys = pc.cast(keys, pa.string())
         except pa.ArrowNotImplementedError as error:
@@ -243,9 +245,9 @@ def _map_texts(values: pa.Array, name: str) -> Texts:
 
 
 def _list_texts(values: pa.Array, name: str) -> Texts:
-    kind = values.type
-    if not pa.types.is_list(kind):
-        values = pc.cast(values, pa.list_(kind.value_field))
+    values = without_list_views(values)
+    if not pa.types.is_list(values.type):
+        values = pc.cast(values, pa.list_(values.type.value_field))
     offsets = values.offsets.to_numpy()
     start, length = int(offsets[0]), int(offsets[-1] - offsets[0])
     texts = texts_of(values.values.slice(start, length), name)

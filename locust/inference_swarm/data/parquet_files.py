@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -29,7 +30,9 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     metadata = parsed.metadata
     row_group_rows = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
     data_file = DataFile(location, size_bytes, hashlib.sha256(footer).hexdigest(), row_group_rows, FileKind.PARQUET)
-    return Description(data_file, parsed.schema_arrow, _int96_columns(parsed), _intervals(parsed))
+    return Description(
+        data_file, parsed.schema_arrow, _int96_columns(parsed), _of_type(parsed, "INTERVAL"), _encoded(parsed)
+    )
 
 
 def iter_batches(
@@ -141,8 +144,19 @@ def _int96_columns(parsed: pq.ParquetFile) -> frozenset[str]:
     return frozenset(name for name, leaf in _leaves(parsed) if leaf.physical_type == "INT96")
 
 
-def _intervals(parsed: pq.ParquetFile) -> dict[str, str]:
-    return {name: "INTERVAL" for name, leaf in _leaves(parsed) if leaf.converted_type == "INTERVAL"}
+def _of_type(parsed: pq.ParquetFile, kind: str) -> dict[str, str]:
+    return {name: kind for name, leaf in _leaves(parsed) if leaf.converted_type == kind}
+
+
+def _encoded(parsed: pq.ParquetFile) -> dict[str, str]:
+    """Return columns of bytes that are known to be no text, even where they happen to be UTF-8."""
+    geometry = {name: "WKB" for name, leaf in _leaves(parsed) if leaf.logical_type.type in ("GEOMETRY", "GEOGRAPHY")}
+    try:
+        columns = json.loads((parsed.schema_arrow.metadata or {}).get(b"geo", b"{}")).get("columns", {})
+        geometry |= dict.fromkeys(columns, "WKB")
+    except (ValueError, AttributeError, TypeError):
+        pass  # metadata of something else
+    return geometry | _of_type(parsed, "BSON")
 
 
 def _leaves(parsed: pq.ParquetFile) -> Iterator[tuple[str, Any]]:

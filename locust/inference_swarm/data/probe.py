@@ -1,12 +1,12 @@
 """Examines the values of columns whose type does not say what they are, once, before the run.
 
 Bytes without an annotation may be text (old writers, and enums of some), and an INT96 timestamp may have more digits,
-or a wider range, than one unit of Arrow's holds. In: such a column's values. Out: the type in which it is sent.
+or a wider range, than one unit of Arrow's holds. In: such a column's values. Out: the type in which it is sent. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from inference_swarm.data.arrow_types import holds_binary, is_binary, is_list, text_type, with_timestamp_unit
+from inference_swarm.data.arrow_types import holds_binary, is_binary, is_list, text_type
 from inference_swarm.data.conform import cast
 from inference_swarm.errors import DataError
 
@@ -22,46 +22,65 @@ from inference_swarm.errors import DataError
 MAX_PROBED_BYTES: Final = 1024 * 1024 * 1024
 _NS_RANGE_US: Final = (-(2**63) // 1000, (2**63 - 1) // 1000)
 
-Columns = Callable[[pa.DataType], Iterator[pa.Array]]
-"""The column's values in all files, with timestamps in the unit of that type."""
+
+class BinaryProbe:
+    """Whether a column of bytes, or the bytes inside of it, are text. `type` is a plain type that has bytes."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self.type = kind
+        self._candidate = text_type(kind)
+        self._seen_bytes = 0
+
+    @property
+    def is_decided(self) -> bool:
+        """True when further values change nothing, or enough were seen."""
+        return self._candidate == self.type or self._seen_bytes > MAX_PROBED_BYTES
+
+    def look(self, values: pa.Array) -> None:
+        """Look at some of the column's values."""
+        if not self.is_decided:
+            self._candidate = _narrow(self._candidate, values)
+            self._seen_bytes += values.nbytes
+
+    def result(self) -> tuple[pa.DataType, str]:
+        """The plain type with text in the place of what is UTF-8 throughout, and words that say so."""
+        candidate = self._candidate
+        if candidate == self.type:
+            return self.type, "holds bytes that are not text and is sent in base64"
+        if self._seen_bytes > MAX_PROBED_BYTES:
+            return candidate, f"holds bytes whose first {self._seen_bytes >> 20} MiB are UTF-8 and is sent as text"
+        if holds_binary(candidate):
+            return candidate, "holds bytes: where all are UTF-8 they are sent as text, else in base64"
+        return candidate, "holds bytes that are all UTF-8 and is sent as text"
 
 
-def probe_binary(kind: pa.DataType, columns: Iterable[pa.Array]) -> tuple[pa.DataType, str]:
-    """The plain type with text in the place of what is UTF-8 throughout, and a line that says so."""
-    candidate = text_type(kind)
-    seen_bytes = 0
-    for values in columns:
-        candidate = _narrow(candidate, values)
-        seen_bytes += values.nbytes
-        if candidate == kind:
-            return kind, "holds bytes that are not text and is sent in base64"
-        if seen_bytes > MAX_PROBED_BYTES:
-            return candidate, f"holds bytes whose first {seen_bytes >> 20} MiB are UTF-8 and is sent as text"
-    if holds_binary(candidate):
-        return candidate, "holds bytes: where all are UTF-8 they are sent as text, else in base64"
-    return candidate, "holds bytes that are all UTF-8 and is sent as text"
+class Int96Probe:
+    """Which unit holds all INT96 timestamps of a column. `type` is a plain type that has timestamps."""
 
+    def __init__(self, kind: pa.DataType) -> None:
+        self.type = kind
+        self._has_nanoseconds = self._is_out_of_range = False
 
-def probe_int96(name: str, kind: pa.DataType, columns: Columns) -> pa.DataType:
-    """Microseconds, which hold every year; nanoseconds if some value has such digits and all are in their range.
-
-    DataError when both are needed.
-    """
-    finer, coarser = with_timestamp_unit(kind, "ns"), with_timestamp_unit(kind, "us")
-    has_nanoseconds = is_out_of_range = False
-    for in_ns, in_us in zip(columns(finer), columns(coarser), strict=True):
+    def look(self, in_ns: pa.Array, in_us: pa.Array) -> None:
+        """Look at some of the column's values in both units."""
         for ns, us in zip(_instants(in_ns), _instants(in_us), strict=True):
             # The value in nanoseconds has wrapped around where it is out of range; its last digits are right.
-            has_nanoseconds |= bool((ns != us * 1000).any())
-            is_out_of_range |= bool(((us < _NS_RANGE_US[0]) | (us > _NS_RANGE_US[1])).any())
-    if has_nanoseconds and is_out_of_range:
-        raise DataError(
-            f"Column {name!r} has INT96 timestamps with digits below a microsecond, and others outside of the years "
-            "1678 to 2261.",
-            expected="either the one or the other: no 64-bit timestamp holds both.",
-            action="leave it out with --drop-columns, or write it again as text.",
-        )
-    return finer if has_nanoseconds else coarser
+            self._has_nanoseconds |= bool((ns != us * 1000).any())
+            self._is_out_of_range |= bool(((us < _NS_RANGE_US[0]) | (us > _NS_RANGE_US[1])).any())
+
+    def unit(self, name: str) -> str:
+        """Microseconds, which hold every year; nanoseconds if some value has such digits and all are in their range.
+
+        DataError when both are needed.
+        """
+        if self._has_nanoseconds and self._is_out_of_range:
+            raise DataError(
+                f"Column {name!r} has INT96 timestamps with digits below a microsecond, and others outside of the "
+                "years 1678 to 2261.",
+                expected="either the one or the other: no 64-bit timestamp holds both.",
+                action="leave it out with --drop-columns, or write it again as text.",
+            )
+        return "ns" if self._has_nanoseconds else "us"
 
 
 def _narrow(candidate: pa.DataType, values: pa.Array) -> pa.DataType:

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.data.data_files import DataFile
@@ -16,6 +17,10 @@ from inference_swarm.data.parquet_files import changed
 from inference_swarm.errors import DataError
 
 PIECE_BYTES: Final = 1024 * 1024
+# A piece costs 50 µs a column however few rows it has: those of a wide file are larger, for some more rows.
+MIN_PIECE_ROWS: Final = 64
+MAX_PIECE_BYTES: Final = 16 * 1024 * 1024
+MAX_DOUBLE_INTEGER: Final = 2**53
 MAX_ROW_BYTES: Final = 64 * 1024 * 1024
 _NEWLINE, _QUOTE = b'\n"'
 _COMPRESSED: Final = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz"}
@@ -41,7 +46,8 @@ def iter_pieces(
 ) -> Iterator[Piece]:
     """Yield the file from `start` on, cut behind newlines; with `has_quotes`, not inside of double quotes.
 
-    Memory holds one piece. DataError when no row ends within MAX_ROW_BYTES.
+    A piece has about PIECE_BYTES; up to MAX_PIECE_BYTES until it has MIN_PIECE_ROWS. Memory holds one.
+    DataError when no row ends within MAX_ROW_BYTES.
     """
     file.seek(start)
     offset, rest = start, b""
@@ -50,6 +56,8 @@ def iter_pieces(
         if not more:
             break
         rest += more
+        if len(rest) < MAX_PIECE_BYTES and rest.count(_NEWLINE) < MIN_PIECE_ROWS and not piece_bytes:
+            continue
         cut = _last_row_end(rest, has_quotes)
         if cut:
             yield Piece(offset, rest[:cut])
@@ -75,6 +83,12 @@ def read_piece(file: pa.NativeFile, known: DataFile, number: int) -> bytes:
         if zlib.crc32(data) == known.piece_checksums[number]:
             return data
     raise changed(known, size_bytes)
+
+
+def exceeds_double(column: pa.ChunkedArray) -> bool:
+    """Return whether a number of the column is so large that doubles skip integers there."""
+    limits = pc.min_max(column).as_py()
+    return any(limit is not None and abs(limit) >= MAX_DOUBLE_INTEGER for limit in limits.values())
 
 
 def check_text(location: str, file: pa.NativeFile) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -83,12 +84,7 @@ def describe_run(run: Run) -> Document:
         "started_unix_s": run.started_unix_s,
         "settings": run.plan.settings.to_record(),
         "sources": dict(run.plan.sources),
-        "data": {
-            "source": run.data.source,
-            "rows": run.data.rows,
-            "blocks": run.data.blocks,
-            "fingerprint": run.data.fingerprint,
-        },
+        "data": asdict(run.data),
         "versions": versions(),
     }
 

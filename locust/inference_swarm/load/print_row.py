@@ -1,8 +1,12 @@
-"""Settings and the number of a row in, the request that it becomes out, as text and as a curl command."""
+"""Settings and the number of a row in, the request that it becomes out, as text and as a curl command.
+
+For `--print-row`, the preview of the start form, and the report.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 from inference_swarm.apis.table import api_of, request_format
 from inference_swarm.config.redaction import without_secrets
@@ -16,14 +20,31 @@ from inference_swarm.transport.target import parse_headers, request_heads, targe
 
 NO_HOST = "http://SERVER"
 _PUBLIC_HEADERS = ("content-type", "accept", "user-agent", "host")
+# Of a request in a report: more of it is for --print-row.
+MAX_EXAMPLE_CHARACTERS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A row's request, and lines about it: where the row is, what was decided about the columns."""
+
+    lines: tuple[str, ...]
+    request: RequestText
 
 
 def print_row(settings: Settings, row: int) -> str:
-    """Return what `--print-row` prints. Raises SwarmError when the data cannot be read or has no such row."""
+    """Return what `--print-row` prints. Raises SwarmError as `preview_row`."""
+    preview = preview_row(settings, row)
+    comments = "\n".join(f"# {line}" for line in preview.lines)
+    return f"{comments}\n{preview.request.text}\n\n{preview.request.curl}"
+
+
+def preview_row(settings: Settings, row: int) -> Preview:
+    """Read the data and return the request of a row. Raises SwarmError for unreadable data, or without such a row."""
     manifest = read_source(find_source(settings))
     if not 0 <= row < manifest.rows:
         raise DataError(
-            f"--print-row asks for row {row:,}, and the data has {manifest.rows:,} rows.",
+            f"There is no row {row:,}: the data has {manifest.rows:,} rows.",
             expected=f"a number from 0 to {manifest.rows - 1:,}",
             action="give one of them",
         )
@@ -38,8 +59,15 @@ def print_row(settings: Settings, row: int) -> str:
     shown, label = request_of_row(settings, manifest, row)
     if manifest.label_field is not None:
         lines.append(f"its label, which is not sent: {label}")
-    comments = "\n".join(f"# {line}" for line in lines)
-    return f"{comments}\n{shown.text}\n\n{shown.curl}"
+    return Preview(tuple(lines), shown)
+
+
+def example_request(settings: Settings, manifest: Manifest) -> RequestText:
+    """Return the request of the first row for the record of a run, cut where it is long. Raises as `preview_row`."""
+    shown, _ = request_of_row(settings, manifest, 0)
+    if len(shown.text) <= MAX_EXAMPLE_CHARACTERS:
+        return shown
+    return RequestText(f"{shown.text[:MAX_EXAMPLE_CHARACTERS]}… ({len(shown.text):,} characters in all)", "")
 
 
 def request_of_row(settings: Settings, manifest: Manifest, row: int) -> tuple[RequestText, object]:

@@ -6,6 +6,7 @@ Values, but for the clock of a run that is under way.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -23,12 +24,19 @@ from inference_swarm.run.plan import RunPlan, stages_of
 
 @dataclass(frozen=True, slots=True)
 class DataRecord:
-    """The data that was sent: source (without secrets), rows, blocks and the fingerprint of the content."""
+    """The data that was sent: source (without secrets), rows, blocks and the fingerprint of the content.
+
+    `notes` are the decisions about files and columns. `request` and `curl` show the request of the first row, without
+    secrets; empty where there is none to show.
+    """
 
     source: str
     rows: int
     blocks: int
     fingerprint: str
+    notes: Sequence[str] = ()
+    request: str = ""
+    curl: str = ""
 
 
 @dataclass(slots=True)

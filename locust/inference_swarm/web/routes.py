@@ -47,11 +47,11 @@ def attach_web(
     app = web_ui.app
     assert app is not None
     prefix = app.blueprints["locust"].url_prefix or ""
-    app.register_blueprint(_pages(parts), url_prefix=f"{prefix}/swarm")
+    form = StartForm(parts)
+    app.register_blueprint(_pages(parts, form), url_prefix=f"{prefix}/swarm")
     app.add_url_rule(f"{prefix}/metrics", "swarm_metrics", lambda: _metrics(parts))
     # The form shows its fields in the order in which they come.
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    form = StartForm(parts)
     form.extend()
     app.before_request(form.check)
     app.after_request(lambda response: _complete(parts, response))
@@ -61,12 +61,12 @@ def attach_web(
 # pages
 
 
-def _pages(parts: WebParts) -> Blueprint:
+def _pages(parts: WebParts, form: StartForm) -> Blueprint:
     pages = Blueprint("swarm_pages", __name__)
     archive, guarded = parts.archive, parts.web_ui.auth_required_if_enabled
 
-    def route(rule: str, view: Callable[..., Response]) -> None:
-        pages.add_url_rule(rule, view.__name__, guarded(view))  # type: ignore[no-untyped-call]
+    def route(rule: str, view: Callable[..., Response], method: str = "GET") -> None:
+        pages.add_url_rule(rule, view.__name__, guarded(view), methods=[method])  # type: ignore[no-untyped-call]
 
     def page() -> Response:
         return with_policy(send_from_directory(STATIC, "page.html"), POLICY_OF_PANEL)
@@ -107,6 +107,7 @@ def _pages(parts: WebParts) -> Blueprint:
     route("/runs/<name>/<path>", run_file)
     route("/compare", compare)
     route("/compare.html", compare_page)
+    route("/preview", form.preview, "POST")
     return pages
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -13,21 +14,23 @@ from werkzeug.datastructures import ImmutableMultiDict
 
 from inference_swarm.apis.table import request_format
 from inference_swarm.config.command_line import CommandLine
-from inference_swarm.config.documents import Document
+from inference_swarm.config.documents import Document, SettingValues
 from inference_swarm.config.options import BY_NAME, OPTIONS, Option
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source, list_datasets, read_source, search_roots
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
+from inference_swarm.load.print_row import preview_row
 from inference_swarm.run.plan import first_users, resolve_stages, resolve_template
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form
 from inference_swarm.web.fields import allowed_fields, refused_fields, user_class_problems
-from inference_swarm.web.parts import WebParts, is_logged_out, problem_response
+from inference_swarm.web.parts import WebParts, is_logged_out, json_response, problem_response
 
 # May be changed while a run goes on.
 LIVE_SETTINGS = ("users", "spawn_rate")
+MAX_ROW_DIGITS = 18
 
 
 class StartForm:
@@ -70,16 +73,42 @@ class StartForm:
             return self._check_user_class()
         return None
 
-    def _check_start(self) -> Response | None:
-        parts, options = self._parts, self._options
-        values, problems = web_form.read_form(request.form)
-        allowed = allowed_fields(self._others, has_class_picker=parts.web_ui.userclass_picker_is_active)
-        problems = refused_fields(request.form, allowed) + problems
+    def preview(self) -> Response:
+        """Respond with the request that a row becomes under the sent fields; `row` is its number."""
+        sent = request.form.to_dict()
+        text = sent.pop("row", "0").strip()
+        _, wanted, problems = self._read(sent)
+        if not text.isdecimal() or len(text) > MAX_ROW_DIGITS:
+            problems.append(SettingProblem(f"row is {text[:100]!r}", expected="a whole number, 0 or more"))
+        try:
+            try:
+                settings = self._parts.command_line.settings(wanted, is_host_required=False)
+            except ConfigError as error:
+                problems += error.problems
+            if problems:
+                raise ConfigError(problems)
+            apply = gevent.get_hub().threadpool.apply
+            shown = run_in_pool(apply, partial(preview_row, settings, int(text)))
+        except SwarmError as error:
+            return json_response({"success": False, "message": web_form.problems_text(error)})
+        return json_response({"success": True, "lines": shown.lines, **asdict(shown.request)})
+
+    def _read(self, sent: Mapping[str, str]) -> tuple[SettingValues, argparse.Namespace, list[SwarmError]]:
+        """Read the sent fields: their values, the options with them, and the problems."""
+        options = self._options
+        values, problems = web_form.read_form(sent)
+        allowed = allowed_fields(self._others, has_class_picker=self._parts.web_ui.userclass_picker_is_active)
+        problems = refused_fields(sent, allowed) + problems
         if values.get("stages") == self._shown_stages and options.stages == self._file_of_stages:
             del values["stages"]
         wanted = argparse.Namespace(**vars(options))
         for name, value in values.items():
             setattr(wanted, BY_NAME[name].dest, value)
+        return values, wanted, problems
+
+    def _check_start(self) -> Response | None:
+        parts, options = self._parts, self._options
+        values, wanted, problems = self._read(request.form)
         settings = _checked(parts.command_line, wanted, problems)
         # Waits for files: what else is going on is looked at after it.
         if settings is not None and not problems and not parts.view.is_running:

@@ -30,13 +30,14 @@ from inference_swarm.data.locate import read_source
 from inference_swarm.data.manifest_wire import manifest_to_wire
 from inference_swarm.data.sources import source_name
 from inference_swarm.data.threads import run_in_pool
-from inference_swarm.errors import ExitCode
+from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.export.checkpoint import Checkpoint
 from inference_swarm.export.progress import Progress
 from inference_swarm.export.results import write_results
 from inference_swarm.export.run_folder import make_run_folder, run_folder_name
 from inference_swarm.export.summary import build_summary, record_of
 from inference_swarm.judge.self_check import MASTER
+from inference_swarm.load.print_row import example_request
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
@@ -45,6 +46,7 @@ from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse, Stop,
 from inference_swarm.run.plan import RunPlan, abort_conditions_of, make_plan
 from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.run.watch import RunWatch, Seen
+from inference_swarm.transport.request_text import RequestText
 
 logger = logging.getLogger(__name__)
 HEALTH_PERIOD_S = 3.0
@@ -109,7 +111,19 @@ class Runs:
         for note in manifest.notes:
             logger.warning("%s", note)
         source = locations_without_secrets(plan.source.features)
-        self._data[course.run_id] = DataRecord(source, manifest.rows, len(manifest.blocks), manifest.fingerprint)
+        try:
+            example = run_in_pool(gevent.get_hub().threadpool.apply, partial(example_request, plan.settings, manifest))
+        except SwarmError:  # a file that is broken further in: the worker that reads it says so
+            example = RequestText("", "")
+        self._data[course.run_id] = DataRecord(
+            source,
+            manifest.rows,
+            len(manifest.blocks),
+            manifest.fingerprint,
+            manifest.notes,
+            example.text,
+            example.curl,
+        )
         offer = RunOffer(manifest_to_wire(manifest), plan.settings.to_dict())
         return [block.rows for block in manifest.blocks], offer
 
