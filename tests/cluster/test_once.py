@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from inference_swarm.cluster.ledger import Change, Ledger
 from inference_swarm.cluster.once import OnceProgress
+from inference_swarm.data.batches import Batching
 from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.progress import BlockLease, BlockProgress, OnceNumbers
 from inference_swarm.data.progress_worker import MIN_AHEAD, OnceShare
@@ -86,13 +87,13 @@ def test_a_worker_that_drains_gives_all_back_after_its_last_answer() -> None:
         store.install(task())
     assert store.once is not None
     store.once.acknowledged(store.once.report()[0])
-    assert [row for row, _ in filter(None, [store.take_row() for _ in range(3)])] == [0, 1, 2]
+    assert [rows for rows, _ in filter(None, [store.take_rows() for _ in range(3)])] == [(0,), (1,), (2,)]
     for row in (0, 2):
-        store.done(row)
+        store.done([row])
     store.hold([])
-    assert store.take_row() is None
+    assert store.take_rows() is None
     assert [entry.is_released for entry in store.once.report()[1]] == [False, True]
-    store.done(1)
+    store.done([1])
     sequence, progress = store.once.report()
     assert progress[0] == BlockProgress(0, 1, 10, ((0, 3),), is_released=True)
     store.once.acknowledged(sequence)
@@ -156,11 +157,11 @@ def test_a_full_window_of_blocks_that_may_not_be_sent_yet_makes_way_for_one_that
     store.hold(blocks, [BlockLease(0, 1, ((0, 10),))])
     store.once.acknowledged(store.once.report()[0])
     assert (store.status().held_rows, store.next_task()) == (20, None)
-    assert store.take_row() is None
+    assert store.take_rows() is None
     task = store.next_task()
     assert task is not None
     store.install(task())
-    assert store.take_row() == (0, b"00000000")
+    assert store.take_rows() == ((0,), b"00000000")
 
 
 def test_reports_on_blocks_or_leases_that_do_not_exist_are_ignored() -> None:
@@ -191,12 +192,21 @@ def encode(table: pa.Table) -> PackedBodies:
 class Worker:
     """A row store and the channels to and from the master, which keep their order and lose all when it dies."""
 
-    def __init__(self, blocks: Sequence[PlainBlock], budget_bytes: int) -> None:
+    def __init__(self, blocks: Sequence[PlainBlock], budget_bytes: int, batch_size: int) -> None:
         self.blocks = blocks
-        self.store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=budget_bytes, head_of=no_head)
+        self.store = RowStore(
+            read,
+            encode,
+            [],
+            order="once",
+            seed=1,
+            row_memory_bytes=budget_bytes,
+            head_of=no_head,
+            batching=Batching(batch_size, b",".join) if batch_size > 1 else None,
+        )
         self.generation = 0
         self.confirmed = 0
-        self.in_flight: list[int] = []
+        self.in_flight: list[Sequence[int]] = []
         self.to_worker: deque[tuple[int, list[int], list[BlockLease]] | int] = deque()
         self.to_master: deque[tuple[int, list[BlockProgress]] | int] = deque()
 
@@ -228,14 +238,20 @@ class Worker:
 
 
 class OnceSwarm(RuleBasedStateMachine):
-    """A master and its workers in order `once`: takes, answers, reports, joins, drains and crashes in any order."""
+    """A master and its workers in order `once`: takes, answers, reports, joins, drains and crashes in any order.
+
+    Requests hold one row or a batch of them.
+    """
 
     @initialize(
         sizes=st.lists(st.integers(1, 2 * MIN_AHEAD + 10), min_size=1, max_size=8),
         count=st.integers(1, 3),
         is_windowed=st.booleans(),
+        batch_size=st.sampled_from([1, 1, 2, 7, 100, 3000]),
     )
-    def begin(self, sizes: list[int], count: int, is_windowed: bool) -> None:
+    def begin(self, sizes: list[int], count: int, is_windowed: bool, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.smaller = 0  # batches
         firsts = [sum(sizes[:index]) for index in range(len(sizes))]
         self.blocks = [PlainBlock(i, 0, i // 2, rows, firsts[i]) for i, rows in enumerate(sizes)]
         self.budget_bytes = 2000 * COST if is_windowed else 1 << 30
@@ -249,7 +265,7 @@ class OnceSwarm(RuleBasedStateMachine):
     def new_worker(self) -> str:
         self.joined += 1
         name = f"w{self.joined}"
-        self.workers[name] = Worker(self.blocks, self.budget_bytes)
+        self.workers[name] = Worker(self.blocks, self.budget_bytes, self.batch_size)
         return name
 
     def apply(self, change: Change, leased: Sequence[int] = ()) -> None:
@@ -274,11 +290,14 @@ class OnceSwarm(RuleBasedStateMachine):
             return
         worker = self.workers[name]
         for _ in range(count):
-            if (taken := worker.store.take_row()) is None:
+            if (taken := worker.store.take_rows()) is None:
                 break
-            assert int(taken[1]) == taken[0]
-            self.sent[taken[0]] += 1
-            worker.in_flight.append(taken[0])
+            rows, request = taken
+            assert request == b",".join(b"%08d" % row for row in rows)
+            assert len(rows) == self.batch_size or (len(rows) < self.batch_size and worker.share.is_given_out)
+            self.smaller += len(rows) < self.batch_size
+            self.sent.update(rows)
+            worker.in_flight.append(rows)
 
     @rule(number=st.integers(0, 9), count=st.integers(1, 2000), is_last_first=st.booleans())
     def answer(self, number: int, count: int, is_last_first: bool) -> None:
@@ -368,11 +387,13 @@ TestOnceSwarm = OnceSwarm.TestCase
 TestOnceSwarm.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
+@pytest.mark.parametrize("batch_size", [1, 32, 700])
 @pytest.mark.parametrize("seed", range(16))
-def test_a_swarm_in_which_anything_happens_at_any_time_gets_to_the_end(seed: int) -> None:
+def test_a_swarm_in_which_anything_happens_at_any_time_gets_to_the_end(seed: int, batch_size: int) -> None:
     rng = random.Random(seed)
     swarm = OnceSwarm()
-    swarm.begin([rng.randint(1, 2500) for _ in range(rng.randint(1, 9))], rng.randint(1, 3), is_windowed=bool(seed % 2))
+    sizes = [rng.randint(1, 2500) for _ in range(rng.randint(1, 9))]
+    swarm.begin(sizes, rng.randint(1, 3), is_windowed=bool(seed % 2), batch_size=batch_size)
     for _ in range(500):
         number = rng.randrange(10)
         match rng.choices(range(8), [20, 15, 20, 20, 25, 25, 2, 2])[0]:
@@ -396,9 +417,10 @@ def test_a_swarm_in_which_anything_happens_at_any_time_gets_to_the_end(seed: int
     swarm.teardown()
 
 
-def test_a_swarm_that_loses_nobody_sends_no_row_twice_though_blocks_move() -> None:
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_a_swarm_that_loses_nobody_sends_no_row_twice_though_blocks_move(batch_size: int) -> None:
     swarm = OnceSwarm()
-    swarm.begin([3000, 100, 2000, 1, 700], 2, is_windowed=False)
+    swarm.begin([3000, 100, 2000, 1, 700], 2, is_windowed=False, batch_size=batch_size)
     for round_number in range(6):
         if round_number in (2, 4):
             swarm.join()
@@ -407,8 +429,8 @@ def test_a_swarm_that_loses_nobody_sends_no_row_twice_though_blocks_move() -> No
             while worker.to_worker:
                 worker.receive()
             worker.load(1)
-            swarm.take(number, 150)
-            swarm.answer(number, 100, is_last_first=False)
+            swarm.take(number, 150 // batch_size + 1)
+            swarm.answer(number, 100 // batch_size, is_last_first=False)
             worker.report()
             while worker.to_master:
                 swarm.master_receives(number)
@@ -420,5 +442,5 @@ def test_a_swarm_that_loses_nobody_sends_no_row_twice_though_blocks_move() -> No
 @pytest.mark.parametrize("order", ["once"])
 def test_once_refuses_to_take_a_row_without_its_number(order: str) -> None:
     store = RowStore(read, encode, [], order="once", seed=1, row_memory_bytes=1 << 20, head_of=no_head)
-    with pytest.raises(RuntimeError, match=r"take_row\(\) and done\(\)"):
+    with pytest.raises(RuntimeError, match=r"take_rows\(\) and done\(\)"):
         store.take()

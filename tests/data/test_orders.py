@@ -47,7 +47,7 @@ def test_random_rows_come_with_their_numbers_and_in_the_same_order_as_without() 
     rows = [b"%d" % number for number in range(10)]
     feed, again = random_feed(rows), random_feed(rows)
     for _ in range(3 * DRAW):
-        number, request = feed.take_row() or (-1, b"")
+        (number,), request = feed.take_rows() or ((-1,), b"")
         assert int(request) == number - 100
         assert request == again.take()
 
@@ -64,16 +64,16 @@ def test_random_feed_takes_nothing_of_what_its_owner_removed_once_told() -> None
     rows = [b"old"] * 50
     feed = random_feed(rows)
     feed.take()
-    feed.take_row()
+    feed.take_rows()
     rows[:] = [b"new"]
     feed.forget_drawn()
     assert {feed.take() for _ in range(2000)} == {b"new"}
-    assert feed.take_row() == (100, b"new")
+    assert feed.take_rows() == ((100,), b"new")
     rows.clear()
     feed.forget_drawn()
-    assert (feed.take(), feed.take_row()) == (None, None)
+    assert (feed.take(), feed.take_rows()) == (None, None)
     rows.append(b"back")
-    assert (feed.take(), feed.take_row()) == (b"back", (100, b"back"))
+    assert (feed.take(), feed.take_rows()) == (b"back", ((100,), b"back"))
 
 
 def test_the_row_of_a_request_is_known_for_some_draws_and_not_when_the_rows_have_changed() -> None:
@@ -83,15 +83,15 @@ def test_the_row_of_a_request_is_known_for_some_draws_and_not_when_the_rows_have
     first = feed.take() or b""
     for _ in range(REMEMBERED_DRAWS * DRAW - 1):
         feed.take()
-    assert feed.find_row(first) == 7 + int(first)
+    assert feed.find_rows(first) == (7 + int(first),)
     feed.take()
-    assert feed.find_row(first) is None
+    assert feed.find_rows(first) == ()
     feed.forget_drawn()
-    assert feed.find_row(feed.take() or b"") is not None
+    assert feed.find_rows(feed.take() or b"") != ()
     requests = Requests([(7, packed([b"x"]))], Heads(lambda _: b"\r\n\r\n"))
     for _ in range(DRAW):
         feed.take()
-    assert feed.find_row(b"\r\n\r\nx") == 7
+    assert feed.find_rows(b"\r\n\r\nx") == (7,)
 
 
 def chunk_feed(*chunks: Chunk | None) -> ChunkFeed:
@@ -106,11 +106,11 @@ def test_chunk_feed_goes_from_chunk_to_chunk_and_waits_without_losing_a_row() ->
         None,
         Chunk(requests_of((20, [b"c"])), np.array([0])),
     )
-    assert [feed.take(), feed.take_row(), feed.take(), feed.take_row(), feed.take()] == [
+    assert [feed.take(), feed.take_rows(), feed.take(), feed.take_rows(), feed.take()] == [
         b"b",
-        (10, b"a"),
+        ((10,), b"a"),
         None,
-        (20, b"c"),
+        ((20,), b"c"),
         None,
     ]
 
@@ -118,12 +118,12 @@ def test_chunk_feed_goes_from_chunk_to_chunk_and_waits_without_losing_a_row() ->
 def test_the_row_of_a_request_is_known_while_its_chunk_lasts() -> None:
     requests = Requests([(50, packed([b"a", b"b"]))], Heads(lambda _: b"\r\n\r\n"))
     feed = chunk_feed(Chunk(requests, np.array([1, 0])))
-    assert feed.find_row(b"\r\n\r\nb") is None
+    assert feed.find_rows(b"\r\n\r\nb") == ()
     assert feed.take() == b"\r\n\r\nb"
-    assert (feed.find_row(b"\r\n\r\nb"), feed.find_row(b"\r\n\r\nc")) == (51, None)
+    assert (feed.find_rows(b"\r\n\r\nb"), feed.find_rows(b"\r\n\r\nc")) == ((51,), ())
     feed.take()
     feed.take()
-    assert feed.find_row(b"\r\n\r\nb") is None
+    assert feed.find_rows(b"\r\n\r\nb") == ()
 
 
 @pytest.mark.parametrize("taken_first", [0, 1, DRAW - 1, DRAW, DRAW + 7, 3 * DRAW])

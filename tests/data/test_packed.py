@@ -62,10 +62,10 @@ def test_a_request_is_found_among_the_rows_that_were_taken_and_no_others(
     indices = np.array(taken, np.intp)
     numbers = requests.row_numbers(indices) if taken else []
     for request, number in zip(composed(requests, *taken), numbers, strict=True):
-        found = requests.find_row(request, indices)
+        (found,) = requests.find_row(request, indices)
         assert found in numbers
         assert rows[found] == rows[number]
-    assert requests.find_row(b"POST /\r\n\r\nanother", indices) is None
+    assert requests.find_row(b"POST /\r\n\r\nanother", indices) == ()
 
 
 def test_nothing_is_left_of_the_arrow_arrays_and_one_buffer_holds_all() -> None:

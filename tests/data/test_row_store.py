@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
+from inference_swarm.data.batches import Batching
 from inference_swarm.data.block_cache import Block
 from inference_swarm.data.orders import DRAW
 from inference_swarm.data.packed import PackedBodies
@@ -63,10 +64,10 @@ def head_of(body_bytes: int) -> bytes:
     return b"%d " % body_bytes
 
 
-def number_in(request: bytes) -> int:
+def numbers_in(request: bytes) -> list[int]:
     head, body = request.split(b" ")
-    assert (head, len(body)) == (b"8", 8)
-    return int(body)
+    assert int(head) == len(body)
+    return [int(text) for text in body.split(b",")]
 
 
 COST = 8 + 8  # a body and its offsets
@@ -80,9 +81,20 @@ def load(store: RowStore) -> int:
     return tasks
 
 
-def store_of(blocks: Sequence[Block], order: str, *, seed: int = 1, rows_in_memory: int | None = None) -> RowStore:
+def store_of(
+    blocks: Sequence[Block], order: str, *, seed: int = 1, rows_in_memory: int | None = None, batch_size: int = 1
+) -> RowStore:
     budget = BIG if rows_in_memory is None else rows_in_memory * COST
-    store = RowStore(Files().read, encode, blocks, order=order, seed=seed, row_memory_bytes=budget, head_of=head_of)  # type: ignore[arg-type]
+    store = RowStore(
+        Files().read,
+        encode,
+        blocks,
+        order=order,  # type: ignore[arg-type]
+        seed=seed,
+        row_memory_bytes=budget,
+        head_of=head_of,
+        batching=Batching(batch_size, b",".join) if batch_size > 1 else None,
+    )
     load(store)
     return store
 
@@ -92,7 +104,10 @@ def taken(store: RowStore, count: int, *, is_loading: bool = True) -> list[int]:
     while len(numbers) < count:
         request = store.take()
         if request is not None:
-            numbers.append(number_in(request))
+            numbers += numbers_in(request)
+        elif (smaller := store.take_rows()) is not None:
+            assert list(smaller[0]) == numbers_in(smaller[1])
+            numbers += smaller[0]
         elif not is_loading or not load(store):
             break
         if is_loading and len(numbers) % 32 == 0:
@@ -222,8 +237,8 @@ def test_rows_of_an_added_block_come_without_a_pause_for_the_others(order: str, 
 def test_row_numbers_and_labels_belong_to_the_request(order: str) -> None:
     store = store_of(blocks_of([5, 5, 5]), order)
     for _ in range(40):
-        row, request = store.take_row() or (-1, b"")
-        assert number_in(request) == row
+        (row,), request = store.take_rows() or ((-1,), b"")
+        assert numbers_in(request) == [row]
         assert store.label(row) == f"y{row}"
 
 
@@ -232,13 +247,14 @@ def test_row_numbers_and_labels_belong_to_the_request(order: str) -> None:
     order=st.sampled_from(["random", "sequential", "shuffle"]),
     rows_in_memory=st.none() | st.integers(1, 60),
     sizes=st.lists(st.integers(1, 20), min_size=1, max_size=8),
+    batch_size=st.sampled_from([1, 1, 2, 5, 33]),
     data=st.data(),
 )
 def test_after_any_changes_of_the_shard_every_row_of_it_comes_and_no_other(
-    order: str, rows_in_memory: int | None, sizes: list[int], data: st.DataObject
+    order: str, rows_in_memory: int | None, sizes: list[int], batch_size: int, data: st.DataObject
 ) -> None:
     blocks = blocks_of(sizes)
-    store = store_of(blocks, order, rows_in_memory=rows_in_memory)
+    store = store_of(blocks, order, rows_in_memory=rows_in_memory, batch_size=batch_size)
     shards = st.lists(st.sampled_from(blocks), min_size=1, unique=True)
     for _ in range(data.draw(st.integers(0, 4))):
         shard = data.draw(shards)
@@ -256,7 +272,8 @@ def test_after_any_changes_of_the_shard_every_row_of_it_comes_and_no_other(
         taken(store, 2 * len(wanted))
         counts = Counter(taken(store, 3 * len(wanted)))
         assert set(counts) == wanted
-        assert max(counts.values()) - min(counts.values()) <= 2  # the count begins and ends within an epoch
+        # the count begins and ends within an epoch
+        assert max(counts.values()) - min(counts.values()) <= 2
     else:
         assert set(taken(store, 30 * DRAW)) == wanted
 

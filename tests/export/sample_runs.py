@@ -58,6 +58,7 @@ def make_run(
     """A run of the given number of 3 s intervals with log-normal latencies."""
     draw = np.random.default_rng(seed)
     stages = parse_stages(str(settings["stages"])) if settings.get("stages") else None
+    batch_size = int(str(settings.get("batch_size", 1)))
     phases = phases_of_run([stage.duration_s for stage in stages.stages] if stages else [])
     totals, check = SwarmTotals("run", is_staged=stages is not None), SelfCheck()
     if warm_up_s:
@@ -65,13 +66,15 @@ def make_run(
         totals.left_out[NAME] = RequestCounters(123)
     for number in range(intervals):
         for worker in range(workers):
-            counters = RequestCounters(per_interval - failed, connects=3)
+            counters = RequestCounters(per_interval - failed, rows=per_interval * batch_size, connects=3)
             times_ns = (draw.lognormal(0, 0.3, per_interval) * median_ms * 1e6).astype(np.int64)
             counters.latency.record_ns(times_ns[failed:])
             counters.service.record_ns(times_ns[failed:])
             if failed:
                 at_s = 3.0 * number
-                record = FailureRecord("status", failed, at_s, at_s + 2.9, 500, explanation, 17)
+                record = FailureRecord(
+                    "status", failed, at_s, at_s + 2.9, 500, explanation, list(range(17, 17 + batch_size)), batch_size
+                )
                 counters.count_failure(failure_text, record)
                 counters.failed_latency.record_ns(times_ns[:failed])
                 counters.failed_service.record_ns(times_ns[:failed])

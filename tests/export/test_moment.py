@@ -15,7 +15,7 @@ def totals_with(*reports: tuple[str, int, int]) -> SwarmTotals:
     """Reports of 3 s each: worker, number, requests of 5 ms."""
     totals = SwarmTotals("run")
     for worker, number, requests in reports:
-        counters = RequestCounters(requests)
+        counters = RequestCounters(requests, rows=2 * requests)
         counters.latency.record_ns(np.full(requests, 5_000_000, dtype=np.int64))
         totals.apply(whole_snapshot("run", worker, number, 3.0 * number, 3.0 * number + 3, {"x": counters}, users=1))
     return totals
@@ -25,7 +25,7 @@ def test_the_window_is_the_newest_of_which_all_have_reported() -> None:
     totals = totals_with(("a", 0, 30), ("b", 0, 60), ("a", 1, 300))
     window = newest_window(totals, ["a", "b"])
     assert window is not None
-    assert (window.start_s, window.end_s, window.rate_rps) == (0.0, 3.0, 30.0)
+    assert (window.start_s, window.end_s, window.rate_rps, window.rows_per_s) == (0.0, 3.0, 30.0, 60.0)
     assert window.p50_us == pytest.approx(5000, rel=0.002)
 
 

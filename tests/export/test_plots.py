@@ -24,7 +24,7 @@ from inference_swarm.export.plots import (
 )
 from inference_swarm.export.summary import build_summary
 
-CALM = IntervalRow(0, 3, 3, 10, 300, 0, 100, 0, 0, 900, 950, 1000, 1000, 1000, 900, 1000, 0.1)
+CALM = IntervalRow(0, 3, 3, 10, 300, 0, 100, 100, 0, 0, 900, 950, 1000, 1000, 1000, 900, 1000, 0.1)
 
 
 def calm_run(intervals: int) -> list[IntervalRow]:

@@ -9,7 +9,8 @@ import pytest
 from inference_swarm.export.sentence import concluding_sentence
 
 CALM: dict[str, Any] = {
-    "requests": 12_345, "duration_s": 30.2, "rate_rps": 411.5, "arrivals": None, "failures": 0, "dropped": 0,
+    "requests": 12_345, "duration_s": 30.2, "rate_rps": 411.5, "rows_per_s": 411.5,
+    "arrivals": None, "failures": 0, "dropped": 0,
     "latency_us": {"p50": 5000.0, "p99": 12_300.0}, "objectives": [],
 }  # fmt: skip
 PASS, FAIL = {"outcome": "pass"}, {"outcome": "fail"}
@@ -28,9 +29,12 @@ PASS, FAIL = {"outcome": "pass"}, {"outcome": "fail"}
         ({"objectives": [PASS]}, "12,345 requests in 30 s: 412/s, half within 5 ms, 99 % within 12.3 ms, none failed; "
                                  "the objective was met."),
         (
-            {"requests": 1, "failures": 1, "rate_rps": 0.033, "latency_us": {"p50": None, "p99": None}},
+            {"requests": 1, "failures": 1, "rate_rps": 0.033, "rows_per_s": 0.033,
+             "latency_us": {"p50": None, "p99": None}},
             "1 request in 30 s: 0.033/s, no latency of a success, 1 failed (100 %).",
         ),
+        ({"rows_per_s": 13_168.0}, "12,345 requests in 30 s: 412/s (13,168 rows/s), half within 5 ms, "
+                                   "99 % within 12.3 ms, none failed."),
         ({"requests": 0}, "No request ended in 30 s."),
     ],
 )  # fmt: skip

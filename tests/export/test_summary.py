@@ -59,7 +59,7 @@ def test_failures_are_listed_by_kind_and_by_text_with_when_they_came_and_an_exam
     assert summary["failed"] == [
         {
             "error": "status: 404 Not Found", "kind": "status", "status": 500, "count": 20, "first_s": 0.0,
-            "last_s": 29.9, "explanation": "no such model", "row": 17,
+            "last_s": 29.9, "explanation": "no such model", "rows": [17], "row_count": 1,
         }
     ]  # fmt: skip
     assert (summary["verdict"], summary["exit_code"]) == ("requests failed", 1)
@@ -73,6 +73,17 @@ def test_failures_are_in_no_time_of_successes() -> None:
     assert summary["rate_rps"] == pytest.approx(20_000 / 30, abs=0.001)
     assert summary["goodput_rps"] == pytest.approx(12_000 / 30, abs=0.001)
     assert summary["failed_latency_us"]["p50"] is not None
+
+
+def test_rows_have_their_own_rate() -> None:
+    summary = build_summary(make_run(failed=400, batch_size=32))
+    assert (summary["requests"], summary["rows"]) == (20_000, 640_000)
+    assert summary["rows_per_s"] == pytest.approx(32 * 20_000 / 30, abs=0.001)
+    assert summary["names"]["POST /invocation"]["rows_per_s"] == summary["rows_per_s"]
+    row = run_table_row(summary)
+    assert (row["rows"], row["rows_per_s"], row["batch_size"]) == (640_000, summary["rows_per_s"], 32)
+    single = build_summary(make_run())
+    assert (single["rows"], single["rows_per_s"]) == (single["requests"], single["rate_rps"])
 
 
 def test_abandoned_requests_are_said_and_fail_the_run() -> None:

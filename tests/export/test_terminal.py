@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from inference_swarm.export.terminal import closing_table, progress_line
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.run.course import Change
 
-MOMENT = Moment(12.4, 60.0, 50, 2, Window(6.0, 9.0, 1234.5, 4230.0, 51_700.0), 15_000, 3)
+MOMENT = Moment(12.4, 60.0, 50, 2, Window(6.0, 9.0, 1234.5, 1234.5, 4230.0, 51_700.0), 15_000, 3)
 
 
 def test_the_line_has_users_rate_times_errors_and_time_left() -> None:
@@ -22,8 +23,13 @@ def test_the_line_has_users_rate_times_errors_and_time_left() -> None:
     )
 
 
+def test_the_line_has_rows_where_requests_have_several() -> None:
+    moment = replace(MOMENT, window=Window(6.0, 9.0, 1234.5, 39_504.0, 4230.0, 51_700.0))
+    assert "  6–9 s: 1,234/s (39,504 rows/s)  p50" in progress_line(moment)
+
+
 def test_without_an_end_the_line_says_how_long_it_has_been() -> None:
-    endless = Moment(3725.0, None, 1, 1, Window(3720.0, 3723.0, 0.0), 0, 0, abandoned=2, dropped=7)
+    endless = Moment(3725.0, None, 1, 1, Window(3720.0, 3723.0, 0.0, 0.0), 0, 0, abandoned=2, dropped=7)
     assert progress_line(endless) == (
         "1 user on 1 worker  3720–3723 s: 0/s  p50 –  p99 –  0 requests  0 failed  "
         "2 abandoned  7 dropped  1:02:05 so far"
@@ -58,6 +64,12 @@ def test_failures_have_their_kinds_and_texts(tmp_path: Path) -> None:
     lines = table(tmp_path, failed=10, failure_text="status: 404 Not Found", explanation="no such model")
     assert "requests   20,000, 200 failed (1 %: status 200)" in lines
     assert "           200 × status: 404 Not Found, from 0.0 s to 29.9 s: no such model (row 17)" in lines
+
+
+def test_batches_have_their_rate_in_rows_and_the_rows_of_failures(tmp_path: Path) -> None:
+    lines = table(tmp_path, failed=10, explanation="Row 3 lacks 'age'", batch_size=32)
+    assert "           200 × status: 500 Oops, from 0.0 s to 29.9 s: Row 3 lacks 'age' (rows 17–48)" in lines
+    assert "rate       667/s (21,333 rows/s)" in lines
     assert any(line.startswith("failed   ") for line in lines)
 
 

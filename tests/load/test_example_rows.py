@@ -19,18 +19,18 @@ def looked() -> list[bytes]:
 
 @pytest.fixture
 def examples(looked: list[bytes]) -> ExampleRows:
-    def find_row(request: bytes) -> int:
+    def find_rows(request: bytes) -> tuple[int]:
         looked.append(request)
-        return int(request)
+        return (int(request),)
 
-    return ExampleRows(find_row)
+    return ExampleRows(find_rows)
 
 
 def test_a_kind_of_failure_has_a_row_at_most_once_a_second(examples: ExampleRows, looked: list[bytes]) -> None:
     outcomes = [failed("500", at * PERIOD_NS // 10) for at in range(25)] + [failed("404", 5)]
     for number, outcome in enumerate(outcomes):
         examples.note(outcome, b"%d" % number)
-    assert [outcome.row for outcome in outcomes if outcome.row is not None] == [0, 10, 20, 25]
+    assert [outcome.rows for outcome in outcomes if outcome.rows] == [(0,), (10,), (20,), (25,)]
     assert looked == [b"0", b"10", b"20", b"25"]
 
 

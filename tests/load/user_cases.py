@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import gevent
+import numpy as np
+import pyarrow as pa
 import pytest
 from locust.env import Environment
 from locust.exception import StopUser
 
+from inference_swarm.data.batches import Batching, ChunkBatches
+from inference_swarm.data.orders import Chunk
+from inference_swarm.data.packed import Heads, PackedBodies, Requests
+from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.listeners import OtherUsers
-from inference_swarm.load.user import Assignment, InferenceUser
+from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.locust_stats import fold_into_locust, wall_offset_ns
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
@@ -158,12 +165,13 @@ def test_a_failure_knows_its_row(listens: bool, counts_rows: bool) -> None:
 
     with swarm(make_user(), refuse_some) as run:
         numbers = iter(range(1000, 2000))
-        requests = {request_to(run.client, b"%d" % number): number for number in range(1000, 2000)}
+        requests = {request_to(run.client, b"%d" % number): (number,) for number in range(1000, 2000)}
         rows = iter(requests.items())
         run.user_class.assignment = Assignment(
             run.client,
             lambda: next(rows)[0],
-            take_row=(lambda: (next(numbers), next(rows)[0])) if counts_rows else None,
+            take_rows=(lambda: ((next(numbers),), next(rows)[0])) if counts_rows else None,
+            is_counted=counts_rows,
             example_rows=ExampleRows(requests.__getitem__),
         )
         if listens:
@@ -172,9 +180,62 @@ def test_a_failure_knows_its_row(listens: bool, counts_rows: bool) -> None:
         run.wait_for(lambda: run.served() > 30)
         log = run.client.notified_log if listens else run.client.log
         failures = log.take_batch().failures
-        assert failures[0].row == 1007
-        assert [failure.row for failure in failures[1:3]] == ([1017, 1027] if counts_rows else [None, None])
+        assert failures[0].rows == (1007,)
+        assert [failure.rows for failure in failures[1:3]] == ([(1017,), (1027,)] if counts_rows else [(), ()])
         run.stop()
+
+
+@pytest.mark.parametrize("listens", [False, True])
+@pytest.mark.parametrize("is_fast", [False, True])
+def test_each_request_counts_the_rows_that_it_has_and_a_smaller_batch_is_sent_in_its_turn(
+    listens: bool, is_fast: bool
+) -> None:
+    bodies: list[bytes] = []
+
+    def respond(peer: Peer) -> None:
+        while request := peer.read_request():
+            bodies.append(request.partition(b"\r\n\r\n")[2])
+            peer.send(OK if b"13" not in bodies[-1] else OK.replace(b"200", b"422"))
+
+    with swarm(make_user(**({} if is_fast else {"wait_time": lambda self: 0.0})), respond) as run:
+        chunks: deque[Chunk | None] = deque()
+        for epoch in range(2):
+            bodies_of_rows = pa.array([b"%d" % row for row in range(17)], pa.binary())
+            rows = Requests([(0, PackedBodies.pack([bodies_of_rows]))], Heads(lambda _: b""))
+            chunks += [Chunk(rows, np.arange(17), epoch), None]
+        feed = ChunkBatches(
+            lambda: chunks.popleft() if chunks else None,
+            Batching(5, b",".join),
+            lambda body_bytes: b"POST /invocation HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % body_bytes,
+            is_over=lambda: not chunks,
+            on_gather=lambda _: None,
+        )
+        run.client.log.row_count = 5
+        run.user_class.assignment = Assignment(
+            run.client,
+            feed.take,
+            row_count=5,
+            take_rows=feed.take_rows,
+            wait_for_row=lambda: gevent.sleep(0.01),
+            example_rows=ExampleRows(feed.find_rows),
+        )
+        if listens:
+            run.environment.events.request.add_listener(lambda **_: None)
+        run.start(1)
+        run.wait_for(lambda: run.served() == 8)
+        log = run.client.notified_log if listens else run.client.log
+        batch = log.take_batch()
+        run.wait_for(lambda: bool(feed.take_rows() is None and run.client.counters.open))
+        gevent.sleep(0.05)
+        last = log.take_batch()
+        run.stop()
+        assert [body.count(b",") + 1 for body in bodies] == [5, 5, 5, 2] * 2
+        assert batch.row_counts is not None
+        assert last.row_counts is not None
+        assert sorted([*batch.row_counts, *last.row_counts]) == [2, 2, 5, 5, 5, 5]
+        failures = [*batch.failures, *last.failures]
+        assert [failure.row_count for failure in failures] == [5, 5]
+        assert list(failures[0].rows) == [10, 11, 12, 13, 14]
 
 
 def test_a_graceful_stop_lets_the_request_in_flight_end_and_counts_it() -> None:

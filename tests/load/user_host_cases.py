@@ -12,7 +12,8 @@ from gevent.pool import Group
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
 from inference_swarm.load import user_host
-from inference_swarm.load.user import Assignment, InferenceUser, no_wait
+from inference_swarm.load.assignment import Assignment
+from inference_swarm.load.user import InferenceUser, no_wait
 from inference_swarm.load.user_host import UserHost, assign_users, release_users
 
 

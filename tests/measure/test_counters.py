@@ -33,7 +33,8 @@ records = st.builds(
     last_s=times,
     status=st.just(503),
     explanation=st.sampled_from(["", "busy", "down"]),
-    row=st.none() | st.integers(0, 5),
+    rows=st.lists(st.integers(0, 5), max_size=2),
+    row_count=st.integers(1, 2),
 )
 
 
@@ -44,6 +45,8 @@ def any_counters(draw: st.DrawFn) -> RequestCounters:
         abandoned=draw(st.integers(0, 9)),
         dropped=draw(st.integers(0, 9)),
         late=draw(st.integers(0, 9)),
+        rows=draw(st.integers(0, 9)),
+        rows_after=draw(st.integers(0, 9)),
         stale_connections=draw(st.integers(0, 9)),
     )
     for text, record in draw(st.dictionaries(st.sampled_from("abc"), records)).items():
@@ -74,10 +77,10 @@ def test_counters_add_up_to_the_same_in_any_order_and_over_the_wire(
 
 def test_failures_know_when_they_came_first_and_last_and_keep_an_example_whole() -> None:
     total = RequestCounters()
-    total.count_failure("401", FailureRecord("status", 1, 5.0, 5.0, 401, "", None))
-    total.count_failure("401", FailureRecord("status", 3, 5.5, 29.0, 401, "token has expired", 42))
-    total.count_failure("401", FailureRecord("status", 1, 4.5, 4.5, 401, "token is wrong", 7))
-    assert total.failed == {"401": FailureRecord("status", 5, 4.5, 29.0, 401, "token has expired", 42)}
+    total.count_failure("401", FailureRecord("status", 1, 5.0, 5.0, 401, "", []))
+    total.count_failure("401", FailureRecord("status", 3, 5.5, 29.0, 401, "token has expired", [42, 43], 2))
+    total.count_failure("401", FailureRecord("status", 1, 4.5, 4.5, 401, "token is wrong", [7], 1))
+    assert total.failed == {"401": FailureRecord("status", 5, 4.5, 29.0, 401, "token has expired", [42, 43], 2)}
     assert total.failed_by_kind == {"status": 5}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from inference_swarm.measure.recorder import RunRecorder
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.measure.wire_types import MAX_EXAMPLE_ROWS
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
 from inference_swarm.transport.outcome_log import Batch, OutcomeLog
 
@@ -42,12 +44,12 @@ def failure(
     done_ms: int = 90,
     kind: ErrorKind = ErrorKind.CONNECT,
     explanation: str = "",
-    row: int | None = None,
+    rows: Sequence[int] = (),
 ) -> Outcome:
     detail = os.strerror(error) if isinstance(error, int) else error
     failed = AttemptError(kind, detail)
     instants_ns = (intended_ms * MS, sent_ms * MS, 0, done_ms * MS)
-    return Outcome(*instants_ns, 0, 0, 0, 503, failed, failure_text=explanation, row=row)
+    return Outcome(*instants_ns, 0, 0, 0, 503, failed, "", explanation, rows=rows, row_count=max(1, len(rows)))
 
 
 def total(snapshot: Snapshot) -> RequestCounters:
@@ -132,15 +134,16 @@ def test_connections_that_this_machine_refused_are_told_apart() -> None:
 def test_failures_have_their_own_times_their_instants_and_an_example() -> None:
     recorder = RunRecorder("run", "w", 1 * S)
     outcomes = [
-        failure("503 Service Unavailable", at, at + 1, at + 4, ErrorKind.STATUS, words, row)
-        for at, words, row in ((6000, "", 1), (9000, "overloaded", 2), (7000, "", 3))
+        failure("503 Service Unavailable", at, at + 1, at + 4, ErrorKind.STATUS, words, rows)
+        for at, words, rows in ((6000, "", [1]), (9000, "overloaded", [2, 9]), (7000, "", [3]))
     ]
     recorder.add("x", ended_at(6.5, latency_s=0.080, failures=outcomes))
     counted = total(recorder.take_snapshot(10 * S, 1))
     record = counted.failed["status: 503 Service Unavailable"]
     assert (record.kind, record.status, record.count) == ("status", 503, 3)
     assert (record.first_s, record.last_s) == (5.004, 8.004)
-    assert (record.explanation, record.row) == ("overloaded", 2)
+    assert (record.explanation, record.rows, record.row_count) == ("overloaded", [2, 9], 2)
+    assert counted.rows == 5
     assert (counted.latency.min_us, counted.latency.count) == (80_000, 1)
     assert (counted.failed_latency.max_us, counted.failed_service.max_us) == (4000, 3000)
     assert (counted.first_intended_s, counted.last_done_s) == (5.0, 8.004)
@@ -149,15 +152,16 @@ def test_failures_have_their_own_times_their_instants_and_an_example() -> None:
 def test_the_example_of_a_failure_has_words_and_a_row_if_any_has_both() -> None:
     recorder = RunRecorder("run", "w", 0)
     outcomes = [
-        failure("500", row=1),
+        failure("500", rows=[1]),
         failure("500", explanation="a"),
-        failure("500", explanation="b", row=2),
+        failure("500", explanation="b", rows=range(900)),
         failure("500"),
     ]
     recorder.add("x", batch([], outcomes[:2]))
     recorder.add("x", batch([], outcomes[2:]))
     (record,) = total(recorder.take_snapshot(S, 1)).failed.values()
-    assert (record.count, record.explanation, record.row) == (4, "b", 2)
+    assert (record.count, record.explanation, record.row_count) == (4, "b", 900)
+    assert record.rows == list(range(MAX_EXAMPLE_ROWS))
 
 
 def test_times_count_from_the_beginning_of_the_run_for_a_worker_that_joins_late() -> None:
@@ -198,7 +202,7 @@ def test_a_worker_that_was_frozen_says_when_its_requests_ended() -> None:
     assert ended == [(0, 4, 200), (4, 8, 0), (8, 10, 150)]
     totals = SwarmTotals("run")
     totals.apply(snapshot)
-    rates = [one.rate_rps(one.total().ended) for one in totals.series.intervals()]
+    rates = [one.per_s(one.total().ended) for one in totals.series.intervals()]
     assert rates == [50, 0, 75]
     assert [(row.second, row.ended) for row in snapshot.seconds] == [(0, 100), (1, 100), (8, 50), (9, 100)]
 

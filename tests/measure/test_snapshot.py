@@ -19,7 +19,9 @@ def counters(*latencies_us: float) -> RequestCounters:
     histogram = Histogram()
     histogram.record_ns([round(value * 1000) for value in latencies_us])
     made = RequestCounters(succeeded=len(latencies_us), connects=1, latency=histogram, service=histogram.copy())
-    made.count_failure("status: 503 Service Unavailable", FailureRecord("status", 2, 6.5, 8.5, 503, "too busy", 17))
+    made.count_failure(
+        "status: 503 Service Unavailable", FailureRecord("status", 2, 6.5, 8.5, 503, "too busy", [17, 4], 2)
+    )
     made.failed_latency.record_us(300)
     made.failed_latency.record_us(310)
     return made

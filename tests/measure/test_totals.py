@@ -150,7 +150,7 @@ def test_order_duplicates_and_a_restart_of_the_master_change_nothing(
 def test_saved_totals_of_another_kind_are_refused() -> None:
     state = SwarmTotals("run").to_state()
     for change, message in (
-        ({"version": 9}, "version: Input should be less than or equal to 2"),
+        ({"version": 9}, "version: Input should be less than or equal to 3"),
         ({"extra": 1}, "extra: Unexpected keyword argument"),
         ({"series": {}}, "series: Value error"),
         ({"series": {"width_s": 3.0, "intervals": [{"first": 0}]}}, "series: Value error"),
@@ -166,7 +166,7 @@ def test_intervals_hold_the_reports_whose_middle_they_contain() -> None:
     series.add(*interval("w1", 3.1, 6.1, b=counters(700)))
     first, second = series.intervals()
     assert (first.total().sent, sum(first.users.values()), second.start_s) == (3, 5, 3.0)
-    assert first.rate_rps(3) == pytest.approx(3 * 2 / (3.1 + 1.6))
+    assert first.per_s(3) == pytest.approx(3 * 2 / (3.1 + 1.6))
     assert second.names()["b"].latency.max_us == 700
 
 

@@ -66,7 +66,7 @@ class SimWorker:
         self._held: tuple[int, ...] = ()
         self._hold_count = 0
         self._once: OnceShare | None = None
-        self._once_block: deque[int] = deque()
+        self._gathered: list[tuple[int, int]] = []  # order once: rows (block, number) of the batch that has begun
         self._users: Users | None = None
         self._share: Share | None = None
         self._open_busy: deque[float] = deque()  # ends of the requests in flight
@@ -193,7 +193,7 @@ class SimWorker:
                     self._once.acknowledged(sequence)
                     self._advance()
             case a.DropRows():
-                self._held, self._once = (), None
+                self._held, self._once, self._gathered = (), None, []
                 self._hold_count += 1
             case a.DropRecording():
                 self._users = self._share = None
@@ -212,13 +212,13 @@ class SimWorker:
         self._load = self.world.load_of(order.run_id)
         blocks = tuple(numbers_in(order.blocks))
         if self._load.is_once and self._once is None:
-            self._once = OnceShare()
+            self._once = OnceShare(self._load.batch_size)
             self._report_once(self._once)
         new = set(blocks) - set(self._held)
         gone = set(self._held) - set(blocks)
         self._held = blocks
         if self._once is not None:
-            self._once.release(gone)
+            self._withdraw(self._once, gone)
             self._once.lease(order.block_leases())
         self._hold_count += 1
         count = self._hold_count
@@ -249,8 +249,15 @@ class SimWorker:
 
     def _release_rows(self) -> None:
         if self._once is not None:
-            self._once.release(self._held)
+            self._withdraw(self._once, set(self._held))
         self._held = ()
+
+    def _withdraw(self, once: OnceShare, gone: set[int]) -> None:
+        for block, row in reversed(self._gathered):
+            if block in gone:
+                once.take_back(block, row)
+        self._gathered = [(block, row) for block, row in self._gathered if block not in gone]
+        once.release(gone)
 
     def _report_once(self, once: OnceShare) -> None:
         if self._once is not once or self.is_dead:
@@ -263,28 +270,33 @@ class SimWorker:
         self.clock.after(ONCE_REPORT_S, lambda: self._report_once(once))
 
     def _take(self, now_s: float) -> object | None:
-        """A row to send, if there is one now."""
+        """A request to send, of one row or a batch of them, if there is one now."""
         truth = self.world.truth(self._run_id)
         if self._once is None:
             if self._load.is_once:
                 return None
             truth.begin(self.name, now_s, is_thawing=self._is_thawing())
             return True
+        size = self._load.batch_size
         for block in self._held:
-            rows = self._once.give(block)
-            if rows:
+            for row in self._once.give(block)[: size - len(self._gathered)]:
                 self._once.sent(block)
-                truth.begin(self.name, now_s, is_thawing=self._is_thawing())
-                key = block * 1000 + rows[0]
-                truth.rows[key] = truth.rows.get(key, 0) + 1
-                return (self._once, block, rows[0])
-        return None
+                self._gathered.append((block, row))
+        if not self._gathered or (len(self._gathered) < size and not self._once.is_given_out):
+            return None
+        truth.begin(self.name, now_s, is_thawing=self._is_thawing())
+        taken, self._gathered = self._gathered, []
+        for block, row in taken:
+            key = block * 1000 + row
+            truth.rows[key] = truth.rows.get(key, 0) + 1
+        return self._once, taken
 
     @staticmethod
-    def _done(row: object) -> None:
-        if isinstance(row, tuple):
-            once, block, number = row
-            once.done(block, number)
+    def _done(request: object) -> None:
+        if isinstance(request, tuple):
+            once, rows = request
+            for block, number in rows:
+                once.done(block, number)
 
     # users
 

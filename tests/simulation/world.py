@@ -218,7 +218,8 @@ class World:
             ]
             stages = Stages(tuple(steps))
             return LoadPlan(users, 50.0, stages.duration_s, stages, None, **common)
-        return LoadPlan(users, rate, length_s, None, None, kind == "once", **common)
+        batch_size = random.Random(f"{self.seed} batch").choice((1, 1, 2, 5))
+        return LoadPlan(users, rate, length_s, None, None, kind == "once", batch_size, **common)
 
     def _plan_fault(self, time_s: float) -> None:
         rng = self.rng

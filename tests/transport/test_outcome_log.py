@@ -48,6 +48,25 @@ def test_a_batch_holds_what_was_noted_and_leaves_nothing_behind() -> None:
     assert later.body_bytes == 7
 
 
+def test_rows_are_those_of_the_log_on_the_fast_path_and_those_of_the_outcome_elsewhere() -> None:
+    log = OutcomeLog(32)
+    log.add(Outcome(400, 450, 480, 500, 5, 1100, 1000, 200, address="b:1", row_count=7))
+    log.add(Outcome(400, 450, 480, 500, 5, 1100, 1000, 200, address="a:1", row_count=32))
+    note(log, 100, 150)
+    batch = log.take_batch()
+    assert batch.row_counts is not None
+    assert batch.row_counts.tolist() == [7, 32, 32]
+    by_address = {address: of_address.row_counts for address, of_address in batch.successes_by_address()}
+    assert {address: list([] if counts is None else counts) for address, counts in by_address.items()} == {
+        "b:1": [7],
+        "a:1": [32, 32],
+    }
+    note(log, 100, 150)
+    again = log.take_batch()
+    assert again.row_counts is not None
+    assert again.row_counts.tolist() == [32]
+
+
 def test_a_body_of_another_length_is_noted_as_its_difference() -> None:
     log = OutcomeLog()
     log.set_common_body(10)

@@ -333,9 +333,9 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
 def worker(host: str, number: int, **changes: Any) -> dict[str, Any]:
     shard = {"blocks": 1, "rows": 10, "ready_rows": 10, "ready_bytes": 100, "is_ready": True}
     return {
-        "id": f"{host}_{number:032x}", "state": "running", "users": 2, "rate_rps": 5.0, "cpu_percent": 10.0,
-        "memory_bytes": 1, "loop_lag_p99_ms": 1.0, "loop_lag_max_ms": 1.0, "scheduling_lag_p99_ms": None,
-        "shard": shard, **changes,
+        "id": f"{host}_{number:032x}", "state": "running", "users": 2, "rate_rps": 5.0, "rows_per_s": 5.0,
+        "cpu_percent": 10.0, "memory_bytes": 1, "loop_lag_p99_ms": 1.0, "loop_lag_max_ms": 1.0,
+        "scheduling_lag_p99_ms": None, "shard": shard, **changes,
     }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def exposed() -> set[str]:
         method="", load="constant", source="", rows=1, blocks=1, fingerprint="", names={"a": counters},
         verdict=Verdict(Status.PASSED), rate_wanted_rps=1,
     )  # fmt: skip
-    worker = WorkerState("w", "running", 1, 1, 1, 1, shard=RowsState())
+    worker = WorkerState("w", "running", 1, 1, 1, 1, 1, shard=RowsState())
     text = expose(SwarmState("running", 1, 1, [worker], run), "")[0].decode()
     return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) | set(
         re.findall(r"^(swarm_\w+)[{ ]", text, re.MULTILINE)

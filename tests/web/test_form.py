@@ -38,7 +38,7 @@ def test_what_is_set_is_shown_also_when_it_is_not_among_the_choices() -> None:
 
 def test_the_most_used_fields_come_first_and_every_field_has_help() -> None:
     found = fields()
-    assert list(found)[:5] == ["dataset_name", "model", "pred_method", "row_order", "slo"]
+    assert list(found)[:6] == ["dataset_name", "api", "model", "pred_method", "row_order", "batch_size"]
     assert [name for name, field in found.items() if not field["help_text"]] == []
 
 

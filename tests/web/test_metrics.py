@@ -25,7 +25,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def counters(latencies_us: list[int]) -> RequestCounters:
-    made = RequestCounters(len(latencies_us), abandoned=1, late=3, dropped=2, connects=4, stale_connections=5)
+    made = RequestCounters(len(latencies_us), abandoned=1, late=3, dropped=2, rows=256, connects=4, stale_connections=5)
     made.latency.record_ns(np.array(latencies_us, dtype=np.int64) * 1000)
     made.service.record_ns(np.array(latencies_us, dtype=np.int64) * 500)
     return made
@@ -40,7 +40,7 @@ def swarm(names: dict[str, RequestCounters]) -> SwarmState:
     )  # fmt: skip
     health = WorkerHealth(loop_lag_p99_ms=2.5)
     shard = RowsState(blocks=2, rows=7, ready_rows=7, ready_bytes=900, is_ready=True)
-    workers = [WorkerState('w "1"\n', "running", 5, 123.5, 80.0, 1 << 20, health, shard)]
+    workers = [WorkerState('w "1"\n', "running", 5, 123.5, 3952.0, 80.0, 1 << 20, health, shard)]
     return SwarmState("running", 5, 10, workers, run)
 
 
@@ -73,7 +73,9 @@ def test_values_are_those_of_the_state_in_base_units() -> None:
     name = (("name", "a"),)
     expected = {
         ("swarm_users", ()): 5, ("swarm_users_wanted", ()): 10, ("swarm_rate_achieved", ()): 123.5,
-        ("swarm_rate_wanted", ()): 500, ("swarm_workers", ()): 1, ("swarm_verdict", ()): 3,
+        ("swarm_rows_rate_achieved", ()): 3952, ("swarm_worker_rows_rate", worker): 3952,
+        ("swarm_rows_total", name): 256, ("swarm_rate_wanted", ()): 500, ("swarm_workers", ()): 1,
+        ("swarm_verdict", ()): 3,
         ("swarm_worker_loop_lag_seconds", worker): 0.0025, ("swarm_worker_cpu_ratio", worker): 0.8,
         ("swarm_shard_rows", worker): 7, ("swarm_shard_blocks", worker): 2, ("swarm_shard_ready", worker): 1,
         ("swarm_requests_total", name): 8, ("swarm_requests_sent_total", name): 9, ("swarm_succeeded_total", name): 3,
@@ -118,7 +120,8 @@ def test_buckets_count_what_they_should_within_the_resolution_of_the_histogram(l
 def test_without_a_run_there_is_still_something_to_scrape() -> None:
     found = samples(parse_text(text_of(SwarmState("ready", 0, 0, []))))
     assert found == {
-        ("swarm_users", ()): 0, ("swarm_users_wanted", ()): 0, ("swarm_rate_achieved", ()): 0, ("swarm_workers", ()): 0
+        ("swarm_users", ()): 0, ("swarm_users_wanted", ()): 0, ("swarm_rate_achieved", ()): 0,
+        ("swarm_rows_rate_achieved", ()): 0, ("swarm_workers", ()): 0,
     }  # fmt: skip
 
 

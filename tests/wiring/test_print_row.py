@@ -72,6 +72,18 @@ def test_without_a_number_and_a_host_the_first_row_is_printed(swarm: Swarm, data
     }
 
 
+def test_a_batch_is_printed_from_a_row_on_over_the_end_of_a_file_and_up_to_the_last_row(
+    swarm: Swarm, data: Path
+) -> None:
+    common = ("--data", str(data), "--label-column", "y", "--columns", "n", "--batch-size", "4")
+    text = printed(swarm, *common, "--print-row", "58")
+    assert f"# rows 58 to 61 of 100: from row 58 of {data}/k=1/1.parquet on" in text
+    assert "# their labels, which are not sent: 0, 1, 0, 1" in text
+    assert body_of(text.rstrip().splitlines()[-1]) == [{"n": 58}, {"n": 59}, {"n": 60}, {"n": 61}]
+    text = printed(swarm, *common, "--body-format", "instances", "--print-row", "99")
+    assert body_of(text.rstrip().splitlines()[-1]) == {"instances": [{"n": 99}]}
+
+
 @pytest.mark.parametrize("row", ["100", "-1"])
 def test_a_row_that_is_not_there_is_refused(row: str, swarm: Swarm, data: Path) -> None:
     result = swarm.run("--data", str(data), f"--print-row={row}")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from recording_server import Recording
+from recording_server import Recording, answer_bytes
 from swarm_processes import ROOT, Swarm, free_port, wait_until
 
 pytestmark = pytest.mark.processes
@@ -55,6 +55,31 @@ def test_two_workers_send_disjoint_parts_that_are_complete_and_all_is_counted(
     assert summary["complete"] is True
     assert sum(worker["sent"] for worker in summary["by_worker"].values()) == recording.count
     assert set(recording.targets) == {"/invocation?method=predict&dataset=d&model=m"}
+
+
+@pytest.mark.parametrize("order", ["random", "sequential", "shuffle"])
+def test_every_order_sends_batches_and_the_smaller_ones_end_an_epoch(
+    swarm: Swarm, recording: Recording, rows: Path, order: str
+) -> None:
+    recording.answer = lambda body: answer_bytes(400) if b"[299," in body else answer_bytes()
+    result = swarm.run(
+        "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results), "-u", "2",
+        "-r", "100", "-t", "2s", "--processes", "0", "--row-order", order, "--batch-size", "32",
+        "--body-format", "split",
+    )  # fmt: skip
+    assert result.returncode == 1, result.stderr
+    bodies = [json.loads(body) for body in recording.bodies]
+    assert all(body["columns"] == ["n", "word"] for body in bodies)
+    batches = [[row[0] for row in body["data"]] for body in bodies]
+    assert {len(batch) for batch in batches} == ({32} if order == "random" else {32, 300 % 32})
+    assert {row for batch in batches for row in batch} == set(range(300))
+    summary = swarm.summary()
+    assert summary["rows"] == sum(map(len, batches))
+    assert summary["rows_per_s"] > 20 * summary["rate_rps"] > 0
+    (failed,) = summary["failed"]
+    assert failed["rows"] in batches
+    assert 299 in failed["rows"]
+    assert failed["row_count"] == len(failed["rows"])
 
 
 def test_the_result_files_agree_with_each_other(swarm: Swarm, recording: Recording, rows: Path) -> None:

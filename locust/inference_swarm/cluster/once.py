@@ -33,8 +33,9 @@ class _Block:
 class OnceProgress:
     """Tracks that every row of the dataset is sent once. Rows are counted within their block."""
 
-    def __init__(self, block_rows: Iterable[int]) -> None:
-        """`block_rows`: rows of blocks 0, 1, …"""
+    def __init__(self, block_rows: Iterable[int], batch_size: int = 1) -> None:
+        """`block_rows`: rows of blocks 0, 1, …; `batch_size`: rows of a request, but for the last of what is leased."""
+        self._batch_size = batch_size
         self._blocks = [_Block(rows) for rows in block_rows]
         self._planned = sum(block.rows for block in self._blocks)
         self._sent = 0
@@ -108,8 +109,13 @@ class OnceProgress:
         return unfinished
 
     def possibly_sent(self, worker: str) -> int:
-        """Return how many requests the worker may have made, at most: a row is sent only after it was reserved."""
-        return sum(self._sendable.get(worker, {}).values())
+        """Return how many requests the worker may have made, at most: a row is sent only after it was reserved.
+
+        A smaller batch holds the last rows of all that is leased then, so there are at most as many as leases.
+        """
+        sendable = self._sendable.get(worker, {})
+        rows = sum(sendable.values())
+        return min(rows, rows // self._batch_size + len(sendable))
 
     def numbers(self) -> OnceNumbers:
         """Return the numbers for the report; they are right at any time."""

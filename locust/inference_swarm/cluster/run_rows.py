@@ -36,12 +36,14 @@ class RowsState:
 class RunRows:
     """The blocks of one run. Messages that an event makes due collect in `take_messages`."""
 
-    def __init__(self, run_id: str, block_rows: Sequence[int], offer: RunOffer, *, is_once: bool) -> None:
-        """`block_rows`: rows of blocks 0, 1, …"""
+    def __init__(
+        self, run_id: str, block_rows: Sequence[int], offer: RunOffer, *, is_once: bool, batch_size: int = 1
+    ) -> None:
+        """`block_rows`: rows of blocks 0, 1, …; `batch_size`: rows of a request."""
         self._run_id = run_id
         self._offer = offer
         self._ledger = Ledger(len(block_rows))
-        self._once = OnceProgress(block_rows) if is_once else None
+        self._once = OnceProgress(block_rows, batch_size) if is_once else None
         self._free = set(range(len(block_rows))) if is_once else set()  # nobody may send these, and they are not done
         self._offered: set[str] = set()
         self._touched: set[str] = set()

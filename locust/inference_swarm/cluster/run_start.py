@@ -71,7 +71,9 @@ def data_read(state: Coordinator, event: DataRead, now_s: float) -> None:
     job = job_of(state)
     if job.rows is not None:
         return
-    job.rows = RunRows(job.run_id, event.block_rows, event.offer, is_once=job.load.is_once)
+    job.rows = RunRows(
+        job.run_id, event.block_rows, event.offer, is_once=job.load.is_once, batch_size=job.load.batch_size
+    )
     job.notified_s = now_s
     rows = sum(event.block_rows)
     job.rows.start(first_hosts(state, job))

@@ -51,9 +51,9 @@ from inference_swarm.cluster.worker_rows import WorkerRows
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import ExitCode
 from inference_swarm.load.arrivals import Part, Share
+from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.load.listeners import OtherUsers
-from inference_swarm.load.user import Assignment
 from inference_swarm.load.user_host import UserHost, assign_users
 from inference_swarm.measure.locust_stats import wall_offset_ns
 from inference_swarm.measure.recording import Recording

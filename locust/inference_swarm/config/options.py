@@ -139,6 +139,10 @@ OPTIONS: tuple[Option, ...] = (
         "random: uniform over the shard; sequential; shuffle: every row once an epoch; "
         "once: every row of the dataset once, then the run ends", choices=ROW_ORDERS,
     ),
+    Option(
+        "batch_size", "--batch-size", "SWARM_BATCH_SIZE", "batch_size", value_types.BATCH_SIZE, 1,
+        "rows in each request; orders that take each row once end with a smaller batch where rows are left over",
+    ),
     Option("seed", "--seed", "SWARM_SEED", "seed", value_types.INTEGER, 0, "seed of everything random in a run"),
     Option(
         "row_memory_bytes", "--row-memory", "SWARM_ROW_MEMORY", "row_memory", value_types.SIZE, 256 * 2**20,

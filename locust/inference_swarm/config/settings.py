@@ -42,6 +42,7 @@ class Settings:
     label_column: str
     labels: str
     row_order: str
+    batch_size: int
     seed: int
     row_memory_bytes: int
     api: str

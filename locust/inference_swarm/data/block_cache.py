@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from inference_swarm.data.orders import Taken
 from inference_swarm.data.packed import Heads, PackedBodies, Requests
 
 
@@ -131,9 +132,9 @@ class BlockCache(ABC):
     """The blocks of a shard: `assigned` are to be held (all, or by turns), `held` are in memory."""
 
     take: Callable[[], bytes | None]
-    take_row: Callable[[], tuple[int, bytes] | None]
-    find_row: Callable[[bytes], int | None]
-    """The row of a request that was taken lately; None if it is not known any more."""
+    take_rows: Callable[[], Taken | None]
+    find_rows: Callable[[bytes], Sequence[int]]
+    """The rows of a request that was taken lately; empty if they are not known any more."""
 
     def __init__(self, budget: Budget, heads: Heads) -> None:
         self.budget = budget
@@ -152,10 +153,11 @@ class BlockCache(ABC):
         wanted = {block.id: block for block in blocks}
         fresh = sorted(wanted.keys() - self.assigned.keys())
         gone = sorted(self.assigned.keys() - wanted.keys())
+        withdrawn = [self.assigned[number] for number in gone]
         self.assigned = dict(sorted(wanted.items()))
         self.rows = sum(block.rows for block in wanted.values())
         if gone:
-            self._withdraw(gone)
+            self._withdraw(withdrawn)
         return fresh, gone
 
     def put(self, encoded: EncodedBlock) -> None:
@@ -181,4 +183,4 @@ class BlockCache(ABC):
     def _place(self, encoded: EncodedBlock) -> None: ...
 
     @abstractmethod
-    def _withdraw(self, gone: Sequence[int]) -> None: ...
+    def _withdraw(self, gone: Sequence[Block]) -> None: ...

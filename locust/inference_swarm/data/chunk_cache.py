@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from inference_swarm.data.batches import Batching, ChunkBatches
 from inference_swarm.data.block_cache import Block, BlockCache, Budget, EncodedBlock, Playlist
-from inference_swarm.data.orders import Chunk, ChunkFeed, Order, permutation
+from inference_swarm.data.orders import Chunk, ChunkFeed, Order, Taken, permutation
 from inference_swarm.data.packed import Heads, Requests
 from inference_swarm.data.progress_worker import OnceShare
 
@@ -30,6 +31,7 @@ class ChunkCache(BlockCache):
         seed: Sequence[int],
         once: OnceShare | None,
         on_want: Callable[[], None],
+        batching: Batching | None = None,
     ) -> None:
         super().__init__(budget, heads)
         self._order = order
@@ -45,13 +47,24 @@ class ChunkCache(BlockCache):
         self._joined: list[int] = []  # all blocks of that chunk, as their rows follow each other
         self._chunks = 0
         self._is_starving = False
-        self._feed = ChunkFeed(self._next_chunk)
+        self._feed = (
+            ChunkFeed(self._next_chunk)
+            if batching is None
+            else ChunkBatches(
+                self._next_chunk,
+                batching,
+                heads.head_of,
+                is_over=lambda: once is not None and once.is_given_out,
+                on_gather=self._note_gathered,
+            )
+        )
         self.take = self._feed.take
-        self.take_row = self._feed.take_row
-        self.find_row = self._feed.find_row
+        self.take_rows = self._feed.take_rows
+        self.find_rows = self._feed.find_rows
         if once is not None:
             self.take = _refuse_take
-            self.take_row = self._take_once
+            if batching is None:
+                self.take_rows = self._take_once
 
     def assign(self, blocks: Iterable[Block]) -> tuple[list[int], list[int]]:
         changes = super().assign(blocks)
@@ -93,11 +106,14 @@ class ChunkCache(BlockCache):
         once = self._once
         self._playlist.add(number for number in visited if once is None or once.has_rows(number))
 
-    def _withdraw(self, gone: Sequence[int]) -> None:
-        self._playlist.remove(gone)
-        for number in gone:
+    def _withdraw(self, gone: Sequence[Block]) -> None:
+        lost = {block.id for block in gone}
+        self._playlist.remove(lost)
+        for number in lost:
             self.evict(number)
-        lost = set(gone)
+        if isinstance(self._feed, ChunkBatches):
+            for block in gone:
+                self._take_back(block, self._feed.drop(block.first_row, block.rows))
         if not lost.isdisjoint(self._active):
             self._feed.skip([number in lost for number in self._joined])
             self._active = [number for number in self._active if number not in lost]
@@ -127,8 +143,8 @@ class ChunkCache(BlockCache):
         requests = self._begin(chosen)
         self._chunks += 1
         if self._order == "shuffle":
-            return Chunk(requests, permutation(len(requests), [*self._seed, _ROWS, self._chunks]))
-        return Chunk(requests, np.arange(len(requests)))
+            return Chunk(requests, permutation(len(requests), [*self._seed, _ROWS, self._chunks]), epoch)
+        return Chunk(requests, np.arange(len(requests)), epoch)
 
     def _begin(self, chosen: list[int]) -> Requests:
         self._active = self._joined = chosen
@@ -161,12 +177,22 @@ class ChunkCache(BlockCache):
             self._is_starving = True
             self._on_want()
 
-    def _take_once(self) -> tuple[int, bytes] | None:
-        taken = self._feed.take_row()
+    def _note_gathered(self, count: int) -> None:
+        """Order once: rows that are in a batch count as given, so a lease does not end before the batch has."""
+        if self._once is not None:
+            self._once.sent(self._active[0], count)
+
+    def _take_back(self, block: Block, rows: Iterable[int]) -> None:
+        if self._once is not None:
+            for row in rows:
+                self._once.take_back(block.id, row - block.first_row)
+
+    def _take_once(self) -> Taken | None:
+        taken = self._feed.take_rows()
         if taken is not None and self._once is not None:
             self._once.sent(self._active[0])
         return taken
 
 
 def _refuse_take() -> bytes | None:
-    raise RuntimeError("order once counts rows: use take_row() and done()")
+    raise RuntimeError("order once counts rows: use take_rows() and done()")

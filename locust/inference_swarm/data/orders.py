@@ -21,7 +21,11 @@ Order = Literal["random", "sequential", "shuffle", "once"]
 ORDERS: tuple[str, ...] = get_args(Order)
 
 DRAW = 1024  # rows drawn at a time: 256 costs 15 % more a row, 4096 gains nothing
-REMEMBERED_DRAWS = 16  # this many requests back, `find_row` still knows which row a request was made of
+REMEMBERED_DRAWS = 16  # this many draws back, `find_rows` still knows which row a request was made of
+
+
+Taken = tuple[Sequence[int], bytes]
+"""The numbers of rows in the dataset, and the request that was made of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Chunk:
 
     requests: Requests
     order: Indices
+    epoch: int = 0
 
 
 class _Draws:
@@ -54,10 +59,10 @@ class _Draws:
         self._lately.appendleft(self._integers(0, len(requests), DRAW))
         return requests, self._lately[0]
 
-    def find_row(self, request: bytes) -> int | None:
+    def find_rows(self, request: bytes) -> Sequence[int]:
         """Return the row of a request that was drawn lately."""
         if self._requests is None or not self._lately:
-            return None
+            return ()
         return self._requests.find_row(request, np.concatenate(self._lately))
 
     def forget(self) -> None:
@@ -73,7 +78,7 @@ class RandomFeed:
         """`rows` is asked at each draw; before that `on_draw` gets the number of requests that will be taken next."""
         draws = _Draws(rows, seed, on_draw)
         drawn: Iterator[bytes] = iter(())
-        drawn_rows: Iterator[tuple[int, bytes]] = iter(())
+        drawn_rows: Iterator[Taken] = iter(())
 
         def take() -> bytes | None:
             request = next(drawn, None)
@@ -87,7 +92,7 @@ class RandomFeed:
             drawn = requests.compose(indices)
             return next(drawn)
 
-        def take_row() -> tuple[int, bytes] | None:
+        def take_rows() -> Taken | None:
             nonlocal drawn_rows
             taken = next(drawn_rows, None)
             if taken is None and (choice := draws.draw()) is not None:
@@ -101,8 +106,8 @@ class RandomFeed:
             draws.forget()
 
         self.take = take
-        self.take_row = take_row
-        self.find_row = draws.find_row  # the row of a request that was taken lately
+        self.take_rows = take_rows
+        self.find_rows = draws.find_rows  # the row of a request that was taken lately
         self.forget_drawn = forget_drawn
 
 
@@ -112,7 +117,7 @@ class ChunkFeed:
     def __init__(self, next_chunk: Callable[[], Chunk | None]) -> None:
         chunk: Chunk | None = None
         begun = 0  # rows of the chunk's order up to the end of those in `pending`
-        pending: Iterator[tuple[int, bytes]] = iter(())
+        pending: Iterator[Taken] = iter(())
 
         def begin() -> bool:
             """Make rows pending, of this chunk or the next one that has any."""
@@ -128,14 +133,14 @@ class ChunkFeed:
             pending = _numbered(chunk.requests, indices)
             return True
 
-        def take_row() -> tuple[int, bytes] | None:
+        def take_rows() -> Taken | None:
             taken = next(pending, None)
             return next(pending) if taken is None and begin() else taken
 
         def take() -> bytes | None:
             taken = next(pending, None)
             if taken is None:
-                taken = take_row()
+                taken = take_rows()
             return None if taken is None else taken[1]
 
         def skip(block_flags: Sequence[bool]) -> None:
@@ -143,22 +148,22 @@ class ChunkFeed:
             if chunk is None:
                 return
             left = chunk.order[begun - sum(1 for _ in pending) :]
-            chunk = Chunk(chunk.requests, left[~chunk.requests.is_of(block_flags)[left]])
+            chunk = Chunk(chunk.requests, left[~chunk.requests.is_of(block_flags)[left]], chunk.epoch)
             begun, pending = 0, iter(())
 
-        def find_row(request: bytes) -> int | None:
+        def find_rows(request: bytes) -> Sequence[int]:
             if chunk is None:
-                return None
+                return ()
             return chunk.requests.find_row(request, chunk.order[max(0, begun - REMEMBERED_DRAWS * DRAW) : begun])
 
         self.take = take
-        self.take_row = take_row
-        self.find_row = find_row  # the row of a request that was taken lately, while its chunk lasts
+        self.take_rows = take_rows
+        self.find_rows = find_rows  # the row of a request that was taken lately, while its chunk lasts
         self.skip = skip  # rows of the chunk's flagged blocks are not taken any more
 
 
-def _numbered(requests: Requests, indices: Indices) -> Iterator[tuple[int, bytes]]:
-    return zip(requests.row_numbers(indices), requests.compose(indices), strict=True)
+def _numbered(requests: Requests, indices: Indices) -> Iterator[Taken]:
+    return zip(zip(requests.row_numbers(indices), strict=True), requests.compose(indices), strict=True)
 
 
 def permutation(length: int, seed: Sequence[int]) -> Indices:

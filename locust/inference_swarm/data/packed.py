@@ -66,7 +66,7 @@ class Heads:
     """Request heads by the length of the body that follows, made by `head_of` and kept."""
 
     def __init__(self, head_of: Callable[[int], bytes]) -> None:
-        self._head_of = head_of
+        self.head_of = head_of
         self._first = 0  # length to which the first head of the table belongs
         self._table: NDArray[np.object_] = np.empty(0, object)
 
@@ -81,11 +81,11 @@ class Heads:
                 if last - first < WIDEST_RANGE:
                     lowest, highest = first, last
             if highest - lowest >= WIDEST_RANGE:
-                made = {length: self._head_of(length) for length in set(lengths.tolist())}
+                made = {length: self.head_of(length) for length in set(lengths.tolist())}
                 return [made[length] for length in lengths.tolist()]
             self._first = lowest
             self._table = np.empty(highest - lowest + 1, object)
-            self._table[:] = [self._head_of(length) for length in range(lowest, highest + 1)]
+            self._table[:] = [self.head_of(length) for length in range(lowest, highest + 1)]
         heads: list[bytes] = self._table[lengths - self._first].tolist()
         return heads
 
@@ -125,22 +125,34 @@ class Requests:
         )
         return (head + data[start:end] for head, data, start, end in pieces)
 
+    def texts(self, indices: Indices) -> Iterator[bytes]:
+        """Yield the stored texts of these rows, without a head."""
+        blocks = self._ends.searchsorted(indices, side="right")
+        places = indices + blocks
+        pieces = zip(
+            self._data[blocks].tolist(),
+            self._offsets[places].tolist(),
+            self._offsets[places + 1].tolist(),
+            strict=True,
+        )
+        return (data[start:end] for data, start, end in pieces)
+
     def row_numbers(self, indices: Indices) -> list[int]:
         """Return the numbers of these rows in the dataset."""
         blocks = self._ends.searchsorted(indices, side="right")
         numbers: list[int] = (self._to_row[blocks] + indices).tolist()
         return numbers
 
-    def find_row(self, request: bytes, indices: Indices) -> int | None:
-        """What a row among these is numbered in the dataset that becomes the request; None if none does."""
+    def find_row(self, request: bytes, indices: Indices) -> tuple[int, ...]:
+        """What a row among these is numbered in the dataset that becomes the request; empty if none does."""
         body = request.partition(END_OF_HEAD)[2]
         blocks = self._ends.searchsorted(indices, side="right")
         places = indices + blocks
         starts, ends = self._offsets[places], self._offsets[places + 1]
         for found in np.flatnonzero(ends - starts == len(body)).tolist():
             if self._data[blocks[found]][starts[found] : ends[found]] == body:
-                return int(self._to_row[blocks[found]] + indices[found])
-        return None
+                return (int(self._to_row[blocks[found]] + indices[found]),)
+        return ()
 
     def is_of(self, block_flags: Sequence[bool]) -> NDArray[np.bool_]:
         """Return for each row whether its block is flagged."""

@@ -12,6 +12,7 @@ import numpy as np
 from inference_swarm.data.progress import BlockLease, BlockProgress, Rows, set_ranges, to_ranges
 
 MIN_AHEAD = 1024  # rows reserved beyond what has been given out, however slow the target
+MIN_AHEAD_BATCHES = 4
 
 
 class _Leased:
@@ -38,14 +39,15 @@ class _Leased:
 class OnceShare:
     """What this worker may still send. Row numbers here are within their block."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int = 1) -> None:
+        """`batch_size`: rows that are given out together."""
         self._leases: dict[int, _Leased] = {}
         self._replaced: dict[int, set[int]] = {}  # rows in flight under leases that a later one has replaced
         self._ended: dict[int, int] = {}  # block → highest lease that was released or finished
         self._sequence = 0  # of the last report
         self._reserved_in: dict[int, list[tuple[int, _Leased, int]]] = {}
         self._given_since_report = 0
-        self._ahead = MIN_AHEAD
+        self._min_ahead = self._ahead = max(MIN_AHEAD, MIN_AHEAD_BATCHES * batch_size)
 
     @property
     def is_done(self) -> bool:
@@ -101,12 +103,22 @@ class OnceShare:
             return []
         return leased.rows[leased.given : leased.allowed]
 
-    def sent(self, block: int) -> None:
-        """The next row of the block, in the order of `give`, is in flight."""
+    def sent(self, block: int, count: int = 1) -> None:
+        """The next rows of the block, in the order of `give`, are in flight, or in a batch that will be."""
         leased = self._leases[block]
-        leased.given += 1
-        leased.in_flight += 1
-        self._given_since_report += 1
+        leased.given += count
+        leased.in_flight += count
+        self._given_since_report += count
+
+    def take_back(self, block: int, row: int) -> None:
+        """The row, of those that were given last and are in no request yet, will not be sent."""
+        if row in self._replaced.get(block, ()):
+            self._replaced[block].discard(row)
+            return
+        leased = self._leases[block]
+        leased.given -= 1
+        leased.in_flight -= 1
+        leased.changed_at = self._sequence + 1
 
     def done(self, block: int, row: int) -> None:
         """The request of the row has ended, well or not."""
@@ -136,7 +148,7 @@ class OnceShare:
     def report(self) -> tuple[int, list[BlockProgress]]:
         """Sequence number and all that the master has not acknowledged; reserves the rows that come next."""
         self._sequence += 1
-        self._ahead = max(MIN_AHEAD, 2 * self._given_since_report)
+        self._ahead = max(self._min_ahead, 2 * self._given_since_report)
         self._given_since_report = 0
         self._reserve(self._ahead)
         progress = []

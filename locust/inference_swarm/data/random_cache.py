@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
+from inference_swarm.data.batches import Batching, RandomBatches
 from inference_swarm.data.block_cache import Block, BlockCache, Budget, EncodedBlock
 from inference_swarm.data.orders import RandomFeed
 from inference_swarm.data.packed import Heads, Requests
@@ -18,7 +19,14 @@ class RandomCache(BlockCache):
     A resident set never runs dry: its oldest block goes only when the next is ready.
     """
 
-    def __init__(self, budget: Budget, heads: Heads, seed: Sequence[int], on_want: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        heads: Heads,
+        seed: Sequence[int],
+        on_want: Callable[[], None],
+        batching: Batching | None = None,
+    ) -> None:
         super().__init__(budget, heads)
         self._blocks: list[EncodedBlock] = []  # oldest first
         self._requests: Requests | None = None  # their rows; None: they have changed since the last draw
@@ -26,10 +34,14 @@ class RandomCache(BlockCache):
         self._last_loaded = -1
         self._takes_left = 0
         self._on_want = on_want
-        self._feed = RandomFeed(self._rows, seed, self._count)
+        self._feed = (
+            RandomFeed(self._rows, seed, self._count)
+            if batching is None
+            else RandomBatches(self._rows, seed, self._count, batching, heads.head_of)
+        )
         self.take = self._feed.take
-        self.take_row = self._feed.take_row
-        self.find_row = self._feed.find_row
+        self.take_rows = self._feed.take_rows
+        self.find_rows = self._feed.find_rows
 
     def next_block(self) -> Block | None:
         if self._spare is not None:
@@ -53,10 +65,10 @@ class RandomCache(BlockCache):
         if self._takes_left <= 0:
             self._renew()
 
-    def _withdraw(self, gone: Sequence[int]) -> None:
-        lost = set(gone)
+    def _withdraw(self, gone: Sequence[Block]) -> None:
+        lost = {block.id for block in gone}
         self._feed.forget_drawn()  # not when the set rotates: those draws count as takes of the set before
-        for number in gone:
+        for number in lost:
             self.evict(number)
         if self._spare is not None and self._spare.block.id in lost:
             self._spare = None

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from inference_swarm.data.batches import Batching
 from inference_swarm.data.block_cache import Block, BlockCache, Budget, EncodedBlock
 from inference_swarm.data.chunk_cache import ChunkCache
 from inference_swarm.data.orders import Order
@@ -45,7 +46,8 @@ class StoreStatus:
 class RowStore:
     """Requests of the blocks that were named last, in the chosen order.
 
-    `take()` returns the next request, `take_row()` its row number in the dataset too; a run uses one of the two.
+    `take()` returns the next request, `take_rows()` the numbers of its rows in the dataset too; a run uses one of the
+    two. With `batching`, `take()` leaves a batch that is not whole to `take_rows()`, and returns None meanwhile.
     None means there is none now: a block is being loaded, an acknowledgement is due, or none is left (`is_exhausted`).
     The edge wakes those who wait after `install`, `hold` and `acknowledged`. Random order waits for its first block
     only.
@@ -62,27 +64,29 @@ class RowStore:
         row_memory_bytes: int,
         head_of: Callable[[int], bytes],
         on_want: Callable[[], None] = lambda: None,
+        batching: Batching | None = None,
     ) -> None:
         """`head_of` makes the head of a request from the length of its body.
 
         `on_want` is called, on the loop, when rows were taken so that `next_task` has something to do again.
+        `batching`: requests hold several rows, whose stored texts are what `encode` returns.
         """
         first = list(blocks)
         sequence_seed = (seed, min((block.id for block in first), default=0))  # no two workers draw alike
         budget, heads = Budget(row_memory_bytes), Heads(head_of)
-        self.once = OnceShare() if order == "once" else None
+        self.once = OnceShare(1 if batching is None else batching.size) if order == "once" else None
         self._cache: BlockCache = (
-            RandomCache(budget, heads, sequence_seed, on_want)
+            RandomCache(budget, heads, sequence_seed, on_want, batching)
             if order == "random"
-            else ChunkCache(budget, heads, order, sequence_seed, self.once, on_want)
+            else ChunkCache(budget, heads, order, sequence_seed, self.once, on_want, batching)
         )
         self._stream = _Stream(read, encode)
         self._loading: Block | None = None
         self._starts: list[tuple[int, int]] = []  # first row number and id of every block ever held, ascending
         self._known: set[int] = set()
         self.take = self._cache.take
-        self.take_row = self._cache.take_row
-        self.find_row = self._cache.find_row
+        self.take_rows = self._cache.take_rows
+        self.find_rows = self._cache.find_rows
         self.hold(first)
 
     def hold(self, blocks: Iterable[Block], leases: Iterable[BlockLease] = ()) -> None:
@@ -121,11 +125,12 @@ class RowStore:
         """Note that the task raised: the next one tries the block again."""
         self._loading = None
 
-    def done(self, row: int) -> None:
-        """Order once: the request of a row from `take_row` has ended, well or not."""
+    def done(self, rows: Iterable[int]) -> None:
+        """Order once: the request of these rows, from `take_rows`, has ended, well or not."""
         if self.once is not None:
-            first, block = self._block_of(row)
-            self.once.done(block, row - first)
+            for row in rows:
+                first, block = self._block_of(row)
+                self.once.done(block, row - first)
 
     def label(self, row: int) -> object:
         """The label of a row whose block is in memory; None if there is none."""

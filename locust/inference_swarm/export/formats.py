@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+MAX_RUNS = 20
+
 
 def format_us(value: float | None) -> str:
     """A time: 412 µs, 3.21 ms, 1.234 s; a dash for none."""
@@ -39,3 +43,28 @@ def format_seconds(value: float) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def format_rates(rate_rps: float, rows_per_s: float) -> str:
+    """Requests per second, and the rows per second where requests have several rows."""
+    rate = f"{format_rate(rate_rps)}/s"
+    return rate if rows_per_s == rate_rps else f"{rate} ({format_rate(rows_per_s)} rows/s)"
+
+
+def format_rows(rows: Sequence[int], count: int) -> str:
+    """The positions of a request's rows: row 7, rows 3, 5–9 and 20 others; empty for none.
+
+    `count`: how many the request has, of which `rows` are those that are known.
+    """
+    if not rows:
+        return ""
+    runs = [[rows[0], rows[0]]]
+    for row in rows[1:]:
+        if row == runs[-1][1] + 1:
+            runs[-1][1] = row
+        else:
+            runs.append([row, row])
+    words = [f"{first:,}" if first == last else f"{first:,}–{last:,}" for first, last in runs[:MAX_RUNS]]
+    shown = sum(last - first + 1 for first, last in runs[:MAX_RUNS])
+    others = f" and {max(count, len(rows)) - shown:,} others" if shown < max(count, len(rows)) else ""
+    return f"row{'s' * (max(count, len(rows)) > 1)} {', '.join(words)}{others}"

@@ -20,7 +20,9 @@ US_PER_S = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class IntervalRow:
-    """Times in µs, empty where nothing was measured; `rate_rps` is what ended, `seconds` how long the workers took.
+    """Times in µs, empty where nothing was measured; `rate_rps` is what ended, `rows_per_s` the rows of that.
+
+    `seconds` is how long the workers took.
 
     `wanted_rps` is what the schedule of an open load asked for, empty for a closed one.
     """
@@ -32,6 +34,7 @@ class IntervalRow:
     requests: int
     failures: int
     rate_rps: float
+    rows_per_s: float
     wanted_rps: float
     late: int
     dropped: int
@@ -69,7 +72,7 @@ def interval_rows(series: IntervalSeries, wanted: WantedRate | None = None) -> l
         total = interval.total()
         if not (total.ended or total.dropped or any(seconds > 0 for seconds in interval.covered_s.values())):
             continue  # last reports from after the end of the load
-        rate_rps = interval.rate_rps(total.ended_in_time)
+        rate_rps = interval.per_s(total.ended_in_time)
         end_s = interval.start_s + interval.length_s
         p50, p90, p99, p99_9 = total.latency.percentiles_us([50, 90, 99, 99.9])
         service_p50, service_p99 = total.service.percentiles_us([50, 99])
@@ -82,6 +85,7 @@ def interval_rows(series: IntervalSeries, wanted: WantedRate | None = None) -> l
                 requests=total.ended,
                 failures=total.failures,
                 rate_rps=rate_rps,
+                rows_per_s=interval.per_s(total.rows_in_time),
                 wanted_rps=math.nan if wanted is None else wanted.between(interval.start_s, end_s),
                 late=total.late,
                 dropped=total.dropped,

@@ -49,6 +49,8 @@ def counter_metrics(counters: RequestCounters, measured_s: float, unserved: int 
         "late": counters.late,
         "error_rate": round((counters.unserved + unserved) / asked, 9) if asked else None,
         "rate_rps": _rate(counters.ended_in_time, measured_s),
+        "rows": counters.rows,
+        "rows_per_s": _rate(counters.rows_in_time, measured_s),
         "goodput_rps": _rate(counters.succeeded_in_time, measured_s),
         "ended_after_load": counters.succeeded_after + counters.failed_after,
         "errors": dict(sorted(counters.failed_by_kind.items())),
@@ -74,7 +76,8 @@ def failure_records(counters: RequestCounters) -> list[Document]:
             "first_s": round(record.first_s, 3),
             "last_s": round(record.last_s, 3),
             "explanation": record.explanation,
-            "row": record.row,
+            "rows": record.rows,
+            "row_count": record.row_count,
         }
         for text, record in ordered[:MAX_FAILURES]
     ]

@@ -25,6 +25,7 @@ class Window:
     start_s: float
     end_s: float
     rate_rps: float
+    rows_per_s: float
     p50_us: float = math.nan
     p99_us: float = math.nan
 
@@ -83,8 +84,8 @@ def newest_window(totals: SwarmTotals, present: Collection[str]) -> Window | Non
     best = max(newest, key=lambda interval: (len(interval.covered_s.keys() & set(present)), interval.start_s))
     total: RequestCounters = best.total()
     start_s, end_s = best.start_s, best.start_s + best.length_s
-    rate_rps = best.rate_rps(total.ended_in_time)
+    rates = best.per_s(total.ended_in_time), best.per_s(total.rows_in_time)
     if not total.latency.count:
-        return Window(start_s, end_s, rate_rps)
+        return Window(start_s, end_s, *rates)
     p50_us, p99_us = total.latency.percentiles_us([50, 99])
-    return Window(start_s, end_s, rate_rps, p50_us, p99_us)
+    return Window(start_s, end_s, *rates, p50_us, p99_us)

@@ -11,7 +11,14 @@ from markupsafe import Markup
 from inference_swarm.config.documents import ReadDocument
 from inference_swarm.errors import SettingProblem
 from inference_swarm.export.bounds import latency_bounds, rate_bounds
-from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import (
+    format_count,
+    format_rate,
+    format_rows,
+    format_seconds,
+    format_share,
+    format_us,
+)
 from inference_swarm.export.plots import (
     plot_in_flight,
     plot_latency_by_percentile,
@@ -74,6 +81,7 @@ def page_environment() -> Environment:
         us=format_us,
         count=format_count,
         rate=format_rate,
+        rows=format_rows,
         seconds=format_seconds,
         percent=lambda value: "–" if value is None else f"{value:.0f} %",
         ms=lambda value: "–" if value is None else f"{value:.1f} ms",
@@ -87,6 +95,7 @@ def _metrics(summary: ReadDocument) -> list[tuple[str, str]]:
         ("requests", format_count(summary["requests"])),
         ("failed", f"{format_count(summary['failures'])} ({format_share(summary['failures'], summary['requests'])})"),
         ("requests/s", format_rate(summary["rate_rps"])),
+        ("rows/s", format_rate(summary["rows_per_s"])),
     ]
     if arrivals:
         metrics += [("wanted/s", format_rate(arrivals["wanted_rps"])), ("late", format_count(arrivals["late"]))]

@@ -14,7 +14,7 @@ RUN_TABLE = "run_table.csv"
 RUN_TABLE_COLUMNS: Sequence[str] = (
     "run", "started_at", "duration_s", "measured_s", "dataset", "model", "method", "load", "wanted_rps", "users",
     "workers", "verdict", "exit_code", "requests", "succeeded", "failures", "abandoned", "dropped", "unaccounted",
-    "never_sent", "rate_rps", "goodput_rps", "p50_us", "p95_us", "p99_us",
+    "never_sent", "rate_rps", "rows_per_s", "goodput_rps", "rows", "batch_size", "p50_us", "p95_us", "p99_us",
 )  # fmt: skip
 
 
@@ -26,6 +26,7 @@ def run_table_row(summary: ReadDocument) -> Document:
         "wanted_rps": arrivals.get("wanted_rps"),
         "unaccounted": arrivals.get("unaccounted"),
         "never_sent": once.get("never_sent"),
+        "batch_size": summary["settings"]["batch_size"]["value"],
         **{f"{name}_us": summary["latency_us"][name] for name in ("p50", "p95", "p99")},
     }
     return {column: known[column] for column in RUN_TABLE_COLUMNS}

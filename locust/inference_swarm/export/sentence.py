@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from inference_swarm.config.documents import ReadDocument
-from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import (
+    format_count,
+    format_rate,
+    format_rates,
+    format_seconds,
+    format_share,
+    format_us,
+)
 
 
 def concluding_sentence(summary: ReadDocument) -> str:
@@ -19,7 +26,7 @@ def concluding_sentence(summary: ReadDocument) -> str:
 
 
 def _rate_words(summary: ReadDocument) -> str:
-    words = f"{format_rate(summary['rate_rps'])}/s"
+    words = format_rates(summary["rate_rps"], summary["rows_per_s"])
     arrivals = summary["arrivals"]
     return words if arrivals is None else f"{words} of {format_rate(arrivals['wanted_rps'])}/s wanted"
 

@@ -7,14 +7,15 @@ import io
 from collections.abc import Sequence
 
 from inference_swarm.config.documents import Document, ReadDocument
-from inference_swarm.export.formats import format_count, format_rate, format_us
+from inference_swarm.export.formats import format_count, format_rate, format_rates, format_us
 from inference_swarm.export.metrics import latency_metrics, verdict_metrics
 from inference_swarm.judge.stages import StageResult
 
 HEADERS = ("stage", "from", "to", "wanted", "rate", "p50", "p90", "p99", "max", "failed", "verdict")
 CSV_HEADERS = (
     "stage", "start_s", "end_s", "wanted_first", "wanted_last", "wanted_is", "requests", "succeeded", "failures",
-    "abandoned", "dropped", "late", "rate_rps", "p50_us", "p90_us", "p99_us", "p99_9_us", "max_us", "verdict",
+    "abandoned", "dropped", "late", "rate_rps", "rows", "rows_per_s", "p50_us", "p90_us", "p99_us", "p99_9_us",
+    "max_us", "verdict",
 )  # fmt: skip
 
 
@@ -35,6 +36,8 @@ def stage_metrics(stage: StageResult) -> Document:
         "dropped": counters.dropped,
         "late": counters.late,
         "rate_rps": round(stage.rate_rps, 3),
+        "rows": counters.rows,
+        "rows_per_s": round(stage.rows_per_s, 3),
         "latency_us": latency_metrics(counters.latency),
         "service_us": latency_metrics(counters.service),
         **verdict_metrics(stage.verdict),
@@ -51,7 +54,7 @@ def stage_cells(stage: ReadDocument) -> list[str]:
         f"{stage['start_s']:g} s",
         f"{stage['end_s']:g} s",
         wanted + unit,
-        f"{format_rate(stage['rate_rps'])}/s",
+        format_rates(stage["rate_rps"], stage["rows_per_s"]),
         *(format_us(latency[name]) for name in ("p50", "p90", "p99", "max")),
         format_count(stage["failures"]),
         stage["verdict"],

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference_swarm.config.documents import ReadDocument
-from inference_swarm.export.formats import format_count, format_rate, format_seconds, format_share, format_us
+from inference_swarm.export.formats import (
+    format_count,
+    format_rate,
+    format_rates,
+    format_rows,
+    format_seconds,
+    format_share,
+    format_us,
+)
 from inference_swarm.export.moment import Moment
 from inference_swarm.export.stage_table import stage_lines
 
@@ -27,7 +35,7 @@ def progress_line(now: Moment) -> str:
         parts.append(f"warm-up for {format_seconds(now.warm_up_left_s)} more")
     if (window := now.window) is not None:
         parts += [
-            f"{window.start_s:.0f}–{window.end_s:.0f} s: {format_rate(window.rate_rps)}/s",
+            f"{window.start_s:.0f}–{window.end_s:.0f} s: {format_rates(window.rate_rps, window.rows_per_s)}",
             f"p50 {format_us(window.p50_us)}",
             f"p99 {format_us(window.p99_us)}",
         ]
@@ -114,9 +122,9 @@ def failure_words(failure: ReadDocument) -> str:
     """Return one kind of failure: how often, when, and an example."""
     first_s, last_s = failure["first_s"], failure["last_s"]
     when = f"at {first_s:.1f} s" if failure["count"] == 1 else f"from {first_s:.1f} s to {last_s:.1f} s"
-    row = "" if failure["row"] is None else f" (row {format_count(failure['row'])})"
+    rows = format_rows(failure["rows"], failure["row_count"])
     example = f": {failure['explanation']}" if failure["explanation"] else ""
-    return f"{format_count(failure['count'])} × {failure['error']}, {when}{example}{row}"
+    return f"{format_count(failure['count'])} × {failure['error']}, {when}{example}{f' ({rows})' * bool(rows)}"
 
 
 def left_out_words(summary: ReadDocument) -> str:
@@ -152,7 +160,7 @@ def load_words(summary: ReadDocument) -> str:
 
 
 def _rate_words(summary: ReadDocument) -> str:
-    words = f"{format_rate(summary['rate_rps'])}/s"
+    words = format_rates(summary["rate_rps"], summary["rows_per_s"])
     arrivals = summary["arrivals"]
     if arrivals is not None:
         words += f" of {format_rate(arrivals['wanted_rps'])}/s wanted; of {format_count(arrivals['wanted'])} arrivals "

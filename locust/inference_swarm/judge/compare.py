@@ -74,7 +74,7 @@ class RunSample:
         batches = []
         for interval in series.intervals():
             total = interval.total()
-            rate_rps = interval.rate_rps(total.ended_in_time)
+            rate_rps = interval.per_s(total.ended_in_time)
             seconds = total.ended_in_time / rate_rps if rate_rps else series.width_s
             batches.append(Batch(total.latency, total.ended_in_time, seconds))
         return cls.from_batches(label, batches)

@@ -37,6 +37,11 @@ class StageResult:
     def length_s(self) -> float:
         return self.end_s - self.start_s
 
+    @property
+    def rows_per_s(self) -> float:
+        """The rate in rows: requests per second times the rows that a request of this stage had on average."""
+        return self.rate_rps * self.counters.rows / self.counters.ended if self.counters.ended else 0.0
+
 
 def judge_stages(
     totals: SwarmTotals,

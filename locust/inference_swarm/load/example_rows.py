@@ -1,8 +1,8 @@
-"""Which row a failed request was made of: looked for now and then, since a server may fail everything it gets. Pure."""
+"""Which rows a failed request was made of: looked for now and then, as a server may fail everything it gets. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from inference_swarm.transport.outcome import Outcome
@@ -12,16 +12,16 @@ PERIOD_NS: Final = 1_000_000_000
 MAX_TEXTS: Final = 50
 
 
-def no_row_is_known(request: bytes) -> int | None:
+def no_row_is_known(request: bytes) -> Sequence[int]:
     """For requests that were made of no row."""
-    return None
+    return ()
 
 
 class ExampleRows:
-    """Fills in `Outcome.row` of failures, by error text at most once in PERIOD_NS."""
+    """Fills in `Outcome.rows` of failures, by error text at most once in PERIOD_NS."""
 
-    def __init__(self, find_row: Callable[[bytes], int | None] = no_row_is_known) -> None:
-        self._find_row = find_row
+    def __init__(self, find_rows: Callable[[bytes], Sequence[int]] = no_row_is_known) -> None:
+        self._find_rows = find_rows
         self._looked_ns: dict[str, int] = {}
 
     def note(self, outcome: Outcome, request: bytes) -> None:
@@ -34,4 +34,4 @@ class ExampleRows:
         elif outcome.done_ns - looked_ns < PERIOD_NS:
             return
         self._looked_ns[text] = outcome.done_ns
-        outcome.row = self._find_row(request)
+        outcome.rows = self._find_rows(request)

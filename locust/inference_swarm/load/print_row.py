@@ -1,4 +1,4 @@
-"""Settings and the number of a row in, the request that it becomes out, as text and as a curl command.
+"""Settings and the number of a row in, out: the request that it becomes, with those behind it, as text and for curl.
 
 For `--print-row`, the preview of the start form, and the report.
 """
@@ -21,6 +21,7 @@ from inference_swarm.transport.target import parse_headers, request_heads, targe
 NO_HOST = "http://SERVER"
 _PUBLIC_HEADERS = ("content-type", "accept", "user-agent", "host")
 # Of a request in a report: more of it is for --print-row.
+MAX_EXAMPLE_ROWS = 1000
 MAX_EXAMPLE_CHARACTERS: Final = 20_000
 
 
@@ -49,38 +50,47 @@ def preview_row(settings: Settings, row: int) -> Preview:
             action="give one of them",
         )
     place = manifest.place_of(row)
-    lines = [f"row {row:,} of {manifest.rows:,}: row {place.row_in_file:,} of {without_secrets(place.location)}"]
+    count = min(settings.batch_size, manifest.rows - row)
+    which = f"row {row:,}" if count == 1 else f"rows {row:,} to {row + count - 1:,}"
+    where = f"row {place.row_in_file:,} of {without_secrets(place.location)}"
+    lines = [f"{which} of {manifest.rows:,}: {'from ' * (count > 1)}{where}{' on' * (count > 1)}"]
     lines += manifest.notes
     if not settings.host:
         settings = replace(settings, host=NO_HOST)
         lines.append(f"no host is set: {NO_HOST} stands in its place")
     if api_of(settings).metadata:
         lines.append("datatypes are those of the data: a run asks the server for its own")
-    shown, label = request_of_row(settings, manifest, row)
-    if manifest.label_field is not None:
-        lines.append(f"its label, which is not sent: {label}")
+    shown, labels = request_of_rows(settings, manifest, row, count)
+    if labels:
+        words = "its label, which is" if count == 1 else "their labels, which are"
+        lines.append(f"{words} not sent: {', '.join(map(str, labels))}")
     return Preview(tuple(lines), shown)
 
 
 def example_request(settings: Settings, manifest: Manifest) -> RequestText:
-    """Return the request of the first row for the record of a run, cut where it is long. Raises as `preview_row`."""
-    shown, _ = request_of_row(settings, manifest, 0)
+    """Return the request of the first rows for the record of a run, cut where it is long. Raises as `preview_row`."""
+    shown, _ = request_of_rows(settings, manifest, 0, min(settings.batch_size, manifest.rows, MAX_EXAMPLE_ROWS))
     if len(shown.text) <= MAX_EXAMPLE_CHARACTERS:
         return shown
     return RequestText(f"{shown.text[:MAX_EXAMPLE_CHARACTERS]}… ({len(shown.text):,} characters in all)", "")
 
 
-def request_of_row(settings: Settings, manifest: Manifest, row: int) -> tuple[RequestText, object]:
-    """Return the request of one row, as a worker would send it, and the row's label if there are labels."""
-    block = manifest.block_of(row)
-    loaded = next(iter_blocks(manifest, [block]))
-    number = row - block.first_row
-    row_format = request_format(settings, manifest.schema)
-    stored: list[bytes] = next(row_format.encode(loaded.table.slice(number, 1))).to_pylist()
-    body = row_format.body_of(stored)
+def request_of_rows(settings: Settings, manifest: Manifest, row: int, count: int) -> tuple[RequestText, list[object]]:
+    """Return the request of rows that follow each other, as a worker would send it, and their labels if there are."""
+    row_format = request_format(settings, manifest.schema, settings.batch_size)
+    texts: list[bytes] = []
+    labels: list[object] = []
+    blocks = manifest.blocks
+    touched = [block for block in blocks if block.first_row < row + count and row < block.first_row + block.rows]
+    for loaded in iter_blocks(manifest, touched):
+        first = max(0, row - loaded.block.first_row)
+        wanted = min(count - len(texts), loaded.block.rows - first)
+        texts += [text for part in row_format.encode(loaded.table.slice(first, wanted)) for text in part.to_pylist()]
+        if loaded.labels is not None:
+            labels += loaded.labels.slice(first, wanted).to_pylist()
+    body = row_format.body_of(texts)
     target, headers = target_of(settings), parse_headers(settings.headers)
     head = request_heads(target, headers, row_format.headers)(len(body))
     secret = [name for name in headers if name.lower() not in _PUBLIC_HEADERS]
     options = ["--insecure"] if settings.insecure else ["--cacert", settings.ca_file] if settings.ca_file else []
-    label = None if loaded.labels is None else loaded.labels[number].as_py()
-    return show_request(head + body, target.scheme, secret, options), label
+    return show_request(head + body, target.scheme, secret, options), labels

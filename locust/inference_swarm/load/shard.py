@@ -17,6 +17,7 @@ from gevent.event import Event
 from inference_swarm.apis.body import RequestFormat
 from inference_swarm.apis.table import request_format
 from inference_swarm.config.settings import Settings
+from inference_swarm.data.batches import Batching
 from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.manifest import Block, Manifest
 from inference_swarm.data.orders import Order
@@ -25,9 +26,9 @@ from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import DataError, SwarmError
+from inference_swarm.load.assignment import Assignment, no_row_is_counted
 from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.server_metadata import ask_metadata
-from inference_swarm.load.user import Assignment
 from inference_swarm.transport.check import check_predictions, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
@@ -60,6 +61,7 @@ def make_client(settings: Settings) -> InferenceClient:
             client_key=Path(settings.client_key) if settings.client_key else None,
             is_insecure=settings.insecure,
         ),
+        row_count=settings.batch_size,
     )
 
 
@@ -103,6 +105,7 @@ class Shard:
             row_memory_bytes=settings.row_memory_bytes,
             head_of=self._make_head,
             on_want=self._wanted.set,
+            batching=Batching(settings.batch_size, self._join) if settings.batch_size > 1 else None,
         )
         self._began_s = time.monotonic()
         self._is_ready_sent = False
@@ -147,9 +150,11 @@ class Shard:
             client=self.client,
             take=self.store.take,
             wait_for_row=self._wait_for_row,
-            take_row=self.store.take_row if is_once else None,
-            done=self._done,
-            example_rows=ExampleRows(self.store.find_row),
+            row_count=self._settings.batch_size,
+            take_rows=self.store.take_rows if is_once or self._settings.batch_size > 1 else None,
+            done=self._done if is_once else no_row_is_counted,
+            is_counted=is_once,
+            example_rows=ExampleRows(self.store.find_rows),
         )
 
     def once_acknowledged(self, sequence: int) -> None:
@@ -167,13 +172,17 @@ class Shard:
     def _blocks(self, block_ids: Iterable[int]) -> list[Block]:
         return [self._manifest.blocks[block_id] for block_id in block_ids]
 
-    def _done(self, row: int) -> None:
-        self.store.done(row)
+    def _done(self, rows: Sequence[int]) -> None:
+        self.store.done(rows)
+        self._report_if_wanted()
+
+    def _report_if_wanted(self) -> None:
         once = self.store.once
         if once is not None and once.wants_report:
             self._report_wanted.set()
 
     def _wait_for_row(self) -> None:
+        self._report_if_wanted()
         self._arrived.clear()
         self._wanted.set()
         self._arrived.wait(timeout=1.0)
@@ -214,6 +223,10 @@ class Shard:
         assert self._format is not None
         return PackedBodies.pack(self._format.encode(table))
 
+    def _join(self, stored: Sequence[bytes]) -> bytes:
+        assert self._format is not None
+        return self._format.body_of(stored)
+
     def _make_head(self, body_bytes: int) -> bytes:
         assert self._head_of is not None
         return self._head_of(body_bytes)
@@ -221,7 +234,7 @@ class Shard:
     def _make_format(self) -> None:
         settings = self._settings
         metadata = ask_metadata(settings, self.client)
-        self._format = request_format(settings, self._manifest.schema, metadata=metadata)
+        self._format = request_format(settings, self._manifest.schema, settings.batch_size, metadata)
         self._head_of = request_heads(self.client.target, parse_headers(settings.headers), self._format.headers)
 
     def _send_ready(self) -> None:

@@ -10,8 +10,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn
 
 import gevent
 from gevent import GreenletExit
@@ -19,9 +18,8 @@ from locust.env import Environment
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from inference_swarm.load.example_rows import ExampleRows
+from inference_swarm.load.assignment import ArrivalFeed, Assignment
 from inference_swarm.load.listeners import is_locusts_own, without_locusts_own
-from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
 from locust import User
@@ -33,45 +31,6 @@ METHOD = "POST"
 def no_wait(user: User) -> float:
     """The wait time of a user that sends as fast as responses arrive."""
     return 0.0
-
-
-class ArrivalFeed(Protocol):
-    """Open load: the source of intended instants."""
-
-    def wait_next(self) -> int:
-        """Block the calling user until an arrival is assigned to it; returns the intended instant, monotonic ns."""
-
-    def give_back(self, intended_ns: int) -> None:
-        """The user that was given this arrival does not send it."""
-
-
-def stop_without_rows() -> None:
-    """End the user: the default for a source that is never empty before its end."""
-    raise StopUser("no rows are left")
-
-
-def no_row_is_counted(row: int) -> None:
-    """Do nothing: the default for rows that may be sent any number of times."""
-
-
-@dataclass(slots=True)
-class Assignment:
-    """The work of a process's users in a run; wiring sets it before the first of them is spawned."""
-
-    client: InferenceClient
-    take: Callable[[], bytes | None]
-    """The next whole request, or None while there is none. May not wait: it is called inside the event loop."""
-    wait_for_row: Callable[[], None] = stop_without_rows
-    """Called by a user that got None; returns when it may ask again, raises StopUser when no row will come."""
-    row_count: int = 1
-    """Rows in each request."""
-    take_row: Callable[[], tuple[int, bytes] | None] | None = None
-    """Replaces `take` when each row is to be sent once: its number as well, which `done` gets afterwards."""
-    done: Callable[[int], None] = no_row_is_counted
-    arrivals: ArrivalFeed | None = None
-    example_rows: ExampleRows = field(default_factory=ExampleRows)
-    counts_from_ns: int = 0
-    """What was intended before this instant is in no statistics: a warm-up, or what a reset left behind."""
 
 
 class InferenceUser(User):
@@ -161,7 +120,7 @@ class InferenceUser(User):
             self._send_at_arrivals(assignment, connection, assignment.arrivals)
         if type(self).wait_time is not no_wait:
             self._send_and_wait(assignment, connection)
-        if assignment.take_row is not None:
+        if assignment.is_counted:
             self._send_counted(assignment, connection)
         self._send_at_once(assignment, connection)
 
@@ -174,8 +133,10 @@ class InferenceUser(User):
                 self._attempt(assignment, connection, 0)
                 continue
             outcome = connection.attempt_repeatedly(assignment.take, listeners, own_count, assignment.row_count)
-            if connection.is_starved:
+            if connection.is_starved and assignment.take_rows is None:
                 self._wait_for_row(assignment)
+            elif connection.is_starved:  # a smaller batch may be due
+                self._attempt(assignment, connection, 0)
             elif outcome is not None:
                 if outcome.error is not None:
                     assignment.example_rows.note(outcome, connection.failed_request)
@@ -239,7 +200,7 @@ class InferenceUser(User):
     # one attempt
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
-        if assignment.take_row is None:
+        if assignment.take_rows is None:
             while (request := assignment.take()) is None:
                 self._wait_for_row(assignment)
             start_s = time.time()
@@ -247,14 +208,15 @@ class InferenceUser(User):
             if outcome.error is not None:
                 assignment.example_rows.note(outcome, request)
         else:
-            while (taken := assignment.take_row()) is None:
+            while (taken := assignment.take_rows()) is None:
                 self._wait_for_row(assignment)
+            rows, request = taken
             start_s = time.time()
             try:
-                outcome = connection.attempt(taken[1], intended_ns, assignment.row_count)
-                outcome.row = taken[0]
+                outcome = connection.attempt(request, intended_ns, len(rows))
+                outcome.rows = rows
             finally:
-                assignment.done(taken[0])
+                assignment.done(rows)
         if len(self._listeners) == self._own_listener_count:
             assignment.client.log.add(outcome)
         else:

@@ -12,7 +12,8 @@ from typing import Any
 import gevent
 from gevent.pool import Group
 
-from inference_swarm.load.user import Assignment, InferenceUser, no_wait
+from inference_swarm.load.assignment import Assignment
+from inference_swarm.load.user import InferenceUser, no_wait
 from locust import User, between
 
 

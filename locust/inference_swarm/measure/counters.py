@@ -16,6 +16,7 @@ from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.wire_types import (
+    MAX_EXAMPLE_ROWS,
     Count,
     OptionalText,
     Seconds,
@@ -48,8 +49,11 @@ class FailureRecord:
     """HTTP status, 0 where there was none."""
     explanation: OptionalText = ""
     """The first words of an example's response body."""
-    row: Count | None = None
-    """The position of an example's row in the dataset, where it is known."""
+    rows: Annotated[list[Count], Field(max_length=MAX_EXAMPLE_ROWS)] = field(default_factory=list)
+    """The positions of an example's rows in the dataset, where they are known, in the order of its request; of more
+    than MAX_EXAMPLE_ROWS the first."""
+    row_count: Count = 0
+    """The number of rows in that example."""
 
     def add(self, other: FailureRecord) -> None:
         """Merge another record of the same text; the example is the smallest of those that say most."""
@@ -58,14 +62,12 @@ class FailureRecord:
             self.last_s = max(self.last_s, other.last_s)
         self.count += other.count
         self.status = max(self.status, other.status)
-        self.explanation, self.row = min(
-            (self.explanation, self.row), (other.explanation, other.row), key=_example_order
-        )
+        example = min(self, other, key=_example_order)
+        self.explanation, self.rows, self.row_count = example.explanation, example.rows, example.row_count
 
 
-def _example_order(example: tuple[str, int | None]) -> tuple[bool, bool, str, int]:
-    explanation, row = example
-    return not explanation, row is None, explanation, row or 0
+def _example_order(record: FailureRecord) -> tuple[bool, bool, str, list[int], int]:
+    return not record.explanation, not record.rows, record.explanation, record.rows, record.row_count
 
 
 @dataclass(slots=True)
@@ -100,6 +102,10 @@ class RequestCounters:
     """Arrivals of an open load that were never sent."""
     late: Count = 0
     """Attempts of an open load that were sent later than `--late-after`."""
+    rows: Count = 0
+    """Rows of the requests that ended, well or not."""
+    rows_after: Count = 0
+    """Of `rows`, those of requests that ended after the load."""
     succeeded_after: Count = 0
     """Of `succeeded`, those that ended after the load: they are in no rate."""
     failed_after: Count = 0
@@ -144,6 +150,11 @@ class RequestCounters:
     def ended_in_time(self) -> int:
         """Attempts that ended before the load did; what a rate counts."""
         return self.ended - self.succeeded_after - self.failed_after
+
+    @property
+    def rows_in_time(self) -> int:
+        """Rows of the requests that ended before the load did."""
+        return self.rows - self.rows_after
 
     @property
     def succeeded_in_time(self) -> int:
@@ -195,6 +206,8 @@ class RequestCounters:
         self.abandoned += other.abandoned
         self.dropped += other.dropped
         self.late += other.late
+        self.rows += other.rows
+        self.rows_after += other.rows_after
         self.succeeded_after += other.succeeded_after
         self.failed_after += other.failed_after
         self.response_bytes += other.response_bytes

@@ -57,8 +57,8 @@ class Interval:
         """All request names together."""
         return merge_counters(self.names().values())
 
-    def rate_rps(self, count: int) -> float:
-        """`count` requests of this interval as a rate; right too where a worker's reports drift across its edges."""
+    def per_s(self, count: int) -> float:
+        """`count` requests, or rows, of this interval per second; right too where reports drift across its edges."""
         worker_seconds = sum(self.covered_s.values())
         return count * len(self.covered_s) / worker_seconds if worker_seconds else 0.0
 

@@ -124,4 +124,6 @@ def since(batch: Batch, intended_from_ns: int) -> Batch:
     if count == batch.success_count and len(failures) == len(batch.failures):
         return batch
     body_bytes = batch.body_bytes * count // max(1, batch.success_count)
-    return Batch(batch.done_ns[chosen], batch.latency_ns[chosen], batch.service_ns[chosen], body_bytes, failures)
+    row_counts = None if batch.row_counts is None else batch.row_counts[chosen]
+    arrays = batch.done_ns[chosen], batch.latency_ns[chosen], batch.service_ns[chosen]
+    return Batch(*arrays, body_bytes, failures, row_counts=row_counts)

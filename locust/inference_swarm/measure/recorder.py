@@ -5,8 +5,6 @@ An attempt is counted in the slice of time in which it ended and in the phase th
 
 from __future__ import annotations
 
-import errno
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,18 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters, add_counters, counters_of
+from inference_swarm.measure.exhaustion import FILES_EXHAUSTED, PORTS_EXHAUSTED
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.phases import NS_PER_S, Phase, Phases
 from inference_swarm.measure.seconds import FAILED, SUCCEEDED, UNSERVED, SecondTally
 from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot, WorkerHealth
-from inference_swarm.measure.wire_types import cut_text
+from inference_swarm.measure.wire_types import MAX_EXAMPLE_ROWS, cut_text
 from inference_swarm.transport.outcome import Outcome
-from inference_swarm.transport.outcome_log import Batch, Nanoseconds
+from inference_swarm.transport.outcome_log import Batch, Counts, Nanoseconds
 
-# What the transport says when this machine, not the server, refused a connection.
-PORTS_EXHAUSTED = os.strerror(errno.EADDRNOTAVAIL)
-FILES_EXHAUSTED = (os.strerror(errno.EMFILE), os.strerror(errno.ENFILE))
-ABANDONED = "abandoned"
 NO_OTHERS = OtherCounts()
 # Above the time from one report to the next, so that one is a single slice unless the process was stopped for a while.
 SLICE_NS = 4 * NS_PER_S
@@ -41,6 +36,7 @@ class _Successes(NamedTuple):
     done_ns: Nanoseconds
     latency_ns: Nanoseconds
     service_ns: Nanoseconds
+    row_counts: Counts
 
 
 class RunRecorder:
@@ -104,6 +100,7 @@ class RunRecorder:
 
     def _add_successes(self, counters: RequestCounters, part: _Successes, address: str) -> None:
         counters.succeeded += len(part.done_ns)
+        counters.rows += int(part.row_counts.sum())
         latency = Histogram()  # adding one up twice costs much less than recording each latency twice
         latency.record_ns(part.latency_ns)
         counters.latency.add(latency)
@@ -115,7 +112,9 @@ class RunRecorder:
         if self._late_after_ns is not None:
             counters.late += int(np.count_nonzero(part.latency_ns - part.service_ns > self._late_after_ns))
         if self._load_end_ns is not None and last_ns > self._load_end_ns:
-            counters.succeeded_after += int(np.count_nonzero(part.done_ns > self._load_end_ns))
+            is_after = part.done_ns > self._load_end_ns
+            counters.succeeded_after += int(np.count_nonzero(is_after))
+            counters.rows_after += int(part.row_counts[is_after].sum())
 
     def _add_failures(self, name: str, outcomes: Sequence[Outcome]) -> None:
         """Add failures in groups: a server that refuses everything fails tens of thousands a second."""
@@ -135,7 +134,7 @@ class RunRecorder:
         sent_ns = np.array([outcome.sent_ns for outcome in group], dtype=np.int64)
         if self._late_after_ns is not None:
             counters.late += int(np.count_nonzero((sent_ns > 0) & (sent_ns - intended_ns > self._late_after_ns)))
-        is_abandoned = error.kind.value == ABANDONED
+        is_abandoned = group[0].is_abandoned
         for address, count in Counter(outcome.address for outcome in group if outcome.address).items():
             counters.count_at(address, AddressCounters(requests=count, failures=0 if is_abandoned else count))
         if is_abandoned:
@@ -143,6 +142,8 @@ class RunRecorder:
             self._note_seconds(done_ns, UNSERVED)
             return
         self._note_seconds(done_ns, FAILED)
+        row_counts = np.array([outcome.row_count for outcome in group], dtype=np.int64)
+        counters.rows += int(row_counts.sum())
         self.ports_exhausted += len(group) * (error.detail == PORTS_EXHAUSTED)
         self.files_exhausted += len(group) * (error.detail in FILES_EXHAUSTED)
         counters.failed_latency.record_ns(done_ns - intended_ns)
@@ -151,7 +152,8 @@ class RunRecorder:
         self._note_span(counters, int(intended_ns.min()), last_ns)
         if self._load_end_ns is not None:
             counters.failed_after += int(np.count_nonzero(done_ns > self._load_end_ns))
-        example = max(group, key=lambda outcome: (bool(outcome.failure_text), outcome.row is not None))
+            counters.rows_after += int(row_counts[done_ns > self._load_end_ns].sum())
+        example = max(group, key=lambda outcome: (bool(outcome.failure_text), bool(outcome.rows)))
         record = FailureRecord(
             kind=error.kind.value,
             count=len(group),
@@ -159,7 +161,8 @@ class RunRecorder:
             last_s=self._seconds_since_begin(last_ns),
             status=example.status,
             explanation=cut_text(example.failure_text),
-            row=example.row,
+            rows=list(example.rows[:MAX_EXAMPLE_ROWS]),
+            row_count=example.row_count,
         )
         counters.count_failure(text, record)
 
@@ -227,7 +230,7 @@ class RunRecorder:
 
     def _split(self, batch: Batch) -> Iterator[tuple[_Place, _Successes]]:
         """Split a batch by place; nearly always it has one, which is found without looking at each request."""
-        whole = _Successes(batch.done_ns, batch.latency_ns, batch.service_ns)
+        whole = _Successes(batch.done_ns, batch.latency_ns, batch.service_ns, batch.rows_of_each())
         first_ns, last_ns = int(batch.done_ns.min()), int(batch.done_ns.max())
         window = self._window(first_ns)
         is_one_window = window == self._window(last_ns)

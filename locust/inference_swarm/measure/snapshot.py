@@ -20,7 +20,7 @@ from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.wire_types import Count, Metric, Seconds, Text, describe_problems
 
 SNAPSHOT_KEY = "inference_swarm"
-SNAPSHOT_VERSION: Final = 2
+SNAPSHOT_VERSION: Final = 3
 MAX_SLICES: Final = 4000
 MAX_PHASE: Final = 100_000
 
@@ -96,7 +96,7 @@ class Snapshot:
     """Arrivals that another worker may have sent as well."""
     others: OtherCounts = field(default_factory=OtherCounts)
     is_final: Annotated[bool, Field(strict=True)] = False
-    version: Literal[2] = SNAPSHOT_VERSION
+    version: Literal[3] = SNAPSHOT_VERSION
 
     @property
     def ended(self) -> int:

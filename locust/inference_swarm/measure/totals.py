@@ -22,7 +22,7 @@ from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot
 from inference_swarm.measure.wire_types import Count, Seconds, Text, describe_problems
 from inference_swarm.measure.worker_record import WorkerRecord
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 # A worker reports every few seconds: a jump this far is a broken message, not lost reports.
 MAX_SEQUENCE_JUMP = 100_000
 

@@ -14,6 +14,7 @@ from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.histogram import Histogram
 
 MAX_TEXT: Final = 400
+MAX_EXAMPLE_ROWS: Final = 100
 _DIGEST_CHARACTERS = 8
 
 Count = Annotated[int, Field(strict=True, ge=0, le=1 << 62)]

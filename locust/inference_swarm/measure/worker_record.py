@@ -33,6 +33,7 @@ class WorkerRecord:
     failed: Count = 0
     abandoned: Count = 0
     rate_rps: Metric = 0.0
+    rows_per_s: Metric = 0.0
     health: WorkerHealth = field(default_factory=WorkerHealth)
     worst_health: WorkerHealth = field(default_factory=WorkerHealth)
 
@@ -46,8 +47,10 @@ class WorkerRecord:
         self.users = 0 if snapshot.is_final else snapshot.users
         self.health = snapshot.health
         seconds = snapshot.end_s - snapshot.start_s
-        ended = sum(counters.ended_in_time for part in snapshot.slices for counters in part.names.values())
-        self.rate_rps = ended / seconds if seconds > 0 and not snapshot.is_final else 0.0
+        counted = [counters for part in snapshot.slices for counters in part.names.values()]
+        ended, rows = sum(one.ended_in_time for one in counted), sum(one.rows_in_time for one in counted)
+        is_rate = seconds > 0 and not snapshot.is_final
+        self.rate_rps, self.rows_per_s = (ended / seconds, rows / seconds) if is_rate else (0.0, 0.0)
 
     def note_counted(self, snapshot: Snapshot) -> None:
         """Widen the stretch of time that is reported of, and what its health was at worst."""

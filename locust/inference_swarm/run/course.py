@@ -28,6 +28,7 @@ class LoadPlan:
     stages: Stages | None = None
     schedule: Schedule | None = None
     is_once: bool = False
+    batch_size: int = 1
     load_timeout_s: float = 600.0
     stop_timeout_s: float = 0.0
     drop_after_s: float = 0.0

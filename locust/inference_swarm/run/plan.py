@@ -72,6 +72,7 @@ def load_of(settings: Settings) -> LoadPlan:
         stages=None if settings.is_open else stages_of(settings),
         schedule=schedule_of(settings),
         is_once=settings.row_order == "once",
+        batch_size=settings.batch_size,
         load_timeout_s=settings.load_timeout_s,
         stop_timeout_s=float(settings.stop_timeout_s),
         drop_after_s=settings.drop_after_s,

@@ -59,6 +59,7 @@ class Attempt:
             self.address,
             "",
             self.stale_connections,
+            self.row_count,
         )
 
     def outcome(self, wait: Wait, response: Response | None, error: AttemptError | None, text: str = "") -> Outcome:
@@ -77,6 +78,7 @@ class Attempt:
             self.address,
             text,
             self.stale_connections,
+            self.row_count,
         )
 
 

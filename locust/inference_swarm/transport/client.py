@@ -50,14 +50,14 @@ class InferenceClient:
         rules: AttemptRules | None = None,
         *,
         tls_files: TlsFiles | None = None,
-        log: OutcomeLog | None = None,
+        row_count: int = 1,
     ) -> None:
-        """Raises SettingProblem for TLS files that cannot be used."""
+        """`row_count`: rows of most requests. Raises SettingProblem for TLS files that cannot be used."""
         self.target = target
         self.rules = rules or AttemptRules()
         self.tls_files = tls_files or TlsFiles()
-        self.log = log or OutcomeLog()
-        self.notified_log = OutcomeLog()
+        self.log = OutcomeLog(row_count)
+        self.notified_log = OutcomeLog(row_count)
         """Attempts that listeners of the request event, Locust's own among them, were notified of one by one."""
         self.counters = ConnectionCounters()
         self.timeout_scan = TimeoutScan(self.rules.deadlines)

@@ -5,6 +5,7 @@ Knows no socket and no clock; all instants are monotonic nanoseconds that the ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -67,8 +68,10 @@ class Outcome:
     address: str = ""
     failure_text: str = ""
     stale_connections: int = 0
-    row: int | None = None
-    """The position of the row in the dataset, where it is known."""
+    row_count: int = 1
+    """The number of rows in the request."""
+    rows: Sequence[int] = ()
+    """The positions of its rows in the dataset, where they are known."""
 
     @property
     def is_abandoned(self) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inference_swarm.transport.outcome import ErrorKind, Outcome
 
 Nanoseconds = NDArray[np.int64]
+Counts = NDArray[np.int64]
 MAX_LANES: Final = 500
 OTHER_ADDRESSES: Final = "other addresses"
 _INT64: Final = "q"
@@ -35,12 +36,18 @@ class Batch:
     """Attempts that were in flight when the run ended; they are not in `failures`."""
     stale_connections: int = 0
     """Requests of all of these that went out again: the server had closed their connection while it was idle."""
+    row_counts: Counts | None = None
+    """How many rows each success had, parallel to the other arrays; None: one."""
     spans: list[tuple[str, int, int]] = field(default_factory=list)
     """Which part of the arrays is of which address: address, begin and end. None: of no address that is known."""
 
     @property
     def success_count(self) -> int:
         return len(self.done_ns)
+
+    def rows_of_each(self) -> Counts:
+        """Return the number of rows of each success."""
+        return np.ones_like(self.done_ns) if self.row_counts is None else self.row_counts
 
     def successes_by_address(self) -> Iterator[tuple[str, Batch]]:
         """The successes of each address, without what belongs to all of them."""
@@ -49,19 +56,31 @@ class Batch:
             return
         for address, begin, end in self.spans:
             arrays = (self.done_ns[begin:end], self.latency_ns[begin:end], self.service_ns[begin:end])
-            yield address, Batch(*arrays, body_bytes=0, failures=[])
+            row_counts = None if self.row_counts is None else self.row_counts[begin:end]
+            yield address, Batch(*arrays, body_bytes=0, failures=[], row_counts=row_counts)
 
 
 class Lane:
     """The attempts that were sent to one address, noted without a record each.
 
-    `sent_ns` and `done_ns` are for the fast path: successes that were intended when they were sent. Each is taken to
-    have a body of the log's common length; whoever appends another one adds the difference to `body_bytes`.
+    `sent_ns` and `done_ns` are for the fast path: successes that were intended when they were sent, of requests with
+    `row_count` rows. Each is taken to have a body of the log's common length; whoever appends another one adds the
+    difference to `body_bytes`.
     """
 
-    __slots__ = ("_counted", "_done_ns", "_intended_ns", "_sent_ns", "body_bytes", "done_ns", "sent_ns")
+    __slots__ = (
+        "_counted",
+        "_done_ns",
+        "_intended_ns",
+        "_row_count",
+        "_row_counts",
+        "_sent_ns",
+        "body_bytes",
+        "done_ns",
+        "sent_ns",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, row_count: int = 1) -> None:
         self.sent_ns: array[int] = array(_INT64)
         self.done_ns: array[int] = array(_INT64)
         self.body_bytes = 0
@@ -69,11 +88,14 @@ class Lane:
         self._intended_ns: array[int] = array(_INT64)
         self._sent_ns: array[int] = array(_INT64)
         self._done_ns: array[int] = array(_INT64)
+        self._row_count = row_count
+        self._row_counts: array[int] = array(_INT64)
 
     def add_success(self, outcome: Outcome) -> None:
         self._intended_ns.append(outcome.intended_ns)
         self._sent_ns.append(outcome.sent_ns)
         self._done_ns.append(outcome.done_ns)
+        self._row_counts.append(outcome.row_count)
         self.body_bytes += outcome.body_bytes
 
     def count_bodies(self, common_body_bytes: int) -> None:
@@ -81,18 +103,20 @@ class Lane:
         self.body_bytes += (len(self.done_ns) - self._counted) * common_body_bytes
         self._counted = len(self.done_ns)
 
-    def take(self) -> tuple[Nanoseconds, Nanoseconds, Nanoseconds]:
-        """Return the done instants, latencies and service times of all successes since the last call."""
+    def take(self) -> tuple[Nanoseconds, Nanoseconds, Nanoseconds, Counts]:
+        """Return the done instants, latencies, service times and row counts of all successes since the last call."""
         common_sent, common_done = _take(self.sent_ns), _take(self.done_ns)
         self._counted = 0
         intended, sent, done = _take(self._intended_ns), _take(self._sent_ns), _take(self._done_ns)
         service_ns = latency_ns = common_done - common_sent
         done_ns = common_done
+        row_counts = np.full(len(common_done), self._row_count, dtype=np.int64)
         if len(done):
             latency_ns = np.concatenate((service_ns, done - intended))
             service_ns = np.concatenate((service_ns, done - sent))
             done_ns = np.concatenate((common_done, done))
-        return done_ns, latency_ns, service_ns
+            row_counts = np.concatenate((row_counts, _take(self._row_counts)))
+        return done_ns, latency_ns, service_ns, row_counts
 
 
 class OutcomeLog:
@@ -107,9 +131,12 @@ class OutcomeLog:
         "abandoned_count",
         "attempt_count",
         "failure_counts",
+        "row_count",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, row_count: int = 1) -> None:
+        self.row_count = row_count
+        """Rows of the requests that lanes note on the fast path; to be set before there are any."""
         self._lanes: dict[str, Lane] = {}
         self._failures: list[Outcome] = []
         self._abandoned: list[Outcome] = []
@@ -133,7 +160,7 @@ class OutcomeLog:
             address = OTHER_ADDRESSES
         found = self._lanes.get(address)
         if found is None:
-            found = self._lanes[address] = Lane()
+            found = self._lanes[address] = Lane(self.row_count)
         return found
 
     def add(self, outcome: Outcome) -> None:
@@ -153,7 +180,7 @@ class OutcomeLog:
         self._count_bodies()
         lanes = list(self._lanes.values())
         taken = [lane.take() for lane in lanes]
-        done_ns, latency_ns, service_ns = (_join([part[index] for part in taken]) for index in range(3))
+        done_ns, latency_ns, service_ns, row_counts = (_join([part[index] for part in taken]) for index in range(4))
         spans: list[tuple[str, int, int]] = []
         begin = 0
         for address, part in zip(self._lanes, taken, strict=True):
@@ -168,7 +195,9 @@ class OutcomeLog:
         abandoned, self._abandoned = self._abandoned, []
         stale_connections, self._stale_connections = self._stale_connections, 0
         self.attempt_count += len(done_ns) + len(failures)
-        return Batch(done_ns, latency_ns, service_ns, body_bytes, failures, abandoned, stale_connections, spans)
+        return Batch(
+            done_ns, latency_ns, service_ns, body_bytes, failures, abandoned, stale_connections, row_counts, spans
+        )
 
     def _count_bodies(self) -> None:
         for lane in self._lanes.values():

@@ -23,6 +23,7 @@ _HELP: Mapping[str, str] = {
     "model": "by its name",
     "pred_method": "of the model",
     "row_order": "of the dataset",
+    "batch_size": "rows in a request",
     "slo": "such as p99<50ms",
     "wait_min_s": "shortest pause, s",
     "wait_max_s": "longest pause, s",

@@ -55,6 +55,9 @@ class _States:
         yield _gauge(
             "swarm_rate_achieved", "Requests that end per second, by the workers' last reports.", swarm.rate_rps
         )
+        yield _gauge(
+            "swarm_rows_rate_achieved", "Rows of these requests per second, by the same reports.", swarm.rows_per_s
+        )
         yield _gauge("swarm_workers", "Workers that are connected.", len(swarm.workers))
         yield from _worker_metrics(swarm.workers)
         if swarm.run is not None:
@@ -69,6 +72,7 @@ def _worker_metrics(workers: Iterable[WorkerState]) -> Iterator[Metric]:
     metrics: list[tuple[str, str, Callable[[WorkerState], float | None]]] = [
         ("swarm_worker_users", "Users of a worker.", lambda worker: worker.users),
         ("swarm_worker_rate", "Requests of a worker that end per second.", lambda worker: worker.rate_rps),
+        ("swarm_worker_rows_rate", "Rows of these requests per second.", lambda worker: worker.rows_per_s),
         ("swarm_worker_cpu_ratio", "CPU of a worker, 1 being a core.", lambda worker: worker.cpu_percent / 100),
         ("swarm_worker_memory_bytes", "Resident memory of a worker.", lambda worker: worker.memory_bytes),
         (
@@ -137,6 +141,7 @@ def _request_metrics(names: Mapping[str, RequestCounters]) -> Iterator[Metric]:
     metrics: tuple[tuple[str, str, Callable[[RequestCounters], float]], ...] = (
         ("swarm_requests", "Requests that ended, failed ones included.", lambda counters: counters.ended),
         ("swarm_requests_sent", "Requests that were sent, abandoned ones included.", lambda counters: counters.sent),
+        ("swarm_rows", "Rows of the requests that ended.", lambda counters: counters.rows),
         ("swarm_succeeded", "Requests that succeeded.", lambda counters: counters.succeeded),
         (
             "swarm_abandoned",

@@ -18,7 +18,8 @@ SUMMARY = "summary.json"
 OPENED_FILES = ("report.html", "locust.html", "summary.json", "intervals.csv", "latency.hlog", "service.hlog")
 _LISTED = (
     "run", "run_id", "started_at", "duration_s", "verdict", "dataset", "model", "method", "load", "users", "workers",
-    "requests", "failures", "rate_rps", "late", "dropped", "abandoned", "generator_bound", "complete", "tone",
+    "requests", "failures", "rate_rps", "rows_per_s", "late", "dropped", "abandoned", "generator_bound", "complete",
+    "tone",
 )  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def _data_problems(settings: Settings) -> list[SwarmError]:
 
     def check() -> None:
         manifest = run_in_pool(apply, partial(read_source, find_source(settings)))
-        request_format(settings, manifest.schema)
+        request_format(settings, manifest.schema, settings.batch_size)
 
     return _problems_of((check,))
 

@@ -25,6 +25,7 @@ class WorkerState:
     state: str
     users: int
     rate_rps: float
+    rows_per_s: float
     cpu_percent: float
     memory_bytes: int
     health: WorkerHealth = field(default_factory=WorkerHealth)
@@ -83,6 +84,11 @@ class SwarmState:
         """Return the requests that ended per second, in the last report of each worker."""
         return sum(worker.rate_rps for worker in self.workers)
 
+    @property
+    def rows_per_s(self) -> float:
+        """Return the rows of these requests per second."""
+        return sum(worker.rows_per_s for worker in self.workers)
+
 
 def state_document(swarm: SwarmState) -> Document:
     """Return the document at `swarm/state`."""
@@ -91,6 +97,7 @@ def state_document(swarm: SwarmState) -> Document:
         "users": swarm.users,
         "users_wanted": swarm.users_wanted,
         "rate_now_rps": round(swarm.rate_rps, 3),
+        "rows_now_per_s": round(swarm.rows_per_s, 3),
         "refused": swarm.refused,
         "workers": [_worker(worker) for worker in swarm.workers],
         "run": None if swarm.run is None else _run(swarm.run),
@@ -103,6 +110,7 @@ def _worker(worker: WorkerState) -> Document:
         "state": worker.state,
         "users": worker.users,
         "rate_rps": round(worker.rate_rps, 3),
+        "rows_per_s": round(worker.rows_per_s, 3),
         "cpu_percent": round(worker.cpu_percent, 1),
         "memory_bytes": worker.memory_bytes,
         "loop_lag_p99_ms": worker.health.loop_lag_p99_ms,

@@ -96,6 +96,7 @@ class SwarmView:
             state=node.state,
             users=node.user_count,
             rate_rps=0.0 if record is None or not self.is_running else record.rate_rps,
+            rows_per_s=0.0 if record is None or not self.is_running else record.rows_per_s,
             cpu_percent=float(cpu_percent),
             memory_bytes=int(node.memory_usage),
             health=health,

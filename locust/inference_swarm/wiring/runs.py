@@ -107,7 +107,7 @@ class Runs:
     def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
         plan = self._plans[course.run_id]
         manifest = run_in_pool(gevent.get_hub().threadpool.apply, partial(read_source, plan.source))
-        request_format(plan.settings, manifest.schema)  # refuses what no worker could send
+        request_format(plan.settings, manifest.schema, plan.settings.batch_size)  # refuses what no worker could send
         for note in manifest.notes:
             logger.warning("%s", note)
         source = locations_without_secrets(plan.source.features)

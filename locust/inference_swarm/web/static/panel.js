@@ -121,7 +121,7 @@ class SwarmPanel extends HTMLElement {
     }
   }
 
-  showMetrics({ state, users, users_wanted: wanted, rate_now_rps: now, workers, run }) {
+  showMetrics({ state, users, users_wanted: wanted, rate_now_rps: now, rows_now_per_s: rowsNow, workers, run }) {
     const of = (part, whole) => (whole == null || part === whole ? part : `${part} of ${whole}`);
     const isOn = state === "running" || state === "spawning";
     const metrics = [
@@ -130,10 +130,12 @@ class SwarmPanel extends HTMLElement {
       ["Workers", format.count(workers.length)],
       ["Requests/s now", isOn && run?.rate_wanted_rps != null ? of(format.rate(now), format.rate(run.rate_wanted_rps)) : format.rate(now)],
     ];
+    if (rowsNow !== now) metrics.push(["Rows/s now", format.rate(rowsNow)]);
     if (run) {
       const errors = Object.entries(run.errors).map(([kind, number]) => `${kind} ${format.count(number)}`).join(", ");
       metrics.push(
         ["Requests/s in all", format.rate(run.rate_rps)],
+        ["Rows/s in all", format.rate(run.rows_per_s)],
         ["Requests", format.count(run.requests)],
         ["Failures", format.count(run.failures)],
         ...(errors ? [["Failures by kind", errors, "small"]] : []),

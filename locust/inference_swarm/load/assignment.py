@@ -1,0 +1,56 @@
+"""What the users of a process are to do in a run: where requests come from, and who is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from locust.exception import StopUser
+
+from inference_swarm.data.orders import Taken
+from inference_swarm.load.example_rows import ExampleRows
+from inference_swarm.transport.client import InferenceClient
+
+
+class ArrivalFeed(Protocol):
+    """Open load: the source of intended instants."""
+
+    def wait_next(self) -> int:
+        """Block the calling user until an arrival is assigned to it; returns the intended instant, monotonic ns."""
+
+    def give_back(self, intended_ns: int) -> None:
+        """The user that was given this arrival does not send it."""
+
+
+def stop_without_rows() -> None:
+    """End the user: the default for a source that is never empty before its end."""
+    raise StopUser("no rows are left")
+
+
+def no_row_is_counted(rows: Sequence[int]) -> None:
+    """Do nothing: the default for rows that may be sent any number of times."""
+
+
+@dataclass(slots=True)
+class Assignment:
+    """The work of a process's users in a run; wiring sets it before the first of them is spawned."""
+
+    client: InferenceClient
+    take: Callable[[], bytes | None]
+    """The next request with `row_count` rows, or None while there is none, or a smaller one is due. May not wait: it is
+    called inside the event loop."""
+    wait_for_row: Callable[[], None] = stop_without_rows
+    """Called by a user that got None; returns when it may ask again, raises StopUser when no row will come."""
+    row_count: int = 1
+    """Rows in each request, but for smaller ones of `take_rows`."""
+    take_rows: Callable[[], Taken | None] | None = None
+    """The next request of any size with the numbers of its rows, or None while there is none."""
+    done: Callable[[Sequence[int]], None] = no_row_is_counted
+    """Called with the rows of a request from `take_rows` when it has ended."""
+    is_counted: bool = False
+    """Each row is to be sent once: only `take_rows` may be used."""
+    arrivals: ArrivalFeed | None = None
+    example_rows: ExampleRows = field(default_factory=ExampleRows)
+    counts_from_ns: int = 0
+    """What was intended before this instant is in no statistics: a warm-up, or what a reset left behind."""
