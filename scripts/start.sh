@@ -4,6 +4,7 @@
 #   scripts/start.sh train [--data FILE --target COLUMN] … make splits and train models
 #   scripts/start.sh serve [--host H] [--port P] …       the reference inference server
 #   scripts/start.sh test HOST USERS SPAWN_RATE DURATION [LOGLEVEL]   datasets × models × runs against HOST
+#   scripts/start.sh capacity HOST --slo "p99<50ms"      the highest rate that HOST holds within its objectives
 #   scripts/start.sh locust …                            Locust's own command with our locustfile
 #   scripts/start.sh compare RUN RUN                     two runs side by side, and what differs significantly
 #   scripts/start.sh report RUN                          report.html of a run, made again from its files
@@ -23,7 +24,7 @@ done
 source "$(dirname "$self")/environment.sh"
 
 usage() {
-  sed -n '2,13s/^# \{0,1\}//p' "$self"
+  sed -n '2,14s/^# \{0,1\}//p' "$self"
 }
 
 command=${1:-}
@@ -46,7 +47,7 @@ case $command in
     use_environment swarm
     run_module locust -f "$repository/locust/locustfile.py" "$@"
     ;;
-  compare | report | keys | k8s-job | k8s-secrets)
+  capacity | compare | report | keys | k8s-job | k8s-secrets)
     use_environment swarm
     run_module "swarm_cli.${command//-/_}" "$@"
     ;;

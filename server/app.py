@@ -1,4 +1,4 @@
-"""The HTTP surface: POST /invocation and the paths of other APIs, GET /health, /models, /stats and /docs.
+"""The HTTP surface: POST /invocation and the paths of other APIs, GET /health, /models, /stats, /metrics and /docs.
 
 Bodies are read as they are, whatever their Content-Type says, and every refusal says what was found and expected.
 """
@@ -18,6 +18,7 @@ from server.bodies import Bodies
 from server.catalog import Catalog
 from server.counters import Counters
 from server.endpoint import Endpoint
+from server.metrics import CONTENT_TYPE, metrics_text
 
 DEFAULT_MAX_BODY_MB = 8
 """JSON of nothing but small objects takes 30 times its length when parsed, which a container of 1 GiB has to hold."""
@@ -75,6 +76,10 @@ def create_app(catalog: Catalog, max_body_bytes: int = DEFAULT_MAX_BODY_MB * 102
     @app.get("/stats", summary="Requests for predictions that this process has answered")
     async def stats() -> Response:
         return _json(counters.snapshot())
+
+    @app.get("/metrics", summary="This process and what it has answered, as Prometheus text")
+    async def metrics() -> Response:
+        return Response(metrics_text(counters), media_type=CONTENT_TYPE)
 
     return app
 

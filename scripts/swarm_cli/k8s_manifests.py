@@ -73,8 +73,9 @@ def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--start-timeout", type=float, default=600, metavar="SECONDS", help="for the master to start")
     parser.add_argument("--keep", action="store_true", help="leave everything in the cluster")
     options = parser.parse_args(args)
-    if options.host and not options.duration:
-        parser.error("HOST needs USERS SPAWN_RATE DURATION")
+    is_search = any(text.startswith("SWARM_FIND_CAPACITY=") for text in options.set)
+    if options.host and not options.duration and not is_search:
+        parser.error("HOST needs USERS SPAWN_RATE DURATION, or --set SWARM_FIND_CAPACITY=true and an objective")
     return options
 
 

@@ -60,3 +60,16 @@ def test_documentation_has_the_invocation_with_choices_and_an_example_that_works
     }
     example = operation["requestBody"]["content"]["application/json"]["examples"]["kinds"]["value"]
     assert client.post("/invocation?dataset=kinds&model=catboost", json=example).status_code == 200
+
+
+def test_the_metrics_are_read_by_prometheus_own_parser(client: TestClient) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found = {
+        sample.name: sample.value for one in text_string_to_metric_families(response.text) for sample in one.samples
+    }
+    assert found["process_cpu_seconds_total"] > 0
+    assert found["process_resident_memory_bytes"] > 1_000_000
+    assert "inference_rows_total" in found

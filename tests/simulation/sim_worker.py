@@ -22,7 +22,9 @@ from inference_swarm.cluster.protocol import (
     numbers_in,
 )
 from inference_swarm.data.progress_worker import OnceShare
-from inference_swarm.load.arrivals import NO_PART, Part, Schedule, Share
+from inference_swarm.load.arrivals import NO_PART, ArrivalProcess, Part, Schedule, Share
+from inference_swarm.load.stages import Stages
+from inference_swarm.load.steps import LoadStep, rate_of_steps
 from tests.simulation.clock import Clock
 from tests.simulation.echo import Echo
 from tests.simulation.load_model import Counted, Users
@@ -73,6 +75,8 @@ class SimWorker:
         self._due: deque[int] = deque()  # arrivals that wait for a free user
         self._open_ended = self._open_abandoned = self._open_dropped = 0
         self._began_s = 0.0
+        self._steps_known = 1
+        self._schedule = Schedule(ArrivalProcess.CONSTANT, Stages.constant(1.0), 1)
         self._run_id = ""
         self._sequence = 0
         self._last: Counted | None = None
@@ -173,6 +177,8 @@ class SimWorker:
                 self._begin(run_id, began_s)
             case a.SetPartition(partition):
                 self._set_partition(partition)
+            case a.SetSteps(steps):
+                self._set_steps(steps)
             case a.ExtendLease(until_s):
                 self._advance()
                 self._lease_s = until_s
@@ -307,7 +313,9 @@ class SimWorker:
         self._open_busy.clear()
         self._due.clear()
         self._open_ended = self._open_abandoned = self._open_dropped = 0
-        self._share = None
+        self._share, self._steps_known = None, 1
+        if self._load.schedule is not None:
+            self._schedule = self._load.schedule
         self._lease_s = self.state.lease_until_s
         self._last = Counted(run_id, self.name, -1, False, 0.0)
 
@@ -315,11 +323,18 @@ class SimWorker:
         self._advance()
         part = Part(partition.indexes, partition.count)
         if self._share is None:
-            schedule = self._load.schedule
-            assert isinstance(schedule, Schedule)
-            self._share = Share(schedule, part, partition.from_ns)
+            self._share = Share(self._schedule, part, partition.from_ns)
         else:
             self._share.change(part, partition.from_ns)
+
+    def _set_steps(self, steps: tuple[LoadStep, ...]) -> None:
+        self._advance()
+        known, self._steps_known = self._steps_known, len(steps)
+        if self._share is None:
+            self._schedule = self._schedule.with_rate(rate_of_steps(steps))
+        elif len(steps) > known:
+            schedule = self._share.schedule.with_rate(rate_of_steps(steps))
+            self._open_dropped += len(self._share.follow(schedule, steps[known].from_ns))
 
     def _set_users(self, count: int) -> None:
         assert self._users is not None

@@ -15,6 +15,7 @@ from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, 
 from inference_swarm.cluster.state import Phase
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.stages import Stage, Stages
+from inference_swarm.load.steps import LoadStep
 from inference_swarm.run.course import LoadPlan, StopCause
 from tests.simulation.clock import Clock
 from tests.simulation.load_model import Truth
@@ -178,7 +179,14 @@ class World:
             if rng.random() < 0.2:
                 reset_s = time_s - rng.uniform(0.0, length_s + 1.0)
                 self.do_at(reset_s, "reset", lambda: self.master.feed(e.ResetStatistics()))
-            if load.stages is None and not load.is_open and rng.random() < 0.3:
+            if load.first_step is not None:
+                for _ in range(rng.randint(1, 4)):
+                    change = e.SetLoad(run_id, rng.choice((2.0, 5.0, 20.0)), rng.randint(1, 8), 1.0)
+                    at_s = time_s - rng.uniform(0.0, length_s + 1.0)
+                    self.do_at(
+                        at_s, f"load {change}", lambda change=change: self.disturb(lambda: self.master.feed(change))
+                    )
+            elif load.stages is None and not load.is_open and rng.random() < 0.3:
                 users, edit_s = rng.randint(1, 8), time_s - rng.uniform(0.0, length_s + 1.0)
                 edit = e.Edit(users, rng.choice((1.0, 5.0, 50.0)))
                 self.do_at(edit_s, f"edit {users}", lambda edit=edit: self.disturb(lambda: self.master.feed(edit)))
@@ -209,6 +217,8 @@ class World:
             rps = rng.choice((5.0, 20.0))
             shape = Stages.constant(rps) if length_s is None else Stages.constant(rps, length_s)
             schedule = Schedule(ArrivalProcess.CONSTANT, shape, 1)
+            if length_s is None:
+                common["first_step"] = LoadStep(0, 1_000_000_000, rps)
             return LoadPlan(
                 users, float(users), length_s, None, schedule, drop_after_s=rng.choice((0.5, 2.0)), **common
             )

@@ -46,7 +46,9 @@ def test_what_the_form_shows_can_be_sent_back_and_gives_the_same_values() -> Non
     values = {**DEFAULTS, "rate_rps": 500.0, "wait_max_s": 0.25, "slo": "p99<5ms"}
     shown = form_fields(values, [], [])
     sent = {
-        name: str(field["default_value"]).lower() if name == "check_answer" else field["default_value"]
+        name: str(field["default_value"]).lower()
+        if isinstance(field["default_value"], bool)
+        else field["default_value"]
         for name, field in shown.items()
     }
     got, problems = read_form(sent)

@@ -19,6 +19,7 @@ from inference_swarm.cluster.protocol import (
 )
 from inference_swarm.data.progress import BlockProgress
 from inference_swarm.errors import ExitCode
+from inference_swarm.load.steps import LoadStep
 
 
 class AgentEvent:
@@ -165,6 +166,13 @@ class SetEpochs(AgentAction):
     """The statistics were reset at these instants, in ns since the run began."""
 
     epochs_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetSteps(AgentAction):
+    """The load is decided while the run goes on: its steps so far."""
+
+    steps: tuple[LoadStep, ...]
 
 
 @dataclass(frozen=True, slots=True)

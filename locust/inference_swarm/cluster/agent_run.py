@@ -17,6 +17,7 @@ from inference_swarm.cluster.agent_events import (
     RowsCouldNotLoad,
     SetEpochs,
     SetPartition,
+    SetSteps,
     SnapshotTaken,
     StopUsers,
     TakeSnapshot,
@@ -36,8 +37,11 @@ from inference_swarm.cluster.protocol import (
     StopRun,
     cut,
 )
+from inference_swarm.load.steps import LoadStep
 
 REPORT_S = 3.0
+# A load that is decided by what it does to the server: sooner.
+REPORT_OF_STEPS_S = 1.0
 REPEAT_FAILURE_S = 2.5
 NS_PER_S = 1_000_000_000
 
@@ -56,7 +60,7 @@ def hold_first(state: Agent, message: HoldRows, now_s: float) -> None:
     state.run_id = message.run_id
     state.rows_generation = message.generation
     state.ready_generation = state.users_generation = -1
-    state.users, state.partition, state.failure, state.epochs_ns = {}, None, "", ()
+    state.users, state.partition, state.failure, state.epochs_ns, state.steps = {}, None, "", (), ()
     state.stage = RunStage.HOLDING
     state.do(Hold(message))
 
@@ -127,7 +131,7 @@ def begin_sending(state: Agent, message: SetUsers, now_s: float) -> None:
     state.clock.note_message(message.now_ns, round(now_s * NS_PER_S), message.boot)
     state.began_s = state.clock.to_local_ns(message.began_ns) / NS_PER_S
     state.stage = RunStage.SENDING
-    state.report_due_s = now_s + REPORT_S
+    state.report_due_s = now_s + (REPORT_S if not message.steps else REPORT_OF_STEPS_S)
     state.do(BeginRecording(state.run_id, state.began_s))
     set_users(state, message, now_s)
 
@@ -145,6 +149,10 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
     if message.epochs_ns != state.epochs_ns:
         state.epochs_ns = message.epochs_ns
         state.do(SetEpochs(message.epochs_ns))
+    steps = tuple(LoadStep(step.from_ns, step.settled_ns, step.rate_rps) for step in message.steps)
+    if steps != state.steps:
+        state.steps = steps
+        state.do(SetSteps(steps))
     for missed in message.earlier:
         if state.partition is None or missed.from_ns > state.partition.from_ns:
             state.do(SetPartition(missed))
@@ -191,7 +199,8 @@ def advance_run(state: Agent, now_s: float) -> None:
     if state.lower_at_s is not None and now_s >= state.lower_at_s:
         _apply_users(state, state.lower_to, now_s)
     if state.stage is RunStage.SENDING and state.is_joined and now_s >= state.report_due_s:
-        state.report_due_s = max(now_s, state.report_due_s + REPORT_S)
+        period_s = REPORT_S if not state.steps else REPORT_OF_STEPS_S
+        state.report_due_s = max(now_s, state.report_due_s + period_s)
         state.do(TakeSnapshot(state.run_id, is_final=False))
 
 

@@ -16,6 +16,7 @@ from inference_swarm.cluster.protocol import (
     Report,
 )
 from inference_swarm.cluster.state import LEASE_S
+from inference_swarm.load.steps import LoadStep
 
 
 class RunStage(StrEnum):
@@ -80,6 +81,7 @@ class Agent:
     users: dict[str, int] = field(default_factory=dict)
     partition: Partition | None = None
     epochs_ns: tuple[int, ...] = ()
+    steps: tuple[LoadStep, ...] = ()
     began_s: float = 0.0
     lower_at_s: float | None = None  # open load: when fewer users are to be applied
     lower_to: dict[str, int] = field(default_factory=dict)

@@ -44,6 +44,16 @@ class Edit(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SetLoad(Event):
+    """The load of this run is to be another one: its rate (0: closed), its users; it settles for some seconds."""
+
+    run_id: str
+    rate_rps: float
+    users: int
+    settle_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ResetStatistics(Event):
     """The measurements so far are to be left out of everything."""
 

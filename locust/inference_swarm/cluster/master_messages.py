@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from inference_swarm.cluster.wire import (
     EXACT,
     MAX_LIST,
+    Amount,
     Count,
     Indexes,
     Instants,
@@ -132,6 +133,18 @@ class Partition:
     from_ns: Count = 0  # since the run began
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`load.steps.LoadStep` on the wire."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    from_ns: Count
+    settled_ns: Count
+    rate_rps: Amount
+
+
+MAX_STEPS = 1000
+Steps = Annotated[tuple[Step, ...], BeforeValidator(from_list), Field(max_length=MAX_STEPS)]
 Partitions = Annotated[tuple[Partition, ...], BeforeValidator(from_list), Field(max_length=MAX_EARLIER)]
 
 
@@ -153,6 +166,7 @@ class SetUsers(Message):
     partition: Partition | None = None  # None: a closed load
     epochs_ns: Instants = ()  # resets of the statistics: when each began, since the run began
     earlier: Partitions = ()  # partitions that the worker has not confirmed, oldest first: it may have missed them
+    steps: Steps = ()  # of a load that is decided while the run goes on: all of them, oldest first
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ def begin_users(state: Coordinator, job: Job, now_s: float) -> None:
     job.users = RunUsers(
         job.run_id, job.classes, spawn_rate, course.began_s, state.config.boot, is_open=job.load.is_open
     )
+    if course.steps:
+        job.users.set_steps(course.steps)
     want_users(job, users, spawn_rate, now_s)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from inference_swarm.cluster.master_messages import (
     MAX_EARLIER,
+    MAX_STEPS,
     ClockAnswer,
     EndWorker,
     HeartbeatAck,
@@ -24,6 +25,7 @@ from inference_swarm.cluster.master_messages import (
     ReportAck,
     RunOffer,
     SetUsers,
+    Step,
     StopRun,
     Welcome,
     leases_of,
@@ -80,6 +82,7 @@ __all__ = [
     "FROM_MASTER",
     "FROM_WORKER",
     "MAX_EARLIER",
+    "MAX_STEPS",
     "MESSAGES",
     "PROTOCOL_VERSION",
     "BlockReport",
@@ -108,6 +111,7 @@ __all__ = [
     "RowsReady",
     "RunOffer",
     "SetUsers",
+    "Step",
     "StopRun",
     "Welcome",
     "Wire",

@@ -80,7 +80,8 @@ class RunControl:
             return ""
         if not classes:
             classes = _named(self._runner.user_classes)
-        load = replace(load, users=user_count, spawn_rate=spawn_rate)
+        if load.first_step is None:  # else the run itself decides its load
+            load = replace(load, users=user_count, spawn_rate=spawn_rate)
         self._adapter.feed(Start(run_id, load, classes, totals))
         self._wait(lambda: run_id in self._adapter.outcomes or self._are_users_complete())
         return run_id

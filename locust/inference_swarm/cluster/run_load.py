@@ -7,16 +7,20 @@ from inference_swarm.cluster.events import (
     Edit,
     Refuse,
     ResetStatistics,
+    SetLoad,
     StopAsked,
     Tick,
 )
 from inference_swarm.cluster.placement import able_workers, want_users
 from inference_swarm.cluster.presence import tick
+from inference_swarm.cluster.protocol import MAX_STEPS
 from inference_swarm.cluster.run_common import BUSY, job_of
 from inference_swarm.cluster.run_end import end_load
+from inference_swarm.cluster.run_users import CHANGE_LEAD_S
 from inference_swarm.cluster.state import Coordinator, Job
 from inference_swarm.errors import ExitCode
 from inference_swarm.load.stages import users_at
+from inference_swarm.load.steps import NS_PER_S, LoadStep
 from inference_swarm.run.course import Change, StopCause
 
 # Its last requests are on their way when it ends, give or take the difference of two clocks.
@@ -31,10 +35,30 @@ def edit_running(state: Coordinator, event: Edit, now_s: float) -> None:
     if event.run_id not in ("", job.run_id):
         return
     assert job.course.began_s is not None
+    if job.course.steps:
+        reason = "the search for a capacity decides how many users run; stop it first"
+        state.do(Refuse("", reason, ExitCode.INCOMPLETE))
+        return
     if (event.users, event.spawn_rate) != job.wanted:
         what = f"{event.users} users at {event.spawn_rate:g} a second"
         job.course.changes.append(Change(max(0.0, now_s - job.course.began_s), what))
     want_users(job, event.users, event.spawn_rate, now_s, event.classes)
+
+
+def set_load(state: Coordinator, event: SetLoad, now_s: float) -> None:
+    """Begin another step of a load that is decided while the run goes on: all workers from one instant on."""
+    job = job_of(state)
+    course = job.course
+    if event.run_id != job.run_id or job.users is None or len(course.steps) >= MAX_STEPS:
+        return
+    assert course.began_s is not None
+    from_s = max(0.0, now_s + CHANGE_LEAD_S - course.began_s)
+    step = LoadStep(round(from_s * NS_PER_S), round((from_s + event.settle_s) * NS_PER_S), event.rate_rps)
+    course.add_step(step)
+    job.uncounted.follow(course.load.schedule)
+    job.users.set_steps(course.steps)
+    if event.users != job.wanted[0]:
+        want_users(job, event.users, float(event.users), now_s)
 
 
 def reset_statistics(state: Coordinator, event: ResetStatistics, now_s: float) -> None:

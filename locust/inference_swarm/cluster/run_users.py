@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from inference_swarm.cluster.distribution import UserClass, UserDistribution
-from inference_swarm.cluster.protocol import MAX_EARLIER, Partition, SetUsers
+from inference_swarm.cluster.protocol import MAX_EARLIER, Partition, SetUsers, Step
+from inference_swarm.load.steps import LoadStep
 
 NS_PER_S = 1_000_000_000
 # From the announcement of new partitions until they hold: more than any worker has looked ahead and a message takes.
@@ -40,6 +41,7 @@ class RunUsers:
         self._unconfirmed: dict[str, deque[tuple[int, Partition]]] = {}  # by worker: (generation, partition)
         self._is_divided = False
         self._epochs_ns: tuple[int, ...] = ()
+        self._steps: tuple[Step, ...] = ()
         self.wanted = 0
 
     @property
@@ -85,6 +87,11 @@ class RunUsers:
     def reset(self, at_s: float) -> None:
         """Restart the statistics at this instant, in seconds since the run began."""
         self._epochs_ns = (*self._epochs_ns, round(at_s * NS_PER_S))
+        self._touched.update(self._distribution.workers)
+
+    def set_steps(self, steps: Iterable[LoadStep]) -> None:
+        """These are the steps of the load so far; every worker is to know them."""
+        self._steps = tuple(Step(step.from_ns, step.settled_ns, step.rate_rps) for step in steps)
         self._touched.update(self._distribution.workers)
 
     def forget(self, worker: str) -> None:
@@ -156,6 +163,7 @@ class RunUsers:
             partition,
             self._epochs_ns,
             earlier,
+            self._steps,
         )
 
 

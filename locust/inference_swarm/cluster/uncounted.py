@@ -15,6 +15,7 @@ from inference_swarm.load.arrivals import Schedule
 NS_PER_S = 1_000_000_000
 # A rate is taken from reports in which users ran for this long on average.
 MIN_USER_S = 1.0
+MAX_FORMER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,13 @@ class Uncounted:
     stop_timeout_s: float = 0.0
     peak_per_user_rps: float | None = None
     _exposures: dict[str, Exposure] = field(default_factory=dict)
+    _former: list[Schedule] = field(default_factory=list)  # which a worker may still follow
+
+    def follow(self, schedule: Schedule | None) -> None:
+        """The arrivals are those of another schedule from now on."""
+        if schedule is not None and self.schedule is not None:
+            self._former = [*self._former, self.schedule][-MAX_FORMER:]
+            self.schedule = schedule
 
     def notified(self, worker: str, order: Order, now_s: float) -> None:
         """The worker was sent an order."""
@@ -126,7 +134,7 @@ class Uncounted:
         """Return how many arrivals a worker may have sent by the former order, when the later one was in force."""
         if order.share == former.share and order.from_s == former.from_s:
             return 0
-        wanted = self._count(until_s) - self._count(order.from_s)
+        wanted = self._count_between(order.from_s, until_s)
         return math.ceil(wanted * former.share) + 1 if wanted > 0 and former.share else 0
 
     def bound(self, worker: str, until_s: float, began_s: float, possibly_sent: int | None = None) -> int | None:
@@ -141,7 +149,7 @@ class Uncounted:
         in_flight = exposure.max_users + max((users for _, users in exposure.former), default=0)
         if self.schedule is not None:
             first = max(0.0, exposure.reported_s - self.drop_after_s - began_s)
-            wanted = self._count(until_s - began_s) - self._count(first)
+            wanted = self._count_between(first, until_s - began_s)
             return math.ceil(wanted * exposure.max_share) + 1 + in_flight
         if not in_flight:
             return 0
@@ -149,6 +157,12 @@ class Uncounted:
             return None
         return math.ceil(since_s * self.peak_per_user_rps * exposure.max_users) + in_flight
 
-    def _count(self, until_s: float) -> int:
+    def _count_between(self, from_s: float, until_s: float) -> int:
+        """Return the arrivals of the schedule that has most of them."""
         assert self.schedule is not None
-        return self.schedule.count_until(round(max(0.0, until_s) * NS_PER_S))
+        edges_ns = [round(max(0.0, at_s) * NS_PER_S) for at_s in (from_s, until_s)]
+        counts = [
+            schedule.count_until(edges_ns[1]) - schedule.count_until(edges_ns[0])
+            for schedule in (self.schedule, *self._former)
+        ]
+        return max(counts)

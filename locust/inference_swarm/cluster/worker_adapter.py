@@ -32,6 +32,7 @@ from inference_swarm.cluster.agent_events import (
     SendToMaster,
     SetEpochs,
     SetPartition,
+    SetSteps,
     SnapshotTaken,
     StopUsers,
     TakeSnapshot,
@@ -54,8 +55,10 @@ from inference_swarm.load.arrivals import Part, Share
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.load.listeners import OtherUsers
+from inference_swarm.load.steps import LoadStep, ends_of_steps, rate_of_steps
 from inference_swarm.load.user_host import UserHost, assign_users
 from inference_swarm.measure.locust_stats import wall_offset_ns
+from inference_swarm.measure.phases import Phases
 from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import OtherCounts, Snapshot
 from inference_swarm.run.plan import phases_of, schedule_of
@@ -91,6 +94,7 @@ class WorkerAdapter:
         self._others = OtherUsers(environment.events)
         self._rows = WorkerRows(config.worker, allowed, self.feed)
         self._began_ns = 0
+        self._steps_known = 1
         self._recording: Recording | None = None
         self._assignment: Assignment | None = None
         self._dispatcher: ArrivalDispatcher | None = None
@@ -139,8 +143,10 @@ class WorkerAdapter:
                 self._begin_recording(run_id, round(began_s * NS_PER_S))
             case SetPartition(partition):
                 self._set_partition(partition)
-            case SetEpochs(epochs_ns):
-                self._set_epochs(epochs_ns)
+            case SetEpochs():
+                self._set_epochs()
+            case SetSteps(steps):
+                self._set_steps(steps)
             case ExtendLease(until_s):
                 if self._dispatcher is not None:
                     self._dispatcher.extend_lease(round(until_s * NS_PER_S))
@@ -179,6 +185,7 @@ class WorkerAdapter:
         assert shard is not None
         assert settings is not None
         self._began_ns = began_ns
+        self._steps_known = 1  # the first one is in the settings
         self._environment.host = settings.host
         self._environment.stop_timeout = float(settings.stop_timeout_s)
         if self._seams.notifies_listeners:
@@ -225,11 +232,23 @@ class WorkerAdapter:
         if self._dispatcher is not None:
             self._dispatcher.change(Part(partition.indexes, partition.count), partition.from_ns)
 
-    def _set_epochs(self, epochs_ns: tuple[int, ...]) -> None:
+    def _set_steps(self, steps: tuple[LoadStep, ...]) -> None:
         if self._recording is None or self._rows.settings is None:
             return
-        phases = phases_of(self._rows.settings)
-        self._recording.set_phases(phases.with_epochs(epochs_ns))
+        self._recording.set_phases(self._phases(self._rows.settings))
+        known, self._steps_known = self._steps_known, len(steps)
+        if self._dispatcher is not None and len(steps) > known:
+            rate = rate_of_steps(steps)
+            self._dispatcher.follow(self._dispatcher.schedule.with_rate(rate), steps[known].from_ns)
+
+    def _phases(self, settings: Settings) -> Phases:
+        phases = phases_of(settings).with_epochs(self.state.epochs_ns)
+        return phases.with_stages(ends_of_steps(self.state.steps)) if self.state.steps else phases
+
+    def _set_epochs(self) -> None:
+        if self._recording is None or self._rows.settings is None:
+            return
+        self._recording.set_phases(self._phases(self._rows.settings))
         self._count_from(self._recording.epoch_start_ns)
         self._runner.stats.clear_all()
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from inference_swarm.config.documents import SettingValues
 from inference_swarm.config.json_file import read_json_settings
-from inference_swarm.config.options import OPTIONS, Option
+from inference_swarm.config.option import Option
+from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Check, Settings, resolve_settings
 from inference_swarm.config.value_types import FLAG
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from inference_swarm.config import value_types
 from inference_swarm.config.api_options import API_OPTIONS
+from inference_swarm.config.capacity_options import CAPACITY_OPTIONS
 from inference_swarm.config.option import Option
 
 METHODS = ("predict", "predict_proba")
@@ -108,6 +109,7 @@ OPTIONS: tuple[Option, ...] = (
         "conditions that end the run early, such as error_rate>50% for 10s; may be given several times. "
         "docs/measuring.md has the grammar", joined_with="; ",
     ),
+    *CAPACITY_OPTIONS,
     Option(
         "data", "--data", "SWARM_DATA", "data", value_types.TEXT, "",
         "rows to send instead of the dataset's X_test.parquet: a file (parquet, CSV, JSON lines, Arrow), a folder, a "

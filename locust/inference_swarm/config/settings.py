@@ -6,7 +6,8 @@ from collections.abc import Callable, Set
 from dataclasses import asdict, dataclass
 
 from inference_swarm.config.documents import ReadSettingValues, SettingValues
-from inference_swarm.config.options import OPTIONS, Option
+from inference_swarm.config.option import Option
+from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
@@ -35,6 +36,17 @@ class Settings:
     slo: str
     warm_up: str
     abort_when: str
+    find_capacity: bool
+    capacity_by: str
+    precision: float
+    confirm_s: float
+    step_max_s: float
+    budget_s: float
+    at_least_rps: float | None
+    target_rate_rps: float | None
+    server_metrics: str
+    server_metric: str
+    server_pid: int | None
     data: str
     columns: str
     drop_columns: str
@@ -158,6 +170,8 @@ def _cross_problems(
             )
         )
     if unread & {"arrival", "rate_rps"}:
+        return found
+    if values["find_capacity"]:  # brings its own load
         return found
     is_open, rate, stages = values["arrival"] != "closed", values["rate_rps"], values["stages"]
     if is_open and not rate and not stages:

@@ -162,6 +162,14 @@ def _positive_duration(value: object) -> float:
     return _number(parse_duration_s(value), 0, inclusive=False)
 
 
+def _share(value: object) -> float:
+    text = _text(value) if isinstance(value, str) else ""
+    share = float(text[:-1]) / 100 if text.endswith("%") else float(_scalar(value))
+    if not 0 < share < 1:  # also for NaN
+        raise ValueError("out of range")
+    return share
+
+
 def _size_bytes(value: object) -> int:
     _reject_bool(value)
     if isinstance(value, int):
@@ -202,6 +210,7 @@ RUN_TIME = ValueType(
     "duration", "whole seconds above 0, or text such as 30s, 2m, 1h30m; none for a run that is stopped", _run_time
 )
 TIMEOUT = ValueType("timeout", "a duration above 0 such as 500, 2.5s, 1m", _positive_duration)
+SHARE = ValueType("share", "a share above 0 and below 1, such as 5% or 0.05", _share)
 SIZE = ValueType("size", "a size such as 256MiB or 1GB", _size_bytes)
 FLAG = ValueType("flag", "true or false", _flag)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inference_swarm.judge.capacity.answer import search_words
 from inference_swarm.measure.counters import RequestCounters, merge_counters
 from inference_swarm.measure.intervals import Interval
 from inference_swarm.measure.totals import SwarmTotals
@@ -47,6 +48,8 @@ class Moment:
     abandoned: int = 0
     dropped: int = 0
     warm_up_left_s: float | None = None
+    search: str = ""
+    """A search for a capacity: the step under way, and between which loads it is."""
 
 
 def moment_of(run: Run, users: int, now_s: float) -> Moment:
@@ -68,6 +71,7 @@ def moment_of(run: Run, users: int, now_s: float) -> Moment:
         abandoned=counted.abandoned,
         dropped=counted.dropped,
         warm_up_left_s=warm_up_left_s if is_warming_up else None,
+        search="" if run.capacity is None else search_words(run.capacity.result()),
     )
 
 

@@ -39,6 +39,8 @@ class Line:
     points: Points
     colour: int
     is_dashed: bool = False
+    is_points: bool = False
+    """Dots, and no line between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +61,19 @@ def plot_rate(rows: Sequence[IntervalRow], wanted: Points, bounds: Sequence[Boun
         points = [(_middle(row), row.failures / row.seconds if row.seconds else None) for row in rows]
         lines.append(Line("failed/s", points, 4))
     lines += _bound_lines(rows, bounds)
-    return _plot(lines, format_rate, x_labels=_time_labels(rows))
+    return plot_lines(lines, format_rate, x_labels=_time_labels(rows))
 
 
 def plot_users(rows: Sequence[IntervalRow]) -> str:
     """Users over the run; without the last interval, in which workers report that all have stopped."""
     rows = rows[:-1] if len(rows) > 1 and not rows[-1].users else rows
-    return _plot([Line("users", [(_middle(row), row.users) for row in rows], 2)], format_rate, _time_labels(rows))
+    return plot_lines([Line("users", [(_middle(row), row.users) for row in rows], 2)], format_rate, _time_labels(rows))
 
 
 def plot_in_flight(rows: Sequence[IntervalRow]) -> str:
     """Plot the average number of requests in flight over the run: an open load has it instead of users."""
     points = [(_middle(row), row.in_flight) for row in rows]
-    return _plot([Line("in flight", points, 2)], format_rate, _time_labels(rows))
+    return plot_lines([Line("in flight", points, 2)], format_rate, _time_labels(rows))
 
 
 def plot_latency_over_time(rows: Sequence[IntervalRow], bounds: Sequence[Bound] = ()) -> str:
@@ -83,7 +85,7 @@ def plot_latency_over_time(rows: Sequence[IntervalRow], bounds: Sequence[Bound] 
         Line("max", [(_middle(row), row.max_us) for row in rows], 4),
     ]
     lines += _bound_lines(rows, bounds)
-    return _plot(lines, format_us, _time_labels(rows), is_logarithmic=True)
+    return plot_lines(lines, format_us, _time_labels(rows), is_logarithmic=True)
 
 
 def _bound_lines(rows: Sequence[IntervalRow], bounds: Sequence[Bound]) -> list[Line]:
@@ -112,7 +114,7 @@ def plot_percentiles(lines: Sequence[Line]) -> str:
     highest = max((x for line in lines for x, _ in line.points), default=1.0)
     # Room behind the last label, which is centred at its place.
     labels = [(float(n), _percentile_label(n)) for n in range(max(1, math.floor(highest)) + 1)]
-    return _plot(lines, format_us, labels, is_logarithmic=True, end_x=max(highest, labels[-1][0] + 0.3))
+    return plot_lines(lines, format_us, labels, is_logarithmic=True, end_x=max(highest, labels[-1][0] + 0.3))
 
 
 def percentile_points(histogram: Histogram) -> Points:
@@ -133,7 +135,11 @@ def _middle(row: IntervalRow) -> float:
 
 
 def _time_labels(rows: Sequence[IntervalRow]) -> list[tuple[float, str]]:
-    end_s = max((row.start_s + row.length_s for row in rows), default=1.0)
+    return time_labels(max((row.start_s + row.length_s for row in rows), default=1.0))
+
+
+def time_labels(end_s: float) -> list[tuple[float, str]]:
+    """Return the labels of an axis of time that ends here."""
     step_s = next(step for step in _TIME_STEPS_S if end_s / step <= 7)
     return [(at, _clock(at)) for at in range(0, math.floor(end_s) + 1, step_s)]
 
@@ -186,7 +192,7 @@ def _value_labels(lines: Sequence[Line], *, is_logarithmic: bool) -> list[float]
     )
 
 
-def _plot(
+def plot_lines(
     lines: Sequence[Line],
     format_value: Callable[[float], str],
     x_labels: Sequence[tuple[float, str]],
@@ -194,6 +200,7 @@ def _plot(
     is_logarithmic: bool = False,
     end_x: float = 0.0,
 ) -> str:
+    """Return lines over an axis with these labels."""
     y_labels = _value_labels(lines, is_logarithmic=is_logarithmic)
 
     def to_axis(value: float) -> float:
@@ -230,7 +237,10 @@ def _plot(
     for line in lines:
         stroke = {"width": 2, "dasharray": "6, 5"} if line.is_dashed else {"width": 2}
         points = [(x, None if y is None else to_axis(y)) for x, y in _thinned(line.points)]
-        chart.add(line.label, points, stroke_style=stroke)
+        if line.is_points:
+            chart.add(line.label, points, stroke=False, dots_size=5)
+        else:
+            chart.add(line.label, points, stroke_style=stroke)
     return _NOT_WANTED.sub("", str(chart.render(is_unicode=True)))
 
 

@@ -11,6 +11,9 @@ from markupsafe import Markup
 from inference_swarm.config.documents import ReadDocument
 from inference_swarm.errors import SettingProblem
 from inference_swarm.export.bounds import latency_bounds, rate_bounds
+from inference_swarm.export.capacity import HEADERS as CAPACITY_HEADERS
+from inference_swarm.export.capacity import step_cells, step_tone
+from inference_swarm.export.capacity_plots import capacity_plots
 from inference_swarm.export.formats import (
     format_count,
     format_rate,
@@ -28,6 +31,7 @@ from inference_swarm.export.plots import (
 )
 from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.sentence import concluding_sentence
+from inference_swarm.export.server import server_plots
 from inference_swarm.export.stage_table import HEADERS, stage_cells
 from inference_swarm.export.terminal import change_words, left_out_words, load_words, other_counts, other_users_words
 from inference_swarm.load.stages import Stages, parse_stages
@@ -63,6 +67,12 @@ def render_report(data: ReportData) -> str:
             stage_headers=HEADERS,
             stages=[(stage_cells(stage), stage["tone"]) for stage in summary["stages"]],
             plots=_plots(data, is_open),
+            capacity=summary.get("capacity"),
+            server=summary.get("server"),
+            server_plots=server_plots(summary["server"], summary["duration_s"]) if summary.get("server") else [],
+            capacity_plots=capacity_plots(summary["capacity"]) if summary.get("capacity") else [],
+            capacity_headers=CAPACITY_HEADERS,
+            capacity_steps=_capacity_steps(summary.get("capacity")),
             percentiles=PERCENTILE_WORDS,
             times_rows=times_rows,
             marks=MARKS,
@@ -123,8 +133,20 @@ def _plots(data: ReportData, is_open: bool) -> list[tuple[str, str, Markup]]:
     return [(caption, unit, Markup(svg)) for caption, unit, svg in plots]
 
 
+def _capacity_steps(capacity: ReadDocument | None) -> list[tuple[list[str], str]]:
+    if capacity is None:
+        return []
+    return [(step_cells(step, by_users=capacity["by_users"]), step_tone(step)) for step in capacity["steps"]]
+
+
 def _wanted(data: ReportData) -> list[tuple[float, float | None]]:
     """Return the wanted rate at the edges of each stage."""
+    if capacity := data.summary.get("capacity"):
+        return [
+            (at_s, step["load"])
+            for step in capacity["steps"]
+            for at_s in (step["start_s"], step["end_s"] or data.summary["duration_s"])
+        ]
     settings = data.summary["settings"]
     text = settings["stages"]["value"]
     try:

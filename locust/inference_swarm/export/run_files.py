@@ -13,6 +13,7 @@ from inference_swarm.export.locust_files import write_locust_files
 from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.run_folder import write_json, write_whole
 from inference_swarm.export.run_table import append_to_run_table, run_table_row
+from inference_swarm.export.server import server_csv
 from inference_swarm.export.stage_table import stage_csv
 from inference_swarm.export.summary import RunRecord, build_summary
 from inference_swarm.measure.hlog import hlog_lines
@@ -38,6 +39,8 @@ def write_number_files(run: RunRecord, folder: Path) -> Document:
         write_whole(folder / name, "".join(lines))
     rows, total = interval_rows(series, run.wanted_rate), run.totals.total()
     write_whole(folder / "intervals.csv", interval_table(rows))
+    if run.server is not None:
+        write_whole(folder / "server.csv", server_csv(run.server))
     if summary["stages"]:
         write_whole(folder / "stages.csv", stage_csv(summary["stages"]))
     _write_report(ReportData(summary, rows, total.latency, total.service), folder)

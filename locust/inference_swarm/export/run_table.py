@@ -15,18 +15,22 @@ RUN_TABLE_COLUMNS: Sequence[str] = (
     "run", "started_at", "duration_s", "measured_s", "dataset", "model", "method", "load", "wanted_rps", "users",
     "workers", "verdict", "exit_code", "requests", "succeeded", "failures", "abandoned", "dropped", "unaccounted",
     "never_sent", "rate_rps", "rows_per_s", "goodput_rps", "rows", "batch_size", "p50_us", "p95_us", "p99_us",
+    "capacity", "capacity_of", "capacity_outcome",
 )  # fmt: skip
 
 
 def run_table_row(summary: ReadDocument) -> Document:
     """Return the row of run_table.csv."""
-    arrivals, once = summary["arrivals"] or {}, summary["once"] or {}
+    arrivals, once, capacity = summary["arrivals"] or {}, summary["once"] or {}, summary.get("capacity") or {}
     known = {
         **summary,
         "wanted_rps": arrivals.get("wanted_rps"),
         "unaccounted": arrivals.get("unaccounted"),
         "never_sent": once.get("never_sent"),
         "batch_size": summary["settings"]["batch_size"]["value"],
+        "capacity": capacity.get("load"),
+        "capacity_of": ("users" if capacity["by_users"] else "rate") if capacity else None,
+        "capacity_outcome": capacity.get("outcome"),
         **{f"{name}_us": summary["latency_us"][name] for name in ("p50", "p95", "p99")},
     }
     return {column: known[column] for column in RUN_TABLE_COLUMNS}

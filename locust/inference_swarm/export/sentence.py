@@ -15,6 +15,8 @@ from inference_swarm.export.formats import (
 
 def concluding_sentence(summary: ReadDocument) -> str:
     """Return the sentence: requests, time, rate, p99, failures and objectives."""
+    if capacity := summary.get("capacity"):
+        return str(capacity["sentence"])
     requests = summary["requests"]
     if not requests:
         return f"No request ended in {format_seconds(summary['duration_s'])}."

@@ -13,6 +13,7 @@ from inference_swarm.config.documents import Document
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.data.sources import source_name
+from inference_swarm.export.capacity import capacity_metrics
 from inference_swarm.export.intervals import WantedRate
 from inference_swarm.export.metrics import (
     address_metrics,
@@ -21,10 +22,13 @@ from inference_swarm.export.metrics import (
     left_out_metrics,
     verdict_metrics,
 )
+from inference_swarm.export.server import server_metrics
 from inference_swarm.export.stage_table import stage_metrics
+from inference_swarm.judge.capacity.result import CapacityResult
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.stages import StageResult
 from inference_swarm.judge.verdict import Verdict
+from inference_swarm.measure.server_metrics import ServerSeries
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.worker_record import WorkerRecord
@@ -66,6 +70,9 @@ class RunRecord:
     changes: Sequence[Change] = ()
     """What was changed while the run went on."""
     stages: Sequence[StageResult] = ()
+    capacity: CapacityResult | None = None
+    server: ServerSeries | None = None
+    """The server's own metrics."""
     is_cut_short: bool = False
     """Its master did not wait for the last reports, or was killed."""
 
@@ -105,12 +112,14 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         once=course.once,
         changes=tuple(course.changes),
         stages=run.stages(),
+        capacity=run.capacity_result(),
+        server=run.server,
         is_cut_short=is_cut_short,
     )
 
 
 def _wanted_rate(run: Run) -> WantedRate | None:
-    schedule = run.plan.load.schedule
+    schedule = run.course.load.schedule
     return None if schedule is None else WantedRate(schedule.rate, run.totals.epoch_start_s, run.duration_s)
 
 
@@ -173,6 +182,8 @@ def build_summary(run: RunRecord) -> Document:
         "arrivals": arrival_metrics(run),
         **counter_metrics(total, run.measured_s, run.unserved),
         "failed": failure_records(total),
+        "capacity": capacity_metrics(run.capacity),
+        "server": server_metrics(run.server, run.capacity),
         "stages": [stage_metrics(stage) for stage in run.stages],
         "addresses": address_metrics(total),
         "names": {name: counter_metrics(one, run.measured_s) for name, one in sorted(run.totals.names.items())},

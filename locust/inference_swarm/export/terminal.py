@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference_swarm.config.documents import ReadDocument
+from inference_swarm.export.capacity import capacity_lines
 from inference_swarm.export.formats import (
     format_count,
     format_rate,
@@ -30,6 +31,8 @@ def progress_line(now: Moment) -> str:
         time_words = f"{format_seconds(now.elapsed_s)} so far"
     else:
         time_words = f"{format_seconds(max(0.0, now.length_s - now.elapsed_s))} left"
+    if now.search:
+        time_words = f"{now.search}; {time_words}"
     parts = [f"{now.users} user{_s(now.users)} on {now.workers} worker{_s(now.workers)}"]
     if now.warm_up_left_s is not None:
         parts.append(f"warm-up for {format_seconds(now.warm_up_left_s)} more")
@@ -51,9 +54,10 @@ def _s(count: int) -> str:
 
 def closing_table(summary: ReadDocument, folder: Path | None) -> str:
     """Return the closing table, with the verdict last, where the reader looks first."""
-    lines = [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
-    lines += _latency_table(summary)
-    lines.append("")
+    capacity = summary.get("capacity")
+    lines = [capacity["sentence"], ""] if capacity else []
+    lines += [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
+    lines += [*capacity_lines(capacity), ""] if capacity else [*_latency_table(summary), ""]
     if summary["stages"]:
         lines += [*stage_lines(summary["stages"]), ""]
     lines.append(_labelled("requests", request_words(summary)))
@@ -64,6 +68,7 @@ def closing_table(summary: ReadDocument, folder: Path | None) -> str:
     if others := other_users_words(summary):
         lines.append(_labelled("others", others))
     lines += [_labelled("changed", change_words(change)) for change in summary["changes"]]
+    lines += [_labelled("server", sentence) for sentence in (summary.get("server") or {}).get("sentences", ())]
     for warning in summary["self_check"]:
         lines.append(_labelled("warning", warning["sentence"]))
     lines += [_labelled(result["outcome"], _objective_words(result)) for result in summary["objectives"]]

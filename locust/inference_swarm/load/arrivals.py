@@ -56,6 +56,10 @@ class Schedule:
         end_s = self.rate.duration_s
         return None if math.isinf(end_s) else round(end_s * NS_PER_S)
 
+    def with_rate(self, rate: Stages) -> Schedule:
+        """Return the schedule of another rate; where both rates are the same from the begin on, so are the arrivals."""
+        return Schedule(self.process, rate, self.seed)
+
     def between(self, from_ns: int, to_ns: int) -> Arrivals:
         """Arrivals with from_ns <= instant < to_ns. The last two cells are kept for the next call."""
         from_s, to_s = from_ns / NS_PER_S, to_ns / NS_PER_S
@@ -168,6 +172,21 @@ class Share:
         from_ns = max(from_ns, self.position_ns)
         self._changes = [change for change in self._changes if change[0] < from_ns]
         self._changes.append((from_ns, part))
+
+    def follow(self, schedule: Schedule, from_ns: int) -> Offsets:
+        """Follow another schedule, which differs from this one from an instant on.
+
+        Returns the arrivals that were missed, and counts those that the new schedule does not have here as possible
+        duplicates: there are some when that instant has passed already.
+        """
+        missed = np.zeros(0, dtype=np.int64)
+        if from_ns < self.position_ns:
+            taken = self._part.pick(self.schedule.between(from_ns, self.position_ns))
+            wanted = self._part.pick(schedule.between(from_ns, self.position_ns))
+            self.possible_duplicates += int(np.count_nonzero(~np.isin(taken, wanted)))
+            missed = wanted[~np.isin(wanted, taken)]
+        self.schedule = schedule
+        return missed
 
     def take(self, until_ns: int) -> Offsets:
         """Return this worker's intended instants since the last call up to `until_ns`, in ns since the run began."""

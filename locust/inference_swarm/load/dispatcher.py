@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from gevent import get_hub, getcurrent
 
-from inference_swarm.load.arrivals import NO_PART, Part, Share
+from inference_swarm.load.arrivals import NO_PART, Part, Schedule, Share
 from inference_swarm.load.timer import Timer, make_timer
 
 # So far ahead arrivals are computed; a change of shares must be announced earlier than that.
@@ -88,6 +89,29 @@ class ArrivalDispatcher:
         self._share.change(part, from_ns)
         if self._free:
             self._set_timer(self._clock_ns())
+
+    def follow(self, schedule: Schedule, from_ns: int) -> None:
+        """Follow another schedule from an instant on, in ns since the run began; what was missed by then is dropped."""
+        self._dropped_ns.extend((self._share.follow(schedule, from_ns) + self._began_ns).tolist())
+        if self._free:
+            self._set_timer(self._clock_ns())
+
+    @property
+    def schedule(self) -> Schedule:
+        return self._share.schedule
+
+    @property
+    def free_count(self) -> int:
+        """Users that wait for an arrival."""
+        return len(self._free)
+
+    def count_waiting(self) -> int:
+        """Return how many arrivals are due and wait for a user."""
+        if self._free:
+            return 0
+        now_ns = self._clock_ns()
+        self._is_next_due(now_ns)
+        return bisect_right(self._due, now_ns)
 
     def extend_lease(self, until_ns: int) -> None:
         """Allow arrivals up to this instant to be taken."""

@@ -54,6 +54,10 @@ class Phases:
         """Further epochs, each of which begins with a reset of the statistics."""
         return Phases(tuple(sorted({*self.epoch_starts_ns, *epochs_ns})), self.stage_ends_ns)
 
+    def with_stages(self, ends_ns: Sequence[int]) -> Phases:
+        """Other stages."""
+        return Phases(self.epoch_starts_ns, tuple(ends_ns))
+
     @property
     def is_whole(self) -> bool:
         """True when the run has only one phase."""

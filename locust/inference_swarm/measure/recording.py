@@ -113,6 +113,7 @@ class Recording:
             self._count_users(),
             self._take_health(),
             user_seconds=user_seconds,
+            in_flight=0 if is_final else self._count_in_flight(),
             possible_duplicates=twice - self._twice_seen,
             others=others,
             is_final=is_final,
@@ -121,6 +122,11 @@ class Recording:
         if is_final:
             self._health.close()
         return snapshot
+
+    def _count_in_flight(self) -> int:
+        if self._dispatcher is None:
+            return self._count_users()
+        return max(0, self._count_users() - self._dispatcher.free_count) + self._dispatcher.count_waiting()
 
     def _take_health(self) -> WorkerHealth:
         lags_ns = None if self._dispatcher is None else self._dispatcher.take_lags_ns()

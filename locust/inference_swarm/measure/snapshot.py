@@ -90,6 +90,8 @@ class Snapshot:
     """Requests of all names and phases by the second in which they ended."""
     health: WorkerHealth = field(default_factory=WorkerHealth)
     users: Count = 0
+    in_flight: Count = 0
+    """Requests under way at its end, and arrivals that are due and wait for a user."""
     user_seconds: Metric = 0.0
     """Users times the seconds they ran."""
     possible_duplicates: Count = 0

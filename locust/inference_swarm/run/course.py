@@ -6,13 +6,14 @@ Values only: no clock, no files, no Locust. Results, pages and recovery are made
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.load.arrivals import Schedule
 from inference_swarm.load.stages import Stages
+from inference_swarm.load.steps import LoadStep, rate_of_steps
 from inference_swarm.measure.totals import Applied
 
 NS_PER_S = 1_000_000_000
@@ -32,6 +33,8 @@ class LoadPlan:
     load_timeout_s: float = 600.0
     stop_timeout_s: float = 0.0
     drop_after_s: float = 0.0
+    first_step: LoadStep | None = None
+    """The load is decided while the run goes on, and begins with this."""
 
     @property
     def is_open(self) -> bool:
@@ -41,7 +44,7 @@ class LoadPlan:
     @property
     def has_end(self) -> bool:
         """True when the run ends by itself."""
-        return self.length_s is not None or self.is_once
+        return self.length_s is not None or self.is_once or self.first_step is not None
 
 
 class StopCause(StrEnum):
@@ -152,6 +155,18 @@ class RunCourse:
     """Arrivals of an open load that a worker may have sent though they had passed to others, without knowing it."""
     once: OnceNumbers | None = None
     changes: list[Change] = field(default_factory=list)
+    steps: tuple[LoadStep, ...] = ()
+    """Of a load that is decided while the run goes on."""
+
+    def __post_init__(self) -> None:
+        if not self.steps and self.load.first_step is not None:
+            self.steps = (self.load.first_step,)
+
+    def add_step(self, step: LoadStep) -> None:
+        """The load is another one from an instant on, which lies ahead."""
+        self.steps = (*self.steps, step)
+        if self.load.schedule is not None:
+            self.load = replace(self.load, schedule=self.load.schedule.with_rate(rate_of_steps(self.steps)))
 
     @property
     def possible_duplicates(self) -> int:

@@ -22,8 +22,10 @@ from inference_swarm.judge.objectives import Objective, parse_objective, parse_o
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.stages import Stages, format_stages, is_stages_text, parse_stages, users_at
 from inference_swarm.measure.phases import Phases, phases_of_run
+from inference_swarm.measure.server_metrics import parse_choice, split_sources
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.course import LoadPlan
+from inference_swarm.run.search_plan import first_step_of, resolve_search, search_problems
 from inference_swarm.transport.allowed import check_allowed, parse_patterns
 from inference_swarm.transport.target import Target, parse_headers, target_of
 
@@ -54,7 +56,7 @@ def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, wher
             problems.extend(error.problems if isinstance(error, ConfigError) else [error])
             return None
 
-    settings = resolve_template(resolve_stages(settings))
+    settings = resolve_search(resolve_template(resolve_stages(settings)))
     target = tried(lambda: target_of(settings))
     tried(lambda: check_allowed(settings.host or "", allowed, where))
     source = tried(lambda: find_source(settings))
@@ -77,6 +79,7 @@ def load_of(settings: Settings) -> LoadPlan:
         load_timeout_s=settings.load_timeout_s,
         stop_timeout_s=float(settings.stop_timeout_s),
         drop_after_s=settings.drop_after_s,
+        first_step=first_step_of(settings),
     )
 
 
@@ -90,6 +93,7 @@ def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     except SettingProblem as problem:
         problems.append(problem)
     problems += parse_abort_conditions(values["abort_when"])[1]
+    problems += search_problems(values) + _server_problems(values)
     for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
         try:
             parse(text)
@@ -113,6 +117,21 @@ def _stage_problems(stages: Stages, *, is_open: bool) -> list[SettingProblem]:
         what = "requests a second" if is_open else "users"
         return [SettingProblem(f"--stages has up to {highest:g} {what}", expected=f"at most {most:,}")]
     return []
+
+
+def _server_problems(values: ReadSettingValues) -> list[SettingProblem]:
+    problems = []
+    for text in split_sources(values["server_metric"]):
+        try:
+            parse_choice(text)
+        except SettingProblem as problem:
+            problems.append(problem)
+    problems += [
+        SettingProblem(f"--server-metrics is {text!r}", expected="an address such as http://127.0.0.1:8002/metrics")
+        for text in split_sources(values["server_metrics"])
+        if not text.startswith(("http://", "https://"))
+    ]
+    return problems
 
 
 def _name_problems(values: ReadSettingValues) -> list[SettingProblem]:
@@ -241,6 +260,9 @@ def _warm_up_problems(values: ReadSettingValues) -> list[SettingProblem]:
 
 def first_users(settings: Settings) -> tuple[int, float] | None:
     """Return the users and spawn rate of a run's begin where other settings decide them."""
+    if settings.find_capacity:
+        users = resolve_search(settings).users
+        return users, float(users)
     if settings.is_open:
         # An open load needs its senders from its first arrival on.
         users = settings.max_in_flight or settings.users

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from inference_swarm.config.documents import Document
 from inference_swarm.data.progress import OnceNumbers
+from inference_swarm.judge.capacity.answer import capacity_verdict
+from inference_swarm.judge.capacity.result import CapacityResult, read_result, write_result
+from inference_swarm.judge.capacity.search import Outcome
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
 from inference_swarm.judge.stages import StageResult, judge_stages
-from inference_swarm.judge.verdict import RunFacts, Verdict, judge
+from inference_swarm.judge.verdict import RunFacts, Status, Verdict, judge
+from inference_swarm.measure.server_metrics import ServerSeries
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.capacity import CapacityCourse
 from inference_swarm.run.course import NS_PER_S, Change, Loss, RunCourse, Stop, StopCause
 from inference_swarm.run.plan import RunPlan, stages_of
 
@@ -51,6 +56,12 @@ class Run:
     started_unix_s: float = 0.0
     self_check: SelfCheck = field(default_factory=SelfCheck)
     master_health: WorkerHealth = field(default_factory=WorkerHealth)
+    capacity: CapacityCourse | None = None
+    """The search for a capacity, if this run is one."""
+    saved_capacity: CapacityResult | None = None
+    """Recovered: how far the search had come."""
+    server: ServerSeries | None = None
+    """The server's own metrics, if they were asked for."""
     frozen_s: float | None = None
     """Recovered: how long the run had gone on at its last checkpoint."""
 
@@ -73,6 +84,15 @@ class Run:
     def observe(self, snapshot: Snapshot) -> None:
         """Take in a worker's report that was counted."""
         self.self_check.observe(snapshot.worker, snapshot.health)
+        if self.capacity is not None:
+            self.capacity.take(snapshot)
+
+    def capacity_result(self) -> CapacityResult | None:
+        """Return what a search for a capacity has come to; None if this run is none."""
+        found = self.saved_capacity if self.capacity is None else self.capacity.result()
+        if found is not None and found.outcome is None and self.course.stop is not None:
+            return replace(found, outcome=Outcome.UNSETTLED, why="it was stopped")
+        return found
 
     @property
     def losses(self) -> dict[str, str]:
@@ -83,7 +103,7 @@ class Run:
 
     def arrivals_wanted(self) -> tuple[int, float] | None:
         """Return the arrivals in the schedule of an open load since the warm-up, and the wanted rate."""
-        schedule, start_s, end_s = self.plan.load.schedule, self.totals.epoch_start_s, self.duration_s
+        schedule, start_s, end_s = self.course.load.schedule, self.totals.epoch_start_s, self.duration_s
         if schedule is None or end_s <= start_s:
             return None
         amount = schedule.rate.amount_until(end_s) - schedule.rate.amount_until(start_s)
@@ -106,7 +126,13 @@ class Run:
             incomplete_because=tuple(course.incompleteness()),
             others=self.totals.others,
         )
-        return judge(self.totals.names, self.plan.objectives, facts)
+        found = self.capacity_result()
+        if found is None:
+            return judge(self.totals.names, self.plan.objectives, facts)
+        # What steps above the capacity did to requests is what they were for; that nothing could be sent is not.
+        whole = judge(self.totals.names, (), facts)
+        is_run = whole.status not in (Status.UNREACHABLE, Status.ABORTED, Status.INTERRUPTED, Status.NOTHING_SENT)
+        return capacity_verdict(found) if is_run else whole
 
     def stages(self) -> tuple[StageResult, ...]:
         """Return the result of each reached stage; none where the load has no stages."""
@@ -124,6 +150,8 @@ class Run:
 
     def verdict_so_far(self) -> Verdict:
         """Return the verdict on a run under way, against which missing last reports do not count."""
+        if (found := self.capacity_result()) is not None:
+            return capacity_verdict(found)
         facts = RunFacts(
             measured_s=self.totals.duration_s or self.measured_s,
             is_open=self.plan.load.is_open,
@@ -138,7 +166,7 @@ class Run:
 
     def to_state(self, once: OnceNumbers | None) -> Document:
         """Return what changes during the run, as a dict that msgpack can carry; `once`: its account by now."""
-        course = self.course
+        course, found = self.course, self.capacity_result()
         return {
             "duration_s": self.duration_s,
             "stop": None if course.stop is None else asdict(course.stop),
@@ -149,6 +177,7 @@ class Run:
             "changes": [asdict(change) for change in course.changes],
             "self_check": self.self_check.to_state(),
             "master_health": asdict(self.master_health),
+            "capacity": None if found is None else write_result(found),
             "totals": self.totals.to_state(),
         }
 
@@ -170,5 +199,6 @@ class Run:
         run = cls(plan, data, course, totals, folder, started_unix_s)
         run.self_check = SelfCheck.from_state(state["self_check"])
         run.master_health = WorkerHealth(**state["master_health"])
+        run.saved_capacity = None if state["capacity"] is None else read_result(state["capacity"])
         run.frozen_s = duration_s
         return run

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from inference_swarm.config.documents import Document, ReadSettingValues, SettingValues
-from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS, Option
+from inference_swarm.config.option import Option
+from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS
 from inference_swarm.config.value_types import FLAG, SIZE
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.load.stages import is_stages_text
@@ -31,6 +32,11 @@ _HELP: Mapping[str, str] = {
     "rate_rps": "per s, if not closed",
     "stages": "30s@500,1m@800",
     "abort_when": "error_rate>50% for 10s",
+    "find_capacity": "the highest rate within slo",
+    "capacity_by": "requests/s, or users",
+    "precision": "how close to come",
+    "confirm_s": "the answer must hold",
+    "budget_s": "of the whole search",
     "warm_up": "left out, such as 10s",
     "seed": "of all that is random",
     "row_memory_bytes": "on each worker",

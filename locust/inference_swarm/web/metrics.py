@@ -17,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
+from inference_swarm.config.documents import ReadDocument
 from inference_swarm.judge.evaluate import ObjectiveOutcome
 from inference_swarm.judge.self_check import is_generator_bottleneck
 from inference_swarm.measure.counters import RequestCounters
@@ -111,6 +112,25 @@ def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
+def _capacity_metrics(run: RunState) -> Iterator[Metric]:
+    capacity = run.capacity
+    if capacity is None:
+        return
+    for name, words, value in (
+        ("swarm_capacity_found", "1 when a search has found its capacity.", float(capacity["outcome"] == "found")),
+        ("swarm_capacity_load", "The load that was confirmed: requests per second, or users.", capacity["load"]),
+        ("swarm_capacity_low", "The highest load that is met so far.", capacity["low"]),
+        ("swarm_capacity_high", "The lowest load above it that is missed so far.", capacity["high"]),
+        ("swarm_capacity_step_load", "The load of the step under way.", _last_load(capacity)),
+    ):
+        if value is not None:
+            yield _gauge(name, words, value)
+
+
+def _last_load(capacity: ReadDocument) -> float | None:
+    return capacity["steps"][-1]["load"] if capacity["steps"] else None
+
+
 def _run_metrics(run: RunState) -> Iterator[Metric]:
     yield _gauge("swarm_run_start_timestamp_seconds", "When the run began, in Unix time.", run.started_unix_s)
     yield _gauge("swarm_run_duration_seconds", "Measured time so far.", run.duration_s)
@@ -120,6 +140,7 @@ def _run_metrics(run: RunState) -> Iterator[Metric]:
         "4 incomplete, 5 target unreachable.",
         run.verdict.exit_code,
     )
+    yield from _capacity_metrics(run)
     results = run.verdict.results
     missed = sum(result.outcome is ObjectiveOutcome.FAILED for result in results)
     yield _gauge("swarm_objectives", "Objectives of the run.", len(results))

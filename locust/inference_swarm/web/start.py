@@ -15,7 +15,8 @@ from werkzeug.datastructures import ImmutableMultiDict
 from inference_swarm.apis.table import request_format
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.documents import Document, SettingValues
-from inference_swarm.config.options import BY_NAME, OPTIONS, Option
+from inference_swarm.config.option import Option
+from inference_swarm.config.options import BY_NAME, OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source, list_datasets, read_source, search_roots
 from inference_swarm.data.threads import run_in_pool

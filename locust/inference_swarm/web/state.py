@@ -64,6 +64,8 @@ class RunState:
     """What was sent before what counts, as in summary.json."""
     others: OtherCounts = field(default_factory=OtherCounts)
     """What is in Locust's tables only."""
+    capacity: ReadDocument | None = None
+    """A search for a capacity and what it has come to, as in summary.json."""
     unserved: int = 0
     """Requests that were asked for and are in no counter, once that is known."""
 
@@ -139,6 +141,7 @@ def _run(run: RunState) -> Document:
         **verdict_metrics(run.verdict),
         "generator_bound": is_generator_bottleneck(run.warnings),
         "self_check": [asdict(warning) for warning in run.warnings],
+        "capacity": run.capacity,
         "data": {"source": run.source, "rows": run.rows, "blocks": run.blocks, "fingerprint": run.fingerprint},
         "files": list(run.files),
         **counter_metrics(merge_counters(run.names.values()), run.measured_s, run.unserved),

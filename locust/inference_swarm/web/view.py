@@ -15,6 +15,7 @@ from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.cluster.state import Phase
 from inference_swarm.config.documents import Document
 from inference_swarm.data.sources import source_name
+from inference_swarm.export.capacity import capacity_metrics
 from inference_swarm.export.metrics import left_out_metrics
 from inference_swarm.measure.counters import merge_counters
 from inference_swarm.measure.worker_record import WorkerRecord
@@ -151,9 +152,10 @@ def _run_state(run: Run) -> RunState:
         duplicates=run.totals.duplicates,
         left_out=left_out_metrics(run.totals),
         others=run.totals.others,
+        capacity=capacity_metrics(run.capacity_result()),
     )
 
 
 def _rate_wanted_rps(run: Run) -> float | None:
-    schedule = run.plan.load.schedule
+    schedule = run.course.load.schedule
     return None if schedule is None else schedule.rate.value_at(run.duration_s) or 0.0

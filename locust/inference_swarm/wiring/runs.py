@@ -19,7 +19,7 @@ from typing import Any
 import gevent
 
 from inference_swarm.apis.table import request_format
-from inference_swarm.cluster.events import ResetStatistics, StopAsked
+from inference_swarm.cluster.events import ResetStatistics, SetLoad, StopAsked
 from inference_swarm.cluster.forked import kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import RunOffer
@@ -39,14 +39,18 @@ from inference_swarm.export.summary import build_summary, record_of
 from inference_swarm.judge.self_check import MASTER
 from inference_swarm.load.print_row import example_request
 from inference_swarm.measure.health import HealthMonitor
+from inference_swarm.measure.server_metrics import ServerSeries
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.warm_up import parse_warm_up
+from inference_swarm.run.capacity import CapacityCourse
 from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse, Stop, StopCause
 from inference_swarm.run.plan import RunPlan, abort_conditions_of, make_plan
 from inference_swarm.run.run import DataRecord, Run
+from inference_swarm.run.search_plan import search_plan_of
 from inference_swarm.run.watch import RunWatch, Seen
 from inference_swarm.transport.request_text import RequestText
+from inference_swarm.wiring.server_watch import ServerWatch
 
 logger = logging.getLogger(__name__)
 HEALTH_PERIOD_S = 3.0
@@ -143,9 +147,16 @@ class Runs:
         self.latest = run
         self._environment.process_exit_code = None
         warm_up = parse_warm_up(run.plan.settings.warm_up)
+        search = search_plan_of(run.plan.settings)
+        run.capacity = None if search is None else CapacityCourse.begin(search, run.plan.settings)
         self._watch = RunWatch(abort_conditions_of(run.plan.settings), warm_up.requests)
         self._checkpoint = Checkpoint(run, self._once_numbers)
+        server = ServerSeries()
+        watch = ServerWatch(run.plan.settings, server)
+        if watch.is_wanted:
+            run.server = server
         self._background = [
+            *([gevent.spawn(watch.watch, course.began_s)] if watch.is_wanted else ()),
             gevent.spawn(self._watch_health, run),
             gevent.spawn(self._progress.show, run, lambda: self._environment.runner.user_count),
         ]
@@ -161,6 +172,7 @@ class Runs:
             return False
         run.observe(snapshot)
         self._act(self._watch.look(run.totals))
+        self._search(run)
         if self._checkpoint is not None:
             self._checkpoint.write_soon()
         return snapshot.newest_epoch < run.totals.epoch
@@ -171,6 +183,16 @@ class Runs:
             gevent.spawn(self.adapter.feed, ResetStatistics())
         if seen.abort_because:
             gevent.spawn(self.adapter.feed, StopAsked(StopCause.ABORTED, seen.abort_because))
+
+    def _search(self, run: Run) -> None:
+        if run.capacity is None or run.course.ended_s is not None:
+            return
+        following = run.capacity.look(run.course, run.totals)
+        if following is not None:
+            event = SetLoad(run.run_id, following.rate_rps, following.users, following.settle_s)
+            gevent.spawn(self.adapter.feed, event)
+        elif run.capacity.is_over:
+            gevent.spawn(self.adapter.feed, StopAsked(StopCause.FINISHED))
 
     def end_load(self) -> None:
         gevent.killall(self._background, block=False)

@@ -1,5 +1,6 @@
 // <swarm-panel>: the Swarm tab of Locust's page, and the whole of our own. Reads ./state every 2 s while it can be seen.
 import { make, setClass, setText, table } from "./dom.js";
+import { CapacitySection } from "./capacity.js";
 import * as format from "./format.js";
 import { RunsSection } from "./runs.js";
 import { extendLocustPage } from "./locust_page.js";
@@ -47,10 +48,11 @@ class SwarmPanel extends HTMLElement {
     this.warnings = make("ul");
     this.warningsPart = part("Self-check of the load generator", this.warnings);
     this.objectivesPart = part("Objectives", this.objectives.region);
+    this.capacity = new CapacitySection();
     this.runs = new RunsSection(BASE);
     this.timesPart = part("Percentiles", make("p", { class: "dim" }, origins), this.times.region);
     this.append(
-      this.trouble, this.banner, this.about, this.objectivesPart, this.metrics, this.warningsPart,
+      this.trouble, this.banner, this.about, this.capacity.part, this.objectivesPart, this.metrics, this.warningsPart,
       this.timesPart, part("Workers", this.workers.region), ...this.runs.parts,
     );
   }
@@ -79,6 +81,7 @@ class SwarmPanel extends HTMLElement {
     this.showMetrics({ ...state, run });
     this.showObjectives(run?.objectives ?? []);
     this.showWarnings(run);
+    this.capacity.show(run?.capacity);
     this.timesPart.hidden = !run;
     const row = (name, metrics) => [name, ...PERCENTILES.map((key) => ({ text: format.us(metrics?.[key]), value: metrics?.[key] }))];
     const failed = run?.failures ? [row("Latency of failures", run.failed_latency_us)] : [];
