@@ -22,7 +22,7 @@ from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.outcome_log import Batch, Counts, Nanoseconds
 
 NO_OTHERS = OtherCounts()
-# Above the time from one report to the next, so that one is a single slice unless the process was stopped for a while.
+# Longer than from report to report, so that one is a single slice unless the process was stopped for a while.
 SLICE_NS = 4 * NS_PER_S
 MAX_WINDOWS = 500
 
@@ -202,10 +202,9 @@ class RunRecorder:
         if self.is_closed:
             raise RuntimeError("the final snapshot of this run has been taken")
         self.is_closed = is_final
-        # What ends after the load is counted, but users who stop make no rate. The beginning may lie ahead: an open
-        # load is announced before it begins.
-        end_ns = now_ns if self._load_end_ns is None else min(now_ns, self._load_end_ns)
-        end_ns = max(end_ns, self._interval_start_ns)
+        # What ends after the load is counted, but makes no rate. An open load is announced before it begins.
+        load_end_ns = now_ns if self._load_end_ns is None else self._load_end_ns
+        end_ns = max(min(now_ns, load_end_ns), self._interval_start_ns)
         snapshot = Snapshot(
             run_id=self.run_id,
             worker=self.worker,
