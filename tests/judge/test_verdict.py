@@ -136,6 +136,7 @@ def test_the_reasons_are_sentences_and_the_verdicts_own_comes_first() -> None:
         return verdict(given_counters, slo, facts).reasons
 
     assert reasons(counters(failed=25)) == ("25 of 10,025 requests failed",)
+    assert reasons(counters(0, 25)) == ("no request succeeded", "25 of 25 requests failed")
     assert reasons(counters(0, 7, 0, "connect", abandoned=2))[0] == (
         "none of 9 requests got a connection (connect 7, abandoned 2)"
     )

@@ -24,7 +24,7 @@ from inference_swarm.judge.verdict import Status, Verdict
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.snapshot import whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
-from inference_swarm.run.course import RunCourse, StopCause
+from inference_swarm.run.course import Change, RunCourse, StopCause
 from inference_swarm.run.plan import RunPlan, load_of
 from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.transport.target import target_of
@@ -171,3 +171,14 @@ def test_a_stop_before_anything_was_sent_says_so() -> None:
             "stopped before anything was sent (stopped by a person)",
             "no request was sent",
         )
+
+
+def test_users_that_are_changed_in_mid_run_are_in_the_record_of_the_run() -> None:
+    master = Master("a")
+    course = master.start(users=10)
+    master.begin()
+    master.go_on(3.0)
+    master.feed(e.Edit(10, 10.0))  # as they are
+    assert course.changes == []
+    master.feed(e.Edit(80, 10.0))
+    assert course.changes == [Change(3.0, "80 users at 10 a second")]
