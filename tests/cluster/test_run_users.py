@@ -81,6 +81,16 @@ def test_users_come_at_the_spawn_rate_and_everything_is_said_once() -> None:
     assert again["a"].generation > first["a"].generation
 
 
+def test_a_ramp_that_is_steep_beyond_reason_goes_in_steps_that_leave_time_for_others() -> None:
+    users = RunUsers("run", [UserClass("A")], 50_000.0, 0.0, "", is_open=False)
+    users.want(20_000, 50_000.0, 0.0)
+    users.set_hosts(["a", "b"], 0.0)
+    users.advance(0.0)
+    assert (users.user_count, users.due_s) == (5000, 0.1)
+    users.advance(0.1)
+    assert (users.user_count, users.due_s) == (10_000, 0.2)
+
+
 def test_the_users_of_a_worker_that_is_gone_go_to_the_others_and_nothing_is_said_to_it() -> None:
     users = users_of_run(is_open=False)
     users.set_hosts(["a", "b"], 100.0)

@@ -23,6 +23,9 @@ from inference_swarm.config.options import OPTIONS
         (value_types.FLAG, "Yes", True),
         (value_types.FLAG, "0", False),
         (value_types.URL, "https://example.org/v1/", "https://example.org/v1"),
+        (value_types.USERS, "1000000", 1_000_000),
+        (value_types.RATE, "0.5", 0.5),
+        (value_types.RATE, 10_000_000, 10_000_000),
     ],
 )
 def test_a_value_is_parsed_and_parsing_it_again_changes_nothing(
@@ -52,7 +55,12 @@ def test_a_value_is_parsed_and_parsing_it_again_changes_nothing(
         (value_types.URL, "ftp://example.org"),
         (value_types.URL, "http://:80"),
         (value_types.URL, "http://example.org:99999"),
-        (value_types.COUNT, "-1"),
+        (value_types.USERS, "-1"),
+        (value_types.USERS, 0),
+        (value_types.USERS, 1_000_001),
+        (value_types.RATE, 0),
+        (value_types.RATE, "10000001"),
+        (value_types.RATE, "1e400"),
     ],
 )
 def test_what_a_value_type_does_not_accept_raises(value_type: value_types.ValueType, given: Any) -> None:

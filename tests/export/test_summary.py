@@ -32,6 +32,7 @@ def test_what_was_not_measured_is_null_and_the_document_is_json() -> None:
     summary = build_summary(make_run(slo=("p99{POST /none}<1ms",)))
     assert summary["objectives"][0]["measured"] is None
     json.dumps(summary, allow_nan=False)
+    assert "request_bytes" not in summary  # nobody counts them
 
 
 def test_an_open_loads_arrivals_are_accounted_for() -> None:

@@ -85,8 +85,8 @@ def test_a_setting_may_be_sent_under_its_own_name() -> None:
     ("name", "text", "words"),
     [
         ("wait_min", "-1", "--wait-min is '-1' (start form). Expected: a number of seconds, 0 or more."),
-        ("rate", "0", "--rate is '0' (start form). Expected: a number above 0."),
-        ("user_count", "1.5", "--users is '1.5' (start form). Expected: a whole number of at least 1."),
+        ("rate", "0", "--rate is '0' (start form). Expected: a number above 0, at most 10,000,000."),
+        ("user_count", "1.5", "--users is '1.5' (start form). Expected: a whole number from 1 to 1,000,000."),
         ("row_order", "up", "--row-order is 'up' (start form). Expected: one of random, sequential, shuffle, once."),
         ("seed", "9223372036854775808",
          "--seed is '9223372036854775808' (start form). Expected: a whole number of at least 0 and below 2^63."),

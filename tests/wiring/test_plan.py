@@ -35,6 +35,8 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--stages", "fast"], ["--stages is 'fast'", "not a readable file"]),
         (["--stages", "1s@5,x@3"], ["stage 'x@3'", "a time above 0"]),
         (["--stages", "1s@0"], ["every stage", "has the value 0"]),
+        (["--stages", "1s@5,1s@1000001"], ["--stages has up to 1e+06 users", "at most 1,000,000"]),
+        (["--arrival", "constant", "--stages", "1s@1e8"], ["--stages"]),
         (["--arrival", "open"], ["--arrival"]),
         (["--warm-up", "a while"], ["--warm-up is 'a while'", "a time like 10s"]),
         (["--abort-when", "error_rate>50%"], ["--abort-when: 'error_rate>50%'", "it does not say for how long"]),

@@ -15,6 +15,8 @@ from inference_swarm.cluster.protocol import MAX_EARLIER, Partition, SetUsers
 NS_PER_S = 1_000_000_000
 # From the announcement of new partitions until they hold: more than any worker has looked ahead and a message takes.
 CHANGE_LEAD_S = 0.4
+# Users of one step: a tenth of a second, in which nobody is answered.
+MAX_AT_ONCE = 5000
 # With more users than this the workers' shares of the arrivals are equal, which is then as good as by users.
 MAX_PARTITION_COUNT = 256
 
@@ -106,7 +108,7 @@ class RunUsers:
         """Make the next step of the ramp, if it is due."""
         if self._due_s is None or now_s < self._due_s:
             return
-        at_once = max(1, math.floor(self._spawn_rate))
+        at_once = max(1, min(math.floor(self._spawn_rate), MAX_AT_ONCE))
         self._touched |= self._distribution.step(at_once)
         self._due_s = None if self._distribution.is_settled else now_s + at_once / self._spawn_rate
 

@@ -21,7 +21,7 @@ OPTIONS: tuple[Option, ...] = (
         "server under test; may have a path and a query", locust_dest="host", hides_query=True,
     ),
     Option(
-        "users", "--users", "LOCUST_USERS", "users", value_types.COUNT, 50, "users of the swarm",
+        "users", "--users", "LOCUST_USERS", "users", value_types.USERS, 50, "users of the swarm",
         locust_dest="num_users",
     ),
     Option(
@@ -79,7 +79,7 @@ OPTIONS: tuple[Option, ...] = (
         "10s->0, or the name of a file with such stages, one a line",
     ),
     Option(
-        "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", value_types.COUNT, None,
+        "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", value_types.USERS, None,
         "open load: maximum concurrent requests; replaces --users and starts that many users at once",
         in_start_form=False,
     ),

@@ -22,6 +22,11 @@ _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
 
 
+# A slip of the keyboard, or a forged request, must not keep a process busy for ever: no swarm does more than this.
+MAX_USERS = 1_000_000
+MAX_RATE = 10_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class ValueType:
     """The values that a setting accepts. `parse` raises ValueError; `expected` describes in words what it accepts."""
@@ -82,6 +87,13 @@ def _names(value: object) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(map(_text, value))
     return line.getvalue()
+
+
+def _rate(value: object) -> float:
+    number = _number(value, 0, inclusive=False)
+    if number > MAX_RATE:
+        raise ValueError("out of range")
+    return number
 
 
 def split_names(text: str) -> list[str]:
@@ -180,10 +192,10 @@ PARAMS = ValueType("param", "key=value, or several of them in lines, a list or a
 TEXTS = ValueType("texts", "text, or a list of texts", _texts)
 HEADERS = ValueType("header", "Name: value, or several of them in lines, a list or an object", _lines)
 URL = ValueType("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
-COUNT = ValueType("count", "a whole number of at least 1", _integer_from(1))
+USERS = ValueType("count", f"a whole number from 1 to {MAX_USERS:,}", _integer_from(1, MAX_USERS + 1))
 INTEGER = ValueType("integer", "a whole number of at least 0 and below 2^63", _integer_from(0, 2**63))
 SECONDS = ValueType("seconds", "a number of seconds, 0 or more", lambda value: _number(value, 0, inclusive=True))
-RATE = ValueType("rate", "a number above 0", lambda value: _number(value, 0, inclusive=False))
+RATE = ValueType("rate", f"a number above 0, at most {MAX_RATE:,}", lambda value: _rate(value))
 WHOLE_SECONDS = ValueType("duration", "whole seconds, or text such as 30s, 2m, 1h30m", _whole_seconds)
 RUN_TIME = ValueType(
     "duration", "whole seconds above 0, or text such as 30s, 2m, 1h30m; none for a run that is stopped", _run_time

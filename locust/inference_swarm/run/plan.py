@@ -14,6 +14,7 @@ from typing import TypeVar
 from inference_swarm.apis.checks import api_problems
 from inference_swarm.config.documents import ReadSettingValues
 from inference_swarm.config.settings import Settings
+from inference_swarm.config.value_types import MAX_RATE, MAX_USERS
 from inference_swarm.data.locate import Source, find_source, is_dataset_name
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.abort import AbortCondition, parse_abort_conditions
@@ -99,13 +100,18 @@ def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
         except SettingProblem as problem:
             problems.append(problem)
         else:
-            if values["arrival"] == "closed" and stages.highest < 1:
-                problems.append(
-                    SettingProblem(
-                        f"--stages has at most {stages.highest:g} users", expected="at least one user in some stage"
-                    )
-                )
+            problems += _stage_problems(stages, is_open=values["arrival"] != "closed")
     return problems
+
+
+def _stage_problems(stages: Stages, *, is_open: bool) -> list[SettingProblem]:
+    highest, most = stages.highest, MAX_RATE if is_open else MAX_USERS
+    if not is_open and highest < 1:
+        return [SettingProblem(f"--stages has at most {highest:g} users", expected="at least one user in some stage")]
+    if highest > most:
+        what = "requests a second" if is_open else "users"
+        return [SettingProblem(f"--stages has up to {highest:g} {what}", expected=f"at most {most:,}")]
+    return []
 
 
 def _name_problems(values: ReadSettingValues) -> list[SettingProblem]:
