@@ -80,8 +80,9 @@ def test_failures_know_when_they_came_first_and_last_and_keep_an_example_whole()
     total.count_failure("401", FailureRecord("status", 1, 5.0, 5.0, 401, "", []))
     total.count_failure("401", FailureRecord("status", 3, 5.5, 29.0, 401, "token has expired", [42, 43], 2))
     total.count_failure("401", FailureRecord("status", 1, 4.5, 4.5, 401, "token is wrong", [7], 1))
-    assert total.failed == {"401": FailureRecord("status", 5, 4.5, 29.0, 401, "token has expired", [42, 43], 2)}
-    assert total.failed_by_kind == {"status": 5}
+    total.count_failure("401", FailureRecord("status", 1, 12.0, 12.0, 401, "", []))
+    assert total.failed == {"401": FailureRecord("status", 6, 4.5, 29.0, 401, "token has expired", [42, 43], 2)}
+    assert total.failed_by_kind == {"status": 6}
 
 
 def test_texts_beyond_the_limit_are_counted_together() -> None:
