@@ -200,6 +200,7 @@ PARAMS = ValueType("param", "key=value, or several of them in lines, a list or a
 TEXTS = ValueType("texts", "text, or a list of texts", _texts)
 HEADERS = ValueType("header", "Name: value, or several of them in lines, a list or an object", _lines)
 URL = ValueType("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
+COUNT = ValueType("count", "a whole number of at least 1", _integer_from(1))
 BATCH_SIZE = ValueType("count", "a whole number from 1 to 1,000,000", _integer_from(1, 1_000_001))
 USERS = ValueType("count", f"a whole number from 1 to {MAX_USERS:,}", _integer_from(1, MAX_USERS + 1))
 INTEGER = ValueType("integer", "a whole number of at least 0 and below 2^63", _integer_from(0, 2**63))
