@@ -148,22 +148,15 @@ class RunRecorder:
         self.files_exhausted += len(group) * (error.detail in FILES_EXHAUSTED)
         counters.failed_latency.record_ns(done_ns - intended_ns)
         counters.failed_service.record_ns(done_ns - np.where(sent_ns > 0, sent_ns, intended_ns))
-        first_ns, last_ns = int(done_ns.min()), int(done_ns.max())
-        self._note_span(counters, int(intended_ns.min()), last_ns)
+        first_s, last_s = (self._seconds_since_begin(int(at_ns)) for at_ns in (done_ns.min(), done_ns.max()))
+        counters.note_span(self._seconds_since_begin(int(intended_ns.min())), last_s)
         if self._load_end_ns is not None:
             counters.failed_after += int(np.count_nonzero(done_ns > self._load_end_ns))
             counters.rows_after += int(row_counts[done_ns > self._load_end_ns].sum())
         example = max(group, key=lambda outcome: (bool(outcome.failure_text), bool(outcome.rows)))
-        record = FailureRecord(
-            kind=error.kind.value,
-            count=len(group),
-            first_s=self._seconds_since_begin(first_ns),
-            last_s=self._seconds_since_begin(last_ns),
-            status=example.status,
-            explanation=cut_text(example.failure_text),
-            rows=list(example.rows[:MAX_EXAMPLE_ROWS]),
-            row_count=example.row_count,
-        )
+        record = FailureRecord(error.kind.value, len(group), first_s, last_s, example.status)
+        record.explanation = cut_text(example.failure_text)
+        record.rows, record.row_count = list(example.rows[:MAX_EXAMPLE_ROWS]), example.row_count
         counters.count_failure(text, record)
 
     def add_dropped(self, name: str, intended_ns: Sequence[int], now_ns: int) -> None:

@@ -70,7 +70,8 @@ export class RunsSection {
     const path = (file) => new URL(`runs/${encodeURIComponent(run.run)}/${file}`, this.base).href;
     const report = run.files.includes("report.html") ? path("report.html") : null;
     const more = run.files.filter((file) => file in LINKS).map((file) => ({ href: path(file), title: LINKS[file] }));
-    const about = [run.dataset, run.model, run.method, run.load !== "closed" ? run.load : null, `${format.count(run.users)} users`];
+    const rows = run.rows_per_s != null && run.rows_per_s !== run.rate_rps ? `${format.rate(run.rows_per_s)} rows/s` : null;
+    const about = [run.dataset, run.model, run.method, run.load !== "closed" ? run.load : null, `${format.count(run.users)} users`, rows];
     const label = "ABx"[this.picked.indexOf(run.run)] ?? "";
     return [
       { pick: { value: run.run, checked: this.picked.includes(run.run), label: `Compare ${run.run}` }, text: label },
