@@ -107,12 +107,12 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     form.get_by_label("Ramp up").fill("200")
     assert form.get_by_label("Dataset Name").locator("option").all_inner_texts() == ["(none)", "alpha", "beta"]
     form.get_by_label("Dataset Name").select_option("beta")
-    form.get_by_label("Model").select_option("xgboost")
+    form.get_by_label("Model (by its name)").select_option("xgboost")
     form.get_by_label("Pred Method").select_option("predict")
-    form.get_by_label("Slo").fill("p99<1")
+    form.get_by_label("Slo (such as").fill("p99<1")
     form.get_by_role("button", name="Start").click()
     page.get_by_text("objective 'p99<1': the bound '1' has no unit").wait_for()
-    form.get_by_label("Slo").fill(OBJECTIVES)
+    form.get_by_label("Slo (such as").fill(OBJECTIVES)
     form.get_by_role("button", name="Start").click()
     form.wait_for(state="detached")
 
@@ -248,7 +248,7 @@ def test_a_fresh_page_has_our_fields_open_and_says_why_a_start_came_to_nothing(w
     page.goto(web.url)
     page.get_by_role("button", name="New").click()
     names = page.locator(".swarm-fields label").all_inner_texts()
-    assert [name.split(" (")[0] for name in names[:5]] == ["Dataset Name", "Model", "Pred Method", "Row Order", "Slo"]
+    assert [name.split(" (")[0] for name in names[:5]] == ["Dataset Name", "Api", "Model", "Pred Method", "Row Order"]
     assert page.get_by_label("Dataset Name").is_visible()
     watched.shoot("start-form.png", full_page=True)
     page.get_by_label("Dataset Name").select_option("broken")
