@@ -1,4 +1,7 @@
-"""A real HTTP server on loopback that keeps every request it gets, so that tests can compare counts and rows."""
+"""A real HTTP server on loopback that keeps every request it gets, so that tests can compare counts and rows.
+
+The one request before a run, which a swarm marks as such and counts in nothing, is kept apart in `probes`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import psutil
 
 LOOK_AFTER_S = 0.1
 ANSWER_BODY = b'{"predictions":[0]}'
+PROBE_MARK = b"user-agent: inference-swarm (probe)"
 
 
 def answer_bytes(status: int = 200, body: bytes = ANSWER_BODY) -> bytes:
@@ -35,6 +39,8 @@ class Recording:
     owners: dict[int, int] = field(default_factory=dict)
     answer: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
     delay_s: float = 0.0
+    probes: list[bytes] = field(default_factory=list)
+    answer_probe: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
     _is_looking: bool = False
 
     @property
@@ -89,6 +95,12 @@ class _Connection(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._buffer = rest[length:]
+            if PROBE_MARK in head.lower():
+                self._recording.probes.append(rest[:length])
+                self._recording.connections -= 1  # it has one of its own
+                self._recording.owners.pop(self._peer, None)
+                self._transport.write(self._recording.answer_probe(rest[:length]))
+                continue
             self._recording.last_head = head
             self._record(lines[0].split(b" ")[1].decode(), rest[:length])
 

@@ -30,6 +30,7 @@ from inference_swarm.cluster.protocol import (
     OnceAck,
     OnceReport,
     Partition,
+    ProbeTarget,
     Refused,
     Rejoin,
     ReleaseRun,
@@ -41,6 +42,7 @@ from inference_swarm.cluster.protocol import (
     RunOffer,
     SetUsers,
     StopRun,
+    TargetProbed,
     Welcome,
     cut,
     leases_of,
@@ -71,6 +73,7 @@ EVERY: list[Message] = [
     RowsReady("r1", 3, 5, 9, 99, 0.5, is_windowed=False),
     RowsLoading("r1", 3, 1, 5, 50),
     RowsFailed("r1", -1, "no such file"),
+    TargetProbed("r1", 2, "404 Not Found", is_warning=False),
     ONCE,
     Report("r1", 2, is_final=True, snapshot={"run_id": "r1"}, locust={"stats": [1, b"x"]}, once=ONCE),
     Leaving("SIGTERM"),
@@ -82,6 +85,7 @@ EVERY: list[Message] = [
     ClockAnswer(-5, 12, "boot"),
     HOLD,
     HoldRows("r1", 4, ()),
+    ProbeTarget("r1"),
     USERS,
     SetUsers("r1", 5, {}, 0, 0, ""),
     StopRun("r1"),
@@ -162,7 +166,7 @@ def test_a_message_that_lacks_a_field_says_which_and_what_to_do() -> None:
         HoldRows.from_wire(wire)
     assert str(caught.value) == (
         "A hold_rows message cannot be used (run_id: Field required).\n"
-        "  Expected: what docs/protocol.md describes, in version 2.\n"
+        "  Expected: what docs/protocol.md describes, in version 3.\n"
         "  Fix: run the same release of the swarm on the master and on all workers."
     )
 

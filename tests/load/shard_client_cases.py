@@ -11,7 +11,6 @@ from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import SettingProblem
 from inference_swarm.load.shard import make_client
-from inference_swarm.transport.check import check_predictions
 
 
 def settings_with(**changes: Any) -> Settings:
@@ -30,7 +29,8 @@ def test_every_setting_of_a_connection_is_a_rule_of_the_client() -> None:
     ).rules
     assert (rules.deadlines.connect_s, rules.deadlines.send_s, rules.deadlines.request_s) == (1.5, 2.5, 2.5)
     assert (rules.connection_lifetime_s, rules.expected_status) == (30.0, {200})
-    assert rules.response_check is check_predictions
+    assert rules.response_check is not None
+    assert rules.response_check(b'{"predictions":[0,1]}', 1) == "2 predictions for 1 rows"
 
 
 def test_connections_are_kept_unless_a_lifetime_is_set_which_a_look_up_outlives_neither() -> None:

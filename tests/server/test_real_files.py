@@ -7,13 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
+from public_data import FOLDER
 
 from server.app import create_app
 from server.catalog import load_catalog
 from server.train.__main__ import main as train
 from tests.server.test_predictions import json_rows
-
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.mark.parametrize(

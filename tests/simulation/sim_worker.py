@@ -19,6 +19,7 @@ from inference_swarm.cluster.protocol import (
     RowsLoading,
     RowsReady,
     SetUsers,
+    TargetProbed,
     numbers_in,
 )
 from inference_swarm.data.progress_worker import OnceShare
@@ -32,7 +33,15 @@ from tests.simulation.load_model import Counted, Users
 NS = 1_000_000_000
 ONCE_REPORT_S = 0.5
 THAW_S = 0.01
-LATE = (a.RowsAreReady, a.RowsAreLoading, a.RowsCouldNotLoad, a.OnceProgressed, a.UsersStopped, a.SnapshotTaken)
+LATE = (
+    a.RowsAreReady,
+    a.RowsAreLoading,
+    a.RowsCouldNotLoad,
+    a.OnceProgressed,
+    a.UsersStopped,
+    a.SnapshotTaken,
+    a.TargetIsProbed,
+)
 
 
 class SimWorker:
@@ -173,6 +182,8 @@ class SimWorker:
                 self.send(self.name, Envelope(session, message))
             case a.Hold(order):
                 self._hold(order)
+            case a.Probe(run_id):
+                self._probe(run_id)
             case a.BeginRecording(run_id, began_s):
                 self._begin(run_id, began_s)
             case a.SetPartition(partition):
@@ -249,6 +260,17 @@ class SimWorker:
         if not self.is_dead and self.state.run_id == run_id:
             self.world.truth(run_id).failed[self.name] = self.clock.now_s
             self.feed(a.RowsCouldNotLoad(run_id, "no such file"))
+
+    def _probe(self, run_id: str) -> None:
+        rng = self.world.probe_rng
+        code = rng.choice((2, 5)) if rng.random() < self.world.server_refusals else 0
+
+        def reply() -> None:
+            if not (self.is_dead or code):
+                self.world.answered.add(run_id)
+            self.feed(a.TargetIsProbed(TargetProbed(run_id, code, "the server says so", is_warning=False)))
+
+        self.clock.after(rng.choice((0.01, 0.5, 4.0)), reply)
 
     def _is_thawing(self) -> bool:
         return self.clock.now_s - self._thawed_s < THAW_S

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inference_swarm.cluster import events as e
 from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, HoldRows, ReleaseRun, SetUsers
+from inference_swarm.cluster.run_probe import is_asking
 from inference_swarm.cluster.state import Phase
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
 from inference_swarm.load.stages import Stage, Stages
@@ -30,6 +31,8 @@ SAMPLE_S = 1.0
 SETTLE_S = 12.0
 LONG_SETTLE_S = 75.0
 READ_S = 2.0
+# A server replies within 4 s; two messages in a row may be lost.
+ASKED_WITHIN_S = 15.0
 # How long after a fault or a wish of a person a swarm may need, at most, to be still.
 CLOSE_WITHIN_S = 75.0
 # A process that was frozen may send for a moment before it sees what time it is.
@@ -71,6 +74,11 @@ class World:
         delay_s = rng.choice((0.002, 0.02, 0.15))
         self.drops = 0.0 if calm else rng.choice((0.0, 0.0, 0.03))
         duplicates = 0.0 if calm else rng.choice((0.0, 0.03))
+        # Drawn apart, so that the other draws of a seed are what they were before servers were asked.
+        self.probe_rng = random.Random(f"{seed} probe")
+        self.server_refusals = 0.0 if calm else self.probe_rng.choice((0.0, 0.1))
+        self.asking_since_s: dict[str, float] = {}
+        self.answered: set[str] = set()  # runs of which a worker knows that the server takes them
         self.network = Network(self.clock, rng, delay_s, self.drops, duplicates)
         self._loads: dict[str, LoadPlan] = {}
         self.any_load = LoadPlan(1, 1.0)
@@ -166,7 +174,7 @@ class World:
         time_s = 1.5 + rng.random()
         for number in range(1 if self.is_finite else rng.randint(1, 3)):
             run_id = f"r{number}"
-            self._loads[run_id] = load = self._draw_load()
+            self._loads[run_id] = load = replace(self._draw_load(), asks_server=self.probe_rng.random() < 0.3)
             self.do_at(time_s, f"start {run_id} {load}", lambda run_id=run_id: self.master.start(run_id))
             length_s = load.length_s or rng.uniform(1.0, 8.0)
             if load.length_s is None or rng.random() < 0.3:
@@ -349,6 +357,8 @@ class World:
         """1. No two runs overlap."""
         under_way = [other for other, log in master.runs.items() if log.began_s is not None and not log.outcome]
         self.require(not under_way, f"{run_id} begins while {under_way} is under way")
+        is_asked = not self.load_of(run_id).asks_server or run_id in self.answered
+        self.require(is_asked, f"{run_id} begins, and nobody has asked the server")
         self.require(not master.runs[run_id].outcome, f"{run_id} begins though it was {master.runs[run_id].outcome}")
 
     def check_lease(self, worker: SimWorker, now_s: float) -> None:
@@ -383,6 +393,11 @@ class World:
             return
         if job.rows is not None:
             job.rows.states()  # as those do who watch
+        if not is_asking(job):
+            self.asking_since_s.pop(job.run_id, None)
+        else:
+            asked_s = max(self.asking_since_s.setdefault(job.run_id, self.clock.now_s), self.last_fault_s)
+            self.require(self.clock.now_s - asked_s < ASKED_WITHIN_S, f"{job.run_id} asks since {asked_s:.3f} s")
         since_s = max(job.since_s, self.last_fault_s)
         limit_s = READ_S if job.rows is None else job.load.load_timeout_s
         self.require(self.clock.now_s - since_s < limit_s + 2.0, f"{job.run_id} is prepared since {since_s:.3f} s")

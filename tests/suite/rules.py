@@ -19,6 +19,7 @@ import pytest
 # A test that asks for one of these fixtures does what the marker says.
 MARKER_OF_FIXTURE = {
     "swarm": "processes",
+    "start_server": "servers",
     "web": "processes",
     "browser": "browser",
     "docker_engine": "docker",

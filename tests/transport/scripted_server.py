@@ -11,6 +11,8 @@ from typing import Any
 import gevent
 from gevent.server import StreamServer
 
+from inference_swarm.apis.api import Predictions
+from inference_swarm.transport.check import check_of
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
@@ -18,6 +20,7 @@ from inference_swarm.transport.rules import AttemptRules
 from inference_swarm.transport.target import parse_target, request_heads
 from inference_swarm.transport.tls import TlsFiles
 
+CHECK = check_of(Predictions(paths=(("predictions",),)))
 Script = Callable[["Peer"], None]
 
 

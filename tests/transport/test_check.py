@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from inference_swarm.apis.table import predictions_of
 from inference_swarm.errors import SettingProblem
-from inference_swarm.transport.check import check_predictions, parse_expected_status
+from inference_swarm.transport.check import check_of, parse_expected_status
+from tests.apis.sent_bodies import settings_of
 
 
 @pytest.mark.parametrize(
@@ -41,10 +43,12 @@ def test_what_is_no_status_is_named(text: str) -> None:
         (b'{"predictions":[]}', 1, "0 predictions for 1 rows"),
         (b'{"predictions":[0,1]}', 1, "2 predictions for 1 rows"),
         (b'{"predictions":null}', 1, "no predictions in it"),
-        (b'{"error":"no"}', 1, "no predictions in it"),
+        (b'{"predictions":[null]}', 1, "null in place of a prediction"),
+        (b'{"error":"no"}', 1, "an error in place of predictions"),
         (b"<html>", 1, "not JSON"),
         (b"", 1, "not JSON"),
     ],
 )
-def test_predictions_are_counted(body: bytes, rows: int, problem: str | None) -> None:
-    assert check_predictions(body, rows) == problem
+def test_predictions_of_the_reference_server_are_counted(body: bytes, rows: int, problem: str | None) -> None:
+    check = check_of(predictions_of(settings_of()))
+    assert check(body, rows) == problem

@@ -12,14 +12,13 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from inference_swarm.transport.check import check_predictions
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
 from inference_swarm.transport.rules import AttemptRules
 from inference_swarm.transport.target import parse_target
-from tests.transport.scripted_server import Peer, fast_path_until, request_to, respond_all, run, serve
+from tests.transport.scripted_server import CHECK, Peer, fast_path_until, request_to, respond_all, run, serve
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n" + b'{"predictions":[0]}'
 OK_HEAD, OK_BODY = OK[:39], OK[39:]
@@ -87,13 +86,13 @@ def test_an_attempt_carries_the_intended_instant_it_was_given() -> None:
 
 @pytest.mark.parametrize("cut", range(1, len(OK)))
 def test_a_response_in_two_segments_is_read_whole(cut: int) -> None:
-    outcome = one_attempt(respond_once(OK[:cut], OK[cut:]), response_check=check_predictions)
+    outcome = one_attempt(respond_once(OK[:cut], OK[cut:]), response_check=CHECK)
     assert outcome.error is None
     assert outcome.body_bytes == 19
 
 
 def test_a_response_byte_by_byte_is_read_whole() -> None:
-    outcome = one_attempt(respond_once(*(bytes([byte]) for byte in OK)), response_check=check_predictions)
+    outcome = one_attempt(respond_once(*(bytes([byte]) for byte in OK)), response_check=CHECK)
     assert outcome.error is None
     assert outcome.first_byte_ns < outcome.done_ns
 
@@ -198,7 +197,7 @@ def test_expected_status_and_response_decide_about_success_and_keep_the_connecti
     with serve(
         respond_all(OK.replace(b"200 OK", b"404 No")),
         expected_status=frozenset({404}),
-        response_check=check_predictions,
+        response_check=CHECK,
     ) as (client, server):
 
         def use(connection: Connection) -> list[Outcome]:

@@ -9,11 +9,10 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from inference_swarm.transport.check import check_predictions
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.outcome import ErrorKind, Outcome
-from tests.transport.scripted_server import Peer, request_to, respond_all, run, serve
+from tests.transport.scripted_server import CHECK, Peer, request_to, respond_all, run, serve
 from tests.transport.test_connection import error_of, one_attempt
 from tests.transport.test_tls import ours  # noqa: F401
 
@@ -206,7 +205,7 @@ def gzipped(body: bytes) -> bytes:
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_compressed_responses_are_checked_by_what_they_hold(times: int) -> None:
-    with serve(respond_all(gzipped(gzip.compress(b'{"predictions":[1]}'))), response_check=check_predictions) as (
+    with serve(respond_all(gzipped(gzip.compress(b'{"predictions":[1]}'))), response_check=CHECK) as (
         client,
         server,
     ):
@@ -224,5 +223,5 @@ def test_compressed_responses_are_checked_by_what_they_hold(times: int) -> None:
     ],
 )
 def test_a_body_that_cannot_be_read_fails_its_check(data: bytes, detail: str) -> None:
-    outcome = one_attempt(respond_all(data), response_check=check_predictions)
+    outcome = one_attempt(respond_all(data), response_check=CHECK)
     assert error_of(outcome) == (ErrorKind.ANSWER, detail)

@@ -25,6 +25,7 @@ def run(swarm: Swarm, rows: Path) -> Run:
     def run_it(url: str, *arguments: str) -> tuple[dict[str, Any], str]:
         result = swarm.run(
             "--headless", "--host", url, "--data", str(rows), "--results", str(swarm.results), "--processes", "0",
+            "--no-probe",
             "-u", "4", "-r", "100", "-t", "2s", "--stop-timeout", "1", *arguments,
         )  # fmt: skip
         summary = swarm.summary()
@@ -114,7 +115,7 @@ def test_a_server_that_is_gone_in_mid_run_ends_the_run_early_and_passes_nothing(
     try:
         process = swarm.start(
             "run", "--headless", "--host", server.url, "--data", str(rows), "--results", str(swarm.results),
-            "--processes", "0", "-u", "4", "-r", "100", "-t", "120s", "--slo", "p99<10s",
+            "--processes", "0", "--no-probe", "-u", "4", "-r", "100", "-t", "120s", "--slo", "p99<10s",
             "--abort-when", "error_rate>50% for 2s",
         )  # fmt: skip
         wait_until(lambda: server.read > 100, 40, "requests")
@@ -135,7 +136,7 @@ def test_a_server_that_restarts_in_mid_run_fails_what_it_missed_and_no_more(swar
     first = OddServer(script)
     process = swarm.start(
         "run", "--headless", "--host", first.url, "--data", str(rows), "--results", str(swarm.results),
-        "--processes", "0", "-u", "4", "-r", "100", "-t", "6s", "--stop-timeout", "5",
+        "--processes", "0", "--no-probe", "-u", "4", "-r", "100", "-t", "6s", "--stop-timeout", "5",
     )  # fmt: skip
     wait_until(lambda: first.read > 100, 40, "requests")
     first.close()
@@ -165,7 +166,8 @@ def test_an_interrupted_run_says_so_everywhere(swarm: Swarm, rows: Path) -> None
     with odd_server(for_each_request(lambda peer: peer.send(response()))) as server:
         process = swarm.start(
             "run", "--headless", "--host", server.url, "--data", str(rows), "--results", str(swarm.results),
-            "--processes", "0", "-u", "4", "-r", "100", "-t", "40s", "--slo", "p50<10s", "--stop-timeout", "5",
+            "--processes", "0", "--no-probe", "-u", "4", "-r", "100", "-t", "40s", "--slo", "p50<10s",
+            "--stop-timeout", "5",
         )  # fmt: skip
         wait_until(lambda: server.read > 2000, 40, "requests")
         process.send_signal(signal.SIGINT)

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from inference_swarm.cluster import agent_link as link
+from inference_swarm.cluster import agent_probe, protocol
 from inference_swarm.cluster import agent_run as run
-from inference_swarm.cluster import protocol
 from inference_swarm.cluster.agent_events import (
     AgentAction,
     AgentEvent,
@@ -27,6 +27,7 @@ from inference_swarm.cluster.agent_events import (
     RowsAreReady,
     RowsCouldNotLoad,
     SnapshotTaken,
+    TargetIsProbed,
     UsersStopped,
 )
 from inference_swarm.cluster.agent_state import Agent, RunStage
@@ -64,6 +65,13 @@ TABLE: dict[type[AgentEvent] | type[protocol.Message], dict[RunStage, Handler]] 
         sending=run.hold,
         stopping=run.hold_other_run,
         final=run.hold_other_run,
+    ),
+    protocol.ProbeTarget: _row(
+        none=run.ignore,
+        holding=agent_probe.probe,
+        sending=run.ignore,
+        stopping=run.ignore,
+        final=run.ignore,
     ),
     protocol.SetUsers: _row(
         none=run.ignore,
@@ -116,6 +124,13 @@ TABLE: dict[type[AgentEvent] | type[protocol.Message], dict[RunStage, Handler]] 
         stopping=run.ignore,
         final=run.ignore,
     ),
+    TargetIsProbed: _row(
+        none=run.ignore,
+        holding=agent_probe.probed,
+        sending=run.ignore,
+        stopping=run.ignore,
+        final=run.ignore,
+    ),
     OnceProgressed: _row(
         none=run.ignore,
         holding=run.once_progressed,
@@ -149,6 +164,7 @@ TABLE: dict[type[AgentEvent] | type[protocol.Message], dict[RunStage, Handler]] 
 
 # Of another run than the present one these mean nothing: they are dropped before the table is consulted.
 OF_ONE_RUN = (
+    protocol.ProbeTarget,
     protocol.SetUsers,
     protocol.StopRun,
     protocol.OnceAck,
@@ -156,6 +172,7 @@ OF_ONE_RUN = (
     RowsAreReady,
     RowsAreLoading,
     RowsCouldNotLoad,
+    TargetIsProbed,
     OnceProgressed,
     SnapshotTaken,
 )

@@ -15,6 +15,7 @@ from inference_swarm.cluster.protocol import (
     Partition,
     RowsLoading,
     RowsReady,
+    TargetProbed,
     Wire,
 )
 from inference_swarm.data.progress import BlockProgress
@@ -56,6 +57,17 @@ class RowsCouldNotLoad(AgentEvent):
 
     run_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetIsProbed(AgentEvent):
+    """The server was asked before the run."""
+
+    message: TargetProbed
+
+    @property
+    def run_id(self) -> str:
+        return self.message.run_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,13 @@ class Hold(AgentAction):
     """Hold exactly these rows → RowsAreReady or RowsCouldNotLoad."""
 
     order: HoldRows
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(AgentAction):
+    """Ask the server before the run → TargetIsProbed."""
+
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from inference_swarm.cluster.protocol import (
     Message,
     Partition,
     Report,
+    TargetProbed,
 )
 from inference_swarm.cluster.state import LEASE_S
 from inference_swarm.load.steps import LoadStep
@@ -88,6 +89,8 @@ class Agent:
     token: int = 0
     failure: str = ""
     failure_sent_s: float = 0.0
+    probed_run: str = ""  # the run for which the server was asked last
+    probed: TargetProbed | None = None  # and what came of it, if that is known
     report_due_s: float = 0.0
     undelivered: dict[tuple[str, int], Undelivered] = field(default_factory=dict)
     # the end

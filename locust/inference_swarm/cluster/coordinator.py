@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inference_swarm.cluster import presence, protocol, run_common, run_end, run_load, run_start, worker_reports
+from inference_swarm.cluster import (
+    presence,
+    protocol,
+    run_common,
+    run_end,
+    run_load,
+    run_probe,
+    run_start,
+    worker_reports,
+)
 from inference_swarm.cluster.events import (
     Action,
     DataRead,
@@ -212,6 +221,14 @@ TABLE: dict[type[Event] | type[protocol.Message], dict[Phase, Handler]] = {
         stopping=worker_reports.ignore_message,
         closing=worker_reports.ignore_message,
     ),
+    protocol.TargetProbed: _row(
+        idle=worker_reports.ignore_message,
+        preparing=run_probe.probed,
+        starting=worker_reports.ignore_message,
+        running=worker_reports.ignore_message,
+        stopping=worker_reports.ignore_message,
+        closing=worker_reports.ignore_message,
+    ),
     protocol.OnceReport: _row(
         idle=worker_reports.ignore_message,
         preparing=worker_reports.once_report,
@@ -231,6 +248,7 @@ OF_ONE_RUN = (
     TestStarted,
     ResultsWritten,
     ResultsFailed,
+    protocol.TargetProbed,
     protocol.RowsReady,
     protocol.RowsLoading,
     protocol.RowsFailed,

@@ -10,6 +10,7 @@ from inference_swarm.cluster.events import (
 from inference_swarm.cluster.placement import choose_hosts, exposed
 from inference_swarm.cluster.run_common import enter
 from inference_swarm.cluster.run_end import close, end_load, is_stopped
+from inference_swarm.cluster.run_probe import is_probed
 from inference_swarm.cluster.run_start import begin
 from inference_swarm.cluster.state import Coordinator, Job, Phase
 from inference_swarm.run.course import StopCause
@@ -21,10 +22,8 @@ def follow_up(state: Coordinator, now_s: float) -> None:
     if job is None:
         return
     if state.phase is Phase.PREPARING and job.rows is not None and job.rows.is_settled and job.rows.hosts():
-        state.note(f"Loaded: {job.rows.describe()}, {now_s - job.since_s:.1f} s")
-        enter(state, Phase.STARTING, now_s)
-        state.do(OpenResults(job.run_id))
-        state.do(NotifyTestStart(job.run_id))
+        if is_probed(state, job, now_s):
+            _enter_starting(state, job, now_s)
     elif state.phase is Phase.STARTING and job.is_opened and job.is_test_started and job.rows and job.rows.hosts():
         begin(state, job, now_s)
     elif state.phase is Phase.RUNNING and job.rows is not None and job.rows.is_all_sent:
@@ -33,6 +32,15 @@ def follow_up(state: Coordinator, now_s: float) -> None:
         _place(state, job, now_s)
     if state.phase is Phase.STOPPING and is_stopped(state, job, now_s):
         close(state, job, now_s)
+
+
+def _enter_starting(state: Coordinator, job: Job, now_s: float) -> None:
+    assert job.rows is not None
+    if not job.prober:
+        state.note(f"Loaded: {job.rows.describe()}, {now_s - job.since_s:.1f} s")
+    enter(state, Phase.STARTING, now_s)
+    state.do(OpenResults(job.run_id))
+    state.do(NotifyTestStart(job.run_id))
 
 
 def _place(state: Coordinator, job: Job, now_s: float) -> None:

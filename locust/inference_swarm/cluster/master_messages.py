@@ -170,6 +170,15 @@ class SetUsers(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeTarget(Message):
+    """Ask the server before the run, as its settings say; the reply to a second one is that to the first."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "probe_target"
+    run_id: Name
+
+
+@dataclass(frozen=True, slots=True)
 class StopRun(Message):
     """The load is over: stop the users, send the final report. Repeated until that has come."""
 

@@ -19,6 +19,7 @@ from inference_swarm.cluster.master_messages import (
     Lease,
     OnceAck,
     Partition,
+    ProbeTarget,
     Refused,
     Rejoin,
     ReleaseRun,
@@ -43,15 +44,17 @@ from inference_swarm.cluster.worker_messages import (
     RowsFailed,
     RowsLoading,
     RowsReady,
+    TargetProbed,
 )
 from inference_swarm.errors import ProtocolError
 
 FROM_WORKER: tuple[type[Message], ...] = (
-    Hello, Heartbeat, ClockQuestion, RowsReady, RowsLoading, RowsFailed, OnceReport, Report, Leaving, Goodbye,
+    Hello, Heartbeat, ClockQuestion, RowsReady, RowsLoading, RowsFailed, TargetProbed, OnceReport, Report,
+    Leaving, Goodbye,
 )  # fmt: skip
 FROM_MASTER: tuple[type[Message], ...] = (
-    Welcome, Refused, Rejoin, HeartbeatAck, ClockAnswer, HoldRows, SetUsers, StopRun, ReportAck, OnceAck, ReleaseRun,
-    EndWorker,
+    Welcome, Refused, Rejoin, HeartbeatAck, ClockAnswer, HoldRows, ProbeTarget, SetUsers, StopRun, ReportAck, OnceAck,
+    ReleaseRun, EndWorker,
 )  # fmt: skip
 MESSAGES: dict[str, type[Message]] = {kind.type: kind for kind in (*FROM_WORKER, *FROM_MASTER)}
 
@@ -101,6 +104,7 @@ __all__ = [
     "OnceAck",
     "OnceReport",
     "Partition",
+    "ProbeTarget",
     "Refused",
     "Rejoin",
     "ReleaseRun",
@@ -113,6 +117,7 @@ __all__ = [
     "SetUsers",
     "Step",
     "StopRun",
+    "TargetProbed",
     "Welcome",
     "Wire",
     "cut",

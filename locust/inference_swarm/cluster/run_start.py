@@ -35,6 +35,7 @@ from inference_swarm.cluster.run_common import (
 )
 from inference_swarm.cluster.run_end import end_load, quit_later
 from inference_swarm.cluster.run_load import watch_for_none
+from inference_swarm.cluster.run_probe import is_asking
 from inference_swarm.cluster.run_rows import RunRows
 from inference_swarm.cluster.state import Coordinator, Job, Phase
 from inference_swarm.cluster.uncounted import Uncounted
@@ -100,6 +101,9 @@ def tick_preparing(state: Coordinator, event: Tick, now_s: float) -> None:
     job = job_of(state)
     limit_s = job.load.load_timeout_s
     if job.rows is None:
+        return
+    if is_asking(job):  # for as long as the timeouts of its requests allow; the time to load begins again after it
+        job.since_s = job.notified_s = now_s
         return
     if now_s - job.notified_s >= LOG_LOADING_S:
         job.notified_s = now_s

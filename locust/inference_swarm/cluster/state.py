@@ -79,6 +79,9 @@ class Job:
     rows: RunRows | None = None
     users: RunUsers | None = None
     uncounted: Uncounted = field(default_factory=Uncounted)
+    prober: str = ""  # the worker that asks the server before the run
+    probe_sent_s: float | None = None
+    is_probed: bool = False
     is_opened: bool = False
     is_test_started: bool = False
     is_complete_notified: bool = False

@@ -28,6 +28,7 @@ from inference_swarm.cluster.agent_events import (
     GiveBackRows,
     Hold,
     OpenChannel,
+    Probe,
     RowsCouldNotLoad,
     SendToMaster,
     SetEpochs,
@@ -133,6 +134,8 @@ class WorkerAdapter:
                 self._seams.open_channel()
             case Hold(order):
                 self._rows.hold(order)
+            case Probe(run_id):
+                self._rows.probe(run_id)
             case DropRows():
                 self._rows.drop()
             case DropLeases() | GiveBackRows():

@@ -115,6 +115,18 @@ class RowsFailed(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class TargetProbed(Message):
+    """What came of asking the server before the run. `code` 0: it may begin; else the exit code of its refusal."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "target_probed"
+    run_id: Name
+    code: Count
+    text: Text
+    is_warning: Flag
+
+
+@dataclass(frozen=True, slots=True)
 class BlockReport:
     """`progress.BlockProgress` on the wire."""
 

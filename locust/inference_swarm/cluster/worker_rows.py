@@ -10,13 +10,24 @@ from inference_swarm.cluster.agent_events import (
     RowsAreLoading,
     RowsAreReady,
     RowsCouldNotLoad,
+    TargetIsProbed,
 )
-from inference_swarm.cluster.protocol import HoldRows, OnceReport, RowsLoading, RowsReady, RunOffer, cut, numbers_in
+from inference_swarm.cluster.protocol import (
+    HoldRows,
+    OnceReport,
+    RowsLoading,
+    RowsReady,
+    RunOffer,
+    TargetProbed,
+    cut,
+    numbers_in,
+)
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest_wire import manifest_from_wire
 from inference_swarm.data.progress import BlockProgress
 from inference_swarm.data.row_store import StoreStatus
 from inference_swarm.errors import ProtocolError, SwarmError
+from inference_swarm.load.probe import ProbeReply
 from inference_swarm.load.shard import Shard
 from inference_swarm.load.user_host import release_users
 from inference_swarm.transport.allowed import check_allowed
@@ -79,6 +90,16 @@ class WorkerRows:
             )
         except SwarmError as error:
             self._on_failed(error)
+
+    def probe(self, run_id: str) -> None:
+        """Ask the server before the run, with the first of these rows."""
+
+        def on_probed(reply: ProbeReply) -> None:
+            code = 0 if reply.code is None else int(reply.code)
+            self._feed(TargetIsProbed(TargetProbed(run_id, code, cut(reply.text), reply.is_warning)))
+
+        if self.shard is not None and run_id == self._run_id:
+            self.shard.probe(on_probed)
 
     def _on_ready(self, generation: int, status: StoreStatus, seconds: float) -> None:
         message = RowsReady(

@@ -157,7 +157,18 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "check_answer", "--check-answer", "SWARM_CHECK_ANSWER", "check_answer", value_types.FLAG, False,
-        "count a response as failed unless its answer is JSON with as many predictions as rows were sent",
+        "count a response as failed unless it holds one prediction for each row, as --api has them, of which none is "
+        "null, NaN or an error",
+    ),
+    Option(
+        "no_probe", "--no-probe", "SWARM_NO_PROBE", "no_probe", value_types.FLAG, False,
+        "begin without the one request with one row that a worker sends before the run, and that refuses a run whose "
+        "requests the server does not take",
+    ),
+    Option(
+        "wait_ready_s", "--wait-ready", "SWARM_WAIT_READY", "wait_ready", value_types.TIMEOUT, None,
+        "time, such as 60s, for which a worker asks before the run whether the server is ready, as --api has it; "
+        "without it nobody asks",
     ),
     Option(
         "headers", "--header", "SWARM_HEADERS", "headers", value_types.HEADERS, "",

@@ -69,6 +69,8 @@ class Settings:
     body_format: str
     expect_status: str
     check_answer: bool
+    no_probe: bool
+    wait_ready_s: float | None
     headers: str
     connect_timeout_s: float
     request_timeout_s: float

@@ -15,7 +15,7 @@ import pyarrow as pa
 from gevent.event import Event
 
 from inference_swarm.apis.body import RequestFormat
-from inference_swarm.apis.table import request_format
+from inference_swarm.apis.table import metadata_paths, predictions_of, request_format
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.batches import Batching
 from inference_swarm.data.blocks import iter_blocks
@@ -25,11 +25,13 @@ from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.data.threads import run_in_pool
-from inference_swarm.errors import DataError, SwarmError
+from inference_swarm.errors import DataError, SwarmError, TargetError
 from inference_swarm.load.assignment import Assignment, no_row_is_counted
 from inference_swarm.load.example_rows import ExampleRows
+from inference_swarm.load.probe import ProbeReply, ask_server
+from inference_swarm.load.readiness import wait_ready
 from inference_swarm.load.server_metadata import ask_metadata
-from inference_swarm.transport.check import check_predictions, parse_expected_status
+from inference_swarm.transport.check import check_of, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.rules import AttemptRules
@@ -52,7 +54,7 @@ def make_client(settings: Settings) -> InferenceClient:
                 request_s=settings.request_timeout_s,
             ),
             expected_status=parse_expected_status(settings.expect_status),
-            response_check=check_predictions if settings.check_answer else None,
+            response_check=check_of(predictions_of(settings)) if settings.check_answer else None,
             connection_lifetime_s=settings.connection_lifetime_s,
         ),
         tls_files=TlsFiles(
@@ -83,7 +85,9 @@ class Shard:
     ) -> None:
         """The callbacks get the generation of the last `hold`. Raises SwarmError."""
         self.client = make_client(settings)
+        self._settings = settings
         self._manifest = manifest
+        self._block_ids = list(block_ids)
         self._generation = generation
         self._on_ready = on_ready
         self._on_loading = on_loading
@@ -92,10 +96,9 @@ class Shard:
         self._wanted = Event()
         self._arrived = Event()
         self._report_wanted = Event()
-
-        self._settings = settings
         self._format: RequestFormat | None = None  # made when the server has been asked, before the first block
         self._head_of: Callable[[int], bytes] | None = None
+        self._not_ready: TargetError | None = None
         self.store = RowStore(
             lambda blocks: iter_blocks(manifest, blocks),
             self._encode,
@@ -123,9 +126,10 @@ class Shard:
     def hold(self, generation: int, block_ids: Iterable[int], leases: Iterable[BlockLease] = ()) -> None:
         """Hold these blocks and no others from now on."""
         self._generation = generation
+        self._block_ids = list(block_ids)
         self._began_s = time.monotonic()
         self._is_ready_sent = False
-        self.store.hold(self._blocks(block_ids), leases)
+        self.store.hold(self._blocks(self._block_ids), leases)
         self._wanted.set()
         self._arrived.set()
         self._report_wanted.set()
@@ -142,6 +146,19 @@ class Shard:
     def close(self) -> None:
         """End the loading and release everything."""
         gevent.killall(self._greenlets, block=False)
+
+    def probe(self, on_probed: Callable[[ProbeReply], None]) -> None:
+        """Ask the server before the run, in a greenlet that ends with the shard."""
+        row = self._manifest.blocks[self._block_ids[0]].first_row if self._block_ids else 0
+
+        def ask() -> None:
+            assert self._format is not None
+            if self._not_ready is not None:
+                on_probed(ProbeReply.of(self._not_ready))
+            else:
+                on_probed(ask_server(self._settings, self.client, self._manifest, row, self._format))
+
+        self._greenlets.append(gevent.spawn(ask))
 
     def assignment(self) -> Assignment:
         """Return what users of this process do."""
@@ -233,6 +250,11 @@ class Shard:
 
     def _make_format(self) -> None:
         settings = self._settings
+        if settings.wait_ready_s is not None and metadata_paths(settings):  # without metadata, later and by one worker
+            try:
+                wait_ready(settings, self.client)
+            except TargetError as error:
+                self._not_ready = error
         metadata = ask_metadata(settings, self.client)
         self._format = request_format(settings, self._manifest.schema, settings.batch_size, metadata)
         self._head_of = request_heads(self.client.target, parse_headers(settings.headers), self._format.headers)

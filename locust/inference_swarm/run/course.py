@@ -35,6 +35,8 @@ class LoadPlan:
     drop_after_s: float = 0.0
     first_step: LoadStep | None = None
     """The load is decided while the run goes on, and begins with this."""
+    asks_server: bool = False
+    """Whether a worker asks the server before the run: waits until it is ready, or sends it one row, or both."""
 
     @property
     def is_open(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from inference_swarm.apis.checks import api_problems
+from inference_swarm.apis.table import ready_path
 from inference_swarm.config.documents import ReadSettingValues
 from inference_swarm.config.settings import Settings
 from inference_swarm.config.value_types import MAX_RATE, MAX_USERS
@@ -58,6 +59,8 @@ def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, wher
 
     settings = resolve_search(resolve_template(resolve_stages(settings)))
     target = tried(lambda: target_of(settings))
+    if settings.wait_ready_s is not None:
+        tried(lambda: ready_path(settings))
     tried(lambda: check_allowed(settings.host or "", allowed, where))
     source = tried(lambda: find_source(settings))
     if problems or target is None or source is None:
@@ -76,10 +79,11 @@ def load_of(settings: Settings) -> LoadPlan:
         schedule=schedule_of(settings),
         is_once=settings.row_order == "once",
         batch_size=settings.batch_size,
-        load_timeout_s=settings.load_timeout_s,
+        load_timeout_s=settings.load_timeout_s + (settings.wait_ready_s or 0.0),
         stop_timeout_s=float(settings.stop_timeout_s),
         drop_after_s=settings.drop_after_s,
         first_step=first_step_of(settings),
+        asks_server=not settings.no_probe or settings.wait_ready_s is not None,
     )
 
 

@@ -24,13 +24,14 @@ def decode_body(body: bytes, encoding: str, max_bytes: int) -> bytes:
     return decoded
 
 
-def first_words(body: bytes, encoding: str = "") -> str:
+def first_words(body: bytes, encoding: str = "", max_characters: int = MAX_TEXT_CHARACTERS) -> str:
     """The beginning of a body, of which the end may be missing, on one line; "" for one without text."""
+    max_bytes = 4 * max_characters
     try:
-        decoded, _ = _decode(body, encoding, MAX_TEXT_BYTES)
+        decoded, _ = _decode(body, encoding, max_bytes)
     except EncodingError as error:
         return f"({error})"
-    text = decoded[:MAX_TEXT_BYTES].decode("utf-8", "replace").strip()[:MAX_TEXT_CHARACTERS]
+    text = decoded[:max_bytes].decode("utf-8", "replace").strip()[:max_characters]
     return "".join(character if character.isprintable() else " " for character in text)
 
 

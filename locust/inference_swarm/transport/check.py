@@ -6,14 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-import orjson
-
+from inference_swarm.apis.api import Predictions
+from inference_swarm.apis.predictions import AnswerError, reader_of
 from inference_swarm.errors import SettingProblem
 
 DEFAULT_EXPECTED_STATUS: Final = "2xx"
-# Under these names servers of tabular models send their predictions.
-PREDICTION_KEYS: Final = ("predictions", "prediction", "outputs", "instances", "result", "results")
-
 ResponseCheck = Callable[[bytes, int], str | None]
 """Takes a body and the number of rows sent; returns what is wrong with it, or None."""
 
@@ -36,23 +33,15 @@ def parse_expected_status(text: str) -> frozenset[int]:
     return frozenset(statuses)
 
 
-def check_predictions(body: bytes, row_count: int) -> str | None:
-    """A ResponseCheck: the body is JSON with as many predictions as rows were sent."""
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return "not JSON"
-    predictions = answer
-    if isinstance(answer, dict):
-        for key in PREDICTION_KEYS:
-            if key in answer:
-                predictions = answer[key]
-                break
-        else:
-            return "no predictions in it"
-    if predictions is None:
-        return "no predictions in it"
-    count = len(predictions) if isinstance(predictions, list) else 1
-    if count != row_count:
-        return f"{count} predictions for {row_count} rows"
-    return None
+def check_of(where: Predictions) -> ResponseCheck:
+    """Return the check of one API's responses: one prediction for each row, none of them null, NaN or an error."""
+    read = reader_of(where)
+
+    def check(body: bytes, row_count: int) -> str | None:
+        try:
+            read(body, row_count)
+        except AnswerError as error:
+            return str(error)
+        return None
+
+    return check

@@ -44,7 +44,7 @@ def fetch(
     request = request_heads(target, headers, method=method)(len(body)) + body
     outcome, received = send_once(client, request, timeout_s)
     if outcome.error is not None:
-        raise TargetError(f"There is no response to {method} {target.url}: {outcome.error}.")
+        raise TargetError(f"There is no response to {method} {target.public_url}: {outcome.error}.")
     return Fetched(outcome.status, received)
 
 

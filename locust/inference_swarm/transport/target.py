@@ -50,6 +50,11 @@ class Target:
     def url(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
 
+    @property
+    def public_url(self) -> str:
+        """The URL without its query, which may hold a key."""
+        return self.url.partition("?")[0]
+
 
 def target_of(settings: Settings) -> Target:
     """Return the target of a run. Raises SettingProblem."""

@@ -45,6 +45,8 @@ _HELP: Mapping[str, str] = {
     "body_format": "of API invocation",
     "expect_status": "counts as success",
     "check_answer": "must hold predictions",
+    "no_probe": "no row before the run",
+    "wait_ready_s": "such as 60s",
 }
 # What Locust's own fields are called, by the name of the setting.
 LOCUST_FIELDS: Mapping[str, str] = {

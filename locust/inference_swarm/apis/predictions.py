@@ -1,0 +1,187 @@
+"""The body of a response in, one prediction for each row out, or what is wrong with it. Pure.
+
+`reader_of` says how one API's responses are read; `--check-answer`, and whoever compares predictions, read with it.
+What is wrong is said without anything that differs from response to response: its words group failures.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import orjson
+
+from inference_swarm.apis.api import Layout, Predictions
+from inference_swarm.apis.json_path import nodes_of
+
+Reader = Callable[[bytes, int], list[Any]]
+"""Takes a body, decompressed, and the number of rows sent; returns as many predictions. Raises AnswerError."""
+
+NO_PREDICTIONS: Final = "no predictions in it"
+_ERROR_KEYS: Final = ("error", "detail", "error_code", "error_message", "message")
+_MISSING_WORDS: Final = frozenset({"", "nan", "null", "none", "na", "n/a"})
+
+
+class AnswerError(Exception):
+    """The body is not what a model that answers says."""
+
+
+def predictions(where: Predictions, body: bytes, row_count: int) -> list[Any]:
+    """Return the predictions of one response, as numbers, texts, or lists of them. Raises AnswerError."""
+    return reader_of(where)(body, row_count)
+
+
+def reader_of(where: Predictions) -> Reader:
+    """Return what reads all responses of a run."""
+    find = _finder_of(where)
+
+    def read(body: bytes, row_count: int) -> list[Any]:
+        found = find(body, row_count)
+        if len(found) != row_count:
+            raise AnswerError(f"{len(found)} predictions for {row_count} rows")
+        for prediction in found:
+            _check(prediction)
+        return found
+
+    return read
+
+
+def _finder_of(where: Predictions) -> Reader:
+    match where.layout:
+        case Layout.LIST:
+            return lambda body, _rows: _list_in(_parse(body), where)
+        case Layout.TENSOR:
+            return lambda body, _rows: _tensor_in(_parse(body), where.output)
+        case Layout.LINES:
+            return _lines_in
+        case Layout.NODES:
+            return _nodes_finder(where.json_path)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(body)  # NaN and Infinity, which some servers write, are told from what is no JSON at all
+    except (ValueError, RecursionError):
+        raise AnswerError("not JSON") from None
+
+
+def _list_in(answer: Any, where: Predictions) -> list[Any]:
+    for path in where.paths:
+        found, is_there = _follow(answer, path)
+        if not is_there or (not path and isinstance(found, dict)):
+            continue
+        if isinstance(found, list):
+            return found
+        if found is None or not where.may_be_scalar:
+            break
+        return [found]
+    raise AnswerError(_why_none(answer))
+
+
+def _follow(answer: Any, path: Sequence[str]) -> tuple[Any, bool]:
+    for key in path:
+        if not isinstance(answer, dict) or key not in answer:
+            return None, False
+        answer = answer[key]
+    return answer, True
+
+
+def _tensor_in(answer: Any, name: str) -> list[Any]:
+    outputs = answer.get("outputs") if isinstance(answer, dict) else None
+    if not isinstance(outputs, list) or not outputs:
+        raise AnswerError(_why_none(answer))
+    named = [output for output in outputs if isinstance(output, dict) and name in ("", output.get("name"))]
+    if not named:
+        raise AnswerError(f"no output {name!r} in it")
+    shape, data = named[0].get("shape"), named[0].get("data")
+    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+        raise AnswerError("an output without a shape")
+    if not isinstance(data, list):
+        raise AnswerError("an output without data")
+    rows, width = (shape[0] if shape else 1), math.prod(shape[1:])
+    values = _flat(data)
+    if len(values) != rows * width:
+        raise AnswerError("an output with other data than its shape says")
+    if width == 1:
+        return values
+    return [values[row * width : (row + 1) * width] for row in range(rows)]
+
+
+def _flat(data: list[Any]) -> list[Any]:
+    """Return the values of a tensor, which may be nested."""
+    while data and all(isinstance(entry, list) for entry in data):
+        data = [value for entry in data for value in entry]
+    return data
+
+
+def _nodes_finder(json_path: str) -> Reader:
+    """Return what finds the nodes of a JSONPath; one that leads to a single place leads to the list of predictions."""
+    nodes_in, is_single = nodes_of(json_path), not re.search(r"[*?:,]|\.\.", json_path)
+
+    def find(body: bytes, row_count: int) -> list[Any]:
+        answer = _parse(body)
+        nodes = nodes_in(answer)
+        if not nodes:
+            raise AnswerError(_why_none(answer))
+        return nodes[0] if is_single and isinstance(nodes[0], list) else nodes
+
+    return find
+
+
+def _lines_in(body: bytes, row_count: int) -> list[Any]:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise AnswerError("not text") from None
+    if text.lstrip()[:1] in ("<", "{"):
+        raise AnswerError("not CSV")
+    lines = [[_value(cell) for cell in line.split(",")] for line in text.splitlines() if line.strip()]
+    if len(lines) == 1 and row_count > 1 and len(lines[0]) == row_count:
+        return lines[0]
+    return [cells[0] if len(cells) == 1 else cells for cells in lines]
+
+
+def _value(cell: str) -> Any:
+    text = cell.strip().strip('"')
+    if text.lower() in _MISSING_WORDS:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _why_none(answer: Any) -> str:
+    is_error = isinstance(answer, dict) and any(key in answer for key in _ERROR_KEYS)
+    return "an error in place of predictions" if is_error else NO_PREDICTIONS
+
+
+def _check(prediction: Any) -> None:
+    """Raise AnswerError for null, NaN or infinity, at any depth, and for an error in place of a prediction."""
+    if prediction is None:
+        raise AnswerError("null in place of a prediction")
+    if isinstance(prediction, float):
+        if not math.isfinite(prediction):
+            raise AnswerError("NaN or infinity in place of a prediction")
+    elif isinstance(prediction, dict):
+        if set(prediction) & set(_ERROR_KEYS[:1]):
+            raise AnswerError("an error in place of a prediction")
+        _check_all(prediction.values())
+    elif isinstance(prediction, list):
+        _check_all(prediction)
+
+
+def _check_all(values: Iterable[Any]) -> None:
+    empty = True
+    for value in values:
+        empty = False
+        _check(value)
+    if empty:
+        raise AnswerError("an empty list in place of a prediction")

@@ -1,0 +1,25 @@
+"""The number of a row in, the request out that a run would send for it alone. An edge: reads files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from inference_swarm.apis.body import RequestFormat
+from inference_swarm.data.blocks import iter_blocks
+from inference_swarm.data.manifest import Manifest
+
+
+def request_of_row(
+    manifest: Manifest, row: int, row_format: RequestFormat, head_of: Callable[[int], bytes]
+) -> tuple[bytes, object]:
+    """Return the whole request, as a worker would send it, and the row's label if there are labels.
+
+    Raises SwarmError when the row cannot be read or cannot be sent.
+    """
+    block = manifest.block_of(row)
+    loaded = next(iter_blocks(manifest, [block]))
+    number = row - block.first_row
+    stored: list[bytes] = next(row_format.encode(loaded.table.slice(number, 1))).to_pylist()
+    body = row_format.body_of(stored)
+    label = None if loaded.labels is None else loaded.labels[number].as_py()
+    return head_of(len(body)) + body, label
