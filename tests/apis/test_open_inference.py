@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from inference_swarm.apis.table import metadata_paths, request_format
+from inference_swarm.data.dataset import read_manifest
+from inference_swarm.data.manifest_wire import manifest_from_wire, manifest_to_wire
 from inference_swarm.errors import DataError, SettingProblem
 from tests.apis.sent_bodies import settings_of
 
@@ -128,6 +132,26 @@ def test_what_cannot_be_sent_is_refused_with_the_column_and_what_to_do(
         list(request_format(settings, table.schema, batch_size, metadata).encode(table))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_null_that_the_files_tell_of_is_refused_before_rows_are_read(tmp_path: Path) -> None:
+    table = pa.table({"age": [1, None, 3], "s": ["a", "b", "c"], "bmi": [0.5, None, 1.0]})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=1)
+    (tmp_path / "rows.csv").write_text("age,s,bmi\n1,a,0.5\n,b,\n3,c,1.0\n")
+    for name in ("rows.parquet", "rows.csv"):
+        manifest = manifest_from_wire(manifest_to_wire(read_manifest(str(tmp_path / name))))
+
+        def ask(*metadata: dict[str, Any], schema: pa.Schema = manifest.schema, **changes: Any) -> None:
+            request_format(settings_of(api="open-inference", **changes), schema, 1, metadata)
+
+        with pytest.raises(DataError, match="Column 'age' has a null, and triton takes none in INT64"):
+            ask(TRITON, {})
+        with pytest.raises(DataError, match="Column 'age' has a null, and the binary form has none in INT64"):
+            ask(KSERVE, {}, binary=True)
+        ask()  # which server it is, is not known yet
+        ask(KSERVE, {})
+        ask(TRITON, {}, fill_null="age=0")
+        ask(TRITON, model(age="FP32"))
 
 
 def test_what_a_server_takes_as_null_is_sent_as_null() -> None:

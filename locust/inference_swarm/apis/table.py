@@ -27,6 +27,7 @@ from inference_swarm.apis.template import TEMPLATE
 from inference_swarm.apis.tf_serving import TF_SERVING
 from inference_swarm.config.documents import ReadDocument
 from inference_swarm.config.settings import Settings
+from inference_swarm.data.arrow_types import with_nulls_noted
 from inference_swarm.data.columns import check_columns
 from inference_swarm.errors import SettingProblem
 
@@ -89,7 +90,8 @@ def request_format(
     api = api_of(settings)
     own, params = parse_params(settings.api_params, api.own_params)
     fills = parse_fills(settings.fill_null, schema)
-    framed = api.frame(RequestContext(schema, settings, params, own, batch_size, tuple(metadata)))
+    notes = [with_nulls_noted(field, is_noted=False) if field.name in fills else field for field in schema]
+    framed = api.frame(RequestContext(pa.schema(notes), settings, params, own, batch_size, tuple(metadata)))
     if isinstance(framed, Body):
         literal = {name for name, value in fills.items() if value is None}
         encoders = zip(schema.names, encoders_of(framed, len(schema)), strict=True)

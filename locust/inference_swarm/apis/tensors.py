@@ -11,6 +11,7 @@ from inference_swarm.apis.api import RequestContext
 from inference_swarm.apis.cells import parse_pairs
 from inference_swarm.apis.datatypes import BYTES, DATATYPES, ColumnCheck, datatype_of, is_fractional, no_check
 from inference_swarm.config.documents import ReadDocument
+from inference_swarm.data.arrow_types import has_nulls_noted
 from inference_swarm.errors import DataError, SettingProblem
 
 _SERVERS: Final = ("triton", "mlserver", "kserve")
@@ -23,6 +24,8 @@ class Tensor:
     name: str
     datatype: str
     kind: pa.DataType
+    has_nulls: bool = False
+    """It is known before its rows are read that some are null."""
 
     @property
     def is_fractional(self) -> bool:
@@ -75,14 +78,15 @@ def tensors_of(context: RequestContext, matrix: Matrix | None) -> tuple[Tensor, 
             datatype = matrix.datatype
         else:
             datatype = asked.get(name) or str(inputs.get(name, {}).get("datatype", "")) or own
-        tensors.append(Tensor(name, _known(datatype, name), kind))
+        tensors.append(Tensor(name, _known(datatype, name), kind, has_nulls_noted(field)))
     return tuple(tensors)
 
 
 def null_check(tensor: Tensor, context: RequestContext, *, is_binary: bool) -> ColumnCheck:
     """Return a check that refuses null where the server would, as the datatype has no value that stands for it.
 
-    KServe takes null in JSON anywhere, others in text; Triton and the binary form nowhere.
+    KServe takes null in JSON anywhere, others in text; Triton and the binary form nowhere. Raises DataError at once
+    where it is known that there are nulls, and which server it is.
     """
     server = server_of(context)
     is_taken = not is_binary and (server == "kserve" or (tensor.datatype == BYTES and server != "triton"))
@@ -92,13 +96,17 @@ def null_check(tensor: Tensor, context: RequestContext, *, is_binary: bool) -> C
     fill = f"--fill-null {tensor.name}={'' if tensor.datatype == BYTES else 0}"
     other = "" if tensor.datatype == BYTES else f", or --column-type {tensor.name}=FP64"
 
+    refusal = DataError(
+        f"Column {tensor.name!r} has a null, and {who} none in {tensor.datatype}.",
+        expected="a value in each of its rows, or one to send in place of null.",
+        action=f"give {fill}{other}.",
+    )
+    if tensor.has_nulls and (server or is_binary):
+        raise refusal
+
     def check(values: pa.Array, name: str) -> None:
         if values.null_count:
-            raise DataError(
-                f"Column {name!r} has a null, and {who} none in {tensor.datatype}.",
-                expected="a value in each of its rows, or one to send in place of null.",
-                action=f"give {fill}{other}.",
-            )
+            raise refusal
 
     return check
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from inference_swarm.errors import DataError
+
+_NULLS: Final = {b"has_nulls": b"yes"}
+
+
+def with_nulls_noted(field: pa.Field, *, is_noted: bool = True) -> pa.Field:
+    """Return the field with or without the note that some of its values are null."""
+    return field.with_metadata(_NULLS if is_noted else None)
+
+
+def has_nulls_noted(field: pa.Field) -> bool:
+    """Return whether it is known that some values are null."""
+    return bool((field.metadata or {}).get(b"has_nulls"))
 
 
 @lru_cache(maxsize=4096)

@@ -52,10 +52,12 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     rows: list[int] = []
     offsets: list[int] = []
     checksums: list[int] = []
+    nulls: set[str] = set()
     end = first_row
     for piece in iter_pieces(location, file, first_row, has_quotes=True):
         table = _parse(layout, piece.offset, piece.data)
         _note_types(layout, piece.offset, piece.data, table, kinds)
+        nulls.update(name for name, column in zip(names, table.columns, strict=True) if column.null_count)
         rows.append(table.num_rows)
         offsets.append(piece.offset)
         checksums.append(piece.checksum)
@@ -66,7 +68,7 @@ def describe(location: str, file: pa.NativeFile) -> Description:
         location, file.size(), digest, tuple(rows), FileKind.CSV,
         piece_offsets=(*offsets, end), piece_checksums=tuple(checksums),
     )  # fmt: skip
-    return Description(data_file, schema)
+    return Description(data_file, schema, nulls=frozenset(nulls))
 
 
 def iter_batches(

@@ -60,3 +60,4 @@ class Description:
     refused: Mapping[str, str] = field(default_factory=dict)  # columns that have no form in a request, and their type
     encoded: Mapping[str, str] = field(default_factory=dict)  # columns of bytes that are no text, and what they are
     notes: tuple[str, ...] = ()
+    nulls: frozenset[str] = frozenset()  # columns that have some, as far as the file says so before its rows are read

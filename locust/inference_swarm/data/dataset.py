@@ -18,6 +18,7 @@ from inference_swarm.data.arrow_types import (
     plain_type,
     text_type,
     unify_types,
+    with_nulls_noted,
     with_timestamp_unit,
 )
 from inference_swarm.data.columns import ColumnChoice, index_columns, index_note
@@ -206,9 +207,12 @@ class _Files:
         field = pa.field(name, self._type(name))
         for each in holders:
             check_castable(each.types[name], field, each.location)
+        if any(name in description.nulls for description in self._descriptions):
+            field = with_nulls_noted(field)
         absent = len(self._descriptions) - sum(each.count for each in holders)
         if absent:
             self.notes.add_column(name, f"is missing in {absent} of {len(self._descriptions)} files and is null there")
+            field = with_nulls_noted(field)
         return field
 
     def _examine(self, names: Iterable[str]) -> None:

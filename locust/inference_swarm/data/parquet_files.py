@@ -31,7 +31,12 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     row_group_rows = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
     data_file = DataFile(location, size_bytes, hashlib.sha256(footer).hexdigest(), row_group_rows, FileKind.PARQUET)
     return Description(
-        data_file, parsed.schema_arrow, _int96_columns(parsed), _of_type(parsed, "INTERVAL"), _encoded(parsed)
+        data_file,
+        parsed.schema_arrow,
+        _int96_columns(parsed),
+        _of_type(parsed, "INTERVAL"),
+        _encoded(parsed),
+        nulls=_columns_with_nulls(parsed),
     )
 
 
@@ -157,6 +162,21 @@ def _encoded(parsed: pq.ParquetFile) -> dict[str, str]:
     except (ValueError, AttributeError, TypeError):
         pass  # metadata of something else
     return geometry | _of_type(parsed, "BSON")
+
+
+def _columns_with_nulls(parsed: pq.ParquetFile) -> frozenset[str]:
+    """Names of plain columns of which some row group's statistics count nulls."""
+    metadata = parsed.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    return frozenset(
+        name
+        for number, (name, leaf) in enumerate(_leaves(parsed))
+        if leaf.path == name and any(_has_nulls(group.column(number).statistics) for group in groups)
+    )
+
+
+def _has_nulls(statistics: Any) -> bool:
+    return statistics is not None and statistics.has_null_count and statistics.null_count > 0
 
 
 def _leaves(parsed: pq.ParquetFile) -> Iterator[tuple[str, Any]]:
