@@ -101,7 +101,7 @@ def test_a_missing_fraction_is_null_and_for_triton_the_literal_nan() -> None:
     [
         (
             [TRITON, model(age="INT64")], pa.table({"age": [1, None]}), {},
-            ["'age' has a null, and triton takes none in INT64", "--fill-null age=0, or --column-type age=FP64"],
+            ["'age' has a null, and triton takes none in INT64", "give --fill-null age=0."],
         ),
         (
             [TRITON, model(age="INT64")], pa.table({"age": [1.0, float("nan")]}), {},
@@ -111,7 +111,10 @@ def test_a_missing_fraction_is_null_and_for_triton_the_literal_nan() -> None:
             [TRITON, {}], pa.table({"s": ["a", None]}), {},
             ["'s' has a null, and triton takes none in BYTES", "--fill-null s="],
         ),
-        ([MLSERVER, {}], pa.table({"age": [1, None]}), {}, ["and mlserver takes none in INT64"]),
+        (
+            [MLSERVER, {}], pa.table({"age": [1, None]}), {},
+            ["and mlserver takes none in INT64", "--fill-null age=0, or --column-type age=FP64"],
+        ),
         ([], pa.table({"age": [1, None]}), {}, ["and most servers take none in INT64"]),
         ([KSERVE, {}], pa.table({"age": [1, None]}), {"binary": True}, ["the binary form has none in INT64"]),
         ([KSERVE, {}], pa.table({"s": ["a", None]}), {"binary": True}, ["the binary form has none in BYTES"]),

@@ -64,7 +64,7 @@ def test_a_null_that_the_server_would_refuse_ends_the_run_before_a_request(
     done = run(swarm, recording, data, "--api", "open-inference", "--model", "m")
     assert done.returncode == 2
     assert "Column 'bmi' has a null, and triton takes none in INT64" in done.stderr
-    assert "--fill-null bmi=0, or --column-type bmi=FP64" in done.stderr
+    assert "Fix: give --fill-null bmi=0." in done.stderr
     assert [body for body in recording.bodies if body] == []
     types = ("--column-type", "bmi=FP64", "--binary")
     done = run(swarm, recording, data, "--api", "open-inference", "--model", "m", *types)

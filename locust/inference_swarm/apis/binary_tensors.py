@@ -14,7 +14,7 @@ from typing import Final
 import pyarrow as pa
 
 from inference_swarm.apis.api import RequestContext
-from inference_swarm.apis.binary_batches import join_of
+from inference_swarm.apis.binary_batches import WIDTHS, join_of_columns, join_of_matrix
 from inference_swarm.apis.binary_cells import (
     Octets,
     cells_of,
@@ -77,7 +77,10 @@ def binary_format(
     }
     if batch_size == 1:
         return RequestFormat(_encoder_of_bodies(constants, inputs, columns), headers=headers)
-    join = join_of(constants, digits, [one.width for one in inputs])
+    if matrix is not None:
+        join = join_of_matrix(constants, digits, inputs[0].width)
+    else:
+        join = join_of_columns(constants, digits, [one.width for one in inputs])
     return RequestFormat(_encoder_of_rows(columns), join, headers)
 
 
@@ -122,8 +125,9 @@ def _encoder_of_bodies(
 
 
 def _encoder_of_rows(columns: Sequence[_Column]) -> Callable[[pa.Table], Iterator[pa.Array]]:
-    """Return an encoder to what a batch needs: numbers, sizes of texts, texts with their lengths."""
-    fixed, texts = [column for column in columns if column.width], [column for column in columns if not column.width]
+    """Return an encoder to what a batch needs: numbers by width, sizes of texts, texts with their lengths."""
+    fixed = [column for width in WIDTHS for column in columns if column.width == width]
+    texts = [column for column in columns if not column.width]
 
     def cells(block: pa.RecordBatch) -> Iterator[pa.Array]:
         sized = [sized_texts(block[column.number], block.schema.names[column.number], column.check) for column in texts]

@@ -94,7 +94,8 @@ def null_check(tensor: Tensor, context: RequestContext, *, is_binary: bool) -> C
         return no_check
     who = "the binary form has" if is_binary else f"{server} takes" if server else "most servers take"
     fill = f"--fill-null {tensor.name}={'' if tensor.datatype == BYTES else 0}"
-    other = "" if tensor.datatype == BYTES else f", or --column-type {tensor.name}=FP64"
+    # Triton takes a datatype of its own model only.
+    other = "" if tensor.datatype == BYTES or server == "triton" else f", or --column-type {tensor.name}=FP64"
 
     refusal = DataError(
         f"Column {tensor.name!r} has a null, and {who} none in {tensor.datatype}.",
