@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -44,6 +45,22 @@ def test_on_a_bare_python_a_benchmark_begins_again_in_the_environment_of_the_scr
 
 def test_there_are_benchmarks() -> None:
     assert {"throughput", "encode", "shards", "users"} <= {path.name for path in BENCHMARKS}
+
+
+def test_every_api_is_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import api_cases
+
+    from inference_swarm.apis.table import APIS
+
+    assert set(api_cases.CASES) == {*APIS, "open-inference-binary"}
+    table = pa.table({"n": [1, 2], "s": ["a", "b"]})
+    assert api_cases.mean_body_bytes("invocation", table) == len('{"n":1,"s":"a"}')
+    for case in api_cases.CASES:
+        made = api_cases.format_of(case, table.schema, 2)
+        stored = [text for part in made.encode(table) for text in part.to_pylist()]
+        assert len(made.body_of(stored)) > api_cases.mean_body_bytes(case, table)
+        assert api_cases.arguments_of(case)[:2] == ["--api", case.removesuffix("-binary")]
 
 
 def test_rows_have_on_average_the_length_that_the_other_load_generators_send(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 import pyarrow as pa
@@ -33,7 +34,12 @@ class Number(Enum):
     def text(self, rows: int) -> bytes:
         if self is Number.ROW_COUNT:
             return b"%d" % rows
-        return b",".join(b"%d" % number for number in range(rows))
+        return _row_index(rows)
+
+
+@lru_cache(maxsize=4)  # the same for every whole batch
+def _row_index(rows: int) -> bytes:
+    return b",".join(b"%d" % number for number in range(rows))
 
 
 @dataclass(frozen=True, slots=True)
