@@ -40,7 +40,10 @@ def format_of(case: str, schema: Any, batch_size: int = 1, **changes: Any) -> An
     return importlib.import_module("inference_swarm.apis.table").request_format(settings(**values), schema, batch_size)
 
 
-def mean_body_bytes(case: str, table: Any) -> float:
+def mean_body_bytes(case: str, table: Any, batch_size: int = 1) -> float:
     """The mean length of the bodies of a table's rows."""
-    made = format_of(case, table.schema)
-    return statistics.fmean(len(body) for part in made.encode(table) for body in part.to_pylist())
+    made = format_of(case, table.schema, batch_size)
+    stored = [text for part in made.encode(table) for text in part.to_pylist()]
+    return statistics.fmean(
+        len(made.body_of(stored[first : first + batch_size])) for first in range(0, len(stored), batch_size)
+    )
