@@ -68,7 +68,12 @@ def preview_row(settings: Settings, row: int) -> Preview:
 
 
 def example_request(settings: Settings, manifest: Manifest) -> RequestText:
-    """Return the request of the first rows for the record of a run, cut where it is long. Raises as `preview_row`."""
+    """Return the request of the first rows for the record of a run, cut where it is long. Raises as `preview_row`.
+
+    Queries of the host and of `--path` are left out: they may hold a key.
+    """
+    host, path = (text.partition("?")[0] for text in (settings.host or "", settings.path))
+    settings = replace(settings, host=host, path=path)
     shown, _ = request_of_rows(settings, manifest, 0, min(settings.batch_size, manifest.rows, MAX_EXAMPLE_ROWS))
     if len(shown.text) <= MAX_EXAMPLE_CHARACTERS:
         return shown

@@ -83,7 +83,7 @@ class StartForm:
             problems.append(SettingProblem(f"row is {text[:100]!r}", expected="a whole number, 0 or more"))
         try:
             try:
-                settings = self._parts.command_line.settings(wanted, is_host_required=False)
+                settings = resolve_template(self._parts.command_line.settings(wanted, is_host_required=False))
             except ConfigError as error:
                 problems += error.problems
             if problems:
