@@ -98,7 +98,7 @@ def format_of(body: Body, columns: int, batch_size: int) -> RequestFormat:
         stored = encoder_of(rows[0].fragments, range(columns), encoders)
         return RequestFormat(stored, _join_rows(body.parts, rows[0]))
     fragments = (b"", *(SEPARATOR for _ in range(columns)))
-    return RequestFormat(encoder_of(fragments, range(columns), encoders), _join_cells(body.parts))
+    return RequestFormat(encoder_of(fragments, range(columns), encoders), _join_cells(body.parts, columns))
 
 
 def _format_of_one(parts: Sequence[Part], encoders: Sequence[CellEncoder]) -> RequestFormat:
@@ -165,8 +165,8 @@ def _constant(parts: Sequence[Part], rows: int) -> bytes:
     return b"".join(part.text(rows) if isinstance(part, Number) else bytes(part) for part in parts)  # type: ignore[arg-type]
 
 
-def _join_cells(parts: Sequence[Part]) -> Callable[[Sequence[bytes]], bytes]:
-    """Return a join of stored texts whose cells end with the separator: split, transposed, joined by column."""
+def _join_cells(parts: Sequence[Part], width: int) -> Callable[[Sequence[bytes]], bytes]:
+    """Return a join of stored texts of `width` cells, with the separator behind each: split once, joined by column."""
     skeleton = [part if isinstance(part, bytes) else b"" for part in parts]
     columns = [(place, part.column) for place, part in enumerate(parts) if isinstance(part, Cells)]
     numbers = [(place, part) for place, part in enumerate(parts) if isinstance(part, Number)]
@@ -178,14 +178,15 @@ def _join_cells(parts: Sequence[Part]) -> Callable[[Sequence[bytes]], bytes]:
 
     def join(stored: Sequence[bytes]) -> bytes:
         pieces = skeleton.copy()
-        cells = [text[:-1].split(SEPARATOR) for text in stored]
-        by_column = list(zip(*cells, strict=True))
+        cells = b"".join(stored).split(SEPARATOR)
+        end = width * len(stored)  # behind the last separator is nothing
         for place, column in columns:
-            pieces[place] = b",".join(by_column[column])
+            pieces[place] = b",".join(cells[column:end:width])
         for place, number in numbers:
             pieces[place] = number.text(len(stored))
         for place, pattern, between in row_parts:
-            pieces[place] = between.join([pattern % tuple(row) for row in cells])
+            rows = range(0, end, width)
+            pieces[place] = between.join([pattern % tuple(cells[first : first + width]) for first in rows])
         return b"".join(pieces)
 
     return join
