@@ -33,7 +33,7 @@ def serve_tensors(recording: Recording, server: str, **datatypes: str) -> None:
     """Answer as a server of Open Inference, which tells the datatypes of these inputs."""
     inputs = [{"name": name, "datatype": datatype, "shape": [-1, 1]} for name, datatype in datatypes.items()]
     metadata = json.dumps({"name": server, "inputs": inputs}).encode()
-    recording.answer = lambda body: answer_bytes(200, TENSORS if body else metadata)
+    recording.answer = recording.answer_probe = lambda body: answer_bytes(200, TENSORS if body else metadata)
 
 
 def run(swarm: Swarm, recording: Recording, data: Path, *arguments: str, processes: str = "0") -> Any:
@@ -53,6 +53,8 @@ def test_workers_ask_the_server_for_datatypes_and_send_them(swarm: Swarm, record
     sent = {(target, body) for target, body in zip(recording.targets, recording.bodies, strict=True) if body}
     wanted = bodies_of(TABLE, api="open-inference", column_types="age=FP32")
     assert {body for _, body in sent} == set(wanted)
+    assert set(recording.probes) <= set(wanted)
+    assert len(recording.probes) == 1
     assert {target for target, _ in sent} == {"/team/a/v2/models/m/infer?key=k"}
     assert b'"datatype":"FP32","data":[67.0]' in b"".join(wanted)
 
