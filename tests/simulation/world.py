@@ -189,7 +189,8 @@ class World:
                 self.do_at(reset_s, "reset", lambda: self.master.feed(e.ResetStatistics()))
             if load.first_step is not None:
                 for _ in range(rng.randint(1, 4)):
-                    change = e.SetLoad(run_id, rng.choice((2.0, 5.0, 20.0)), rng.randint(1, 8), 1.0)
+                    rate_rps = rng.choice((2.0, 5.0, 20.0)) if load.is_open else 0.0
+                    change = e.SetLoad(run_id, rate_rps, rng.randint(1, 8), 1.0)
                     at_s = time_s - rng.uniform(0.0, length_s + 1.0)
                     self.do_at(
                         at_s, f"load {change}", lambda change=change: self.disturb(lambda: self.master.feed(change))
@@ -237,6 +238,8 @@ class World:
             stages = Stages(tuple(steps))
             return LoadPlan(users, 50.0, stages.duration_s, stages, None, **common)
         batch_size = random.Random(f"{self.seed} batch").choice((1, 1, 2, 5))
+        if kind == "closed" and length_s is None and rng.random() < 0.3:
+            common["first_step"] = LoadStep(0, 1_000_000_000, 0.0)
         return LoadPlan(users, rate, length_s, None, None, kind == "once", batch_size, **common)
 
     def _plan_fault(self, time_s: float) -> None:
