@@ -138,16 +138,6 @@ def _server_problems(values: ReadSettingValues) -> list[SettingProblem]:
     return problems
 
 
-def _stage_problems(stages: Stages, *, is_open: bool) -> list[SettingProblem]:
-    highest, most = stages.highest, MAX_RATE if is_open else MAX_USERS
-    if not is_open and highest < 1:
-        return [SettingProblem(f"--stages has at most {highest:g} users", expected="at least one user in some stage")]
-    if highest > most:
-        what = "requests a second" if is_open else "users"
-        return [SettingProblem(f"--stages has up to {highest:g} {what}", expected=f"at most {most:,}")]
-    return []
-
-
 def _name_problems(values: ReadSettingValues) -> list[SettingProblem]:
     """Return the problems of folder names that would leave their parent folder."""
     flags = {"dataset_name": "--dataset-name", "run_name": "--run-name"}
