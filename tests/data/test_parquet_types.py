@@ -159,6 +159,15 @@ def test_the_index_of_a_frame_is_not_sent_when_its_metadata_is_gone_and_that_is_
     assert sent_rows(path, columns=("__index_level_0__",)) == [{"__index_level_0__": n} for n in (0, 2, 7)]
 
 
+def test_the_index_that_went_through_a_csv_file_is_not_sent_and_that_is_said(tmp_path: Path) -> None:
+    frame_with_gaps().to_csv(tmp_path / "1.csv")
+    pd.read_csv(tmp_path / "1.csv").to_parquet(tmp_path / "1.parquet")
+    (tmp_path / "1.csv").unlink()
+    assert sent_rows(tmp_path) == [{"age": 31}, {"age": 45}, {"age": 62}]
+    assert "'Unnamed: 0' is the index of a pandas frame and is not sent" in notes_of(tmp_path)
+    assert sent_rows(tmp_path, columns=("Unnamed: 0", "age"))[1] == {"Unnamed: 0": 2, "age": 45}
+
+
 def test_a_named_index_is_not_sent_and_that_is_said(tmp_path: Path) -> None:
     path = tmp_path / "1.parquet"
     pd.DataFrame({"patient": ["a", "b"], "age": [1, 2]}).set_index("patient").to_parquet(path)

@@ -48,6 +48,7 @@ def refusal(path: Path) -> str:
         (["007", "1", ""], ["007", "1", None]),
         (["01234.5", "1"], ["01234.5", "1"]),
         (["0.5", "-0.25", "0"], [Decimal("0.5"), Decimal("-0.25"), 0]),
+        (["0x1F", "0x20"], ["0x1F", "0x20"]),
         (["12345678901234567890", "1"], ["12345678901234567890", "1"]),
         (["9223372036854775807", "1"], [9223372036854775807, 1]),
         (["9007199254740993", "1.5"], ["9007199254740993", "1.5"]),
@@ -88,6 +89,11 @@ def test_the_type_of_a_csv_column_is_that_of_the_whole_file(tmp_path: Path, monk
 def test_the_delimiter_is_that_of_the_first_line(delimiter: str, tmp_path: Path) -> None:
     path = write(tmp_path / "1.csv", f'"a,b;c"{delimiter}d\n1{delimiter}x\n')
     assert sent_rows(path) == [{"a,b;c": 1, "d": "x"}]
+
+
+def test_a_first_line_that_names_the_delimiter_is_no_header(tmp_path: Path) -> None:
+    assert sent_rows(write(tmp_path / "1.csv", "sep=;\r\na,b;c\r\n1;x\r\n")) == [{"a,b": 1, "c": "x"}]
+    assert sent_rows(write(tmp_path / "2.csv", "sep=\n1\n")) == [{"sep=": 1}]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name_and_the_last_line_needs_no_end(tmp_path: Path) -> None:
@@ -138,6 +144,7 @@ def test_any_csv_text_comes_back_from_any_cut(
         (b"a\xff,b\n1,2\n", "begins with bytes that are not UTF-8"),
         (b"a,a\n1,2\n", "column name 'a' occurs 2 times"),
         (b"a,b\n", "has no rows"),
+        (b"a,b\r1,2\r", "its first line cannot be read"),
     ],
 )
 def test_what_is_no_csv_is_refused_in_words(content: bytes, message: str, tmp_path: Path) -> None:

@@ -60,6 +60,17 @@ def existing(locations: Iterable[str]) -> list[str]:
     return [location for location in locations if _exists(location)]
 
 
+def list_folder(location: str) -> list[str]:
+    """The names in a folder, given as a path or URL; empty for what is no folder."""
+    try:
+        file_system, path = _resolve(location)
+        if file_system.get_file_info(path).type != pafs.FileType.Directory:
+            return []
+        return [child.base_name for child in file_system.get_file_info(pafs.FileSelector(path))]
+    except _FAILURES as error:
+        raise unreadable(location, error) from error
+
+
 def missing(location: str) -> DataError:
     return DataError(
         f"{without_secrets(location)} does not exist.",
