@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +25,8 @@ from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.dataset import read_manifest
 from inference_swarm.data.text_pieces import iter_pieces
 from inference_swarm.errors import DataError
+
+LOCUST = Path(__file__).resolve().parents[2] / "locust"
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -308,3 +312,33 @@ def test_a_piece_ends_with_a_row_and_all_pieces_are_the_file() -> None:
     assert b"".join(piece.data for piece in pieces) == text
     assert all(piece.data.endswith(b'y"\n') for piece in pieces[:-1])
     assert [piece.offset for piece in pieces] == [sum(len(p.data) for p in pieces[:n]) for n in range(len(pieces))]
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from inference_swarm.data.blocks import iter_blocks
+from inference_swarm.data.dataset import read_manifest
+
+manifest = read_manifest(sys.argv[1])
+rows = sum(len(block.table) for block in iter_blocks(manifest, manifest.blocks))
+assert rows == manifest.rows == int(sys.argv[2])
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) // 1024)
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to tell the peak of its memory")
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [("1.csv", "n,text\n", f"17,{'x' * 190}\n"), ("1.jsonl", "", f'{{"n":17,"text":"{"x" * 180}"}}\n')],
+)
+def test_memory_does_not_grow_with_a_text_file(name: str, header: str, row: str, tmp_path: Path) -> None:
+    peaks_mb = []
+    for rows in (20_000, 320_000):  # 4 and 64 MB
+        path = write(tmp_path / name, header + row * rows)
+        command = [sys.executable, "-c", PEAK, str(path), str(rows)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(LOCUST)})
+        peaks_mb.append(int(found.stdout))
+    assert peaks_mb[1] - peaks_mb[0] < 25, peaks_mb
