@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,13 @@ def test_linked_folders_are_searched_and_a_link_to_nowhere_is_refused(tmp_path: 
     assert sent_rows(tmp_path / "in") == [{"n": 1, "k": 1}]
     (tmp_path / "in" / "2.parquet").symlink_to(tmp_path / "gone.parquet")
     assert refusal(tmp_path / "in").found == f"{tmp_path}/in/2.parquet does not exist."
+
+
+def test_a_pipe_is_refused_and_does_not_hold_up_the_run(tmp_path: Path) -> None:
+    put(tmp_path / "1.parquet", n=[1])
+    os.mkfifo(tmp_path / "2.parquet")
+    for source in (tmp_path, tmp_path / "2.parquet"):
+        assert refusal(source).found == f"{tmp_path}/2.parquet is a folder, a pipe or a device."
 
 
 def test_of_a_folder_of_splits_the_test_rows_are_sent_and_that_is_said(tmp_path: Path) -> None:

@@ -25,6 +25,12 @@ _FAILURES: Final = (OSError, pa.ArrowException, ImportError, ValueError)
 @contextmanager
 def open_file(location: str) -> Iterator[pa.NativeFile]:
     """The file for random access. Whatever the file system reports while it is open becomes a DataError."""
+    if "://" not in location and Path(location).exists() and not Path(location).is_file():
+        raise DataError(  # to open a pipe would wait for a writer
+            f"{location} is a folder, a pipe or a device.",
+            expected="a file, which can be read from any place.",
+            action="write the rows to a file first.",
+        )
     try:
         file_system, path = _resolve(location)
         with file_system.open_input_file(path) as file:
