@@ -252,6 +252,17 @@ def test_every_codec_and_page_format_is_read(codec: str, version: str, page: str
     assert column(path) == values.to_pylist()
 
 
+def test_a_page_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "1.parquet", range(1000), compression="none", use_dictionary=False, write_page_checksum=True
+    )
+    content = bytearray(path.read_bytes())
+    content[content.index((777).to_bytes(8, "little"))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"1\.parquet cannot be read .*checksum"):
+        sent_rows(path)
+
+
 def test_row_groups_without_rows_are_no_blocks(tmp_path: Path) -> None:
     schema = pa.schema([("x", pa.int64())])
     with pq.ParquetWriter(tmp_path / "1.parquet", schema) as writer:
