@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 Columns = dict[str, pa.Array]
@@ -260,6 +261,16 @@ SCHEMAS: dict[str, Callable[[], Columns]] = {
         lending_club,
     )
 }
+
+
+def generated(make: Callable[[], Columns], rows: int = 200) -> Columns:
+    """The columns with rows in which each column takes any of its values: all three as they stand, then by chance."""
+    columns = make()
+    draws = np.random.default_rng(len(columns))
+    return {
+        name: array.take(pa.array(np.concatenate([np.arange(len(array)), draws.integers(0, len(array), rows)])))
+        for name, array in columns.items()
+    }
 
 
 def expected(value: Any, kind: pa.DataType) -> Any:

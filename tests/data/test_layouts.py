@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,17 +224,18 @@ def test_a_part_of_a_delta_table_is_refused_too_and_a_single_file_is_sent_with_a
 @pytest.mark.parametrize(
     ("marker", "name"),
     [
-        ("metadata/00001-abc.metadata.json", "Iceberg table"),
-        ("metadata/version-hint.text", "Iceberg table"),
-        (".hoodie/hoodie.properties", "Hudi table"),
-        ("_spark_metadata/0", "folder that Spark streams into"),
+        ("metadata/00001-abc.metadata.json", "an Iceberg table"),
+        ("metadata/version-hint.text", "an Iceberg table"),
+        (".hoodie/hoodie.properties", "a Hudi table"),
+        ("_spark_metadata/0", "a folder that Spark streams into"),
     ],
 )
 def test_other_tables_are_refused_by_name(marker: str, name: str, tmp_path: Path) -> None:
     put(tmp_path / "table" / "data" / "1.parquet", n=[1])
     (tmp_path / "table" / marker).parent.mkdir()
     (tmp_path / "table" / marker).write_text("x")
-    assert f"{tmp_path}/table is a {name}" in refusal(tmp_path / "table").found
+    for source in (tmp_path / "table", tmp_path / "table" / "data", f"file://{tmp_path}/table/data"):
+        assert f"{tmp_path}/table is {name}" in refusal(source).found
 
 
 def test_a_folder_called_metadata_alone_is_no_table(tmp_path: Path) -> None:
@@ -272,6 +274,41 @@ def test_of_a_mixed_folder_the_parquet_files_are_sent_and_the_others_named(tmp_p
     (tmp_path / "rows.jsonl").write_text('{"n":1}\n')
     (tmp_path / "1.parquet").unlink()
     assert refusal(tmp_path).found == f"{tmp_path} holds files of 2 formats: csv, jsonl."
+
+
+def test_linked_folders_are_searched_and_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere" / "k=1" / "1.parquet", n=[1])
+    (tmp_path / "in" / "loop").mkdir(parents=True)
+    (tmp_path / "in" / "sub").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "loop" / "up").symlink_to(tmp_path / "in")
+    assert sent_rows(tmp_path / "in") == [{"n": 1, "k": 1}]
+    (tmp_path / "in" / "2.parquet").symlink_to(tmp_path / "gone.parquet")
+    assert refusal(tmp_path / "in").found == f"{tmp_path}/in/2.parquet does not exist."
+
+
+def test_a_pipe_is_refused_and_does_not_hold_up_the_run(tmp_path: Path) -> None:
+    put(tmp_path / "1.parquet", n=[1])
+    os.mkfifo(tmp_path / "2.parquet")
+    for source in (tmp_path, tmp_path / "2.parquet"):
+        assert refusal(source).found == f"{tmp_path}/2.parquet is a folder, a pipe or a device."
+
+
+def test_of_a_folder_of_splits_the_test_rows_are_sent_and_that_is_said(tmp_path: Path) -> None:
+    for name in ("X_train", "X_test"):
+        put(tmp_path / f"{name}.parquet", n=[len(name)])
+    put(tmp_path / "y_test.parquet", y=[0])
+    assert sent_rows(tmp_path) == [{"n": len("X_test")}]
+    assert notes_of(tmp_path) == (f"{tmp_path}: of its splits only X_test is sent, not X_train.parquet, y_test.parquet")
+    assert len(sent_rows(tmp_path / "X_train.parquet")) == 1
+
+
+def test_a_file_without_a_column_in_common_with_the_others_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "1.parquet", a=[1], b=[1])
+    put(tmp_path / "2.parquet", b=[1])
+    put(tmp_path / "3.parquet", B=[1])
+    assert refusal(tmp_path).found == (
+        f"{tmp_path}/3.parquet has no column in common with any other file, such as {tmp_path}/1.parquet."
+    )
 
 
 def test_nested_folders_are_searched_and_sorted_by_path(tmp_path: Path) -> None:

@@ -159,6 +159,15 @@ def test_the_index_of_a_frame_is_not_sent_when_its_metadata_is_gone_and_that_is_
     assert sent_rows(path, columns=("__index_level_0__",)) == [{"__index_level_0__": n} for n in (0, 2, 7)]
 
 
+def test_the_index_that_went_through_a_csv_file_is_not_sent_and_that_is_said(tmp_path: Path) -> None:
+    frame_with_gaps().to_csv(tmp_path / "1.csv")
+    pd.read_csv(tmp_path / "1.csv").to_parquet(tmp_path / "1.parquet")
+    (tmp_path / "1.csv").unlink()
+    assert sent_rows(tmp_path) == [{"age": 31}, {"age": 45}, {"age": 62}]
+    assert "'Unnamed: 0' is the index of a pandas frame and is not sent" in notes_of(tmp_path)
+    assert sent_rows(tmp_path, columns=("Unnamed: 0", "age"))[1] == {"Unnamed: 0": 2, "age": 45}
+
+
 def test_a_named_index_is_not_sent_and_that_is_said(tmp_path: Path) -> None:
     path = tmp_path / "1.parquet"
     pd.DataFrame({"patient": ["a", "b"], "age": [1, 2]}).set_index("patient").to_parquet(path)
@@ -241,6 +250,17 @@ def test_every_codec_and_page_format_is_read(codec: str, version: str, page: str
         tmp_path / "1.parquet", values, compression=codec, version=version, data_page_version=page, row_group_size=100
     )
     assert column(path) == values.to_pylist()
+
+
+def test_a_page_that_is_not_what_was_written_is_refused(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "1.parquet", range(1000), compression="none", use_dictionary=False, write_page_checksum=True
+    )
+    content = bytearray(path.read_bytes())
+    content[content.index((777).to_bytes(8, "little"))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"1\.parquet cannot be read .*checksum"):
+        sent_rows(path)
 
 
 def test_row_groups_without_rows_are_no_blocks(tmp_path: Path) -> None:

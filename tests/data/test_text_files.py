@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +25,8 @@ from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.dataset import read_manifest
 from inference_swarm.data.text_pieces import iter_pieces
 from inference_swarm.errors import DataError
+
+LOCUST = Path(__file__).resolve().parents[2] / "locust"
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -48,6 +52,7 @@ def refusal(path: Path) -> str:
         (["007", "1", ""], ["007", "1", None]),
         (["01234.5", "1"], ["01234.5", "1"]),
         (["0.5", "-0.25", "0"], [Decimal("0.5"), Decimal("-0.25"), 0]),
+        (["0x1F", "0x20"], ["0x1F", "0x20"]),
         (["12345678901234567890", "1"], ["12345678901234567890", "1"]),
         (["9223372036854775807", "1"], [9223372036854775807, 1]),
         (["9007199254740993", "1.5"], ["9007199254740993", "1.5"]),
@@ -88,6 +93,11 @@ def test_the_type_of_a_csv_column_is_that_of_the_whole_file(tmp_path: Path, monk
 def test_the_delimiter_is_that_of_the_first_line(delimiter: str, tmp_path: Path) -> None:
     path = write(tmp_path / "1.csv", f'"a,b;c"{delimiter}d\n1{delimiter}x\n')
     assert sent_rows(path) == [{"a,b;c": 1, "d": "x"}]
+
+
+def test_a_first_line_that_names_the_delimiter_is_no_header(tmp_path: Path) -> None:
+    assert sent_rows(write(tmp_path / "1.csv", "sep=;\r\na,b;c\r\n1;x\r\n")) == [{"a,b": 1, "c": "x"}]
+    assert sent_rows(write(tmp_path / "2.csv", "sep=\n1\n")) == [{"sep=": 1}]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name_and_the_last_line_needs_no_end(tmp_path: Path) -> None:
@@ -138,6 +148,7 @@ def test_any_csv_text_comes_back_from_any_cut(
         (b"a\xff,b\n1,2\n", "begins with bytes that are not UTF-8"),
         (b"a,a\n1,2\n", "column name 'a' occurs 2 times"),
         (b"a,b\n", "has no rows"),
+        (b"a,b\r1,2\r", "its first line cannot be read"),
     ],
 )
 def test_what_is_no_csv_is_refused_in_words(content: bytes, message: str, tmp_path: Path) -> None:
@@ -301,3 +312,33 @@ def test_a_piece_ends_with_a_row_and_all_pieces_are_the_file() -> None:
     assert b"".join(piece.data for piece in pieces) == text
     assert all(piece.data.endswith(b'y"\n') for piece in pieces[:-1])
     assert [piece.offset for piece in pieces] == [sum(len(p.data) for p in pieces[:n]) for n in range(len(pieces))]
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from inference_swarm.data.blocks import iter_blocks
+from inference_swarm.data.dataset import read_manifest
+
+manifest = read_manifest(sys.argv[1])
+rows = sum(len(block.table) for block in iter_blocks(manifest, manifest.blocks))
+assert rows == manifest.rows == int(sys.argv[2])
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) // 1024)
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to tell the peak of its memory")
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [("1.csv", "n,text\n", f"17,{'x' * 190}\n"), ("1.jsonl", "", f'{{"n":17,"text":"{"x" * 180}"}}\n')],
+)
+def test_memory_does_not_grow_with_a_text_file(name: str, header: str, row: str, tmp_path: Path) -> None:
+    peaks_mb = []
+    for rows in (20_000, 320_000):  # 4 and 64 MB
+        path = write(tmp_path / name, header + row * rows)
+        command = [sys.executable, "-c", PEAK, str(path), str(rows)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(LOCUST)})
+        peaks_mb.append(int(found.stdout))
+    assert peaks_mb[1] - peaks_mb[0] < 25, peaks_mb

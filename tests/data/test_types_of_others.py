@@ -116,6 +116,21 @@ def test_a_variant_inside_of_another_type_is_refused_and_a_struct_with_its_names
     assert column(tmp_path / "1.parquet") == [[{"metadata": "m", "value": "v"}]]
 
 
+def test_periods_of_pandas_are_refused_by_name_and_other_extensions_are_said(tmp_path: Path) -> None:
+    stored = {
+        "pandas.period": (pa.array([648]), '{"freq": "M"}'),
+        "pandas.interval": (pa.array([{"left": 0, "right": 1}]), '{"subtype": "int64", "closed": "right"}'),
+    }
+    for name, (storage, about) in stored.items():
+        field = pa.field("x", storage.type, metadata={"ARROW:extension:name": name, "ARROW:extension:metadata": about})
+        pq.write_table(pa.table([storage], schema=pa.schema([field])), tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=r"Column 'x' of .* has the type pandas\.period"):
+        read_manifest(str(tmp_path / "pandas.period.parquet"))
+    path = tmp_path / "pandas.interval.parquet"
+    assert column(path) == [{"left": 0, "right": 1}]
+    assert notes_of(path) == f"{path}: 'x' has the extension type pandas.interval; what it stores is sent"
+
+
 # --- types of Arrow that parquet does not have
 
 ARROW: dict[str, tuple[pa.Array, Any]] = {

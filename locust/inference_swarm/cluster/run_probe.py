@@ -23,7 +23,8 @@ def is_probed(state: Coordinator, job: Job, now_s: float) -> bool:
     if job.prober not in hosts:
         job.prober, job.probe_sent_s = hosts[0], None
         job.notified_s = now_s
-        state.note(f"Loaded: {job.rows.describe()}; worker {job.prober} asks the server")
+        took_s = now_s - job.since_s
+        state.note(f"Loaded: {job.rows.describe()}, {took_s:.1f} s; worker {job.prober} asks the server")
     if job.probe_sent_s is None or now_s - job.probe_sent_s > REPEAT_S:
         job.probe_sent_s = now_s
         state.send(state.members[job.prober], ProbeTarget(job.run_id))

@@ -85,6 +85,14 @@ def without_list_views(values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, without_list_views(items), mask=values.is_null())
 
 
+def extension_name(field: pa.Field) -> str:
+    """Return the name of a field's extension type, also of one that Arrow does not know; empty for other types."""
+    if isinstance(field.type, pa.BaseExtensionType):
+        return str(field.type.extension_name)
+    name: bytes = (field.metadata or {}).get(b"ARROW:extension:name", b"")
+    return name.decode(errors="replace")
+
+
 def lost_meaning(kind: pa.DataType) -> str:
     """Return the name of a type, here or inside, whose stored values are not what it means; empty if there is none."""
     if isinstance(kind, pa.BaseExtensionType):

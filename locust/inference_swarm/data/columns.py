@@ -15,8 +15,8 @@ from inference_swarm.config.redaction import without_secrets
 from inference_swarm.config.value_types import split_names
 from inference_swarm.errors import DataError
 
-# What pandas calls the column in which it keeps an index that has no name.
-_INDEX_NAME = re.compile(r"__index_level_\d+__")
+# What pandas calls the column in which it keeps an index that has no name; the second when it was in a CSV file.
+_INDEX_NAME = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,9 +26,10 @@ from inference_swarm.errors import DataError
 _TRUE: Final = ["true", "True", "TRUE"]  # Arrow takes 1 and 0 for booleans as well, if others are
 _FALSE: Final = ["false", "False", "FALSE"]
 _DELIMITERS: Final = ",\t;|"
+_DELIMITER_LINE: Final = re.compile("sep=([,\t;|])")  # a first line that Excel writes and reads
 _MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
-# Texts that would lose something as numbers: zeros in front, or more digits than a double keeps.
-_LEADING_ZERO: Final = r"^\s*[+-]?0[0-9]"
+# Texts that would lose something as numbers: zeros in front, hexadecimal digits, or more digits than a double keeps.
+_LEADING_ZERO: Final = r"^\s*[+-]?0[0-9xX]"
 _LONG_INTEGER: Final = r"^\s*[+-]?[0-9]{16,}\s*$"
 _WIDE: Final = pa.uint64()  # stands for integers that no double holds: a type that is never inferred
 
@@ -40,6 +42,7 @@ class _Layout:
     names: list[str]
     delimiter: str
     first_row: int  # where it begins, in bytes
+    header: str = ""
 
 
 def describe(location: str, file: pa.NativeFile) -> Description:
@@ -193,7 +196,20 @@ def _read_header(location: str, file: pa.NativeFile, start: int) -> _Layout:
             expected="UTF-8 text whose first line has the names of the columns.",
             action="save it again as UTF-8.",
         ) from error
+    if (said := _DELIMITER_LINE.fullmatch(text)) and end >= 0:
+        layout = _read_header(location, file, start + len(line))
+        return _layout(location, layout.header, said[1], layout.first_row)
     outside = "".join(text.split('"')[::2])
-    delimiter = max(_DELIMITERS, key=outside.count)
-    names = next(csv.reader([text], delimiter=delimiter), [])
-    return _Layout(location, names, delimiter, start + len(line))
+    return _layout(location, text, max(_DELIMITERS, key=outside.count), start + len(line))
+
+
+def _layout(location: str, header: str, delimiter: str, first_row: int) -> _Layout:
+    try:
+        names = next(csv.reader([header], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DataError(
+            f"{without_secrets(location)}: its first line cannot be read ({error}).",
+            expected="rows that end with a newline (\\n or \\r\\n).",
+            action="save it again with such line ends, or convert it to parquet.",
+        ) from error
+    return _Layout(location, names, delimiter, first_row, header)

@@ -6,13 +6,14 @@ Reads footers, and of parquet only such columns as do not say what they hold. Te
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from inference_swarm.config.redaction import locations_without_secrets, without_secrets
 from inference_swarm.data.arrow_types import (
+    extension_name,
     holds_binary,
     lost_meaning,
     plain_type,
@@ -23,8 +24,9 @@ from inference_swarm.data.arrow_types import (
 )
 from inference_swarm.data.columns import ColumnChoice, index_columns, index_note
 from inference_swarm.data.conform import check_castable
-from inference_swarm.data.data_files import DataFile, Description
+from inference_swarm.data.data_files import DataFile
 from inference_swarm.data.examine import examine
+from inference_swarm.data.file_schemas import check_related, distinct_schemas
 from inference_swarm.data.json_rows import check_encodable
 from inference_swarm.data.manifest import BLOCK_ROWS, Columns, Manifest
 from inference_swarm.data.notes import Notes
@@ -35,6 +37,9 @@ from inference_swarm.data.sources import Listing, list_files
 from inference_swarm.errors import DataError
 
 _EVERYTHING = ColumnChoice()
+_KNOWN_EXTENSIONS = ("arrow.uuid", "arrow.json", "arrow.bool8", "arrow.fixed_shape_tensor")
+_REFUSED_EXTENSIONS = ("pandas.period",)  # months, say, as their number since 1970
+_GEOMETRIES = ("geoarrow.wkb", "ogc.wkb")
 
 
 def read_manifest(
@@ -107,23 +112,14 @@ def _read_labels(source: str, features: _Files, rows: int) -> tuple[tuple[DataFi
     return files, columns.read[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Schema:
-    """A schema that some files have: its types by name, the first of the files, and how many they are."""
-
-    schema: pa.Schema
-    types: Mapping[str, pa.DataType]
-    location: str
-    count: int
-
-
 class _Files:
     """The files of one source, described."""
 
     def __init__(self, listing: Listing, shown: str) -> None:
         self._descriptions = [describe_file(found) for found in listing.files]
         self._partition_texts = [partition_texts(found.partition_path) for found in listing.files]
-        self._schemas = _distinct(self._descriptions)
+        self._schemas = distinct_schemas(self._descriptions)
+        check_related(self._schemas)
         first = without_secrets(listing.files[0].location)
         self.shown = first if len(listing.files) == 1 else f"{first} and {len(listing.files) - 1} more"
         self._source = shown
@@ -132,6 +128,8 @@ class _Files:
         self._instants: dict[str, Int96Probe] = {}
         self._int96 = frozenset().union(*(description.int96 for description in self._descriptions))
         self._encoded = {name: kind for each in self._descriptions for name, kind in each.encoded.items()}
+        for each in self._schemas:
+            self._encoded |= {field.name: "WKB" for field in each.schema if extension_name(field) in _GEOMETRIES}
         self._refused = {
             name: (without_secrets(description.file.location), kind)
             for description in self._descriptions
@@ -195,6 +193,11 @@ class _Files:
         holders = [each for each in self._schemas if name in each.types]
         refused = self._refused.get(name)
         for each in holders:
+            extension = extension_name(each.schema.field(name))
+            if extension in _REFUSED_EXTENSIONS:
+                refused = each.location, extension
+            elif extension and extension not in _KNOWN_EXTENSIONS:
+                self.notes.add_column(name, f"has the extension type {extension}; what it stores is sent")
             if lost := lost_meaning(each.types[name]):
                 refused = each.location, lost
         if refused is not None:
@@ -255,18 +258,3 @@ class _Files:
             seen = " and ".join(f"{kind} ({location})" for kind, location in list(kinds.items())[:4])
             self.notes.add_column(name, f"has the types {seen}: it is sent as {common}")
         return common if name not in self._instants else with_timestamp_unit(common, self._instants[name].unit(name))
-
-
-def _distinct(descriptions: Sequence[Description]) -> list[_Schema]:
-    """Return distinct schemas, ignoring metadata: pandas writes the number of rows into it, which differs by file."""
-    found: list[_Schema] = []
-    for description in descriptions:
-        for number in range(len(found) - 1, -1, -1):
-            if found[number].schema.equals(description.schema, check_metadata=False):
-                found[number] = replace(found[number], count=found[number].count + 1)
-                break
-        else:
-            location = without_secrets(description.file.location)
-            types = dict(zip(description.schema.names, description.schema.types, strict=True))
-            found.append(_Schema(description.schema, types, location, 1))
-    return found

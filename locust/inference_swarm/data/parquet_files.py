@@ -141,6 +141,7 @@ def _open(location: str, file: pa.NativeFile, metadata: pq.FileMetaData, unit: s
         pre_buffer=False,
         coerce_int96_timestamp_unit=unit,
         arrow_extensions_enabled=True,
+        page_checksum_verification=True,  # where the writer has made checksums
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -15,8 +16,8 @@ import pyarrow.fs as pafs
 
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.data.data_files import FileKind, FoundFile
-from inference_swarm.data.storage import SOURCES, existing, list_url, missing
-from inference_swarm.data.table_formats import check_no_table, markers_above
+from inference_swarm.data.storage import SOURCES, existing, list_folder, list_url, missing
+from inference_swarm.data.table_formats import ICEBERG_MARKER, ICEBERG_METADATA, check_no_table, markers_above
 from inference_swarm.errors import DataError
 
 SUFFIXES: Final = {
@@ -32,6 +33,7 @@ SUFFIXES: Final = {
     ".feather": FileKind.ARROW,
     ".ipc": FileKind.ARROW,
 }
+_OTHER_SPLITS: Final = ("X_train", "y_train", "y_test")
 _MAX_NAMED: Final = 3  # in a note; the rest is counted
 
 
@@ -94,12 +96,12 @@ def _list_local(path: str) -> Listing:
         if not found:
             raise _no_match(path)
         for folder in dict.fromkeys(str(Path(match).absolute().parent) for match in found):
-            check_no_table(folder, (), existing(markers_above(folder)))
+            check_no_table(folder, (), _markers(folder))
         return Listing(tuple(FoundFile(str(Path(match).absolute()), match) for match in found))
     if place.is_dir():
         root = place.absolute()
-        names = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
-        check_no_table(str(root), names, existing(markers_above(str(root))))
+        names = sorted(_walk(root))
+        check_no_table(str(root), names, _markers(str(root)))
         chosen, notes = _choose(path, names)
         return Listing(tuple(FoundFile(str(root / name), name) for name in chosen), notes)
     if not place.exists():
@@ -120,8 +122,7 @@ def _list_url(url: str) -> Listing:
         return Listing((FoundFile(url, location),))
     if info.type == pafs.FileType.NotFound and not has_magic:
         raise missing(url)
-    markers = existing(marker + query for marker in markers_above(base))
-    check_no_table(base, inside, [marker.removesuffix(query) for marker in markers])
+    check_no_table(base, inside, _markers(base, query))
     notes: tuple[str, ...] = ()
     if has_magic:
         pattern = location[len(base) + 1 :].split("/")
@@ -131,6 +132,26 @@ def _list_url(url: str) -> Listing:
         return Listing(tuple(FoundFile(_url_of(base, name, query), f"{base}/{name}") for name in inside))
     inside, notes = _choose(url, inside)
     return Listing(tuple(FoundFile(_url_of(base, name, query), name) for name in inside), notes)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Yield all files below a folder, links followed; a folder that is reached twice is listed once."""
+    seen: set[str] = set()
+    for folder, inner, names in os.walk(root, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        inner[:] = sorted(name for name in inner if os.path.realpath(os.path.join(folder, name)) not in seen)
+        seen.update(os.path.realpath(os.path.join(folder, name)) for name in inner)
+        yield from (Path(folder, name).relative_to(root).as_posix() for name in names)
+
+
+def _markers(folder: str, query: str = "") -> list[str]:
+    """Return the markers of tables that exist in a folder or above it, without the query of their URL."""
+    found = [marker.removesuffix(query) for marker in existing(marker + query for marker in markers_above(folder))]
+    # A catalog names the metadata of an Iceberg table; without one they are known by their suffix.
+    places = [marker for marker in markers_above(folder) if marker.endswith(ICEBERG_MARKER)]
+    folders = existing(marker.rpartition("/")[0] + query for marker in places)
+    tables = [each for each in folders if any(name.endswith(ICEBERG_METADATA) for name in list_folder(each))]
+    return found + [each.removesuffix(query) + "/" + ICEBERG_MARKER.rpartition("/")[2] for each in tables]
 
 
 def _url_of(base: str, name: str, query: str) -> str:
@@ -166,10 +187,16 @@ def _choose(source: str, names: Iterable[str]) -> tuple[list[str], tuple[str, ..
             expected="the files of one dataset, in one format.",
             action=f"name those that are meant, such as {shown}/*.{kinds[0]}",
         )
+    chosen = visible[kinds[0]]
+    tests = {PurePosixPath(name).parent for name in chosen if PurePosixPath(name).stem == "X_test"}
+    splits = [n for n in chosen if PurePosixPath(n).stem in _OTHER_SPLITS and PurePosixPath(n).parent in tests]
+    if splits:
+        chosen = [name for name in chosen if name not in splits]
+        notes.append(f"{shown}: of its splits only X_test is sent, not {_named(splits)}")
     others = [name for kind in kinds[1:] for name in visible[kind]]
     if others:
         notes.append(f"{shown}: only its {kinds[0]} files are sent, not {_named(others)}")
-    return visible[kinds[0]], (*notes, *_partition_note(source))
+    return chosen, (*notes, *_partition_note(source))
 
 
 def _partition_note(source: str) -> tuple[str, ...]:
@@ -182,9 +209,8 @@ def _partition_note(source: str) -> tuple[str, ...]:
 
 
 def _table_note(path: str, folder: str) -> tuple[str, ...]:
-    markers = existing(markers_above(folder))
     try:
-        check_no_table(folder, (), markers)
+        check_no_table(folder, (), _markers(folder))
     except DataError as refusal:
         return (f"{path} is sent whole although {refusal.found}",)
     return ()

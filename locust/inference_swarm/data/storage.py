@@ -25,6 +25,12 @@ _FAILURES: Final = (OSError, pa.ArrowException, ImportError, ValueError)
 @contextmanager
 def open_file(location: str) -> Iterator[pa.NativeFile]:
     """The file for random access. Whatever the file system reports while it is open becomes a DataError."""
+    if "://" not in location and Path(location).exists() and not Path(location).is_file():
+        raise DataError(  # to open a pipe would wait for a writer
+            f"{location} is a folder, a pipe or a device.",
+            expected="a file, which can be read from any place.",
+            action="write the rows to a file first.",
+        )
     try:
         file_system, path = _resolve(location)
         with file_system.open_input_file(path) as file:
@@ -58,6 +64,17 @@ def list_url(url: str) -> tuple[pafs.FileInfo, list[str]]:
 def existing(locations: Iterable[str]) -> list[str]:
     """Return those of the paths or URLs that exist; all URLs are of one file system."""
     return [location for location in locations if _exists(location)]
+
+
+def list_folder(location: str) -> list[str]:
+    """The names in a folder, given as a path or URL; empty for what is no folder."""
+    try:
+        file_system, path = _resolve(location)
+        if file_system.get_file_info(path).type != pafs.FileType.Directory:
+            return []
+        return [child.base_name for child in file_system.get_file_info(pafs.FileSelector(path))]
+    except _FAILURES as error:
+        raise unreadable(location, error) from error
 
 
 def missing(location: str) -> DataError:

@@ -26,15 +26,16 @@ class TableFormat:
 
 
 _DUCKDB: Final = """duckdb -c "COPY (FROM {reader}('{folder}')) TO 'rows.parquet'\""""
+ICEBERG_MARKER: Final = "metadata/version-hint.text"
 FORMATS: Final = (
     TableFormat("Delta table", "_delta_log", _DUCKDB.replace("{reader}", "delta_scan")),
-    TableFormat("Iceberg table", "metadata/version-hint.text", _DUCKDB.replace("{reader}", "iceberg_scan")),
+    TableFormat("Iceberg table", ICEBERG_MARKER, _DUCKDB.replace("{reader}", "iceberg_scan")),
     TableFormat("Hudi table", ".hoodie", "spark.read.format('hudi').load('{folder}').write.parquet('rows')"),
     TableFormat(
         "folder that Spark streams into", "_spark_metadata", "spark.read.parquet('{folder}').write.parquet('rows')"
     ),
 )
-_ICEBERG_METADATA: Final = ".metadata.json"
+ICEBERG_METADATA: Final = ".metadata.json"
 
 
 def markers_above(folder: str, levels: int = 8) -> list[str]:
@@ -61,7 +62,7 @@ def check_no_table(folder: str, names: Iterable[str], existing_markers: Iterable
             first = table.marker.partition("/")[0]
             if first not in parts[:-1]:
                 continue
-            if "/" in table.marker and not (name.endswith((table.marker, _ICEBERG_METADATA)) and parts[-2] == first):
+            if "/" in table.marker and not (name.endswith((table.marker, ICEBERG_METADATA)) and parts[-2] == first):
                 continue
             inside = "/".join(parts[: parts.index(first)])
             raise _refusal(table, f"{folder}/{inside}" if inside else folder)
@@ -69,8 +70,9 @@ def check_no_table(folder: str, names: Iterable[str], existing_markers: Iterable
 
 def _refusal(table: TableFormat, folder: str) -> DataError:
     shown = without_secrets(folder)
+    article = "an" if table.name[0] in "AEIOU" else "a"
     return DataError(
-        f"{shown} is a {table.name}, whose files may hold rows that were deleted or replaced.",
+        f"{shown} is {article} {table.name}, whose files may hold rows that were deleted or replaced.",
         expected="files whose rows all count.",
         action=f"write its rows to a file first: {table.command.replace('{folder}', shown)}",
     )
