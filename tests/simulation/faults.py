@@ -125,14 +125,6 @@ def _leaving_worker_gets_rows() -> list[Any]:
     return [patch.object(Member, "may_take_part", property(lambda self: self.lost_s is None))]
 
 
-def applied(self: Any, worker: str, *numbers: Any) -> None:
-        real(self, worker, *numbers)
-        if worker in self._exposures:
-            self._exposures[worker].past.clear()
-
-    return [patch.object(Uncounted, "applied", applied)]
-
-
 FAULTS: dict[str, Callable[[], list[Any]]] = {
     "a stopped run starts itself again": _stopped_run_starts_again,
     "a start while a run stops is lost": lambda: [_cell(e.Start, Phase.STOPPING)],
