@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 from sample_runs import settings_with
 
+from inference_swarm.config.settings import Settings
 from inference_swarm.export.capacity import capacity_lines, capacity_metrics
 from inference_swarm.judge.capacity.answer import answer_words, capacity_verdict, servers_for
-from inference_swarm.judge.capacity.result import CapacityResult, read_result, write_result
+from inference_swarm.judge.capacity.compare import comparison_words, sure_bounds
+from inference_swarm.judge.capacity.result import CapacityResult, read_result, result_of_summary, write_result
 from inference_swarm.judge.capacity.search import Outcome
 from inference_swarm.judge.verdict import Status
 from inference_swarm.load.steps import NS_PER_S, LoadStep
@@ -29,10 +31,10 @@ SETTINGS = resolve_search(
 class Swarm:
     """Workers that report each second of a server that takes `latency_us` of the rate."""
 
-    def __init__(self, *workers: str) -> None:
-        plan = search_plan_of(SETTINGS)
+    def __init__(self, *workers: str, settings: Settings = SETTINGS) -> None:
+        plan = search_plan_of(settings)
         assert plan is not None
-        self.course = CapacityCourse.begin(plan, SETTINGS)
+        self.course = CapacityCourse.begin(plan, settings)
         self.totals = SwarmTotals("run")
         self.run = RunCourse("run", load_of(SETTINGS), self.totals)
         self.workers = list(workers)
@@ -214,3 +216,22 @@ def test_by_users_the_law_is_part_of_the_answer() -> None:
     plan = search_plan_of(settings)
     assert plan is not None
     assert (plan.by_users, plan.start, settings.users, settings.is_open) == (True, 1.0, 1, False)
+
+
+def test_two_capacities_differ_significantly_when_what_is_sure_of_them_is_apart() -> None:
+    def found_at(limit: float) -> CapacityResult:
+        swarm = Swarm("a", settings=replace(SETTINGS, step_max_s=20.0, confirm_s=20.0))
+        while not swarm.course.is_over and swarm.now_s < 1000:
+            swarm.second(2000.0 if swarm.run.steps[-1].rate_rps <= limit else 80_000.0)
+        document = capacity_metrics(swarm.course.result())
+        assert document is not None
+        return result_of_summary(document)
+
+    one, same, less = found_at(400.0), found_at(402.0), found_at(250.0)
+    low, high = sure_bounds(one)
+    assert low < 400 < high
+    assert comparison_words(one, same).startswith("No significant difference: A ")
+    words = comparison_words(one, less)
+    assert words.startswith("B holds ")
+    assert " % less than A, significantly: A " in words
+    assert "not two capacities" in comparison_words(one, replace(less, load=None))
