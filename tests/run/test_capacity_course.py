@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sample_runs import settings_with
 
 from inference_swarm.config.settings import Settings
+from inference_swarm.data.locate import Source
 from inference_swarm.export.capacity import capacity_lines, capacity_metrics
+from inference_swarm.export.run_table import run_table_row
+from inference_swarm.export.summary import build_summary, record_of
 from inference_swarm.judge.capacity.answer import answer_words, capacity_verdict, servers_for
 from inference_swarm.judge.capacity.compare import comparison_words, sure_bounds
 from inference_swarm.judge.capacity.result import CapacityResult, read_result, result_of_summary, write_result
@@ -19,9 +23,11 @@ from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.capacity import CapacityCourse, NextLoad
-from inference_swarm.run.course import Loss, RunCourse
-from inference_swarm.run.plan import load_of
+from inference_swarm.run.course import Loss, RunCourse, Stop, StopCause
+from inference_swarm.run.plan import RunPlan, load_of
+from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.run.search_plan import resolve_search, search_plan_of
+from inference_swarm.transport.target import target_of
 
 SETTINGS = resolve_search(
     settings_with(find_capacity=True, slo="p99<50ms", rate_rps=100.0, confirm_s=3.0, step_max_s=4.0, users=1)
@@ -235,3 +241,41 @@ def test_two_capacities_differ_significantly_when_what_is_sure_of_them_is_apart(
     assert words.startswith("B holds ")
     assert " % less than A, significantly: A " in words
     assert "not two capacities" in comparison_words(one, replace(less, load=None))
+
+
+def run_of(swarm: Swarm) -> Run:
+    plan = RunPlan(SETTINGS, {}, target_of(SETTINGS), Source("rows.parquet"), (), load_of(SETTINGS))
+    run = Run(plan, DataRecord("rows.parquet", 300, 5, "f00d"), swarm.run, swarm.totals, Path("r"))
+    run.capacity = swarm.course
+    run.frozen_s = swarm.now_s
+    swarm.run.began_s = 0.0
+    return run
+
+
+def test_the_verdict_of_a_run_is_that_of_its_search_whatever_steps_above_the_capacity_did() -> None:
+    swarm = Swarm("a")
+    swarm.to_the_end()
+    final = Snapshot("run", "a", swarm.sequences["a"], swarm.now_s, swarm.now_s, is_final=True)
+    swarm.totals.apply(final)
+    run = run_of(swarm)
+    run.course.stop = Stop(StopCause.FINISHED, swarm.now_s)
+    summary = build_summary(record_of(run))
+    assert (summary["verdict"], summary["exit_code"], summary["reasons"]) == ("passed", 0, [])
+    assert summary["latency_us"]["max"] == 80_000
+    assert run_table_row(summary)["capacity"] == summary["capacity"]["load"]
+
+
+def test_a_search_whose_master_was_killed_keeps_its_steps_and_is_not_settled() -> None:
+    swarm = Swarm("a")
+    for _ in range(12):
+        swarm.second()
+    run = run_of(swarm)
+    assert "Searching, step " in run.verdict_so_far().reasons[0]
+    state = run.to_state(None)
+    again = Run.from_state(run.plan, run.data, "run", 0.0, Path("r"), state)
+    again.course.stop = Stop(StopCause.KILLED, swarm.now_s)
+    found = again.capacity_result()
+    assert found is not None
+    assert (found.outcome, found.why) == (Outcome.UNSETTLED, "it was stopped")
+    assert [step.load for step in found.steps] == [step.load for step in swarm.course.result().steps]
+    assert again.verdict().exit_code == 4
