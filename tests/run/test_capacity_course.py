@@ -49,7 +49,7 @@ class Swarm:
         self.sequences: dict[str, int] = {}
         self.now_s = 0.0
         self.loads: list[NextLoad] = []
-        self.cpu_percent = 20.0
+        self.cpu_percent, self.lag_ms = 20.0, 1.0
 
     def second(self, latency_us: float | None = None) -> None:
         """A second passes, and everybody reports it."""
@@ -66,7 +66,7 @@ class Swarm:
             part = Slice(self.now_s - 1, self.now_s, {"x": counters}, stage=stage)
             sequence = self.sequences.get(worker, 0)
             self.sequences[worker] = sequence + 1
-            health = WorkerHealth(cpu_percent=self.cpu_percent)
+            health = WorkerHealth(cpu_percent=self.cpu_percent, loop_lag_p99_ms=self.lag_ms)
             self.report(
                 Snapshot("run", worker, sequence, self.now_s - 1, self.now_s, [part], in_flight=1, health=health)
             )
@@ -157,6 +157,16 @@ def test_a_generator_that_was_the_bottleneck_makes_the_answer_at_least() -> None
     verdict = capacity_verdict(result)
     assert (verdict.status, verdict.exit_code) == (Status.GENERATOR_BOUND, 0)
     assert capacity_verdict(replace(result, at_least_rps=10_000.0)).exit_code == 4
+
+
+def test_a_generator_that_is_held_up_with_idle_cpu_does_not_lack_workers() -> None:
+    swarm = Swarm("a")
+    while not swarm.course.is_over and swarm.now_s < 1000:
+        swarm.lag_ms = 80.0 if swarm.run.steps[-1].rate_rps > 400 else 1.0
+        swarm.second()
+    result = swarm.course.result()
+    assert (result.is_at_least, result.workers_needed) == (True, None)
+    assert "with 20 % of its CPU: a quota, or something else on its machine, holds it up." in answer_words(result)
 
 
 def test_failures_count_as_beyond_every_bound() -> None:
