@@ -53,13 +53,13 @@ def capacity_of(swarm: Swarm) -> dict[str, Any]:
 def test_the_limit_is_found_and_is_said_first_everywhere(swarm: Swarm, rows: Path, url: str) -> None:
     result = swarm.run(
         "--headless", "--host", url, "--data", str(rows), "--results", str(swarm.results), "--processes", "1", *QUICK,
-        "--at-least", "5000", timeout_s=100,
+        "--at-least", "5000", "--master-bind-port", str(swarm.master_port), timeout_s=100,
     )  # fmt: skip
+    assert result.returncode in (3, 4), result.stderr  # below 5,000/s; 4 where this machine could not show it
     capacity = capacity_of(swarm)
     assert capacity["outcome"] == "found", result.stderr
     assert 150 <= capacity["load"] <= 310
     assert capacity["high"] > 280
-    assert result.returncode in (3, 4)  # below 5,000/s; 4 where this machine could not show it
     sentence = capacity["sentence"]
     assert sentence.startswith("Holds ")
     assert result.stderr.index(sentence) < result.stderr.index("\nRun ")
