@@ -226,6 +226,7 @@ def models(rng: np.random.Generator) -> dict[str, Callable[[], Server]]:
         "mm1": lambda: OneQueue(exponential(rng, 0.002)),
         "md1": lambda: OneQueue(fixed(0.002)),
         "mm4": lambda: ManyServers(exponential(rng, 0.008)),
+        "slow": lambda: ManyServers(fixed(0.05)),
         "limit": HardLimit,
         "cliff": lambda: Cliff(exponential(rng, 0.002)),
         "noisy": lambda: Noisy(rng, exponential(rng, 0.002)),

@@ -139,6 +139,20 @@ def test_what_no_load_meets_is_said() -> None:
     assert search.answer is None
 
 
+def test_what_a_bound_generator_cannot_show_is_not_held_against_the_server() -> None:
+    search = Search(plan_of("p99<50ms"))
+    order, now_s = search.begin(), 0.0
+    while search.outcome is None:
+        search.begun(now_s)
+        step, following = order, None
+        while following is None and search.outcome is None:
+            now_s += 1.0
+            following = search.look(Look(step.step, now_s, 30, (20,), 0, 0.1, is_generator_bound=True))
+        order = following or order
+    assert search.outcome is Outcome.UNSETTLED
+    assert search.why.startswith("the load generator was the bottleneck, even at ")
+
+
 def test_a_budget_that_is_over_says_what_is_not_settled() -> None:
     search, world = found(lambda rng: OneQueue(exponential(rng, 0.002)), 1, plan_of("p99<50ms", budget_s=30.0))
     assert search.outcome is Outcome.UNSETTLED

@@ -33,6 +33,8 @@ def titles(text: str, *wanted: str) -> dict[str, float]:
 
 def test_known_metrics_are_taken_and_their_labels_added_up() -> None:
     assert titles(TRITON) == {"queue": 7.0, "CPU": 37.0}
+    counters = {one.title: one.is_counter for one in read_metrics(TRITON, [parse_choice("nv_inference_count")])}
+    assert counters == {"nv_inference_count": True, "queue": False, "CPU": False}  # by its type, not its name
 
 
 def test_others_are_taken_by_name_and_labels() -> None:

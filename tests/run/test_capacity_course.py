@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sample_runs import settings_with
 
+from inference_swarm.config.settings import Settings
+from inference_swarm.data.locate import Source
 from inference_swarm.export.capacity import capacity_lines, capacity_metrics
+from inference_swarm.export.run_table import run_table_row
+from inference_swarm.export.summary import build_summary, record_of
 from inference_swarm.judge.capacity.answer import answer_words, capacity_verdict, servers_for
-from inference_swarm.judge.capacity.result import CapacityResult, read_result, write_result
+from inference_swarm.judge.capacity.compare import comparison_words, sure_bounds
+from inference_swarm.judge.capacity.result import CapacityResult, read_result, result_of_summary, write_result
 from inference_swarm.judge.capacity.search import Outcome
 from inference_swarm.judge.verdict import Status
 from inference_swarm.load.steps import NS_PER_S, LoadStep
@@ -17,9 +23,11 @@ from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.capacity import CapacityCourse, NextLoad
-from inference_swarm.run.course import Loss, RunCourse
-from inference_swarm.run.plan import load_of
+from inference_swarm.run.course import Loss, RunCourse, Stop, StopCause
+from inference_swarm.run.plan import RunPlan, load_of
+from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.run.search_plan import resolve_search, search_plan_of
+from inference_swarm.transport.target import target_of
 
 SETTINGS = resolve_search(
     settings_with(find_capacity=True, slo="p99<50ms", rate_rps=100.0, confirm_s=3.0, step_max_s=4.0, users=1)
@@ -29,10 +37,10 @@ SETTINGS = resolve_search(
 class Swarm:
     """Workers that report each second of a server that takes `latency_us` of the rate."""
 
-    def __init__(self, *workers: str) -> None:
-        plan = search_plan_of(SETTINGS)
+    def __init__(self, *workers: str, settings: Settings = SETTINGS) -> None:
+        plan = search_plan_of(settings)
         assert plan is not None
-        self.course = CapacityCourse.begin(plan, SETTINGS)
+        self.course = CapacityCourse.begin(plan, settings)
         self.totals = SwarmTotals("run")
         self.run = RunCourse("run", load_of(SETTINGS), self.totals)
         self.workers = list(workers)
@@ -41,7 +49,7 @@ class Swarm:
         self.sequences: dict[str, int] = {}
         self.now_s = 0.0
         self.loads: list[NextLoad] = []
-        self.cpu_percent = 20.0
+        self.cpu_percent, self.lag_ms = 20.0, 1.0
 
     def second(self, latency_us: float | None = None) -> None:
         """A second passes, and everybody reports it."""
@@ -58,7 +66,7 @@ class Swarm:
             part = Slice(self.now_s - 1, self.now_s, {"x": counters}, stage=stage)
             sequence = self.sequences.get(worker, 0)
             self.sequences[worker] = sequence + 1
-            health = WorkerHealth(cpu_percent=self.cpu_percent)
+            health = WorkerHealth(cpu_percent=self.cpu_percent, loop_lag_p99_ms=self.lag_ms)
             self.report(
                 Snapshot("run", worker, sequence, self.now_s - 1, self.now_s, [part], in_flight=1, health=health)
             )
@@ -151,6 +159,16 @@ def test_a_generator_that_was_the_bottleneck_makes_the_answer_at_least() -> None
     assert capacity_verdict(replace(result, at_least_rps=10_000.0)).exit_code == 4
 
 
+def test_a_generator_that_is_held_up_with_idle_cpu_does_not_lack_workers() -> None:
+    swarm = Swarm("a")
+    while not swarm.course.is_over and swarm.now_s < 1000:
+        swarm.lag_ms = 80.0 if swarm.run.steps[-1].rate_rps > 400 else 1.0
+        swarm.second()
+    result = swarm.course.result()
+    assert (result.is_at_least, result.workers_needed) == (True, None)
+    assert "with 20 % of its CPU: a quota, or something else on its machine, holds it up." in answer_words(result)
+
+
 def test_failures_count_as_beyond_every_bound() -> None:
     swarm = Swarm("a")
     for _ in range(4):
@@ -214,3 +232,60 @@ def test_by_users_the_law_is_part_of_the_answer() -> None:
     plan = search_plan_of(settings)
     assert plan is not None
     assert (plan.by_users, plan.start, settings.users, settings.is_open) == (True, 1.0, 1, False)
+
+
+def test_two_capacities_differ_significantly_when_what_is_sure_of_them_is_apart() -> None:
+    def found_at(limit: float) -> CapacityResult:
+        swarm = Swarm("a", settings=replace(SETTINGS, step_max_s=20.0, confirm_s=20.0))
+        while not swarm.course.is_over and swarm.now_s < 1000:
+            swarm.second(2000.0 if swarm.run.steps[-1].rate_rps <= limit else 80_000.0)
+        document = capacity_metrics(swarm.course.result())
+        assert document is not None
+        return result_of_summary(document)
+
+    one, same, less = found_at(400.0), found_at(402.0), found_at(250.0)
+    low, high = sure_bounds(one)
+    assert low < 400 < high
+    assert comparison_words(one, same).startswith("No significant difference: A ")
+    words = comparison_words(one, less)
+    assert words.startswith("B holds ")
+    assert " % less than A, significantly: A " in words
+    assert "not two capacities" in comparison_words(one, replace(less, load=None))
+
+
+def run_of(swarm: Swarm) -> Run:
+    plan = RunPlan(SETTINGS, {}, target_of(SETTINGS), Source("rows.parquet"), (), load_of(SETTINGS))
+    run = Run(plan, DataRecord("rows.parquet", 300, 5, "f00d"), swarm.run, swarm.totals, Path("r"))
+    run.capacity = swarm.course
+    run.frozen_s = swarm.now_s
+    swarm.run.began_s = 0.0
+    return run
+
+
+def test_the_verdict_of_a_run_is_that_of_its_search_whatever_steps_above_the_capacity_did() -> None:
+    swarm = Swarm("a")
+    swarm.to_the_end()
+    final = Snapshot("run", "a", swarm.sequences["a"], swarm.now_s, swarm.now_s, is_final=True)
+    swarm.totals.apply(final)
+    run = run_of(swarm)
+    run.course.stop = Stop(StopCause.FINISHED, swarm.now_s)
+    summary = build_summary(record_of(run))
+    assert (summary["verdict"], summary["exit_code"], summary["reasons"]) == ("passed", 0, [])
+    assert summary["latency_us"]["max"] == 80_000
+    assert run_table_row(summary)["capacity"] == summary["capacity"]["load"]
+
+
+def test_a_search_whose_master_was_killed_keeps_its_steps_and_is_not_settled() -> None:
+    swarm = Swarm("a")
+    for _ in range(12):
+        swarm.second()
+    run = run_of(swarm)
+    assert "Searching, step " in run.verdict_so_far().reasons[0]
+    state = run.to_state(None)
+    again = Run.from_state(run.plan, run.data, "run", 0.0, Path("r"), state)
+    again.course.stop = Stop(StopCause.KILLED, swarm.now_s)
+    found = again.capacity_result()
+    assert found is not None
+    assert (found.outcome, found.why) == (Outcome.UNSETTLED, "it was stopped")
+    assert [step.load for step in found.steps] == [step.load for step in swarm.course.result().steps]
+    assert again.verdict().exit_code == 4

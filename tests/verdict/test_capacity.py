@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ QUICK = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A server that answers 503 above 300 requests a second."""
+@contextmanager
+def server_of(model: str) -> Iterator[str]:
+    """A server that behaves as this model."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.queueing_server", "limit"],
+        [sys.executable, "-m", "tests.queueing_server", model],
         cwd=ROOT,
         env={"PYTHONPATH": f"{ROOT / 'locust'}:{ROOT}", "PATH": "/usr/bin:/bin"},
         stdout=subprocess.PIPE,
@@ -37,6 +38,13 @@ def url() -> Iterator[str]:
     server.stdout.close()
 
 
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A server that answers 503 above 300 requests a second."""
+    with server_of("limit") as address:
+        yield address
+
+
 def capacity_of(swarm: Swarm) -> dict[str, Any]:
     capacity: dict[str, Any] = swarm.summary()["capacity"]
     return capacity
@@ -45,13 +53,13 @@ def capacity_of(swarm: Swarm) -> dict[str, Any]:
 def test_the_limit_is_found_and_is_said_first_everywhere(swarm: Swarm, rows: Path, url: str) -> None:
     result = swarm.run(
         "--headless", "--host", url, "--data", str(rows), "--results", str(swarm.results), "--processes", "1", *QUICK,
-        "--at-least", "5000", timeout_s=100,
+        "--at-least", "5000", "--master-bind-port", str(swarm.master_port), timeout_s=100,
     )  # fmt: skip
+    assert result.returncode in (3, 4), result.stderr  # below 5,000/s; 4 where this machine could not show it
     capacity = capacity_of(swarm)
     assert capacity["outcome"] == "found", result.stderr
     assert 150 <= capacity["load"] <= 310
     assert capacity["high"] > 280
-    assert result.returncode in (3, 4)  # below 5,000/s; 4 where this machine could not show it
     sentence = capacity["sentence"]
     assert sentence.startswith("Holds ")
     assert result.stderr.index(sentence) < result.stderr.index("\nRun ")
@@ -75,6 +83,24 @@ def test_a_worker_that_is_killed_in_mid_search_is_said_and_the_search_goes_on(
     assert any(" is gone: the step at " in note for note in capacity["notes"]), json.dumps(capacity["notes"])
     assert capacity["outcome"] == "found"
     assert 150 <= capacity["load"] <= 310
+
+
+def test_by_users_the_knee_and_the_law_are_those_of_four_servers_of_50_ms(swarm: Swarm, rows: Path) -> None:
+    with server_of("slow") as url:
+        result = swarm.run(
+            "--headless", "--host", url, "--data", str(rows), "--results", str(swarm.results), "--processes", "0",
+            "--find-capacity", "--capacity-by", "users", "--slo", "p50<220ms", "--precision", "40%", "--confirm", "3s",
+            "--step-max", "4s", "--budget", "240s", timeout_s=65,
+        )  # fmt: skip
+    capacity = capacity_of(swarm)
+    assert capacity["outcome"] == "found", result.stderr
+    assert capacity["by_users"]
+    assert 8 <= capacity["load"] <= 17  # n users wait n/4 × 50 ms
+    assert 16 < capacity["high"] <= 32
+    assert 3 <= capacity["scalability"]["knee_users"] <= 5
+    assert capacity["scalability"]["one_user_rps"]["value"] == pytest.approx(19.8, rel=0.3)
+    assert "By the Universal Scalability Law" in capacity["sentence"]
+    assert result.returncode == 0
 
 
 @pytest.mark.parametrize(

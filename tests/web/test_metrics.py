@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -132,3 +133,21 @@ def test_promtool_has_nothing_to_say() -> None:
     text = text_of(swarm({"a": counters([150, 900])}))
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_a_search_for_a_capacity_has_its_load_its_bracket_and_the_step_under_way() -> None:
+    state = swarm({})
+    assert state.run is not None
+    searching = {"outcome": None, "load": None, "low": 380.0, "high": 415.0, "steps": [{"load": 10.0}, {"load": 394.0}]}
+    found = {**searching, "outcome": "found", "load": 394.0}
+    seen = []
+    for capacity in (searching, found):
+        text, _ = expose(replace(state, run=replace(state.run, capacity=capacity)), "")
+        families = parse_text(text.decode())
+        seen.append({key[0]: value for key, value in samples(families).items() if key[0].startswith("swarm_capacity")})
+    assert seen[0] == {
+        "swarm_capacity_found": 0.0, "swarm_capacity_low": 380.0, "swarm_capacity_high": 415.0,
+        "swarm_capacity_step_load": 394.0,
+    }  # fmt: skip
+    assert (seen[1]["swarm_capacity_found"], seen[1]["swarm_capacity_load"]) == (1.0, 394.0)
+    assert b"swarm_capacity" not in expose(state, "")[0]

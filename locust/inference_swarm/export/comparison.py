@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from inference_swarm.config.documents import Document
+from inference_swarm.errors import ProtocolError
 from inference_swarm.export.formats import format_rate, format_us
 from inference_swarm.export.saved_run import SavedRun
+from inference_swarm.judge.capacity.compare import comparison_words
+from inference_swarm.judge.capacity.result import result_of_summary
 from inference_swarm.judge.compare import (
     CONFIDENCE,
     MIN_BATCHES,
@@ -110,6 +113,12 @@ def metric_rows(compared: ComparedRuns) -> list[tuple[str, ...]]:
 
 def conclusion(compared: ComparedRuns) -> str:
     """Return the sentence on what differs significantly."""
+    capacities = [run.summary.get("capacity") for run in (compared.one, compared.other)]
+    if all(capacities):
+        try:
+            return comparison_words(*(result_of_summary(capacity) for capacity in capacities if capacity))
+        except ProtocolError:
+            return "The capacities are of releases that cannot be compared."
     apart = [metric for metric in compared.metrics if metric.result is Result.SIGNIFICANT]
     if apart:
         return "B against A: " + ", ".join(f"{metric.metric} {_change(metric)}" for metric in apart) + "."

@@ -84,7 +84,9 @@ def read_metrics(text: str, wanted: Sequence[Choice]) -> list[Reading]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             samples.setdefault(sample.name, []).append((sample.labels, float(sample.value)))
-            if family.type == "counter" or sample.name.endswith(("_total", "_count", "_sum")):
+            is_untyped = family.type in ("unknown", "untyped")
+            may_only_grow = family.type in ("histogram", "summary") or is_untyped
+            if family.type == "counter" or (may_only_grow and sample.name.endswith(("_total", "_count", "_sum"))):
                 counters.add(sample.name)
     found: list[Reading] = []
     for choice in (*wanted, *KNOWN):

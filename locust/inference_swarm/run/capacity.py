@@ -27,6 +27,8 @@ from inference_swarm.run.course import RunCourse
 from inference_swarm.run.search_plan import max_senders, senders_for
 
 LOOK_S = 0.9
+# A generator that is held up at less than this does not lack workers.
+BUSY_PERCENT = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +221,8 @@ def _missed(rows: list[StepRow], high: float | None) -> StepRow | None:
 
 
 def _workers_needed(answer: StepRow | None, missed: StepRow | None, workers: int) -> int | None:
-    """Return how many workers like these would carry the rate at which they were the bottleneck, with room."""
-    if missed is None or not workers:
+    """Return how many workers like these would carry the rate at which they ran out of CPU; None if they did not."""
+    if missed is None or not workers or missed.cpu_percent < BUSY_PERCENT:
         return None
     carried = missed.rate_rps if answer is None else max(answer.load, missed.rate_rps)
     if not carried:

@@ -199,6 +199,6 @@ class Run:
         run = cls(plan, data, course, totals, folder, started_unix_s)
         run.self_check = SelfCheck.from_state(state["self_check"])
         run.master_health = WorkerHealth(**state["master_health"])
-        run.saved_capacity = None if state["capacity"] is None else read_result(state["capacity"])
+        run.saved_capacity = None if state.get("capacity") is None else read_result(state["capacity"])
         run.frozen_s = duration_s
         return run

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from inference_swarm.config.documents import ReadSettingValues
 from inference_swarm.config.settings import Settings
+from inference_swarm.config.value_types import MAX_RATE
 from inference_swarm.errors import SettingProblem
 from inference_swarm.judge.capacity.plan import SearchPlan, criterion_of
 from inference_swarm.judge.objectives import parse_objective, parse_objectives, split_objectives
@@ -14,7 +15,7 @@ from inference_swarm.load.steps import NS_PER_S, LoadStep
 
 START_RPS = 10.0
 MAX_SENDERS = 5000
-MAX_USERS = 1000
+HIGHEST_USERS = 1000
 # Senders beside those that Little's law asks for at the bound, and how many of those.
 SPARE_SENDERS = 32
 SENDER_FACTOR = 1.5
@@ -109,7 +110,7 @@ def search_plan_of(settings: Settings) -> SearchPlan | None:
         step_max_s=settings.step_max_s,
         budget_s=settings.budget_s,
         by_users=by_users,
-        highest=float(settings.max_in_flight or MAX_USERS) if by_users else None,
+        highest=float(settings.max_in_flight or HIGHEST_USERS) if by_users else float(MAX_RATE),
     )
 
 

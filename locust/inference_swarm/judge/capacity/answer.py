@@ -109,8 +109,12 @@ def _generator(result: CapacityResult, answer: StepRow) -> str:
 def _limit(result: CapacityResult) -> str:
     missed = result.missed
     where = "" if missed is None else f" at {_words(missed.load, result.by_users)}"
-    needed = "" if result.workers_needed is None else f": about {result.workers_needed} workers would carry that rate"
-    return f"The load generator was the bottleneck{where}{needed}."
+    if result.workers_needed is not None:
+        needed = f"about {result.workers_needed} workers would carry that rate"
+        return f"The load generator was the bottleneck{where}: {needed}."
+    used = 0.0 if missed is None else missed.cpu_percent
+    held_up = f"with {used:.0f} % of its CPU: a quota, or something else on its machine, holds it up"
+    return f"The load generator was the bottleneck{where}, {held_up}."
 
 
 def scalability_words(fit: Scalability) -> str:

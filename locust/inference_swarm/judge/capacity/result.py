@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from pydantic import TypeAdapter, ValidationError
 
-from inference_swarm.config.documents import Document
+from inference_swarm.config.documents import Document, ReadDocument
 from inference_swarm.errors import ProtocolError
 from inference_swarm.judge.capacity.evidence import Finding
 from inference_swarm.judge.capacity.scalability import Scalability
@@ -91,6 +91,14 @@ class CapacityResult:
 
 
 _RESULT = TypeAdapter(CapacityResult)
+
+
+def result_of_summary(capacity: ReadDocument) -> CapacityResult:
+    """Read the part of summary.json; raises ProtocolError."""
+    steps = {step["step"]: step for step in capacity["steps"]}
+    known = {spec.name for spec in fields(CapacityResult)}
+    answer, missed = steps.get(capacity["answer_step"]), steps.get(capacity["missed_step"])
+    return read_result({**{key: capacity[key] for key in known & capacity.keys()}, "answer": answer, "missed": missed})
 
 
 def write_result(result: CapacityResult) -> Document:

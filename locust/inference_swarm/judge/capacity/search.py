@@ -202,8 +202,7 @@ class Search:
         if bracket.low is None:
             lower = bracket.high / LOWER_FACTOR
             if lower * plan.step_max_s < MIN_REQUESTS or (plan.by_users and bracket.high <= 1):
-                self.outcome = Outcome.NONE_HELD
-                self.why = f"even at {bracket.high:,.4g} an objective was missed"
+                self._none_held(bracket.high)
             return Part.CLOSE, lower
         is_close = self._is_close(bracket)
         if not is_close and left_s > plan.confirm_s + plan.step_max_s + plan.settle_s:
@@ -263,6 +262,13 @@ class Search:
         step.end_s = now_s
         self._unsettled("its time was over")
         return None
+
+    def _none_held(self, lowest: float) -> None:
+        missed = [step for step in self.steps if step.finding is not None and not step.finding.is_met]
+        if any(step.is_generator_bound for step in missed):
+            self._unsettled(f"the load generator was the bottleneck, even at {lowest:,.4g}")
+        else:
+            self.outcome, self.why = Outcome.NONE_HELD, f"even at {lowest:,.4g} an objective was missed"
 
     def _unsettled(self, why: str) -> None:
         self.outcome, self.why = Outcome.UNSETTLED, why
