@@ -106,8 +106,10 @@ def test_quick_nonsense_fails_every_request_and_explains_itself(
     (failed,) = summary["failed"]
     assert (failed["error"], failed["count"]) == (error, server.read)
     assert failed["explanation"].startswith(words)
-    assert 0 <= failed["row"] < 300
-    assert f"(row {failed['row']})" in said
+    (row,) = failed["rows"]
+    assert failed["row_count"] == 1
+    assert 0 <= row < 300
+    assert f"(row {row})" in said
 
 
 def test_a_server_that_is_gone_in_mid_run_ends_the_run_early_and_passes_nothing(swarm: Swarm, rows: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from recording_server import Recording
 from swarm_processes import ROOT, Swarm
 
+from inference_swarm.config.capacity_options import CAPACITY_OPTIONS
 from inference_swarm.config.options import OPTIONS, Option
 
 pytestmark = pytest.mark.processes
@@ -46,9 +47,10 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
     "abort_when": ("error_rate>1% for 1s", "error_rate>2% for 1s", "error_rate>3% for 1s"),
     "allow_host": ("one.example", "two.example", "three.example"),
 }
-# Stages stand for the rate, headers show no values, others go with one API only; below by themselves.
+# Stages stand for the rate, headers show no values, others go with one API or a search only; below by themselves.
 OF_SOME_APIS = {"api", "model_version", "api_params", "template", "predictions", "column_types", "binary"}
-SKIPPED = {"stages", "headers", *OF_SOME_APIS}
+OF_A_SEARCH = {option.name for option in CAPACITY_OPTIONS} - {"server_pid"}
+SKIPPED = {"stages", "headers", *OF_SOME_APIS, *OF_A_SEARCH}
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:
@@ -127,6 +129,28 @@ def test_settings_of_one_api_come_from_the_same_places(
     ):
         assert table["api"] == (api, str(swarm.config))
         assert {name: table[name][0] for name in values} == {name: str(of[place]) for name, of in values.items()}
+
+
+def test_settings_of_a_search_come_from_the_same_places(swarm: Swarm) -> None:
+    places = {
+        "capacity_by": ("users", "rate", "users"),
+        "precision": ("1%", "2%", "3%"),
+        "confirm_s": (1, 2, 3),
+        "step_max_s": (4, 5, 6),
+        "budget_s": (70, 80, 90),
+        "server_metrics": ("http://a:1", "http://b:2", "http://c:3"),
+        "server_metric": ("up", "down", "left"),
+    }
+    options = [option for option in OPTIONS if option.name in places]
+    of_all = {"find_capacity": True, "slo": "p99<50ms"}
+    swarm.write_config(of_all | {option.json_key: places[option.name][0] for option in options})
+    environment = {option.env: str(places[option.name][1]) for option in options}
+    typed = [f"{option.flag}={places[option.name][2]}" for option in options]
+    for place, table in enumerate(
+        (printed(swarm), printed(swarm, env=environment), printed(swarm, *typed, env=environment))
+    ):
+        for option in options:
+            assert table[option.name][0] == str(option.value_type.parse(places[option.name][place])), option.name
 
 
 def test_without_any_of_them_the_defaults_stand(swarm: Swarm) -> None:
