@@ -235,7 +235,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "swarm_keys", "--swarm-keys", "SWARM_KEYS", "swarm_keys", value_types.TEXT, "",
-        "folder made by `scripts/start.sh keys`: master and workers encrypt their traffic and accept no other peers; "
+        "folder made by the command `keys`: master and workers encrypt their traffic and accept no other peers; "
         "empty: anyone who reaches the master's port can join", in_start_form=False,
     ),
     Option(

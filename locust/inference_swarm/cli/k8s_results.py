@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from swarm_cli.k8s_pods import reader_pod
-from swarm_cli.kubectl import Kubectl, KubectlError
+from inference_swarm.cli.k8s_pods import reader_pod
+from inference_swarm.cli.kubectl import Kubectl, KubectlError
 
 CLAIM = "swarm-results"
 READER = "swarm-results-reader"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from swarm_cli.processes import CommandError
+from inference_swarm.cli.processes import CommandError
 
 
 class KubectlError(CommandError):

@@ -1,4 +1,4 @@
-"""scripts/start.sh k8s-job: one headless run on a Kubernetes cluster, from nothing to its results and exit code."""
+"""`k8s-job`: one headless run on a Kubernetes cluster, from nothing to its results and exit code."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from swarm_cli.command_line import STOPPED, require_writable, run_command
-from swarm_cli.k8s_manifests import Rendered, parse_arguments, render
-from swarm_cli.k8s_pods import INCOMPLETE, Pod, exit_code, hopeless, of_component, progress
-from swarm_cli.k8s_results import copy_results
-from swarm_cli.kubectl import Kubectl, KubectlError
-from swarm_cli.processes import ENDING_SIGNALS, CommandError
+from inference_swarm.cli.command_line import STOPPED, require_writable, run_command
+from inference_swarm.cli.k8s_manifests import Rendered, make_parser, parse_arguments, render
+from inference_swarm.cli.k8s_pods import INCOMPLETE, Pod, exit_code, hopeless, of_component, progress
+from inference_swarm.cli.k8s_results import copy_results
+from inference_swarm.cli.kubectl import Kubectl, KubectlError
+from inference_swarm.cli.processes import ENDING_SIGNALS, CommandError
+from inference_swarm.program import PROGRAM
 
 SELECTOR = "app.kubernetes.io/name=inference-swarm"
 LOOK_PERIOD_S = 2.0
@@ -51,7 +52,7 @@ class Job:
         if missing:
             raise CommandError(
                 f"There is no Secret {', '.join(missing)} in the namespace {namespace}.\n"
-                f"  Fix: scripts/start.sh k8s-secrets --namespace {namespace}; "
+                f"  Fix: {PROGRAM} k8s-secrets --namespace {namespace}; "
                 "the README of the component says what is in it."
             )
 
@@ -208,6 +209,8 @@ def main(args: list[str] | None = None) -> int:
 
     return run_command(command)
 
+
+__all__ = ["main", "make_parser"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from swarm_cli.manifests.kustomize import K8S, ROOT, BuildError, kustomize, kustomize_overlay, overlay
+from inference_swarm.cli.kustomize import K8S, BuildError, kustomize, kustomize_overlay, overlay
 
-__all__ = ["K8S", "ROOT", "BuildError", "build", "build_combination", "build_overlay", "combinations", "overlay"]
+__all__ = ["K8S", "BuildError", "build", "build_combination", "build_overlay", "combinations", "overlay"]
 
 OVERLAYS = ("demo", "job", "production")
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from inference_swarm.program import ROOT
+
 K8S = ROOT / "k8s"
 
 

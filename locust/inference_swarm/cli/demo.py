@@ -1,4 +1,4 @@
-"""scripts/start.sh demo: from nothing to a load test of the reference server, then its result."""
+"""`demo`: from nothing to a load test of the reference server, then its result."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from swarm_cli.command_line import positive, require_writable, run_command, zero_or_more
-from swarm_cli.processes import CommandError, Processes, require_free_port, wait_until_healthy
-from swarm_cli.runs import (
+from inference_swarm.cli.command_line import command_parser, positive, require_writable, run_command, zero_or_more
+from inference_swarm.cli.processes import CommandError, Processes, require_free_port, wait_until_healthy
+from inference_swarm.cli.reference_server import missing_words
+from inference_swarm.cli.runs import (
     RESULT_HEADERS,
     RunResult,
     default_results,
@@ -19,32 +20,44 @@ from swarm_cli.runs import (
     result_cells,
     wait_for,
 )
+from inference_swarm.program import PROGRAM
+
+
+def make_parser(name: str = "demo") -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = command_parser(
+        name,
+        "Trains what is missing, starts the reference server, a master and workers on loopback, load-tests it, "
+        "prints the result, stops everything.",
+        f"{PROGRAM} demo --seconds 10",
+        f"{PROGRAM} demo --ui                            # leaves the web UI open, at http://127.0.0.1:8089",
+        f"{PROGRAM} demo --dataset diabetic --model lgbm --method predict_proba --users 100 --workers 4",
+    )
+    parser.add_argument("--ui", action="store_true", help="leave the web UI open instead of running a test at once")
+    parser.add_argument("--seconds", type=positive, default=30, help="length of the test (%(default)s)")
+    parser.add_argument("--users", type=positive, default=50, help="users of the swarm (%(default)s)")
+    parser.add_argument("--workers", type=zero_or_more, default=2, help="0: all in one process (%(default)s)")
+    parser.add_argument("--dataset", default="healthcare-dataset-stroke", help="%(default)s")
+    parser.add_argument("--model", default="xgboost", help="%(default)s")
+    parser.add_argument("--method", default="predict", choices=["predict", "predict_proba"])
+    parser.add_argument("--server-port", type=int, default=8000, help="port of the inference server (%(default)s)")
+    parser.add_argument("--master-port", type=int, default=5557, help="port at which the workers join (%(default)s)")
+    parser.add_argument("--web-port", type=int, default=8089, help="port of the web UI (%(default)s)")
+    parser.add_argument(
+        "--results", type=Path, default=default_results(), help="folder for data and results (%(default)s)"
+    )
+    return parser
 
 
 def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
-    """The options of the demo."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/start.sh demo",
-        description="Train what is missing, start the reference server, a master and workers on loopback, "
-        "load-test it, print the result, stop everything.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--ui", action="store_true", help="leave the web UI open instead of running a test at once")
-    parser.add_argument("--seconds", type=positive, default=30, help="length of the test")
-    parser.add_argument("--users", type=positive, default=50)
-    parser.add_argument("--workers", type=zero_or_more, default=2, help="0: all in one process")
-    parser.add_argument("--dataset", default="healthcare-dataset-stroke")
-    parser.add_argument("--model", default="xgboost")
-    parser.add_argument("--method", default="predict", choices=["predict", "predict_proba"])
-    parser.add_argument("--server-port", type=int, default=8000, help="port of the inference server")
-    parser.add_argument("--master-port", type=int, default=5557, help="port at which the workers join")
-    parser.add_argument("--web-port", type=int, default=8089, help="port of the web UI")
-    parser.add_argument("--results", type=Path, default=default_results(), help="folder for data and results")
-    return parser.parse_args(args)
+    """Parse the options of the demo."""
+    return make_parser().parse_args(args)
 
 
 def run_demo(options: argparse.Namespace) -> int:
     """Runs the demo; returns the exit code."""
+    if words := missing_words("demo"):
+        raise CommandError(words)
     require_writable(options.results)
     require_free_port(options.server_port, "--server-port", "the inference server")
     require_free_port(options.master_port, "--master-port", "the workers")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from swarm_cli.manifests.objects import (
+from manifests.objects import (
     Item,
     Workload,
     config_map,

@@ -1,4 +1,4 @@
-"""scripts/start.sh k8s-secrets: makes the Secrets that the manifests need in the cluster: keys and login."""
+"""`k8s-secrets`: makes the Secrets that the manifests need in the cluster: keys and login."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ import sys
 import tempfile
 from pathlib import Path
 
+from inference_swarm.cli.command_line import command_parser
+from inference_swarm.cli.kubectl import Kubectl
+from inference_swarm.cli.processes import CommandError
 from inference_swarm.cluster.keys import make_keys
-from swarm_cli.kubectl import Kubectl
-from swarm_cli.processes import CommandError
+from inference_swarm.program import PROGRAM
 
 KEYS = "swarm-keys"
 LOGIN = "swarm-ui-login"
 PASSWORD_BYTES = 18
 
 
-def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
-    """The options."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/start.sh k8s-secrets",
-        description=f"Makes the Secret {KEYS} (k8s/components/secure-channel) and the Secret {LOGIN} "
+def make_parser(name: str = "k8s-secrets") -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = command_parser(
+        name,
+        f"Makes the Secret {KEYS} (k8s/components/secure-channel) and the Secret {LOGIN} "
         "(k8s/components/ingress) with new keys and a new password, which is shown once. What exists stays as it is.",
+        f"{PROGRAM} k8s-secrets --namespace inference-swarm",
     )
     parser.add_argument("--namespace", default="inference-swarm")
     parser.add_argument("--context", default="", help="of kubectl")
     parser.add_argument("--user", default="swarm", help="name for the login")
-    return parser.parse_args(args)
+    return parser
 
 
 def make_secrets(kubectl: Kubectl, user: str) -> None:
@@ -55,7 +58,7 @@ def make_secrets(kubectl: Kubectl, user: str) -> None:
 
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
-    options = parse_arguments(args)
+    options = make_parser().parse_args(args)
     try:
         make_secrets(Kubectl(options.context, options.namespace), options.user)
     except CommandError as error:

@@ -1,4 +1,4 @@
-"""scripts/start.sh test: datasets × models × runs against one server, each a run of the swarm, then one table."""
+"""`test`: datasets × models × runs against one server, each a run of the swarm, then one table."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference_swarm.config.value_types import parse_duration_s
-from inference_swarm.errors import DataError
-from swarm_cli.command_line import require_writable, run_command
-from swarm_cli.processes import CommandError, Processes
-from swarm_cli.runs import (
+from inference_swarm.cli.command_line import command_parser, require_writable, run_command
+from inference_swarm.cli.processes import CommandError, Processes
+from inference_swarm.cli.runs import (
     RESULT_HEADERS,
-    ROOT,
     RunResult,
     default_results,
     format_table,
@@ -26,10 +23,12 @@ from swarm_cli.runs import (
     result_cells,
     wait_for,
 )
+from inference_swarm.config.value_types import parse_duration_s
+from inference_swarm.errors import DataError
+from inference_swarm.program import OWN_SPLITS, PROGRAM, TRAINED_SPLITS
 
 DATASETS = ("credit_card_transactions", "diabetic", "healthcare-dataset-stroke", "UNSW_NB15_merged")
 MODELS = ("catboost", "lgbm", "xgboost")
-OWN_SPLITS = ROOT / "locust" / "test_files" / "splits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +66,17 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """Our arguments, and those after `--`, which are passed to Locust as they are."""
-    args = sys.argv[1:] if args is None else args
-    own, for_locust = _partition(args)
-    parser = argparse.ArgumentParser(
-        prog="scripts/start.sh test",
-        description="Load-tests HOST with every chosen dataset and model. On a terminal it asks which; without one, or "
+def make_parser(name: str = "test") -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = command_parser(
+        name,
+        "Load-tests HOST with every chosen dataset and model. On a terminal it asks which; without one, or "
         "with the options below, it asks nothing and first says how many runs there are and how long they take. "
         "WORKERS sets the number of workers (default: one per core, fewer under a CPU quota). "
         "Arguments after -- are passed to Locust.",
+        f"{PROGRAM} test http://127.0.0.1:8000 50 25 30s",
+        f"{PROGRAM} test http://127.0.0.1:8000 50 25 30s --datasets diabetic --models lgbm,xgboost --runs 3",
+        f"{PROGRAM} test http://127.0.0.1:8000 50 25 30s WARNING -- --slo 'p99<50ms'",
     )
     parser.add_argument("host", metavar="HOST", help="such as http://127.0.0.1:8000")
     parser.add_argument("users", metavar="USERS")
@@ -87,7 +87,13 @@ def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, 
     parser.add_argument("--models", "--model", dest="model", metavar="A,B", help="names with commas, or all")
     parser.add_argument("--runs", metavar="N", help="runs of each pair")
     parser.add_argument("--results", type=Path, default=default_results(), help="folder for results")
-    return parser.parse_args(own), for_locust
+    return parser
+
+
+def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """Our arguments, and those after `--`, which are passed to Locust as they are."""
+    own, for_locust = _partition(sys.argv[1:] if args is None else args)
+    return make_parser().parse_args(own), for_locust
 
 
 def _partition(args: list[str]) -> tuple[list[str], list[str]]:
@@ -100,7 +106,9 @@ def _partition(args: list[str]) -> tuple[list[str], list[str]]:
 def known_datasets(results: Path) -> tuple[str, ...]:
     """Datasets that have an X_test.parquet: the four of the project first, then the user's own."""
     found = {
-        path.parent.name for folder in (OWN_SPLITS, results / "splits") for path in folder.glob("*/X_test.parquet")
+        path.parent.name
+        for folder in (OWN_SPLITS, results / "splits", TRAINED_SPLITS)
+        for path in folder.glob("*/X_test.parquet")
     }
     return tuple(name for name in DATASETS if name in found) + tuple(sorted(found - set(DATASETS)))
 
@@ -112,7 +120,7 @@ def make_plan(options: argparse.Namespace, ask: Callable[[str], str] | None) -> 
         raise CommandError(
             f"No dataset was found: no <dataset>/X_test.parquet in {OWN_SPLITS} "
             f"nor in {options.results / 'splits'}.\n"
-            "  Fix: make the data with `scripts/start.sh train`, or put your own splits there."
+            f"  Fix: make the data with `{PROGRAM} train`, or put your own splits there."
         )
     defaults = (("dataset", "all"), ("model", "all"), ("runs", "1"))
     choices = {"dataset": ", ".join(datasets), "model": ", ".join(MODELS), "runs": "a whole number"}

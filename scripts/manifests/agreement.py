@@ -13,8 +13,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from inference_swarm.config.options import OPTIONS
-from swarm_cli.manifests.build import ROOT
-from swarm_cli.manifests.objects import Item, Workload, config_map, environment, find, title, workloads
+from inference_swarm.program import ROOT
+from manifests.objects import Item, Workload, config_map, environment, find, title, workloads
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-LOCUSTFILE = ROOT / "locust" / "locustfile.py"
+from inference_swarm.program import LOCUSTFILE
+
 SUMMARY = "summary.json"
 
 

@@ -1,4 +1,4 @@
-"""What `scripts/start.sh k8s-job` applies to a cluster: its options in, manifests out. Talks to no cluster."""
+"""What `k8s-job` applies to a cluster: its options in, manifests out. Talks to no cluster."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from swarm_cli.manifests.kustomize import K8S, BuildError, kustomize_overlay, overlay
-from swarm_cli.processes import CommandError
-from swarm_cli.runs import default_results
+from inference_swarm.cli.command_line import command_parser
+from inference_swarm.cli.kustomize import K8S, BuildError, kustomize_overlay, overlay
+from inference_swarm.cli.processes import CommandError
+from inference_swarm.cli.runs import default_results
+from inference_swarm.program import PROGRAM
 
 NAMESPACE = "inference-swarm-job"
 
@@ -45,13 +47,15 @@ class Rendered:
         return "---\n".join(part for part in self.text.split("---\n") if not kept.search(part))
 
 
-def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
-    """The options."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/start.sh k8s-job",
-        description="Runs one test on the cluster that kubectl points at: renders and applies the manifests, follows "
+def make_parser(name: str = "k8s-job") -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = command_parser(
+        name,
+        "Runs one test on the cluster that kubectl points at: renders and applies the manifests, follows "
         "the log, copies the results out, removes all that it made, and ends with the verdict's exit code. Ctrl-C "
         "drains the run and still copies its results. Without HOST the reference server is tested.",
+        f"{PROGRAM} k8s-job http://model.models.svc:8000 200 50 2m --workers 8",
+        f"{PROGRAM} k8s-job http://model.models.svc:8000 200 50 2m --set SWARM_SLO='p99<50ms' --keep",
     )
     parser.add_argument("host", metavar="HOST", nargs="?", help="such as http://model.models.svc:8000")
     parser.add_argument("users", metavar="USERS", nargs="?")
@@ -72,6 +76,12 @@ def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=default_results(), help="folder for results")
     parser.add_argument("--start-timeout", type=float, default=600, metavar="SECONDS", help="for the master to start")
     parser.add_argument("--keep", action="store_true", help="leave everything in the cluster")
+    return parser
+
+
+def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
+    """Parse the options, and refuse half a load."""
+    parser = make_parser()
     options = parser.parse_args(args)
     is_search = any(text.startswith("SWARM_FIND_CAPACITY=") for text in options.set)
     if options.host and not options.duration and not is_search:

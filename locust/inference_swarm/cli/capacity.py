@@ -1,4 +1,4 @@
-"""scripts/start.sh capacity: one search for the highest load that a server holds, as a run of the swarm."""
+"""`capacity`: one search for the highest load that a server holds, as a run of the swarm."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from swarm_cli.command_line import require_writable, run_command
-from swarm_cli.processes import CommandError, Processes
-from swarm_cli.runs import default_results, locust_command, read_result, wait_for
+from inference_swarm.cli.command_line import require_writable, run_command
+from inference_swarm.cli.processes import CommandError, Processes
+from inference_swarm.cli.runs import default_results, locust_command, read_result, wait_for
 
 # Of our options, those that are passed on to Locust as they are.
 _PASSED = {

@@ -1,16 +1,29 @@
-"""What the commands of scripts/start.sh share: values of options, the folder for results, the end of a command."""
+"""What the commands share: parsers with examples, values of options, the folder for results, the end of a command."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 
+from inference_swarm.cli.processes import CommandError, say_last
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.export.results_folder import check_writable
-from swarm_cli.processes import CommandError, say_last
+from inference_swarm.program import PROGRAM
 
 STOPPED = 130
+HELP_WIDTH = 100
+
+
+def command_parser(name: str, description: str, *examples: str) -> argparse.ArgumentParser:
+    """Return a parser whose help ends with the examples, a line each."""
+    return argparse.ArgumentParser(
+        prog=f"{PROGRAM} {name}",
+        description=fill(description, HELP_WIDTH),
+        epilog="\n  ".join(["examples:", *examples]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def positive(text: str) -> int:

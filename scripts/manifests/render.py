@@ -9,10 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from swarm_cli.manifests.agreement import Code, check_agreement, check_dashboard
-from swarm_cli.manifests.build import K8S, OVERLAYS, BuildError, Objects, build, build_combination, combinations
-from swarm_cli.manifests.policy import check_policy
-from swarm_cli.manifests.schemas import NEWEST, OLDEST, Schemas
+from manifests.agreement import Code, check_agreement, check_dashboard
+from manifests.build import K8S, OVERLAYS, BuildError, Objects, build, build_combination, combinations
+from manifests.policy import check_policy
+from manifests.schemas import NEWEST, OLDEST, Schemas
 
 
 def check(items: Objects, schemas: Schemas, code: Code) -> list[str]:
