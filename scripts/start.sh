@@ -13,7 +13,7 @@ done
 source "$(dirname "$self")/environment.sh"
 
 python=$(find_python)
-needs=$(PYTHONPATH=$repository/locust "$python" -m inference_swarm.cli.main --needs "${1:-}")
+needs=$(PYTHONPATH=$repository/locust "$python" -P -m inference_swarm.cli.main --needs "${1:-}")
 if [[ -n $needs ]]; then # no environment is made for a help page
   use_environment "$needs"
   python=$venv/bin/python
