@@ -79,7 +79,7 @@ def test_a_run_in_a_folder_of_the_users(installed: Installed) -> None:
         done = installed.run(
             "inference-swarm", "run", server.url, "2", "2", "2s",
             "--data", "rows.csv", "--processes", "1", "--run-name", "mine",
-            "--master-bind-port", "0", "--master-port", "0",
+            "--master-bind-port", str(free_port()),
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     run = installed.folder / "experiment-results" / "runs" / "mine"

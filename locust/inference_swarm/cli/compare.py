@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from inference_swarm.cli.command_line import command_parser, run_command
-from inference_swarm.cli.report import find_run
 from inference_swarm.cli.runs import default_results
+from inference_swarm.export.results_folder import find_run
 from inference_swarm.program import PROGRAM
 
 

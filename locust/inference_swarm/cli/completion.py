@@ -23,8 +23,8 @@ def make_parser(name: str = "completion") -> argparse.ArgumentParser:
 
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
     shell: str = make_parser().parse_args(args).shell
-    print(argcomplete.shellcode(["inference-swarm"], shell=shell))
+    print(shellcode(["inference-swarm"], shell=shell))
     return 0

@@ -11,13 +11,8 @@ from pathlib import Path
 
 from inference_swarm.cli.command_line import command_parser, run_command
 from inference_swarm.cli.runs import default_results
+from inference_swarm.export.results_folder import find_run
 from inference_swarm.program import PROGRAM
-
-
-def find_run(name: str, results: Path) -> Path:
-    """A folder, or the name of a run below the results."""
-    given = Path(name)
-    return given if given.is_dir() else results / "runs" / name
 
 
 def _recover(folder: Path) -> None:
