@@ -113,9 +113,8 @@ def test_a_run_that_is_surely_slower_than_its_baseline_ends_with_3(
     )  # fmt: skip
     assert second.returncode == 3, second.stderr
     assert "p50 at most 20 % above base: measured 4" in second.stderr
-    failures = [
-        case.get("name") for case in ET.parse(junit).getroot().iter("testcase") if case.find("failure") is not None
-    ]
+    cases = ET.parse(junit).getroot().iter("testcase")
+    failures = [case.get("name") for case in cases if case.find("failure") is not None]
     assert failures == ["verdict", "p50 at most 20 % above base", "rate at most 20 % below base"]
 
 
