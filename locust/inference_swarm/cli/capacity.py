@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from inference_swarm.cli.command_line import require_writable, run_command
+from inference_swarm.cli.command_line import command_parser, require_writable, run_command
 from inference_swarm.cli.processes import CommandError, Processes
 from inference_swarm.cli.runs import default_results, locust_command, read_result, wait_for
+from inference_swarm.program import PROGRAM
 
 # Of our options, those that are passed on to Locust as they are.
 _PASSED = {
@@ -33,17 +34,17 @@ _HELP = {
 }
 
 
-def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-    """Our arguments, and those after `--`, which are passed to Locust as they are."""
-    args = sys.argv[1:] if args is None else args
-    at = args.index("--") if "--" in args else len(args)
-    given, for_locust = args[:at], args[at + 1 :]
-    parser = argparse.ArgumentParser(
-        prog="scripts/start.sh capacity",
-        description="Finds the highest rate at which HOST meets every objective: raises the rate until one is missed, "
+def make_parser(name: str = "capacity") -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = command_parser(
+        name,
+        "Finds the highest rate at which HOST meets every objective: raises the rate until one is missed, "
         "closes in on the bound, confirms it, and answers in one sentence. Exit code 0: found; 3: below --at-least; "
         "4: not settled. WORKERS sets the number of workers (default: one per core). Arguments after -- are passed to "
         "Locust. docs/capacity.md",
+        f"{PROGRAM} capacity http://127.0.0.1:8000 --slo 'p99<50ms' --data rows.csv",
+        f"{PROGRAM} capacity http://127.0.0.1:8000 --slo 'p99<50ms' --at-least 500    # exit code 3 below that",
+        f"{PROGRAM} capacity http://127.0.0.1:8000 --slo 'p99<50ms' --by users",
     )
     parser.add_argument("host", metavar="HOST", help="such as http://127.0.0.1:8000")
     parser.add_argument("--slo", action="append", required=True, metavar="OBJECTIVE", help="such as 'p99<50ms'; may be "
@@ -55,7 +56,14 @@ def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, 
     for flag, words in (("--server-metrics", "URL"), ("--server-metric", "NAME")):
         parser.add_argument(flag, action="append", default=[], metavar=words, help="see docs/capacity.md")
     parser.add_argument("--results", type=Path, default=default_results(), help="folder for results")
-    return parser.parse_args(given), for_locust
+    return parser
+
+
+def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """Our arguments, and those after `--`, which are passed to Locust as they are."""
+    args = sys.argv[1:] if args is None else args
+    at = args.index("--") if "--" in args else len(args)
+    return make_parser().parse_args(args[:at]), args[at + 1 :]
 
 
 def run_search(options: argparse.Namespace, for_locust: list[str]) -> int:

@@ -29,6 +29,12 @@ _SERVER = f"{_CLI}.reference_server"
 COMMANDS = (
     Command("demo", "trains what is missing, serves it, load-tests it", "[--ui] [--seconds N]", f"{_CLI}.demo", "run"),
     Command("run", "one test of a server", "HOST [OPTIONS]", f"{_CLI}.run"),
+    Command(
+        "capacity",
+        "the highest rate that HOST holds within its objectives",
+        "HOST --slo 'p99<50ms'",
+        f"{_CLI}.capacity",
+    ),
     Command("test", "datasets × models × runs", "HOST USERS SPAWN_RATE DURATION", f"{_CLI}.matrix"),
     Command("compare", "two runs: what differs significantly", "RUN RUN", f"{_CLI}.compare"),
     Command("report", "report.html of a run, made again", "RUN", f"{_CLI}.report"),
