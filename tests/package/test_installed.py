@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from installation import ROOT, Installed
 
 # One after the other in one process: all share the environment that is made once.
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(1200), pytest.mark.xdist_group("package")]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(1800), pytest.mark.xdist_group("package")]
 
 
 def test_wheel_and_sdist_hold_what_the_commands_need(distributions: Path) -> None:
@@ -111,7 +111,9 @@ def test_the_demo_with_the_extra_server(installed: Installed, distributions: Pat
     installed.install(f"{wheel}[server]")
     assert "No broken requirements" in installed.must("pip", "check")
     ports = [word for name in ("server", "master", "web") for word in (f"--{name}-port", str(free_port()))]
-    output = installed.must("inference-swarm", "demo", "--seconds", "3", "--users", "4", "--workers", "1", *ports)
+    output = installed.must(
+        "inference-swarm", "demo", "--seconds", "3", "--users", "4", "--workers", "1", *ports, timeout_s=900
+    )  # it trains
     (run,) = (installed.folder / "experiment-results" / "runs").glob("*_healthcare-dataset-stroke_xgboost")
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     assert summary["failures"] == 0
