@@ -27,7 +27,9 @@ def test_wheel_and_sdist_hold_what_the_commands_need(distributions: Path) -> Non
     (sdist,) = distributions.glob("*.tar.gz")
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = "inference_swarm/shipped"
-    for name in ("locust/locustfile.py", "locust/config.json", "k8s/base/kustomization.yaml"):
+    for name in ("locustfile.py", "config.json", "examples/two_models.py"):
+        assert f"{shipped}/locust/{name}" in names
+    for name in ("k8s/base/kustomization.yaml",):
         assert f"{shipped}/{name}" in names
     for name in ("inference_swarm/py.typed", "server/py.typed", "inference_swarm/web/static/panel.js"):
         assert name in names
@@ -103,6 +105,11 @@ def test_types_are_known_to_those_who_import_it(installed: Installed) -> None:
         "import inference_swarm, pathlib; print((pathlib.Path(inference_swarm.__file__).parent / 'py.typed').exists())"
     )
     assert installed.must("python", "-c", code) == "True\n"
+
+
+def test_the_library_imports_in_an_installed_environment(installed: Installed) -> None:
+    code = "from inference_swarm import InferenceUser, attach, read_run; print(InferenceUser.__name__, attach.__name__)"
+    assert installed.must("python", "-c", code) == "InferenceUser attach\n"
 
 
 def test_the_demo_with_the_extra_server(installed: Installed, distributions: Path) -> None:
