@@ -11,6 +11,7 @@ import pytest
 
 from inference_swarm.cli.main import COMMANDS, help_page, main
 from inference_swarm.cli.run import locust_arguments
+from inference_swarm.cli.runs import quiet
 from inference_swarm.program import IS_INSTALLED, PROGRAM, ROOT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -94,3 +95,25 @@ def test_a_help_page_imports_neither_locust_nor_pandas(command: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
     assert "usage:" in done.stdout
     assert done.stdout.endswith("imported []\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "document", "wanted"),
+    [
+        ({}, "{}", {"LOGLEVEL": "WARNING"}),
+        ({"LOGLEVEL": "DEBUG"}, "{}", {}),
+        ({"LOCUST_LOGLEVEL": "INFO"}, "{}", {}),
+        ({}, '{"log_level": "INFO"}', {}),
+        ({}, "not JSON", {}),
+    ],
+)
+def test_a_run_is_quiet_unless_somebody_chose_a_level(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], document: str, wanted: dict[str, str]
+) -> None:
+    for name in ("LOGLEVEL", "LOCUST_LOGLEVEL"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "config.json").write_text(document, encoding="utf-8")
+    monkeypatch.setenv("SWARM_CONFIG", str(tmp_path / "config.json"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert quiet() == wanted

@@ -81,6 +81,35 @@ def test_the_shell_parts_of_the_page_run(where: str, script: str, workspace: Pat
         assert (workspace / "results" / "summary.md").read_text(encoding="utf-8").startswith("### ")
 
 
+QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+STEPS = [text for text in re.findall(r"^```bash\n(.*?)^```$", QUICKSTART, re.M | re.S) if "start.sh run" in text]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=range(1, len(STEPS) + 1))
+def test_the_steps_of_the_quick_start_run(step: str, workspace: Path, recording: Recording) -> None:
+    """As they stand there, but shorter; the fourth, a search for a capacity, takes minutes."""
+    (workspace / "customers.csv").write_text("id,age,churned\n1,67,0\n2,61,1\n", encoding="utf-8")
+    script = step.replace("scripts/start.sh", "inference-swarm").replace("HOST", recording.url)
+    script = re.sub(r"--run-time \S+", "--run-time 3s", script).replace("--warm-up 10s", "--warm-up 1s")
+    variables = {
+        "PATH": f"{workspace / 'bin'}:{os.environ['PATH']}", "HOME": str(workspace),
+        "PYTHONPATH": f"{ROOT / 'locust'}:{ROOT}",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=workspace, env=variables, capture_output=True, text=True,
+        timeout=240, check=False,
+    )  # fmt: skip
+    if "--print-row" in step:
+        assert done.returncode == 0, done.stderr
+        assert '{"age": 67}' in done.stdout.replace('{"age":67}', '{"age": 67}')
+        assert "curl" in done.stdout
+        return
+    assert done.returncode in (0, 3, 4), done.stderr
+    assert {key for body in recording.bodies for key in json.loads(body)} == {"age"}
+    assert "verdict" in done.stderr
+    assert "/INFO/" not in done.stderr
+
+
 def test_the_workflow_is_one_that_github_takes() -> None:
     """What actionlint checks first: known keys, a job with a runner, steps that use or run."""
     workflow = github()

@@ -11,13 +11,10 @@ from inference_swarm.cli.command_line import command_parser, positive, require_w
 from inference_swarm.cli.processes import CommandError, Processes, require_free_port, wait_until_healthy
 from inference_swarm.cli.reference_server import missing_words
 from inference_swarm.cli.runs import (
-    RESULT_HEADERS,
-    RunResult,
     default_results,
-    format_table,
     locust_command,
+    quiet,
     read_result,
-    result_cells,
     wait_for,
 )
 from inference_swarm.program import PROGRAM
@@ -33,6 +30,7 @@ def make_parser(name: str = "demo") -> argparse.ArgumentParser:
         f"{PROGRAM} demo --ui                            # leaves the web UI open, at http://127.0.0.1:8089",
         f"{PROGRAM} demo --dataset diabetic --model lgbm --method predict_proba --users 100 --workers 4",
     )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what goes on, not only progress and result")
     parser.add_argument("--ui", action="store_true", help="leave the web UI open instead of running a test at once")
     parser.add_argument("--seconds", type=positive, default=30, help="length of the test (%(default)s)")
     parser.add_argument("--users", type=positive, default=50, help="users of the swarm (%(default)s)")
@@ -100,19 +98,14 @@ def run_headless(processes: Processes, options: argparse.Namespace, host: str) -
     say(f"3/3  a master and {options.workers} workers: {options.users} users for {options.seconds} s")
     run_name = f"{time.strftime('%Y%m%d-%H%M%S')}_{options.dataset}_{options.model}"
     swarm = processes.start(
-        "the swarm", locust_command("--headless", *swarm_arguments(options, host), "--run-name", run_name)
+        "the swarm",
+        locust_command("--headless", *swarm_arguments(options, host), "--run-name", run_name),
+        env={} if options.verbose else quiet(),
     )
     result = read_result(options.results, run_name, wait_for(swarm))
-    print_result(result)
-    return result.exit_code
-
-
-def print_result(result: RunResult) -> None:
-    """The table, and where the files are."""
     if result.summary is None:
         raise CommandError("The swarm ended without a result; its message is above.", result.exit_code or 4)
-    print("\n" + format_table([RESULT_HEADERS, result_cells(result.summary)]))
-    print(f"\nHTML report  {result.folder / 'report.html'}\nAll files    {result.folder}/")
+    return result.exit_code  # the swarm itself has printed its table
 
 
 def run_with_ui(processes: Processes, options: argparse.Namespace, host: str) -> int:

@@ -11,7 +11,7 @@ import sys
 from typing import NoReturn
 
 from inference_swarm.cli.command_line import command_parser
-from inference_swarm.cli.runs import locust_command
+from inference_swarm.cli.runs import locust_command, quiet
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.program import PROGRAM
 
@@ -35,6 +35,7 @@ def make_parser(name: str = "run") -> argparse.ArgumentParser:
         f"{PROGRAM} run --ui                                       # the web UI, at http://127.0.0.1:8089",
     )
     parser.add_argument("host", metavar="HOST", nargs="?", help="such as http://127.0.0.1:8000")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what goes on, not only progress and result")
     parser.add_argument("--ui", action="store_true", help="with the web UI, in which the test is started")
     for option in OPTIONS:
         shown = option.help.partition(";")[0].replace("%", "%%")
@@ -51,7 +52,11 @@ def main(args: list[str] | None = None) -> int:
     """Entry point; the first argument is `run` or `locust`. Becomes Locust, unless help was asked for."""
     name, *rest = sys.argv[1:] if args is None else args
     if name == "run" and rest[:1] not in (["-h"], ["--help"]):
-        become_locust(locust_arguments(rest))
+        is_verbose = bool({"-v", "--verbose", "--ui"} & set(rest))
+        arguments = locust_arguments([word for word in rest if word not in ("-v", "--verbose")])
+        if not is_verbose and not any(word.startswith(("--loglevel", "-L")) for word in arguments):
+            os.environ.update(quiet())
+        become_locust(arguments)
     if name == "locust":
         become_locust(rest)
     make_parser().print_help()

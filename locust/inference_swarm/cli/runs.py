@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference_swarm.program import LOCUSTFILE
+from inference_swarm.program import CONFIG_FILE, LOCUSTFILE
 
 SUMMARY = "summary.json"
 
@@ -33,6 +33,18 @@ def default_results() -> Path:
 def locust_command(*arguments: str) -> list[str]:
     """argv of Locust with our locustfile, in this Python environment."""
     return [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *arguments]
+
+
+def quiet() -> dict[str, str]:
+    """Return the variables of a run that logs warnings only; empty where somebody chose a level already."""
+    if os.environ.get("LOGLEVEL") or os.environ.get("LOCUST_LOGLEVEL"):
+        return {}
+    try:
+        settings = json.loads(Path(os.environ.get("SWARM_CONFIG") or CONFIG_FILE).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):  # the run says what is wrong with it
+        return {}
+    is_chosen = isinstance(settings, dict) and "log_level" in settings
+    return {} if is_chosen else {"LOGLEVEL": "WARNING"}
 
 
 def read_result(results: Path, run_name: str, exit_code: int) -> RunResult:
