@@ -1,4 +1,7 @@
-"""A token that is fetched before the first request and again before it expires; one for all users of a process."""
+"""A token that is fetched before the first request and again before it expires; one for all users of a process.
+
+Run it with `--no-probe`: the row that is sent before a run has no token.
+"""
 
 import json
 import os

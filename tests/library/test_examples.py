@@ -30,6 +30,7 @@ def run(
     result = swarm.run(
         "-f", str(EXAMPLES / example), "--headless", "--host", host, "--data", str(rows),
         "--results", str(swarm.results), "--processes", str(processes), "--master-bind-port", str(swarm.master_port),
+        "--no-probe",
         *more, env=variables,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
