@@ -1,4 +1,4 @@
-"""Holds the import rule of docs/architecture.md: a stage imports only from stages to its left and from `errors`."""
+"""Holds the import rule of docs/architecture.md: a stage imports only from stages to its left, `errors`, `program`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "locust" / "inference_swarm"
-STAGES = ("config", "data", "apis", "transport", "load", "measure", "judge", "run", "cluster", "export", "web")
+STAGES = ("config", "data", "apis", "transport", "load", "measure", "judge", "run", "cluster", "export", "web", "cli")
 
 
 def imported_modules(source: Path) -> list[tuple[int, str]]:
@@ -23,7 +23,7 @@ def imported_modules(source: Path) -> list[tuple[int, str]]:
                 found += [(node.lineno, f"inference_swarm.{alias.name}") for alias in node.names]
             elif node.module:
                 found.append((node.lineno, node.module))
-    return [(line, name) for line, name in found if name.startswith(("inference_swarm", "server", "swarm_cli", "."))]
+    return [(line, name) for line, name in found if name.startswith(("inference_swarm", "server", "."))]
 
 
 def broken_rules(package: Path = PACKAGE) -> list[str]:
@@ -31,13 +31,18 @@ def broken_rules(package: Path = PACKAGE) -> list[str]:
     broken: list[str] = []
     for source in sorted(package.rglob("*.py")):
         stage = source.relative_to(package).parts[0].removesuffix(".py")
-        if stage not in STAGES and stage != "errors":
+        if stage not in STAGES and stage not in ("errors", "program"):
             continue
         for line, name in imported_modules(source):
             target = name.split(".")[1] if name.startswith("inference_swarm.") else name
-            if target in ("errors", "__version__", "inference_swarm"):  # the package itself holds only its version
+            if target in (
+                "errors",
+                "program",
+                "__version__",
+                "inference_swarm",
+            ):  # the package itself holds only its version
                 continue
-            if stage == "errors" or target not in STAGES or STAGES.index(target) > STAGES.index(stage):
+            if stage in ("errors", "program") or target not in STAGES or STAGES.index(target) > STAGES.index(stage):
                 broken.append(f"{source.relative_to(package.parent)}:{line}: {stage} must not import {name}")
     return broken
 

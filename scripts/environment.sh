@@ -81,6 +81,6 @@ use_environment() {
 run_module() {
   local module=$1
   shift
-  export PYTHONSAFEPATH=1 PYTHONPATH="$repository:$repository/scripts:$repository/locust${PYTHONPATH:+:$PYTHONPATH}"
-  exec python -m "$module" "$@"
+  export PYTHONSAFEPATH=1 PYTHONPATH="$repository:$repository/locust${PYTHONPATH:+:$PYTHONPATH}"
+  exec "${python:-python}" -m "$module" "$@"
 }

@@ -18,12 +18,5 @@ if [[ ${1:-} == -h || ${1:-} == --help || $# -lt 4 ]]; then
   [[ ${1:-} == -h || ${1:-} == --help ]] && exit 0
   exit 2
 fi
-arguments=(--host "$1" --users "$2" --spawn-rate "$3" --run-time "$4")
-shift 4
-if [[ $# -gt 0 && $1 != -- ]]; then
-  arguments+=(--loglevel "$1")
-  shift
-fi
-[[ ${1:-} == -- ]] && shift
 use_environment swarm
-run_module locust -f "$repository/locust/locustfile.py" --headless "${arguments[@]}" "$@"
+run_module inference_swarm.cli.main run "$@"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from server.errors import RequestError, SetupError, nearest, shown
+from server.errors import PROGRAM, RequestError, SetupError, nearest, shown
 from server.models import ServedModel, find_models, load_model
 from server.schema import Algorithm
 
@@ -20,7 +20,7 @@ def load_catalog(folder: Path, datasets: str, models: str) -> Catalog:
         raise SetupError(
             f"No models in {folder.resolve()}.",
             expected="files such as diabetic_LightGBM.txt with diabetic_LightGBM.schema.json beside it.",
-            action="train them: scripts/start.sh train, or name another folder with --models.",
+            action=f"train them: {PROGRAM} train, or name another folder with --models.",
         )
     wanted_datasets = _chosen(datasets, {dataset for dataset, _ in found}, "dataset", folder)
     wanted_models = _chosen(models, {str(algorithm) for algorithm in Algorithm}, "model", folder)
@@ -29,7 +29,7 @@ def load_catalog(folder: Path, datasets: str, models: str) -> Catalog:
         raise SetupError(
             f"No model '{models}' of dataset '{datasets}' in {folder.resolve()}.",
             expected=f"one of {_pairs(found)}.",
-            action=f"train it: scripts/start.sh train --dataset {datasets} --model {models}.",
+            action=f"train it: {PROGRAM} train --dataset {datasets} --model {models}.",
         )
     return Catalog([load_model(files) for files in chosen.values()])
 
@@ -99,7 +99,7 @@ def _chosen(text: str, known: set[str], what: str, folder: Path) -> set[str]:
         raise SetupError(
             f"Unknown {what} '{unknown[0]}'{nearest(unknown[0], known)} (--{what} or the environment).",
             expected=f"{ALL} or one or more of {', '.join(sorted(known))} (found in {folder.resolve()}).",
-            action=f"name one of these, or train it: scripts/start.sh train --{what} {unknown[0]}."
+            action=f"name one of these, or train it: {PROGRAM} train --{what} {unknown[0]}."
             if what == "dataset"
             else "name one of these.",
         )

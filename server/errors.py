@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+
+PROGRAM = os.environ.get("SWARM_PROGRAM") or "scripts/start.sh"
+"""What a message tells people to type; an installed command says its name."""
 
 
 class SetupError(Exception):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pydantic
 
 from server.encoding import Feature, RowEncoder
-from server.errors import SetupError
+from server.errors import PROGRAM, SetupError
 from server.openmp import load_openmp
 from server.rows import read_rows
 from server.schema import Algorithm, Label, ModelSchema, category_positions
@@ -85,7 +85,7 @@ def load_schema(path: Path) -> ModelSchema:
         raise SetupError(
             f"{path} cannot be used: {' '.join(line.strip() for line in reason[:3])}",
             expected="the description that training writes beside each model.",
-            action="train this model again: scripts/start.sh train.",
+            action=f"train this model again: {PROGRAM} train.",
         ) from None
 
 
@@ -136,7 +136,7 @@ def load_model(files: ModelFiles) -> ServedModel:
         raise SetupError(
             f"{files.model} cannot be loaded: {' '.join(str(error).split())[:200]}",
             expected=f"a model as {schema.library} writes it.",
-            action="train this model again: scripts/start.sh train.",
+            action=f"train this model again: {PROGRAM} train.",
         ) from error
     return ServedModel(schema, predictor)
 

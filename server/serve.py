@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from server.app import DEFAULT_MAX_BODY_MB, create_app
 from server.catalog import ALL, load_catalog
-from server.errors import SetupError
+from server.errors import PROGRAM, SetupError
 
 _BAD_SETUP = 2
 _SHUTDOWN_S = 10
@@ -70,7 +70,7 @@ def create_app_from_environment() -> FastAPI:
 def _parser() -> argparse.ArgumentParser:
     environment = os.environ
     parser = argparse.ArgumentParser(
-        prog="scripts/start.sh serve",
+        prog=f"{PROGRAM} serve",
         description="Serve trained models at POST /invocation?dataset=&model=&method=.",
         epilog="Environment: DATASET_NAME and LOAD_MODEL replace the defaults of --dataset and --model. "
         "Try it: curl HOST/health, or open HOST/docs in a browser.",

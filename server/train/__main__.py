@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from server.errors import SetupError
+from server.errors import PROGRAM, SetupError
 from server.models import ModelFiles, find_models, load_schema
 from server.schema import Algorithm, ColumnKind
 from server.train.datasets import RECIPES
@@ -43,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="scripts/start.sh train",
+        prog=f"{PROGRAM} train",
         description="Make train/test splits (parquet) and train CatBoost, LightGBM and XGBoost on them. "
         "Without --data the rows are SYNTHETIC: generated, seeded data of four published schemas.",
         epilog="Writes DIR/splits/<dataset>/{X,y}_{train,test}.parquet, DIR/models/<dataset>_<Algo>.* and "
-        "DIR/metrics/all_metrics.csv. Example with a real file: scripts/start.sh train "
+        f"DIR/metrics/all_metrics.csv. Example with a real file: {PROGRAM} train "
         "--data healthcare-dataset-stroke-data.csv --target stroke --drop-cols id --positive-label 1",
     )
     parser.add_argument(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from inference_swarm.data import locate
 from inference_swarm.data.locate import DatasetFiles, find_dataset, list_datasets
 from inference_swarm.errors import DataError
 
@@ -60,3 +61,11 @@ def test_a_name_that_could_leave_the_folder_is_refused(name: str, roots: list[Pa
     put(roots[0].parent, "diabetic")
     with pytest.raises(DataError, match="is not the name of a folder"):
         find_dataset(name, roots)
+
+
+def test_where_results_go_does_not_decide_which_data_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = tmp_path / "experiment-results" / "splits"
+    monkeypatch.setattr(locate, "TRAINED_SPLITS", trained)
+    roots = locate.search_roots(str(tmp_path / "elsewhere"))
+    assert roots[1:] == (tmp_path / "elsewhere" / "splits", trained)
+    assert locate.search_roots(str(tmp_path / "experiment-results"))[1:] == (trained,)

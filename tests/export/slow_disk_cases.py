@@ -23,12 +23,15 @@ def test_the_event_loop_goes_on_while_results_are_written(tmp_path: Path, monkey
 
     def write(*_: object) -> dict[str, Any]:
         assert disk.acquire(timeout=20), "nothing else ran meanwhile"
-        return {"requests": 1}
+        return {"requests": 1, "exit_code": 1}
 
     monkeypatch.setattr(results, "write_run_files", write)
-    environment: Any = SimpleNamespace(parsed_options=SimpleNamespace(exit_code_on_error=1), runner=None)
+    environment: Any = SimpleNamespace(
+        parsed_options=SimpleNamespace(exit_code_on_error=1, headless=False), runner=None
+    )
     gevent.spawn(disk.release)
-    assert results.write_results(run_in(tmp_path), environment) == {"requests": 1}
+    assert results.write_results(run_in(tmp_path), environment)["requests"] == 1
+    assert environment.process_exit_code == 1
 
 
 def test_what_cannot_be_saved_ends_neither_the_run_nor_its_last_state(

@@ -19,7 +19,7 @@ from typing import Any
 
 from suite import shared
 
-from swarm_cli.manifests.objects import Item, Workload, environment, of_kind, workloads
+from manifests.objects import Item, Workload, environment, of_kind, workloads
 
 MEMORY = {"Mi": "m", "Gi": "g"}
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from swarm_cli.k8s_job import HOPELESS_FOR_S, LOOK_PERIOD_S
-from swarm_cli.k8s_manifests import parse_arguments, render, way_to_target
-from swarm_cli.k8s_pods import hopeless
-from swarm_cli.kubectl import problem_words
-from swarm_cli.manifests.agreement import Code, check_agreement
-from swarm_cli.manifests.build import parse
-from swarm_cli.manifests.objects import config_map, find
-from swarm_cli.manifests.policy import check_policy
+from inference_swarm.cli.k8s_job import HOPELESS_FOR_S, LOOK_PERIOD_S
+from inference_swarm.cli.k8s_manifests import parse_arguments, render, way_to_target
+from inference_swarm.cli.k8s_pods import hopeless
+from inference_swarm.cli.kubectl import problem_words
+from manifests.agreement import Code, check_agreement
+from manifests.build import parse
+from manifests.objects import config_map, find
+from manifests.policy import check_policy
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.needs("kubectl", "for kustomize
 # A shell that runs the tests in the background makes its children deaf to Ctrl-C.
 QUICK = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "import swarm_cli.k8s_job as job; job.LOOK_PERIOD_S, job.HOPELESS_FOR_S = 0.02, 0.1; "
+    "import inference_swarm.cli.k8s_job as job; job.LOOK_PERIOD_S, job.HOPELESS_FOR_S = 0.02, 0.1; "
     "job.WORKERS_LOOK_PERIOD_S = float(os.environ.get('WORKERS_LOOK_PERIOD_S', 60)); sys.exit(job.main(sys.argv[1:]))"
 )
 TABLE = "run,dataset\nearlier,a\nnew-run,a\n"
@@ -475,7 +475,7 @@ def test_start_sh_knows_the_command() -> None:
 def test_secrets_are_made_once_and_never_replaced(cluster: Cluster) -> None:
     cluster.script({"words": ["get", "secret", "swarm-keys"], "answers": [{"out": "secret/swarm-keys"}]})
     done = subprocess.run(
-        [sys.executable, "-m", "swarm_cli.k8s_secrets", "--user", "me"],
+        [sys.executable, "-m", "inference_swarm.cli.k8s_secrets", "--user", "me"],
         env=cluster.environment, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from fake_api import FakeApi, fake_api
 
-from swarm_cli.manifests.build import K8S
-from swarm_cli.manifests.kustomize import kustomize
+from inference_swarm.cli.kustomize import kustomize
+from manifests.build import K8S
 
 DOCS = (K8S.parent / "docs" / "kubernetes.md").read_text(encoding="utf-8")
 pytestmark = [pytest.mark.processes, pytest.mark.needs("kubectl", "scripts/render installs one")]

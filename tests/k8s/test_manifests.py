@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from swarm_cli.manifests.agreement import Code, check_agreement
-from swarm_cli.manifests.build import K8S, OVERLAYS, build, build_combination, combinations
-from swarm_cli.manifests.objects import Item, config_map, find, needed_secrets
-from swarm_cli.manifests.policy import check_policy
-from swarm_cli.manifests.schemas import NEWEST, OLDEST, Schemas
+from manifests.agreement import Code, check_agreement
+from manifests.build import K8S, OVERLAYS, build, build_combination, combinations
+from manifests.objects import Item, config_map, find, needed_secrets
+from manifests.policy import check_policy
+from manifests.schemas import NEWEST, OLDEST, Schemas
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("manifests")]  # kubectl builds them, once for all tests
 

@@ -17,8 +17,8 @@ from docker_kubelet import DockerKubelet, RunningPod
 
 from inference_swarm.cluster.keys import make_keys
 from inference_swarm.errors import ExitCode
-from swarm_cli.manifests.build import K8S, build, build_overlay, overlay
-from swarm_cli.manifests.objects import Item
+from manifests.build import K8S, build, build_overlay, overlay
+from manifests.objects import Item
 
 pytestmark = pytest.mark.docker
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from swarm_cli import matrix
-from swarm_cli.matrix import Plan, make_plan, parse_arguments
-from swarm_cli.processes import CommandError
-from swarm_cli.runs import RunResult, format_table, format_us
+from inference_swarm.cli import matrix
+from inference_swarm.cli.matrix import Plan, make_plan, parse_arguments
+from inference_swarm.cli.processes import CommandError
+from inference_swarm.cli.runs import RunResult, format_table, format_us
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import pytest
 from recording_server import Recording, recording_server
 from swarm_processes import free_port, wait_until
 
-from swarm_cli.processes import wait_until_healthy
+from inference_swarm.cli.processes import wait_until_healthy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.processes
 # Starts a child that ends on SIGTERM and one that must be killed, in sessions of their own as all children are.
 TWO_CHILDREN = """
 import sys
-from swarm_cli import processes
+from inference_swarm.cli import processes
 processes.STOP_GRACE_S = 0.2
 deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 with processes.Processes() as children:
@@ -75,7 +75,7 @@ def are_gone(pids: list[int]) -> bool:
 
 @pytest.mark.parametrize("way", ["close", "terminate"])
 def test_a_closed_terminal_and_sigterm_end_every_child(way: str) -> None:
-    variables = {**without_ours(), "PYTHONPATH": str(ROOT / "scripts")}
+    variables = {**without_ours(), "PYTHONPATH": str(ROOT / "locust")}
     process, terminal = start_on_terminal([sys.executable, "-c", TWO_CHILDREN], variables)
     text = read_until(terminal, ["children", "one\r", "deaf\r"])
     pids = [int(pid) for pid in text.split("children ")[1].split("\r")[0].split()]
@@ -92,10 +92,10 @@ def test_a_closed_terminal_and_sigterm_end_every_child(way: str) -> None:
 def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
     code = (
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from swarm_cli.processes import Processes\n"
+        "from inference_swarm.cli.processes import Processes\n"
         "with Processes(): print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)"
     )
-    variables = {**without_ours(), "PYTHONPATH": str(ROOT / "scripts")}
+    variables = {**without_ours(), "PYTHONPATH": str(ROOT / "locust")}
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
 
@@ -103,8 +103,9 @@ def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
 @pytest.mark.parametrize("command", ["demo", "matrix", "k8s_job"])
 def test_a_command_that_waits_for_children_has_no_event_loop_of_locust(command: str) -> None:
     """Under gevent a signal waits for the loop, and an exception of its handler is the loop's."""
-    code = f"import sys, swarm_cli.{command}; print([name for name in ('gevent', 'locust') if name in sys.modules])"
-    variables = {**without_ours(), "PYTHONPATH": f"{ROOT / 'scripts'}:{ROOT / 'locust'}"}
+    names = "[name for name in ('gevent', 'locust') if name in sys.modules]"
+    code = f"import sys, inference_swarm.cli.{command}; print({names})"
+    variables = {**without_ours(), "PYTHONPATH": str(ROOT / "locust")}
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

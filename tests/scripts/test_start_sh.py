@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from recording_server import recording_server
 
+from inference_swarm.cli.main import help_page
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environments import ROOT, complete_environment
@@ -32,7 +34,7 @@ def variables(tmp_path: Path) -> dict[str, str]:
 def elsewhere(tmp_path: Path) -> Path:
     """A folder of the caller, with packages that are called like ours."""
     folder = tmp_path / "else where"
-    for name in ("server", "swarm_cli"):
+    for name in ("server", "inference_swarm"):
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text("raise SystemExit('the wrong package')")
     return folder
@@ -149,10 +151,16 @@ def test_the_scripts_of_users_hold_nothing_that_bash_3_2_lacks(name: str) -> Non
     assert arrays <= filled
 
 
-def test_help_shows_every_command(tmp_path: Path) -> None:
-    done = run([START, "--help"], tmp_path, {"PATH": "/usr/bin:/bin"})
-    assert done.returncode == 0
-    text = START.read_text(encoding="utf-8")
-    commands = {word for line in re.findall(r"^  ([a-z0-9| -]+)\)$", text, re.M) for word in re.split(r"[ |]+", line)}
-    assert commands - {"-h", "--help", "help"} == set(re.findall(r"start\.sh ([a-z0-9-]+)", done.stdout))
-    assert "BASH_SOURCE" not in done.stdout
+def test_help_is_shown_before_any_environment_is_made(tmp_path: Path) -> None:
+    variables = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "SWARM_VENV": str(tmp_path / "venv")}
+    done = run([START, "--help"], tmp_path, variables)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{help_page()}\n"
+    unknown = run([START, "nonsense"], tmp_path, variables)
+    assert (unknown.returncode, "Unknown command: nonsense" in unknown.stderr) == (2, True)
+    assert not (tmp_path / "venv").exists()
+
+
+def test_the_headless_script_wants_a_host_users_and_a_duration(tmp_path: Path) -> None:
+    variables = {"PATH": "/usr/bin:/bin", "SWARM_VENV": str(tmp_path / "venv")}
+    assert run([HEADLESS, "http://x", "1"], tmp_path, variables).returncode == 2

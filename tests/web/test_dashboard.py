@@ -16,7 +16,7 @@ from inference_swarm.judge.verdict import Status, Verdict
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.web.metrics import expose
 from inference_swarm.web.state import RunState, SwarmState, WorkerState
-from swarm_cli.manifests.agreement import check_dashboard
+from manifests.agreement import check_dashboard
 
 DASHBOARD = Path(__file__).resolve().parent.parent.parent / "docker" / "grafana" / "dashboard.json"
 

@@ -24,6 +24,7 @@ BY_KIND: dict[str, tuple[Any, Any, Any]] = {
     "url": ("http://file:1", "http://environment:2", "http://line:3"),
     "count": (11, 12, 13),
     "integer": (21, 22, 23),
+    "port": (24, 25, 26),
     "seconds": (1.5, 2.5, 3.5),
     "rate": (4.5, 5.5, 6.5),
     "duration": (31, 32, 33),

@@ -1,4 +1,4 @@
-"""CurveZMQ keys of the control channel: made by `scripts/start.sh keys`, read from one folder by master and workers.
+"""CurveZMQ keys of the control channel: made by the command `keys`, read from one folder by master and workers.
 
 A folder holds a pair for the master and one for the workers. Only the master's secret can reply to workers, only a
 worker's secret is accepted; each side needs its own secret and the public key of the other.
@@ -14,6 +14,7 @@ import zmq
 import zmq.auth
 
 from inference_swarm.errors import SettingProblem
+from inference_swarm.program import PROGRAM
 
 MASTER = "master"
 WORKER = "worker"
@@ -91,6 +92,6 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
 def _unusable(path: Path, reason: str) -> SettingProblem:
     return SettingProblem(
         f"the key {path} cannot be used: {reason} (--swarm-keys)",
-        expected="a folder made by `scripts/start.sh keys`, with the same keys on the master and on all workers",
+        expected=f"a folder made by `{PROGRAM} keys`, with the same keys on the master and on all workers",
         action="make one, or leave --swarm-keys and SWARM_KEYS out for a control channel that is not encrypted",
     )

@@ -9,6 +9,7 @@ from inference_swarm.config import value_types
 from inference_swarm.config.api_options import API_OPTIONS
 from inference_swarm.config.capacity_options import CAPACITY_OPTIONS
 from inference_swarm.config.option import Option
+from inference_swarm.config.pipeline_options import PIPELINE_OPTIONS
 
 METHODS = ("predict", "predict_proba")
 ROW_ORDERS = ("random", "sequential", "shuffle", "once")
@@ -110,6 +111,7 @@ OPTIONS: tuple[Option, ...] = (
         "docs/measuring.md has the grammar", joined_with="; ",
     ),
     *CAPACITY_OPTIONS,
+    *PIPELINE_OPTIONS,
     Option(
         "data", "--data", "SWARM_DATA", "data", value_types.TEXT, "",
         "rows to send instead of the dataset's X_test.parquet: a file (parquet, CSV, JSON lines, Arrow), a folder, a "
@@ -235,7 +237,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "swarm_keys", "--swarm-keys", "SWARM_KEYS", "swarm_keys", value_types.TEXT, "",
-        "folder made by `scripts/start.sh keys`: master and workers encrypt their traffic and accept no other peers; "
+        "folder made by the command `keys`: master and workers encrypt their traffic and accept no other peers; "
         "empty: anyone who reaches the master's port can join", in_start_form=False,
     ),
     Option(

@@ -47,6 +47,11 @@ class Settings:
     server_metrics: str
     server_metric: str
     server_pid: int | None
+    baseline: str
+    max_regression: str
+    junit: str
+    markdown: str
+    metrics_port: int | None
     data: str
     columns: str
     drop_columns: str

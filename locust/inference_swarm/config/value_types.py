@@ -203,6 +203,7 @@ URL = ValueType("url", "an address that begins with http:// or https://, such as
 COUNT = ValueType("count", "a whole number of at least 1", _integer_from(1))
 BATCH_SIZE = ValueType("count", "a whole number from 1 to 1,000,000", _integer_from(1, 1_000_001))
 USERS = ValueType("count", f"a whole number from 1 to {MAX_USERS:,}", _integer_from(1, MAX_USERS + 1))
+PORT = ValueType("port", "a whole number from 0 to 65535", _integer_from(0, 65536))
 INTEGER = ValueType("integer", "a whole number of at least 0 and below 2^63", _integer_from(0, 2**63))
 SECONDS = ValueType("seconds", "a number of seconds, 0 or more", lambda value: _number(value, 0, inclusive=True))
 RATE = ValueType("rate", f"a number above 0, at most {MAX_RATE:,}", lambda value: _rate(value))

@@ -13,15 +13,15 @@ from inference_swarm.data.columns import ColumnChoice
 from inference_swarm.data.dataset import read_manifest
 from inference_swarm.data.manifest import Manifest, choose_block_rows
 from inference_swarm.errors import DataError
+from inference_swarm.program import OWN_SPLITS, PROGRAM, TRAINED_SPLITS
 
 # In this order, below the folder of the checkout (or the working directory of a container).
 DEFAULT_SEARCH_ROOTS: Final = (Path("locust/test_files/splits"), Path("experiment-results/splits"))
-OWN_SPLITS: Final = Path(__file__).resolve().parent.parent.parent / "test_files" / "splits"
 FEATURES_FILE: Final = "X_test.parquet"
 LABELS_FILE: Final = "y_test.parquet"
 # File systems take 255; the folder of a run may get a number at its end.
 MAX_NAME_BYTES: Final = 200
-_TRAIN: Final = "run `scripts/start.sh train`, which makes the splits of all four datasets"
+_TRAIN: Final = f"run `{PROGRAM} train`, which makes the splits of all four datasets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,15 @@ class Source:
 
 
 def search_roots(results_dir: str) -> tuple[Path, ...]:
-    """Folders of datasets: the user's own beside the locustfile, then those that training makes."""
-    return (OWN_SPLITS, Path(results_dir) / "splits")
+    """Folders of datasets: the user's own beside the locustfile, then those that training makes.
+
+    Where results go does not decide which data there are: the default folder counts beside the one that is named.
+    """
+    roots = (OWN_SPLITS, Path(results_dir) / "splits", TRAINED_SPLITS)
+    first_names: dict[Path, Path] = {}
+    for root in roots:
+        first_names.setdefault(root.resolve(), root)
+    return tuple(first_names.values())
 
 
 def find_source(settings: Settings) -> Source:
@@ -63,8 +70,7 @@ def find_source(settings: Settings) -> Source:
             raise DataError(
                 f"No data is chosen, and there are {len(found)} datasets{': ' + ', '.join(found) if found else ''}.",
                 expected=f"--data, or one dataset below {roots[0]} or {roots[1]}, or the name of one",
-                action="give --data or --dataset-name (SWARM_DATA, DATASET_NAME), or make data with "
-                "`scripts/start.sh train`",
+                action=f"give --data or --dataset-name (SWARM_DATA, DATASET_NAME), or make data with `{PROGRAM} train`",
             )
         name = found[0]
     files = find_dataset(name, roots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import gevent
 from locust.env import Environment
@@ -10,8 +11,10 @@ from locust.env import Environment
 from inference_swarm.config.documents import Document
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ExitCode
+from inference_swarm.export.baseline import judged_against_baseline
+from inference_swarm.export.pipeline import write_pipeline_files
 from inference_swarm.export.run_files import write_run_files
-from inference_swarm.export.summary import record_of
+from inference_swarm.export.summary import RunRecord, record_of
 from inference_swarm.run.run import Run
 
 
@@ -19,9 +22,16 @@ def write_results(run: Run, environment: Environment, *, is_cut_short: bool = Fa
     """Write the results and return the summary. Waits for the disk."""
     record = record_of(run, is_cut_short=is_cut_short)
     # Not in the event loop: on a slow disk workers would miss the master's messages meanwhile and look for another one.
-    write = partial(write_run_files, record, run.folder, environment)
-    summary = run_in_pool(gevent.get_hub().threadpool.apply, write)
-    _set_exit_code(environment, record.verdict.exit_code)
+    summary = run_in_pool(gevent.get_hub().threadpool.apply, partial(_write, record, run.folder, environment))
+    _set_exit_code(environment, ExitCode(summary["exit_code"]))
+    return summary
+
+
+def _write(record: RunRecord, folder: Path, environment: Environment) -> Document:
+    options = environment.parsed_options
+    assert options is not None
+    summary = write_run_files(judged_against_baseline(record), folder, environment)
+    write_pipeline_files(summary, record.settings, is_headless=bool(options.headless))
     return summary
 
 

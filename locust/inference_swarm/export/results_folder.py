@@ -1,4 +1,4 @@
-"""Checks whether the folder for results can be written, before anything is started. Changes nothing."""
+"""The folder for results: whether it can be written, before anything is started; a run in it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 from inference_swarm.errors import SettingProblem
+
+
+def find_run(name: str, results: Path) -> Path:
+    """Return a folder, or the run of that name below the results."""
+    given = Path(name)
+    return given if given.is_dir() else results / "runs" / name
 
 
 def check_writable(results: Path) -> None:

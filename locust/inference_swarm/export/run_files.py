@@ -17,6 +17,7 @@ from inference_swarm.export.server import server_csv
 from inference_swarm.export.stage_table import stage_csv
 from inference_swarm.export.summary import RunRecord, build_summary
 from inference_swarm.measure.hlog import hlog_lines
+from inference_swarm.program import PROGRAM
 
 logger = logging.getLogger(__name__)
 
@@ -54,4 +55,4 @@ def _write_report(data: ReportData, folder: Path) -> None:
 
         write_whole(folder / "report.html", render_report(data))
     except Exception:
-        logger.exception("report.html could not be made; make it again with `scripts/start.sh report %s`", folder)
+        logger.exception("report.html could not be made; make it again with `%s report %s`", PROGRAM, folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from inference_swarm.config.documents import Document
 from inference_swarm.errors import DataError
 from inference_swarm.export.intervals import IntervalRow, read_interval_table
-from inference_swarm.export.summary import SUMMARY_VERSION
+from inference_swarm.export.summary_version import SUMMARY_VERSION
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.hlog import HlogInterval, read_hlog
 

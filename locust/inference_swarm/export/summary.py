@@ -24,6 +24,7 @@ from inference_swarm.export.metrics import (
 )
 from inference_swarm.export.server import server_metrics
 from inference_swarm.export.stage_table import stage_metrics
+from inference_swarm.export.summary_version import SUMMARY_VERSION
 from inference_swarm.judge.capacity.result import CapacityResult
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.stages import StageResult
@@ -35,7 +36,6 @@ from inference_swarm.measure.worker_record import WorkerRecord
 from inference_swarm.run.course import Change
 from inference_swarm.run.run import DataRecord, Run
 
-SUMMARY_VERSION = 2
 LIBRARIES = ("locust", "gevent", "pyarrow", "pyzmq", "pandas")
 
 

@@ -71,7 +71,8 @@ def closing_table(summary: ReadDocument, folder: Path | None) -> str:
     lines += [_labelled("server", sentence) for sentence in (summary.get("server") or {}).get("sentences", ())]
     for warning in summary["self_check"]:
         lines.append(_labelled("warning", warning["sentence"]))
-    lines += [_labelled(result["outcome"], _objective_words(result)) for result in summary["objectives"]]
+    for result in summary["objectives"]:
+        lines.append(_labelled(result["outcome"], f"{result['objective']}: {objective_words(result)}"))
     lines.append(_labelled("verdict", verdict_words(summary)))
     if folder is None:
         lines.append(_labelled("files", "none: they could not be written"))
@@ -180,9 +181,10 @@ def _rate_words(summary: ReadDocument) -> str:
     return words
 
 
-def _objective_words(result: ReadDocument) -> str:
+def objective_words(result: ReadDocument) -> str:
+    """Return what was measured for an objective."""
     note = f" ({result['note']})" if result["note"] else ""
-    return f"{result['objective']}: measured {result['measured_text']}{note}"
+    return f"measured {result['measured_text']}{note}"
 
 
 def _latency_table(summary: ReadDocument) -> list[str]:

@@ -139,6 +139,15 @@ def judge(names: Mapping[str, RequestCounters], objectives: Sequence[Objective],
     return Verdict(status, results, tuple(reason for _, reason in found))
 
 
+def with_results(verdict: Verdict, results: Sequence[ObjectiveResult]) -> Verdict:
+    """Return the verdict with further objectives; those that are missed or incomplete may make it worse."""
+    found = _by_objectives(results)
+    status = min([verdict.status, *(status for status, _ in found)], key=lambda one: one.rank)
+    words = tuple(because for _, because in sorted(found, key=lambda pair: pair[0].rank))
+    reasons = (*verdict.reasons, *words) if status is verdict.status else (*words, *verdict.reasons)
+    return Verdict(status, (*verdict.results, *results), reasons)
+
+
 _Reasons = list[tuple[Status, str]]
 
 

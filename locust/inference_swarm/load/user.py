@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NoReturn
 
 import gevent
@@ -22,6 +22,7 @@ from inference_swarm.load.assignment import ArrivalFeed, Assignment
 from inference_swarm.load.listeners import is_locusts_own, without_locusts_own
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
+from inference_swarm.transport.request_edit import body_of, edited
 from locust import User
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class InferenceUser(User):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._connection: Connection | None = None
+        self._example = b""
         self._listeners: list[Callable[..., Any]] = environment.events.request._handlers
         self._own_listener_count = sum(map(is_locusts_own, self._listeners))
 
@@ -91,8 +93,43 @@ class InferenceUser(User):
     def invoke(self) -> Outcome:
         """Make one attempt with the next row, reported like any other; for custom tasks."""
         assignment, connection = self._prepare()
-        intended_ns = time.monotonic_ns()
-        return self._attempt(assignment, connection, intended_ns)
+        return self._attempt(assignment, connection, time.monotonic_ns())
+
+    def next_body(self) -> bytes:
+        """Return the body of the next row, for `send`; for custom tasks. Raises StopUser when no row will come."""
+        return body_of(self._next_request(self._prepare()[0]))
+
+    def send(
+        self,
+        body: bytes,
+        *,
+        path: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        name: str | None = None,
+        row_count: int = 1,
+    ) -> Outcome:
+        """Make one attempt with this body, counted under `name`, with another path (and its query) and headers."""
+        assignment, connection = self._prepare()
+        if not self._example:
+            self._example = self._next_request(assignment)
+        request = edited(self._example, body, path=path, headers=headers)
+        connection.log = assignment.client.logs_of(name)[0]
+        start_s = time.time()
+        try:
+            outcome = connection.attempt(request, time.monotonic_ns(), row_count)
+        finally:
+            connection.log = assignment.client.log
+        if outcome.error is not None:
+            assignment.example_rows.note(outcome, request)
+        self._note(assignment, outcome, start_s, name)
+        return outcome
+
+    def _next_request(self, assignment: Assignment) -> bytes:
+        if assignment.take_rows is not None:
+            raise StopTest("--row-order once counts each row that is sent: only invoke() may take one")
+        while (request := assignment.take()) is None:
+            self._wait_for_row(assignment)
+        return request
 
     # the loops
 
@@ -201,8 +238,7 @@ class InferenceUser(User):
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
         if assignment.take_rows is None:
-            while (request := assignment.take()) is None:
-                self._wait_for_row(assignment)
+            request = self._next_request(assignment)
             start_s = time.time()
             outcome = connection.attempt(request, intended_ns, assignment.row_count)
             if outcome.error is not None:
@@ -217,24 +253,29 @@ class InferenceUser(User):
                 outcome.rows = rows
             finally:
                 assignment.done(rows)
-        if len(self._listeners) == self._own_listener_count:
-            assignment.client.log.add(outcome)
-        else:
-            assignment.client.notified_log.add(outcome)
-            self._notify_listeners(assignment, outcome, start_s)
-        if outcome.error is not None:
-            # In an open load it is the schedule that paces.
-            self._pause(connection.pause_s if assignment.arrivals is None else 0)
+        self._note(assignment, outcome, start_s)
         return outcome
 
-    def _notify_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float) -> None:
+    def _note(self, assignment: Assignment, outcome: Outcome, start_s: float, name: str | None = None) -> None:
+        """Count an attempt, notify listeners of it, and pause after one that failed."""
+        log, notified_log = assignment.client.logs_of(name)
+        if len(self._listeners) == self._own_listener_count:
+            log.add(outcome)
+        else:
+            notified_log.add(outcome)
+            self._notify_listeners(assignment, outcome, start_s, name)
+        if outcome.error is not None and self._connection is not None:
+            # In an open load it is the schedule that paces.
+            self._pause(self._connection.pause_s if assignment.arrivals is None else 0)
+
+    def _notify_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float, name: str | None) -> None:
         target = assignment.client.target
         hook = self.environment.events.request
         if outcome.intended_ns < assignment.counts_from_ns:
             hook = without_locusts_own(hook)
         hook.fire(
             request_type=METHOD,
-            name=target.name,
+            name=name or target.name,
             response_time=outcome.latency_ns / 1e6,
             response_length=outcome.body_bytes,
             response=outcome,

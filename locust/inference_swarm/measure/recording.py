@@ -20,6 +20,7 @@ from inference_swarm.measure.phases import NS_PER_S, Phases
 from inference_swarm.measure.recorder import NO_OTHERS, RunRecorder
 from inference_swarm.measure.snapshot import OtherCounts, Snapshot, WorkerHealth
 from inference_swarm.transport.client import InferenceClient
+from inference_swarm.transport.outcome_log import OutcomeLog
 
 FOLD_PERIOD_S = 0.1  # at 1 s a fold holds the loop up for 5 ms at 100,000 requests/s, which shows in p99.9
 
@@ -78,20 +79,23 @@ class Recording:
 
     def fold(self) -> None:
         """Bring Locust's statistics and ours up to date."""
-        name = self._client.target.name
-        batch, notified = self._client.log.take_batch(), self._client.notified_log.take_batch()
+        name, now_ns = self._client.target.name, time.monotonic_ns()
+        self._fold_name(name, self._client.log, self._client.notified_log, now_ns)
+        for own_name, (log, notified_log) in self._client.named_logs.items():
+            self._fold_name(own_name, log, notified_log, now_ns)
+        self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen, now_ns)
+        self._connects_seen = self._client.counters.opened
+        if self._dispatcher is not None:
+            self._recorder.add_dropped(name, self._dispatcher.take_dropped_ns(), now_ns)
+
+    def _fold_name(self, name: str, log: OutcomeLog, notified_log: OutcomeLog, now_ns: int) -> None:
+        batch, notified = log.take_batch(), notified_log.take_batch()
         self._recorder.add(name, batch)
         self._recorder.add(name, notified)
         # Locust's own listener has counted the notified ones already.
         counted = since(batch, self._recorder.epoch_start_ns)
         fold_into_locust(self._stats, counted, method=METHOD, name=name, offset_ns=self._offset_ns)
-        now_ns = time.monotonic_ns()
-        stale = batch.stale_connections + notified.stale_connections
-        self._recorder.add_stale_connections(name, stale, now_ns)
-        self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen, now_ns)
-        self._connects_seen = self._client.counters.opened
-        if self._dispatcher is not None:
-            self._recorder.add_dropped(name, self._dispatcher.take_dropped_ns(), now_ns)
+        self._recorder.add_stale_connections(name, batch.stale_connections + notified.stale_connections, now_ns)
 
     def end_load(self) -> None:
         """End the load: requests that end later are counted, and are in no rate."""

@@ -59,6 +59,8 @@ class InferenceClient:
         self.log = OutcomeLog(row_count)
         self.notified_log = OutcomeLog(row_count)
         """Attempts that listeners of the request event, Locust's own among them, were notified of one by one."""
+        self.named_logs: dict[str, tuple[OutcomeLog, OutcomeLog]] = {}
+        """Like `log` and `notified_log`, of attempts that have a name of their own in the statistics."""
         self.counters = ConnectionCounters()
         self.timeout_scan = TimeoutScan(self.rules.deadlines)
         self.shapes = HeadShapes(
@@ -88,6 +90,15 @@ class InferenceClient:
     def connect(self) -> Connection:
         """Return a connection for the calling greenlet; the first attempt opens it."""
         return Connection(self)
+
+    def logs_of(self, name: str | None) -> tuple[OutcomeLog, OutcomeLog]:
+        """Return the log and the notified log of a request name; None is the target's own."""
+        if name is None or name == self.target.name:
+            return self.log, self.notified_log
+        found = self.named_logs.get(name)
+        if found is None:
+            found = self.named_logs[name] = (OutcomeLog(), OutcomeLog())
+        return found
 
     # for connections
 

@@ -44,7 +44,7 @@ class NoResponseError(AttemptError):
 class Connection:
     """Belongs to the greenlet that made it; only that one may call anything but `end_fast_path`."""
 
-    __slots__ = ("_client", "_session", "_wait", "failed_request", "is_starved")
+    __slots__ = ("_client", "_session", "_wait", "failed_request", "is_starved", "log")
 
     def __init__(self, client: InferenceClient) -> None:
         self._client = client
@@ -54,6 +54,8 @@ class Connection:
         """Whether `attempt_repeatedly` ended because there was no request."""
         self.failed_request = b""
         """What the last attempt that failed had to send."""
+        self.log = client.log
+        """Where an attempt is noted that is abandoned."""
         client.timeout_scan.add(self._wait)
 
     @property
@@ -227,7 +229,7 @@ class Connection:
         has_begun = bool(attempt.first_byte_ns)
         failure = describe_failure(error, attempt.phase, client.rules.deadlines, has_response_begun=has_begun)
         if failure is None:
-            client.log.add(attempt.outcome(wait, None, AttemptError(ErrorKind.ABANDONED, ABANDONED)))
+            self.log.add(attempt.outcome(wait, None, AttemptError(ErrorKind.ABANDONED, ABANDONED)))
             raise error
         self.failed_request = attempt.request
         return attempt.outcome(wait, None, failure, first_words(attempt.beginning))

@@ -25,8 +25,10 @@ from inference_swarm.config.cpus import cpus_of_this_process
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source
 from inference_swarm.errors import ConfigError, ExitCode, SettingProblem, SwarmError
+from inference_swarm.export.baseline import check_baseline
 from inference_swarm.export.html_report import write_html_at_end
 from inference_swarm.export.locust_files import finish_csv_at_end
+from inference_swarm.export.pipeline import check_pipeline_files
 from inference_swarm.export.results_folder import check_writable
 from inference_swarm.load.print_row import print_row
 from inference_swarm.load.user import InferenceUser
@@ -34,6 +36,7 @@ from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.run.plan import check_plan, first_users, resolve_template
 from inference_swarm.transport.allowed import check_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
+from inference_swarm.web.headless_metrics import check_metrics_port, serve_metrics
 from inference_swarm.web.routes import attach_web
 from inference_swarm.wiring.interrupts import end_when_interrupted, end_when_the_terminal_closes, end_while_waiting
 from inference_swarm.wiring.runs import Runs
@@ -66,6 +69,7 @@ def attach(events: Events, config_file: Path) -> None:
         end_when_interrupted(runs.end_at_once)
         if options.headless and isinstance(runner, SwarmMasterRunner):
             end_while_waiting(environment)
+        serve_metrics(environment, runs)
         if web_ui is not None:
             brake = guard(web_ui, options)
             attach_web(environment, web_ui, runs, command_line, brake)
@@ -114,6 +118,9 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
     if not only_prints:
         try:
             check_writable(Path(settings.results_dir))
+            check_baseline(settings)
+            check_pipeline_files(settings)
+            check_metrics_port(options)
             if runs_at_once:
                 check_allowed(settings.host or "", settings.allow_host, "this master")
                 find_source(settings)

@@ -11,6 +11,7 @@ from typing import Any
 import gevent
 
 from inference_swarm.errors import ExitCode
+from inference_swarm.program import PROGRAM
 
 
 def end_when_interrupted(end_at_once: Callable[[], None]) -> None:
@@ -29,7 +30,7 @@ def end_when_interrupted(end_at_once: Callable[[], None]) -> None:
 
     def give_up(*_: object) -> None:
         os.write(
-            2, b"Ended without results. Of what was saved in the run's folder, scripts/start.sh report makes them.\n"
+            2, f"Ended without results. Of what was saved in the run's folder, {PROGRAM} report makes them.\n".encode()
         )
         os._exit(ExitCode.INCOMPLETE)
 

@@ -1,0 +1,66 @@
+"""Runs `kubectl kustomize`, on a folder or on an overlay that is made for the moment. Text out; no YAML library."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inference_swarm.program import ROOT
+
+K8S = ROOT / "k8s"
+
+
+class BuildError(Exception):
+    """kustomize refused; the message is its own."""
+
+
+def kustomize(folder: Path) -> str:
+    """The manifests of a kustomization. Raises BuildError."""
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"{folder}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def overlay(
+    bases: list[Path],
+    components: list[Path],
+    *,
+    namespace: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    cluster: Mapping[str, str] | None = None,
+    images: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A kustomization that changes settings, cluster values and images (name: new name) of what it stands on."""
+    document: dict[str, Any] = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [str(path) for path in bases],
+        "components": [str(path) for path in components],
+    }
+    if namespace:
+        document["namespace"] = namespace
+    if images:
+        document["images"] = [{"name": name, "newName": new} for name, new in images.items()]
+    document["configMapGenerator"] = [
+        {"name": name, "behavior": "merge", "literals": [f"{key}={value}" for key, value in values.items()]}
+        for name, values in (("swarm-settings", settings), ("swarm-cluster", cluster))
+        if values
+    ]
+    return document
+
+
+def kustomize_overlay(document: Mapping[str, Any]) -> str:
+    """The manifests of an `overlay(…)` with absolute paths, in a folder that is gone afterwards. Raises BuildError."""
+    with tempfile.TemporaryDirectory(prefix="swarm-overlay-") as name:
+        folder = Path(name).resolve()
+        relative = {
+            key: [os.path.relpath(path, folder) for path in document[key]] for key in ("resources", "components")
+        }
+        (folder / "kustomization.yaml").write_text(json.dumps({**document, **relative}), encoding="utf-8")
+        return kustomize(folder)
