@@ -29,6 +29,7 @@ from inference_swarm.cluster.protocol import (
     Message,
     OnceAck,
     OnceReport,
+    Partition,
     ReleaseRun,
     Report,
     ReportAck,
@@ -153,9 +154,9 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
     if steps != state.steps:
         state.steps = steps
         state.do(SetSteps(steps))
-    for missed in message.earlier:
-        if state.partition is None or missed.from_ns > state.partition.from_ns:
-            state.do(SetPartition(missed))
+    for missed in _after(state.partition, message.earlier):
+        state.partition = missed
+        state.do(SetPartition(missed))
     if partition is not None and partition != state.partition:
         state.partition = partition
         state.do(SetPartition(partition))
@@ -165,6 +166,12 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
             state.lower_at_s, state.lower_to = from_s, users
             return
     _apply_users(state, users, now_s)
+
+
+def _after(known: Partition | None, earlier: tuple[Partition, ...]) -> tuple[Partition, ...]:
+    """Return the partitions that came after the known one; all of them when it is not among them: it is older."""
+    last = max((number for number, partition in enumerate(earlier) if partition == known), default=-1)
+    return earlier[last + 1 :]
 
 
 def _apply_users(state: Agent, users: dict[str, int], now_s: float) -> None:

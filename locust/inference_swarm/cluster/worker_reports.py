@@ -82,9 +82,6 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
         return
     if event.report.once is not None and job.rows is not None:
         job.rows.once_report(event.worker, event.report.once)
-    member = state.members.get(event.worker)
-    if member is not None and member.session == event.session and member.is_here:
-        member.heard_s = now_s
     snapshot = event.snapshot
     until_s = job.course.began_s + snapshot.end_s
     job.uncounted.reported(event.worker, event.report.sequence, snapshot.ended, snapshot.user_seconds, until_s)
