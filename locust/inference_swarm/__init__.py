@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inference_swarm.export.run_results import RunResults, read_run
+    from inference_swarm.library import attach
     from inference_swarm.load.user import InferenceUser
-    from inference_swarm.wiring.library import attach
 
 __version__ = "0.1.0"
 __all__ = ["InferenceUser", "RunResults", "__version__", "attach", "read_run"]
 
 _MODULES = {
     "InferenceUser": "inference_swarm.load.user",
-    "attach": "inference_swarm.wiring.library",
+    "attach": "inference_swarm.library",
     "RunResults": "inference_swarm.export.run_results",
     "read_run": "inference_swarm.export.run_results",
 }

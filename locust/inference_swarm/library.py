@@ -1,11 +1,10 @@
-"""`attach` for locustfiles of one's own."""
+"""`attach` for locustfiles of one's own. Outside of the stages: what it needs is imported when it is called."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import locust
-from inference_swarm import wiring
 
 # A file that is not there has no values.
 _WITHOUT = Path(__file__).parent / "no config.json"
@@ -16,4 +15,6 @@ def attach(config_file: Path | str | None = None) -> None:
 
     `config_file` gives defaults, as `locust/config.json` does; SWARM_CONFIG names another. Call it once, at the end.
     """
-    wiring.attach(locust.events, config_file=Path(config_file) if config_file is not None else _WITHOUT)
+    from inference_swarm import wiring  # all stages: it takes longer than everything else in a locustfile
+
+    wiring.attach(locust.events, config_file=_WITHOUT if config_file is None else Path(config_file))
