@@ -51,7 +51,7 @@ class Master:
         self.feed(e.Received(worker, session, message))
 
     def start(self, users: int = 2, length_s: float | None = 60.0, spawn_rate: float = 10.0) -> RunCourse:
-        settings = settings_with(users=users, duration_s=length_s, spawn_rate=spawn_rate)
+        settings = settings_with(users=users, duration_s=length_s, spawn_rate=spawn_rate, no_probe=True)
         self.plan = RunPlan(settings, {}, target_of(settings), Source("rows.parquet"), (), load_of(settings))
         self.totals = SwarmTotals(RUN)
         self.feed(e.Start(RUN, self.plan.load, (UserClass("User"),), self.totals))

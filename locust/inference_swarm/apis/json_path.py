@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jsonpath
-
 from inference_swarm.errors import SettingProblem
 
 
 def nodes_of(path: str) -> Callable[[Any], list[Any]]:
     """Return a function from a parsed JSON document to the values that the path selects. Raises SettingProblem."""
+    import jsonpath  # here, since it takes 2 MB in each worker and few need it
+
     try:
         compiled = jsonpath.compile(path)
     except jsonpath.JSONPathError as error:
