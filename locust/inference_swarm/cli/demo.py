@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 from inference_swarm.cli.command_line import command_parser, positive, require_writable, run_command, zero_or_more
 from inference_swarm.cli.processes import CommandError, Processes, require_free_port, wait_until_healthy
@@ -20,6 +21,9 @@ from inference_swarm.cli.runs import (
 from inference_swarm.program import PROGRAM
 
 
+APIS = ("invocation", "mlflow", "kserve-v1", "open-inference")  # those that the reference server speaks
+
+
 def make_parser(name: str = "demo") -> argparse.ArgumentParser:
     """Return the parser."""
     parser = command_parser(
@@ -28,6 +32,7 @@ def make_parser(name: str = "demo") -> argparse.ArgumentParser:
         "prints the result, stops everything.",
         f"{PROGRAM} demo --seconds 10",
         f"{PROGRAM} demo --ui                            # leaves the web UI open, at http://127.0.0.1:8089",
+        f"{PROGRAM} demo --api open-inference            # the same models, as Triton or MLServer would be asked",
         f"{PROGRAM} demo --dataset diabetic --model lgbm --method predict_proba --users 100 --workers 4",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="log what goes on, not only progress and result")
@@ -38,6 +43,7 @@ def make_parser(name: str = "demo") -> argparse.ArgumentParser:
     parser.add_argument("--dataset", default="healthcare-dataset-stroke", help="%(default)s")
     parser.add_argument("--model", default="xgboost", help="%(default)s")
     parser.add_argument("--method", default="predict", choices=["predict", "predict_proba"])
+    parser.add_argument("--api", default=APIS[0], choices=APIS, help="how requests look (%(default)s)")
     parser.add_argument("--server-port", type=int, default=8000, help="port of the inference server (%(default)s)")
     parser.add_argument("--master-port", type=int, default=5557, help="port at which the workers join (%(default)s)")
     parser.add_argument("--web-port", type=int, default=8089, help="port of the web UI (%(default)s)")
@@ -87,10 +93,21 @@ def swarm_arguments(options: argparse.Namespace, host: str) -> list[str]:
     return [
         "--host", host, "--users", str(options.users), "--spawn-rate", "25", "--run-time", f"{options.seconds}s",
         "--processes", str(options.workers), "--results", str(options.results),
-        "--dataset-name", options.dataset, "--model", options.model, "--pred-method", options.method,
+        "--dataset-name", options.dataset, "--pred-method", options.method, *model_arguments(options),
         "--master-bind-host", "127.0.0.1", "--master-bind-port", str(options.master_port),
         "--master-port", str(options.master_port), "--web-host", "127.0.0.1", "--web-port", str(options.web_port),
     ]  # fmt: skip
+
+
+def model_arguments(options: argparse.Namespace) -> list[str]:
+    """Options that choose API and model, as the reference server names its models to each (server/README.md)."""
+    chosen = ["--api", options.api]
+    if options.api == "invocation":
+        return [*chosen, "--model", options.model]
+    if options.api == "mlflow":  # which knows one model a server
+        path = f"/invocations?dataset={quote(options.dataset)}&model={options.model}"
+        return [*chosen, "--model", options.model, "--path", path]
+    return [*chosen, "--model", f"{options.dataset}-{options.model}"]
 
 
 def run_headless(processes: Processes, options: argparse.Namespace, host: str) -> int:
