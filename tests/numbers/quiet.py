@@ -64,7 +64,7 @@ def run_once(
     server = start_server()
     name = f"run-{len(swarm.run_folders())}"
     result = swarm.run(
-        "--headless", "--host", server.url, "--data", str(rows), "--results", str(swarm.results),
+        "--headless", "--no-probe", "--host", server.url, "--data", str(rows), "--results", str(swarm.results),
         "--processes", str(workers), "--master-bind-port", str(swarm.master_port),
         "--master-port", str(swarm.master_port), "--run-name", name, *arguments, timeout_s=timeout_s,
     )  # fmt: skip

@@ -126,7 +126,7 @@ def test_no_arrival_is_lost_or_sent_twice_when_a_worker_joins_and_one_leaves(
     server = delay_server("1@0.002")
     master = swarm.start_master(
         "--host", server.url, "--data", str(rows), "--arrival", "poisson", "--rate", "300", "--max-in-flight", "40",
-        "-t", "14s", workers=1,
+        "-t", "14s", "--no-probe", workers=1,
     )  # fmt: skip
     first = swarm.start_worker(1)
     wait_until(lambda: "All users spawned" in swarm.log("master"), 30, "the load has begun")

@@ -17,7 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from environments import environment_of
+from server_environments import environment_of
 from public_data import FOLDER
 from real_servers import SERVED, RealServer, run_in, serve
 

@@ -104,7 +104,7 @@ def test_all_problems_are_reported_at_once(swarm: Swarm, data: Path) -> None:
     ("arguments", "words"),
     [
         (["--host", "127.0.0.1:8000"], ["--host is '127.0.0.1:8000' (command line)", "http:// or https://"]),
-        (["--host", "http://h", "--users", "-5"], ["--users is -5 (command line)", "at least 1"]),
+        (["--host", "http://h", "--users", "-5"], ["--users is -5 (command line)", "from 1 to 1,000,000"]),
         (["--host", "http://h", "--users", "x"], ["--users", "'x'"]),
         (["--host", "http://h", "--wait-min", "2"], ["--wait-min is 2 (command line)", "--wait-max is 0"]),
         (["--host", "http://h", "--row-order", "up"], ["--row-order", "random, sequential, shuffle, once"]),

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from environments import COMPLETE, REQUIREMENTS, cache_folder, environment_of
+from server_environments import COMPLETE, REQUIREMENTS, cache_folder, environment_of
 
 pytestmark = pytest.mark.processes
 

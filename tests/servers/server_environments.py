@@ -1,7 +1,7 @@
 """A virtual environment for each real model server: made where it is missing, kept between runs, outside the checkout.
 
 In: `requirements/NAME.txt`. Out: the environment's folder; its name has a digest of these pins and of the Python.
-As a program it makes all of them beside each other: python tests/servers/environments.py. CI begins with that.
+As a program it makes all of them beside each other: python tests/servers/server_environments.py. CI begins with that.
 Its parts may be removed at any time; SWARM_SERVERS_CACHE names another place.
 """
 
