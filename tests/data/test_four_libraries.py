@@ -158,7 +158,7 @@ def with_duckdb(table: pa.Table, path: Path, *, is_stored: bool, rows: int) -> N
     connection = duckdb.connect()
     connection.register("written", table)
     # As DuckDB 2.0 packs unsigned 32 bits from 2^31 on in version 2, pyarrow cannot read them: see the test below.
-    is_stored = is_stored and pa.uint32() not in table.schema.types
+    is_stored = is_stored and "uint32" not in str(table.schema)  # nor in a list or struct
     form = "PARQUET_VERSION v2, COMPRESSION brotli" if is_stored else "PARQUET_VERSION v1, COMPRESSION snappy"
     connection.execute(f"COPY written TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE {rows}, {form})")
 
