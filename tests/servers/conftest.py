@@ -17,9 +17,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from server_environments import environment_of
 from public_data import FOLDER
 from real_servers import SERVED, RealServer, run_in, serve
+from server_environments import environment_of
 
 STROKE = FOLDER / "healthcare-dataset-stroke-data.csv"
 NO_FEATURES = ["id", "stroke"]

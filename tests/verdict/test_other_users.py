@@ -33,6 +33,14 @@ class RaisingUser(locust.User):
         return 0.5
 """
 
+FAILING_LISTENER = """
+import locust
+
+@locust.events.test_start.add_listener
+def fill_the_cache(environment, **_):
+    raise RuntimeError("no cache")
+"""
+
 
 @pytest.fixture
 def target(recording: Recording) -> Recording:
@@ -104,3 +112,14 @@ def test_what_a_user_raises_fails_the_run_and_is_in_locusts_table_however_long_i
     assert sum(int(line.split(",")[0]) for line in rows_of_table.splitlines()[1:] if line[:1].isdigit()) == raised
     if processes:
         assert "of 70,005 characters" in rows_of_table
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_run_without_what_a_listener_was_for_is_not_passed(
+    swarm: Swarm, target: Recording, rows: Path, processes: int
+) -> None:
+    result, code = run(swarm, target, rows, FAILING_LISTENER, processes)
+    summary = swarm.summary()
+    assert (code, summary["exit_code"], summary["verdict"]) == (4, 4, "incomplete"), result.stderr
+    assert any("a listener of the locustfile raised an exception" in reason for reason in summary["reasons"])
+    assert "no cache" in result.stderr

@@ -20,7 +20,6 @@ from inference_swarm.cli.runs import (
 )
 from inference_swarm.program import PROGRAM
 
-
 APIS = ("invocation", "mlflow", "kserve-v1", "open-inference")  # those that the reference server speaks
 
 

@@ -155,6 +155,8 @@ class RunCourse:
     """Workers that could not load rows in mid-run, and why."""
     untold_duplicates: int = 0
     """Arrivals of an open load that a worker may have sent though they had passed to others, without knowing it."""
+    has_listener_failed: bool = False
+    """A listener of the locustfile on the master, or another part of it, raised an exception before the results."""
     once: OnceNumbers | None = None
     changes: list[Change] = field(default_factory=list)
     steps: tuple[LoadStep, ...] = ()
@@ -230,6 +232,10 @@ class RunCourse:
         """What is unknown of the run, or which worker could not do its part; one sentence each."""
         found = [f"worker {worker}: {loss.sentence}" for worker, loss in self.losses.items()]
         found += [f"worker {worker} could not load its rows: {reason}" for worker, reason in self.failures.items()]
+        if self.has_listener_failed:
+            found.append(
+                "a listener of the locustfile raised an exception, so what it is for was not done: see the log"
+            )
         if self.once is not None and (maybe := self.once.maybe_sent):
             found.append(f"of {maybe:,} rows it is not known whether they were sent")
         if twice := self.possible_duplicates + self.totals.possible_duplicates:

@@ -173,6 +173,7 @@ class Run:
             "losses": {worker: asdict(loss) for worker, loss in course.losses.items()},
             "failures": dict(course.failures),
             "untold_duplicates": course.untold_duplicates,
+            "has_listener_failed": course.has_listener_failed,
             "once": None if once is None else asdict(once),
             "changes": [asdict(change) for change in course.changes],
             "self_check": self.self_check.to_state(),
@@ -194,6 +195,7 @@ class Run:
         course.losses = {str(worker): Loss(**loss) for worker, loss in state["losses"].items()}
         course.failures = {str(worker): str(reason) for worker, reason in state["failures"].items()}
         course.untold_duplicates = int(state["untold_duplicates"])
+        course.has_listener_failed = bool(state["has_listener_failed"])
         course.once = None if once is None else OnceNumbers(**once)
         course.changes = [Change(**change) for change in state["changes"]]
         run = cls(plan, data, course, totals, folder, started_unix_s)

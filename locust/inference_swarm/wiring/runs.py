@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import locust.log
 
 from inference_swarm.apis.table import request_format
 from inference_swarm.cluster.events import ResetStatistics, SetLoad, StopAsked
@@ -93,6 +94,7 @@ class Runs:
     def plan(self) -> tuple[str, LoadPlan, SwarmTotals]:
         """Return the plan of the present settings, parsed and checked."""
         self.refused = ""
+        locust.log.unhandled_greenlet_exception = False  # of a former run
         options: argparse.Namespace = self._environment.parsed_options
         if self._environment.host:
             options.host = self._environment.host
@@ -204,6 +206,7 @@ class Runs:
         if run is None or run.run_id != course.run_id:  # it was stopped before it began
             run = self.latest = self._make_run(course)
             run.started_unix_s = time.time()
+        course.has_listener_failed = locust.log.unhandled_greenlet_exception
         while self._is_left:  # they are written already, and the process ends
             gevent.sleep(1.0)
         self._write_results(run)
