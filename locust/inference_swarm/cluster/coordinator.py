@@ -189,7 +189,7 @@ TABLE: dict[type[Event] | type[protocol.Message], dict[Phase, Handler]] = {
         preparing=worker_reports.report_stale,
         starting=worker_reports.report_stale,
         running=worker_reports.report,
-        stopping=worker_reports.report_last,
+        stopping=worker_reports.report,
         closing=worker_reports.report_stale,
     ),
     protocol.Hello: _always(presence.hello),

@@ -90,8 +90,3 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
         if job.course.losses.pop(event.worker, None) is not None:
             state.note(f"Worker {event.worker} was marked lost, but its last report has come: nothing is missing")
     state.do(CountReport(event.worker, event.report, snapshot))
-
-
-def report_last(state: Coordinator, event: Reported, now_s: float) -> None:
-    """Count a report while the run stops; the run closes when all are in."""
-    report(state, event, now_s)
