@@ -13,7 +13,7 @@ TESTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTS))
 
 from recording_server import Recording, recording_server  # noqa: E402
-from suite import alone, closing, groups, leftovers, real_servers, rules, shared  # noqa: E402
+from suite import alone, closing, groups, leftovers, real_servers, rules, shared, watchdog  # noqa: E402
 from swarm_processes import Swarm  # noqa: E402
 
 # How long an example takes says more about the machine than about the code.
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for plugin in (shared, alone, groups, leftovers, rules, real_servers, closing):
+    for plugin in (shared, alone, groups, leftovers, watchdog, rules, real_servers, closing):
         config.pluginmanager.register(plugin)
 
 

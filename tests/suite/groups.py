@@ -14,8 +14,10 @@ from suite import shared
 if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
+    from xdist.workermanage import WorkerController
 
 FILE = "groups.json"
+AHEAD = 2
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -44,6 +46,30 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
                 groups: Any = json.loads((shared.folder() / FILE).read_text(encoding="utf-8"))
                 self._groups = groups
             return self._groups.get(nodeid, nodeid)
+
+        def remove_node(self, node: WorkerController) -> str | None:
+            """The test in which the process ended is not run again: it might end the next one as well."""
+            open_units = {
+                scope: unit for scope, unit in self.assigned_work.pop(node).items() if not all(unit.values())
+            }
+            if not open_units:
+                return None
+            crashed_unit = next(iter(open_units.values()))
+            crashed = next(name for name, is_done in crashed_unit.items() if not is_done)
+            crashed_unit[crashed] = True
+            self.workqueue.update({scope: unit for scope, unit in open_units.items() if not all(unit.values())})
+            for other in self.nodes:
+                self._reschedule(other)
+            return crashed
+
+        def _reschedule(self, node: WorkerController) -> None:
+            """A process runs a test when it knows the next one, or that there is none: one test alone waits for ever."""
+            if node.shutting_down:
+                return
+            while self.workqueue and self._pending_of(self.assigned_work[node]) <= AHEAD:
+                self._assign_work_unit(node)
+            if not self.workqueue:
+                node.shutdown()
 
     config.option.loadscopereorder = False
     return GroupScheduling(config, log)

@@ -11,12 +11,12 @@ TESTS = Path(__file__).resolve().parents[1]
 CONFTEST = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
-from suite import alone, closing, groups, leftovers, rules, shared
+from suite import alone, closing, groups, leftovers, rules, shared, watchdog
 leftovers.GRACE_S = 0.3
 leftovers.PATIENCE_S = 1.0
 
 def pytest_configure(config):
-    for plugin in (shared, alone, groups, leftovers, rules, closing):
+    for plugin in (shared, alone, groups, leftovers, watchdog, rules, closing):
         config.pluginmanager.register(plugin)
 """
 SETTINGS = """

@@ -182,11 +182,12 @@ def test_a_server_that_neither_takes_nor_refuses_the_request_is_not_waited_for_l
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("inference_swarm.transport.stream.judge_delivery", lambda *_: Delivery.OPEN)
-    deadlines = Deadlines(request_s=0.03)
+    monkeypatch.setattr("inference_swarm.transport.stream._ASK_AGAIN_S", (0.01,) * 1000)
+    deadlines = Deadlines(request_s=1.0)
     with serve(close_after(1, half_close_and_read), deadlines=deadlines) as (client, _):
         outcomes = attempts(client, 2, overlook_the_close)
         assert outcomes[1].error is not None
-        assert outcomes[1].service_ns / 1e9 < 0.3
+        assert outcomes[1].service_ns / 1e9 < 5.0
 
 
 def test_a_user_that_is_ended_while_the_kernel_is_asked_leaves_an_abandoned_attempt(
