@@ -49,9 +49,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
         def remove_node(self, node: WorkerController) -> str | None:
             """The test in which the process ended is not run again: it might end the next one as well."""
-            open_units = {
-                scope: unit for scope, unit in self.assigned_work.pop(node).items() if not all(unit.values())
-            }
+            open_units = {scope: unit for scope, unit in self.assigned_work.pop(node).items() if not all(unit.values())}
             if not open_units:
                 return None
             crashed_unit = next(iter(open_units.values()))
