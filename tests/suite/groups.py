@@ -61,7 +61,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
             return crashed
 
         def _reschedule(self, node: WorkerController) -> None:
-            """A process begins a test when it knows the next one, or that there is none: a lone one would wait for ever."""
+            """A process begins a test when it knows the next, or that there is none: a lone one would wait."""
             if node.shutting_down:
                 return
             while self.workqueue and self._pending_of(self.assigned_work[node]) <= AHEAD:
