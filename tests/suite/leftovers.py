@@ -40,6 +40,10 @@ def pytest_configure() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # As Ctrl-C: fixtures end what they have started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ignored under `nohup` or in the background of a script, which programs inherit; of a handler they do not.
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -44,7 +44,10 @@ class Peer:
         head, _, body = data.partition(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         while len(body) < length:
-            body += self.sock.recv(65536)
+            piece = self.sock.recv(65536)
+            if not piece:
+                return b""
+            body += piece
         self.requests.append(body)
         return head + b"\r\n\r\n" + body
 
