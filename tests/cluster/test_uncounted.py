@@ -30,11 +30,13 @@ def test_users_send_no_faster_than_users_were_seen_to_send() -> None:
     uncounted = Uncounted()
     uncounted.notified("a", Order(1, 2, 0.0), 50.0)
     uncounted.notified("b", Order(2, 4, 0.0), 50.0)
-    uncounted.reported("b", 0, ended=36, user_seconds=20.0, until_s=55.0)  # (36 + 4) / 20: two a second at most
+    uncounted.reported(
+        "b", 0, ended=36, user_seconds=20.0, until_s=55.0, in_flight=4
+    )  # (36 + 4) / 20: two a second at most
     assert uncounted.peak_per_user_rps == 2.0
     # 5 s since the beginning with two users, each of which may have begun one more.
     assert uncounted.bound("a", 55.0, BEGAN_S) == 5 * 2 * 2 + 2
-    uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0)
+    uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0, in_flight=2)
     # Each had one under way at the report, which is not counted either.
     assert uncounted.bound("a", 55.0, BEGAN_S) == 2 * 2 * 2 + 2 + 2
 
@@ -42,7 +44,7 @@ def test_users_send_no_faster_than_users_were_seen_to_send() -> None:
 def test_a_report_of_hardly_any_time_is_no_evidence_of_a_rate() -> None:
     uncounted = Uncounted()
     uncounted.notified("a", Order(1, 2, 0.0), 50.0)
-    uncounted.reported("a", 0, ended=1, user_seconds=0.5, until_s=50.2)
+    uncounted.reported("a", 0, ended=1, user_seconds=0.5, until_s=50.2, in_flight=2)
     assert uncounted.peak_per_user_rps is None
 
 
@@ -50,19 +52,19 @@ def test_what_it_was_told_counts_from_then_on_until_it_follows_a_later_order() -
     uncounted = Uncounted(peak_per_user_rps=1.0)
     uncounted.notified("a", Order(1, 10, 0.0), 50.0)
     uncounted.notified("a", Order(2, 1, 0.0), 51.0)
-    uncounted.reported("a", 0, ended=0, user_seconds=0.0, until_s=52.0)
+    uncounted.reported("a", 0, ended=0, user_seconds=0.0, until_s=52.0, in_flight=10)
     assert uncounted.bound("a", 53.0, BEGAN_S) == 10 + 20  # it may not have heard of the second order
     uncounted.applied("a", 2, 52.0)
-    uncounted.reported("a", 1, ended=0, user_seconds=0.0, until_s=53.0)
-    assert uncounted.bound("a", 54.0, BEGAN_S) == 1 + 1 + 10  # those of the ten that were under way
+    uncounted.reported("a", 1, ended=0, user_seconds=0.0, until_s=53.0, in_flight=7)
+    assert uncounted.bound("a", 54.0, BEGAN_S) == 1 + 1 + 7  # those of the ten that are still under way
 
 
 def test_of_an_open_load_no_more_is_missing_than_the_schedule_held_for_the_worker() -> None:
     uncounted = Uncounted(OPEN, drop_after_s=1.0)
     uncounted.notified("a", Order(1, 3, 0.5), 50.0)
-    uncounted.reported("a", 0, ended=20, user_seconds=9.0, until_s=53.0)
+    uncounted.reported("a", 0, ended=20, user_seconds=9.0, until_s=53.0, in_flight=3)
     # From 1 s before its last report (what was waiting then) until 55 s: 3 s of 20/s, half of them its own.
-    assert uncounted.bound("a", 55.0, BEGAN_S) == 30 + 1 + 3 + 3
+    assert uncounted.bound("a", 55.0, BEGAN_S) == 30 + 1 + 3
 
 
 def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are() -> None:
@@ -77,15 +79,14 @@ def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are(
     assert uncounted.possible_duplicates("b", 56.0, BEGAN_S) == 0
 
 
-def test_users_that_were_told_to_stop_may_end_their_request_until_the_stop_timeout_is_over() -> None:
-    uncounted = Uncounted(stop_timeout_s=4.0, peak_per_user_rps=1.0)
+def test_users_that_were_told_to_stop_count_while_their_request_is_under_way_however_long() -> None:
+    uncounted = Uncounted(peak_per_user_rps=1.0)
     uncounted.notified("a", Order(1, 9, 0.0), 50.0)
     uncounted.notified("a", Order(2, 1, 0.0), 51.0)
     uncounted.applied("a", 2, 51.5)
-    reports = ((52.0, 1 + 9), (54.0, 1 + 9), (55.5, 1 + 9), (59.0, 1 + 1))
-    for sequence, (until_s, in_flight) in enumerate(reports):
-        uncounted.reported("a", sequence, ended=0, user_seconds=0.0, until_s=until_s)
-        assert uncounted.bound("a", until_s, BEGAN_S) == in_flight
+    for sequence, (until_s, in_flight) in enumerate(((52.0, 10), (54.0, 9), (550.0, 3), (590.0, 1))):
+        uncounted.reported("a", sequence, ended=0, user_seconds=0.0, until_s=until_s, in_flight=in_flight)
+        assert uncounted.bound("a", until_s, BEGAN_S) == 1 + in_flight
 
 
 @settings(max_examples=80, deadline=None)
@@ -106,7 +107,7 @@ def test_the_bound_holds_for_users_that_send_one_request_after_the_other(
 
     for sequence, pause_s in enumerate(reports):
         now_s += pause_s
-        uncounted.reported("a", sequence, ended(now_s) - counted, users * pause_s, now_s)
+        uncounted.reported("a", sequence, ended(now_s) - counted, users * pause_s, now_s, users)
         counted = ended(now_s)
     lost_s = now_s + more_s
     bound = uncounted.bound("a", lost_s, BEGAN_S)
@@ -119,7 +120,7 @@ def test_the_bound_holds_for_users_that_send_one_request_after_the_other(
 def test_the_bound_holds_for_arrivals(index: int, reported_s: float, more_s: float) -> None:
     uncounted = Uncounted(OPEN, drop_after_s=0.5)
     uncounted.notified("a", Order(1, 1, 0.25), BEGAN_S)
-    uncounted.reported("a", 0, 1, 1.0, BEGAN_S + reported_s)
+    uncounted.reported("a", 0, 1, 1.0, BEGAN_S + reported_s, 0)
     until_s = reported_s + more_s
     sent = Part((index,), 4).pick(OPEN.between(round(reported_s * 1e9), round(until_s * 1e9))).size
     bound = uncounted.bound("a", BEGAN_S + until_s, BEGAN_S)
@@ -133,7 +134,7 @@ def test_looking_for_possible_duplicates_leaves_the_bound_as_it_is() -> None:
         uncounted.notified("a", Order(1, 2, 0.5), BEGAN_S)
         if is_stopped:
             uncounted.possible_duplicates("a", 56.0, BEGAN_S)
-        uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0)
+        uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0, in_flight=2)
         return uncounted.bound("a", 55.0, BEGAN_S)
 
     assert bound(is_stopped=True) == bound(is_stopped=False)
@@ -143,17 +144,17 @@ def test_looking_for_possible_duplicates_leaves_the_bound_as_it_is() -> None:
 def test_order_once_bounds_by_what_was_reserved() -> None:
     uncounted = Uncounted()
     uncounted.notified("a", Order(1, 2, 0.0), BEGAN_S)
-    uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0)
+    uncounted.reported("a", 0, ended=10, user_seconds=6.0, until_s=53.0, in_flight=2)
     assert uncounted.bound("a", 90.0, BEGAN_S, possibly_sent=14) == 4
 
 
 def test_a_report_says_nothing_of_the_time_of_one_before_it_that_is_missing() -> None:
     uncounted = Uncounted(peak_per_user_rps=2.0)
     uncounted.notified("a", Order(1, 3, 0.0), BEGAN_S)
-    uncounted.reported("a", 1, ended=12, user_seconds=3.0, until_s=56.0)
+    uncounted.reported("a", 1, ended=12, user_seconds=3.0, until_s=56.0, in_flight=2)
     assert uncounted.bound("a", 56.0, BEGAN_S) == 5 * 6 * 3 + 3  # five a second were seen, since the beginning
-    uncounted.reported("a", 0, ended=12, user_seconds=9.0, until_s=53.0)
-    assert uncounted.bound("a", 56.0, BEGAN_S) == 3 + 3
+    uncounted.reported("a", 0, ended=12, user_seconds=9.0, until_s=53.0, in_flight=3)
+    assert uncounted.bound("a", 56.0, BEGAN_S) == 3 + 2
 
 
 def test_a_report_that_is_read_late_leaves_open_what_was_sent_by_the_orders_of_that_time() -> None:
@@ -161,7 +162,7 @@ def test_a_report_that_is_read_late_leaves_open_what_was_sent_by_the_orders_of_t
     uncounted.notified("a", Order(1, 2, 0.5), BEGAN_S)
     uncounted.notified("a", Order(2, 0, 0.0), 55.0)
     uncounted.applied("a", 2, 56.0)
-    uncounted.reported("a", 0, ended=20, user_seconds=4.0, until_s=52.0)
+    uncounted.reported("a", 0, ended=20, user_seconds=4.0, until_s=52.0, in_flight=2)
     # 20 a second, half of them its own, from the report to the second order at least
     assert uncounted.bound("a", 56.0, BEGAN_S) >= 20 * 0.5 * (56.0 - 52.0)
 
@@ -174,5 +175,5 @@ def test_what_a_lost_worker_sent_twice_and_would_have_reported_is_bounded() -> N
     uncounted.applied("a", 2, BEGAN_S + 7.0)
     # It learned of the second order by then, 3 s late: half of the 20 a second were its own.
     assert uncounted.unreported_duplicates("a", BEGAN_S) == 3 * 20 / 2 + 1
-    uncounted.reported("a", 0, ended=90, user_seconds=8.0, until_s=BEGAN_S + 8.0)
+    uncounted.reported("a", 0, ended=90, user_seconds=8.0, until_s=BEGAN_S + 8.0, in_flight=2)
     assert uncounted.unreported_duplicates("a", BEGAN_S) == 0

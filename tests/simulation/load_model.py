@@ -25,6 +25,7 @@ class Counted:
     dropped: int = 0
     possible_duplicates: int = 0
     user_seconds: float = 0.0
+    in_flight: int = 0
 
 
 @dataclass(slots=True)
@@ -53,6 +54,10 @@ class Users:
     def count(self) -> int:
         """Users that go on."""
         return self.open_count + self._idle + len(self._busy) - self._leaving
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._busy)
 
     def advance(self, now_s: float) -> None:
         """Everything up to now."""

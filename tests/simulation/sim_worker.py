@@ -464,6 +464,7 @@ class SimWorker:
                 self._open_dropped - last.dropped,
                 (self._share.possible_duplicates if self._share is not None else 0) - last.possible_duplicates,
                 self._user_seconds - last.user_seconds,
+                users.in_flight + len(self._open_busy),
             )
             self._sequence += 1
             for name in ("ended", "abandoned", "dropped", "possible_duplicates", "user_seconds"):

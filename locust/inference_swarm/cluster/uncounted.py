@@ -38,16 +38,15 @@ class Exposure:
     judged_generation: int = -1  # orders up to this one have been searched for possible duplicates
     max_users: int = 0  # since then
     past: list[tuple[float, Order]] = field(default_factory=list)  # orders that it no longer follows, and since when
-    former: list[tuple[float, int]] = field(default_factory=list)  # users until then, who may still be stopping
+    in_flight: int = 0  # requests under way at that instant, also those of users that were stopping
     max_share: float = 0.0
     next_sequence: int = 0  # of the first report that is missing
-    early: dict[int, float] = field(default_factory=dict)  # later ones that are in, by sequence: until when
+    early: dict[int, tuple[float, int]] = field(default_factory=dict)  # later ones: until when, requests in flight then
 
-    def begin_again(self, until_s: float, stop_timeout_s: float) -> None:
-        """Restart: only orders that may be in force count, and requests of users that are stopping."""
-        self.former = [(at_s, users) for at_s, users in self.former if at_s >= until_s - stop_timeout_s]
-        self.former.append((until_s, self.max_users))
+    def begin_again(self, until_s: float, in_flight: int) -> None:
+        """Restart: only orders that may be in force count, and requests that were under way."""
         self.reported_s = until_s
+        self.in_flight = in_flight
         self.past = [(since_s, order) for since_s, order in self.past if since_s > until_s]
         in_force = [*self.orders, *(order for _, order in self.past)]
         self.max_users = max((order.users for order in in_force), default=0)
@@ -60,7 +59,6 @@ class Uncounted:
 
     schedule: Schedule | None = None
     drop_after_s: float = 0.0
-    stop_timeout_s: float = 0.0
     peak_per_user_rps: float | None = None
     _exposures: dict[str, Exposure] = field(default_factory=dict)
     _former: list[Schedule] = field(default_factory=list)  # which a worker may still follow
@@ -89,19 +87,24 @@ class Uncounted:
         """Return whether the worker was ever sent an order of this run."""
         return worker in self._exposures
 
-    def reported(self, worker: str, sequence: int, ended: int, user_seconds: float, until_s: float) -> None:
-        """What the worker sent since its report before this one, up to `until_s`, and that has ended, is counted."""
+    def reported(
+        self, worker: str, sequence: int, ended: int, user_seconds: float, until_s: float, in_flight: int
+    ) -> None:
+        """What the worker sent since its report before this one, up to `until_s`, and that has ended, is counted.
+
+        `in_flight`: what had not ended then.
+        """
         exposure = self._exposures[worker]
         exposure.counted += ended
         if user_seconds >= MIN_USER_S * exposure.max_users > 0:
             # Each user may have begun one request more than have ended.
             peak_rps = (ended + exposure.max_users) / user_seconds
             self.peak_per_user_rps = max(self.peak_per_user_rps or 0.0, peak_rps)
-        exposure.early[sequence] = until_s
+        exposure.early[sequence] = until_s, in_flight
         while exposure.next_sequence in exposure.early:
-            in_until_s = exposure.early.pop(exposure.next_sequence)
+            in_until_s, in_flight = exposure.early.pop(exposure.next_sequence)
             exposure.next_sequence += 1
-            exposure.begin_again(max(in_until_s, exposure.reported_s), self.stop_timeout_s)
+            exposure.begin_again(max(in_until_s, exposure.reported_s), in_flight)
 
     def possible_duplicates(self, worker: str, until_s: float, began_s: float) -> int:
         """Open load: return how many arrivals the worker may have sent by an outdated order, at most.
@@ -146,11 +149,11 @@ class Uncounted:
         if possibly_sent is not None:
             return max(0, possibly_sent - exposure.counted)
         since_s = max(0.0, until_s - exposure.reported_s)
-        in_flight = exposure.max_users + max((users for _, users in exposure.former), default=0)
         if self.schedule is not None:
             first = max(0.0, exposure.reported_s - self.drop_after_s - began_s)
             wanted = self._count_between(first, until_s - began_s)
-            return math.ceil(wanted * exposure.max_share) + 1 + in_flight
+            return math.ceil(wanted * exposure.max_share) + 1 + exposure.in_flight
+        in_flight = exposure.max_users + exposure.in_flight  # each user may have begun one more
         if not in_flight:
             return 0
         if self.peak_per_user_rps is None:

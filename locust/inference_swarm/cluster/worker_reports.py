@@ -84,7 +84,9 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
         job.rows.once_report(event.worker, event.report.once)
     snapshot = event.snapshot
     until_s = job.course.began_s + snapshot.end_s
-    job.uncounted.reported(event.worker, event.report.sequence, snapshot.ended, snapshot.user_seconds, until_s)
+    job.uncounted.reported(
+        event.worker, event.report.sequence, snapshot.ended, snapshot.user_seconds, until_s, snapshot.in_flight
+    )
     if job.course.totals.is_complete_for(event.worker):
         job.waited_for.discard(event.worker)
         if job.course.losses.pop(event.worker, None) is not None:

@@ -107,6 +107,10 @@ class CountedReport(Protocol):
         """Requests with an outcome since the last report."""
 
     @property
+    def in_flight(self) -> int:
+        """Requests that had begun and not ended at its end."""
+
+    @property
     def user_seconds(self) -> float:
         """Users times the seconds they ran, since the last report."""
 
