@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from inference_swarm.apis.datatypes import ARROW_TYPES, BYTES, ColumnCheck, converter, text_values
 from inference_swarm.data.json_rows_assembly import binary_array, binary_of
+from inference_swarm.data.numpy_values import numpy_of
 
 Octets = NDArray[np.uint8]
 """A line of bytes for each row."""
@@ -33,14 +34,14 @@ def fixed_octets(values: pa.Array, name: str, datatype: str, check: ColumnCheck)
     if numbers.null_count:
         numbers = pc.fill_null(numbers, pa.scalar(float("nan")).cast(numbers.type))
     little = np.dtype(ARROW_TYPES[datatype].to_pandas_dtype()).newbyteorder("<")
-    return _lines(numbers.to_numpy(zero_copy_only=False).astype(little, copy=False), width_of(datatype))
+    return _lines(numpy_of(numbers).astype(little, copy=False), width_of(datatype))
 
 
 def sized_texts(values: pa.Array, name: str, check: ColumnCheck) -> tuple[pa.Array, NDArray[np.uint32]]:
     """Return texts, each with its length in front, and their sizes with it."""
     check(values, name)
     texts = binary_of(text_values(values, name))
-    lengths: NDArray[np.uint32] = pc.binary_length(texts).to_numpy(zero_copy_only=False).astype("<u4")
+    lengths: NDArray[np.uint32] = numpy_of(pc.binary_length(texts)).astype("<u4")
     sized = pc.binary_join_element_wise(cells_of(_lines(lengths, 4)), texts, pa.scalar(b"", pa.binary()))
     return sized, lengths + np.uint32(4)
 

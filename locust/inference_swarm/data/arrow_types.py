@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from inference_swarm.data.numpy_values import numpy_of
 from inference_swarm.errors import DataError
 
 _NULLS: Final = {b"has_nulls": b"yes"}
@@ -77,9 +78,9 @@ def without_list_views(values: pa.Array) -> pa.Array:
         return values
     if not (pa.types.is_list_view(values.type) or pa.types.is_large_list_view(values.type)):
         return pa.array(values.to_pylist(), plain_type(values.type))  # one inside of another type: slow, and rare
-    sizes = np.where(values.is_valid().to_numpy(zero_copy_only=False), values.sizes.to_numpy(zero_copy_only=False), 0)
+    sizes = np.where(numpy_of(values.is_valid()), numpy_of(values.sizes), 0)
     ends = np.cumsum(sizes, dtype=np.int64)
-    first = values.offsets.to_numpy(zero_copy_only=False).astype(np.int64) - (ends - sizes)
+    first = numpy_of(values.offsets).astype(np.int64) - (ends - sizes)
     items = values.values.take(pa.array(np.arange(ends[-1] if len(ends) else 0) + np.repeat(first, sizes)))
     offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
     return pa.ListArray.from_arrays(offsets, without_list_views(items), mask=values.is_null())

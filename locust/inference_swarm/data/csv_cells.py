@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from inference_swarm.data.arrow_types import plain_type
 from inference_swarm.data.json_rows_assembly import Texts, binary_of, nulls_of
 from inference_swarm.data.json_rows_texts import texts_alone, texts_of
+from inference_swarm.data.numpy_values import numpy_of
 
 _NEEDS_QUOTES = r'[",\r\n]|^$|^\s|\s$'
 
@@ -43,10 +44,10 @@ def csv_texts_of(values: pa.Array, name: str) -> Texts:
 def with_null(texts: Texts, values: pa.Array, null: bytes) -> Texts:
     """Return the same texts with another one where the value is null, NaN or infinite."""
     if pa.types.is_floating(values.type):
-        numbers: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+        numbers: NDArray[Any] = numpy_of(values)
         nulls = ~np.isfinite(numbers)
     else:
-        nulls = values.is_null().to_numpy(zero_copy_only=False)
+        nulls = numpy_of(values.is_null())
     return replace(texts, nulls=nulls if nulls.any() else None, null=null)
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from inference_swarm.data.columns import check_columns
 from inference_swarm.data.json_rows_assembly import Texts, assemble
 from inference_swarm.data.json_rows_texts import number_texts, row_fragments, texts_of
+from inference_swarm.data.numpy_values import numpy_of
 from inference_swarm.errors import DataError
 
 # Rows encoded in one go: the working set (3 MB of bodies at 35 columns) stays near the cache, no call into Arrow or
@@ -127,7 +128,7 @@ def _texts_of_numbers(block: pa.RecordBatch, encoders: Sequence[CellEncoder]) ->
     for kind, numbers in by_type.items():
         values = np.empty((len(numbers), block.num_rows), kind.to_pandas_dtype())
         for row, number in enumerate(numbers):
-            values[row] = block[number].to_numpy(zero_copy_only=False)
+            values[row] = numpy_of(block[number])
         together = number_texts(values.reshape(-1))
         for row, number in enumerate(numbers):
             found[number] = replace(together, pieces=together.pieces.slice(row * block.num_rows, block.num_rows))

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from inference_swarm.data.numpy_values import numpy_of
+
 INT32_MAX: Final = 2**31 - 1
 # A table with at most this many texts gets the key in front of each: one piece fewer per row for a few µs per block.
 _GLUE_TABLE_LENGTH: Final = 512
@@ -191,7 +193,7 @@ def data_of(array: pa.Array) -> NDArray[np.uint8]:
 def nulls_of(values: pa.Array) -> NDArray[np.bool_] | None:
     if values.null_count == 0:
         return None
-    mask: NDArray[np.bool_] = values.is_null().to_numpy(zero_copy_only=False)
+    mask: NDArray[np.bool_] = numpy_of(values.is_null())
     return mask
 
 

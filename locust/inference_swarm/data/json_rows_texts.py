@@ -29,6 +29,7 @@ from inference_swarm.data.json_rows_assembly import (
     offsets_of,
 )
 from inference_swarm.data.json_rows_times import temporal_texts
+from inference_swarm.data.numpy_values import numpy_of
 from inference_swarm.errors import DataError
 
 _GIL_SLICE: Final = 2048  # values per orjson call
@@ -53,7 +54,7 @@ def texts_of(values: pa.Array, name: str) -> Texts:
     if pa.types.is_integer(kind):
         return _integer_texts(values)
     if pa.types.is_floating(kind):
-        return number_texts(values.to_numpy(zero_copy_only=False), None)
+        return number_texts(numpy_of(values), None)
     if pa.types.is_dictionary(kind):
         return _dictionary_texts(values, name)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
@@ -98,7 +99,7 @@ def _unsupported(kind: pa.DataType, name: str) -> DataError:
 
 
 def _boolean_texts(values: pa.Array) -> Texts:
-    index = pc.fill_null(pc.cast(values, pa.int8()), pa.scalar(2, pa.int8())).to_numpy(zero_copy_only=False)
+    index = numpy_of(pc.fill_null(pc.cast(values, pa.int8()), pa.scalar(2, pa.int8())))
     return Texts(pa.array([b"false", b"true", b"null"], pa.binary()), index=index.astype(np.int32))
 
 
@@ -108,7 +109,7 @@ def _integer_texts(values: pa.Array) -> Texts:
         if values.null_count == len(values):
             return texts_of(pa.nulls(len(values)), "")
         values = pc.fill_null(values, pc.min(values))
-    numbers: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    numbers: NDArray[Any] = numpy_of(values)
     if len(numbers):
         low, high = int(numbers.min()), int(numbers.max())
         if high - low < _TABLE_SPAN:
@@ -147,7 +148,7 @@ def _dictionary_texts(values: pa.Array, name: str) -> Texts:
     texts = texts_of(pa.concat_arrays([dictionary, pa.nulls(1, dictionary.type)]), name)
     table = texts_alone(texts, len(dictionary) + 1)
     codes = pc.fill_null(pc.cast(values.indices, pa.int32()), pa.scalar(len(dictionary), pa.int32()))
-    index: NDArray[np.int32] = codes.to_numpy(zero_copy_only=False)
+    index: NDArray[np.int32] = numpy_of(codes)
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) <= len(
         dictionary
     ):  # else we would read wild memory
@@ -232,7 +233,7 @@ def _struct_texts(values: pa.Array, name: str) -> Texts:
 
 
 def _map_texts(values: pa.Array, name: str) -> Texts:
-    offsets = values.offsets.to_numpy()
+    offsets = numpy_of(values.offsets)
     start, length = int(offsets[0]), int(offsets[-1] - offsets[0])
     keys, items = values.keys.slice(start, length), values.items.slice(start, length)
     if not (pa.types.is_string(keys.type) or pa.types.is_temporal(keys.type) or is_binary(keys.type)):
@@ -248,7 +249,7 @@ def _list_texts(values: pa.Array, name: str) -> Texts:
     values = without_list_views(values)
     if not pa.types.is_list(values.type):
         values = pc.cast(values, pa.list_(values.type.value_field))
-    offsets = values.offsets.to_numpy()
+    offsets = numpy_of(values.offsets)
     start, length = int(offsets[0]), int(offsets[-1] - offsets[0])
     texts = texts_of(values.values.slice(start, length), name)
     if texts.has_comma and texts.nulls is None and offsets_of(texts.pieces)[0] == 0:

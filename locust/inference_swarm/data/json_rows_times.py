@@ -21,6 +21,7 @@ from inference_swarm.data.json_rows_assembly import (
     nulls_of,
     offsets_of,
 )
+from inference_swarm.data.numpy_values import numpy_of
 from inference_swarm.errors import DataError
 
 _SPACE, _LESS_THAN = b" <"
@@ -53,11 +54,11 @@ def _timestamp_pieces(values: pa.Array) -> pa.Array:
     if kind.tz in ("UTC", "Z", "+00:00", "Etc/UTC"):
         return _joined(_with_t(utc.cast(naive_type)), pa.scalar(b"Z", pa.binary()))
     local = pc.cast(pc.local_timestamp(utc.cast(kind)), pa.int64())
-    offset_s: NDArray[np.int64] = (local.to_numpy() - utc.to_numpy()) // _UNITS_PER_S[kind.unit]
+    offset_s: NDArray[np.int64] = (numpy_of(local) - numpy_of(utc)) // _UNITS_PER_S[kind.unit]
     # Offsets of old local mean times have seconds, which ISO 8601 cannot write: those instants are given in UTC.
     odd = offset_s % 60 != 0
     if odd.any():
-        local = pa.array(np.where(odd, utc.to_numpy(), local.to_numpy()))
+        local = pa.array(np.where(odd, numpy_of(utc), numpy_of(local)))
         offset_s = np.where(odd, 0, offset_s)
     distinct, index = np.unique(offset_s, return_inverse=True)
     table = [
@@ -81,7 +82,7 @@ def _with_t(values: pa.Array) -> pa.Array:
 
 
 def _duration_pieces(values: pa.Array) -> pa.Array:
-    counts: NDArray[np.int64] = pc.fill_null(pc.cast(values, pa.int64()), 0).to_numpy()
+    counts: NDArray[np.int64] = numpy_of(pc.fill_null(pc.cast(values, pa.int64()), 0))
     per_s = _UNITS_PER_S[values.type.unit]
     magnitude = np.abs(counts).view(np.uint64)  # the lowest int64 has no positive twin, as uint64 it is right
     whole = pc.cast(pa.array(magnitude // np.uint64(per_s)), pa.string())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from inference_swarm.data.arrow_types import holds_binary, is_binary, is_list, text_type
 from inference_swarm.data.conform import cast
+from inference_swarm.data.numpy_values import numpy_of
 from inference_swarm.errors import DataError
 
 # At most this much of a column is examined; a worker that finds other bytes later refuses them by name.
@@ -114,7 +115,7 @@ def _instants(values: pa.Array) -> Iterator[NDArray[np.int64]]:
     """The numbers of all timestamps in a column, however nested; null is 0."""
     kind = values.type
     if pa.types.is_timestamp(kind):
-        numbers: NDArray[Any] = pc.fill_null(pc.cast(values, pa.int64()), 0).to_numpy()
+        numbers: NDArray[Any] = numpy_of(pc.fill_null(pc.cast(values, pa.int64()), 0))
         yield numbers
     elif pa.types.is_struct(kind):
         for child in values.flatten():

@@ -20,6 +20,7 @@ from inference_swarm.config.settings import Settings
 from inference_swarm.data.batches import Batching
 from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.manifest import Block, Manifest
+from inference_swarm.data.numpy_values import leave_pandas_out
 from inference_swarm.data.orders import Order
 from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.progress import BlockLease, BlockProgress
@@ -84,6 +85,7 @@ class Shard:
         on_once_report: Callable[[int, list[BlockProgress]], None],
     ) -> None:
         """The callbacks get the generation of the last `hold`. Raises SwarmError."""
+        leave_pandas_out()
         self.client = make_client(settings)
         self._settings = settings
         self._manifest = manifest

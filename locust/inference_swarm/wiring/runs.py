@@ -29,6 +29,7 @@ from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.data.locate import read_source
 from inference_swarm.data.manifest_wire import manifest_to_wire
+from inference_swarm.data.numpy_values import leave_pandas_out
 from inference_swarm.data.sources import source_name
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ExitCode, SwarmError
@@ -111,6 +112,7 @@ class Runs:
         return run_id, plan.load, totals
 
     def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
+        leave_pandas_out()
         plan = self._plans[course.run_id]
         manifest = run_in_pool(gevent.get_hub().threadpool.apply, partial(read_source, plan.source))
         request_format(plan.settings, manifest.schema, plan.settings.batch_size)  # refuses what no worker could send
