@@ -89,10 +89,10 @@ class Connection:
         self.is_starved = request is None
         if request is None:
             return None
-        fast_path = self._session.fast_path
-        if fast_path is None or not self._client.shapes.is_primed or not self._session.is_surely_fit:
+        stream = self._session.stream
+        if stream is None or not self._client.shapes.is_primed or not self._session.is_surely_fit:
             return self.attempt(request, 0, row_count)
-        stream = fast_path.stream
+        fast_path = self._session.fast_path_of(stream)
         attempt = Attempt(request, 0, row_count, stream.label, may_be_sent_again=True, is_sending=True)
         try:
             count = fast_path.run(request, take, listeners, listener_count)

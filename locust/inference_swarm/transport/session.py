@@ -101,13 +101,18 @@ class Session:
         finally:
             wait.phase_due_ns = 0
         stream = self.stream = Stream(opened, wait, client.shapes.buffer, client.note_opened(opened.address))
-        self.fast_path = FastPath(stream, client.shapes)
         if (lifetime_s := client.rules.connection_lifetime_s) is not None:
             # A little earlier, each at another time: not all users connect again at once.
             stream.expire_after(lifetime_s * random.uniform(0.9, 1.0), self.end_fast_path)
         self._has_been_open = True
         self._forget_failures()
         return stream
+
+    def fast_path_of(self, stream: Stream) -> FastPath:
+        """Return the fast path of the open stream; users that wait between requests never need one."""
+        if self.fast_path is None:
+            self.fast_path = FastPath(stream, self._client.shapes)
+        return self.fast_path
 
     def end_fast_path(self) -> None:
         """The attempt under way is the last on the fast path."""

@@ -5,6 +5,7 @@ The watcher is started once for each connection and stays; what happens when byt
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, Final
@@ -47,7 +48,7 @@ class Stream:
     def __init__(self, opened: Opened, wait: Wait, buffer: bytearray, lane: Lane) -> None:
         self.socket = opened.socket
         self.address = opened.address
-        self.label = opened.address.label
+        self.label = sys.intern(opened.address.label)  # one text for all users
         self.lane = lane
         self.wait = wait
         self.send: Callable[[bytes | memoryview], int] = opened.channel.send
