@@ -15,6 +15,7 @@ from inference_swarm.judge.compare import CONFIDENCE, Comparison, Result
 from inference_swarm.judge.evaluate import ObjectiveOutcome, ObjectiveResult
 from inference_swarm.judge.objectives import Objective, Quantity
 from inference_swarm.judge.regression import RegressionLimit, judge_limit, parse_limits
+from inference_swarm.measure.intervals import DEFAULT_WIDTH_S, IntervalSeries
 from inference_swarm.measure.totals import SwarmTotals
 
 INTERVAL_S = 1.0
@@ -34,6 +35,11 @@ class AbResult:
 def interval_s_of(settings: Settings) -> float | None:
     """Return the length of intervals that the run needs; None for the usual one."""
     return INTERVAL_S if settings.ab else None
+
+
+def series_of(settings: Settings) -> IntervalSeries:
+    """Return the empty series of a run's intervals."""
+    return IntervalSeries(interval_s_of(settings) or DEFAULT_WIDTH_S)
 
 
 def ab_problems(values: ReadSettingValues) -> list[SettingProblem]:

@@ -42,12 +42,11 @@ from inference_swarm.export.summary import build_summary, record_of
 from inference_swarm.judge.self_check import MASTER
 from inference_swarm.load.print_row import example_request
 from inference_swarm.measure.health import HealthMonitor
-from inference_swarm.measure.intervals import DEFAULT_WIDTH_S, IntervalSeries
 from inference_swarm.measure.server_metrics import ServerSeries
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.warm_up import parse_warm_up
-from inference_swarm.run.ab import interval_s_of
+from inference_swarm.run.ab import series_of
 from inference_swarm.run.capacity import CapacityCourse
 from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse, Stop, StopCause
 from inference_swarm.run.plan import RunPlan, abort_conditions_of, make_plan
@@ -108,8 +107,7 @@ class Runs:
         plan = make_plan(settings, self._command_line.sources.to_dict(), self._allowed, self._where)
         run_id = secrets.token_hex(8)
         self._plans[run_id] = plan
-        series = IntervalSeries(interval_s_of(plan.settings) or DEFAULT_WIDTH_S)
-        totals = SwarmTotals(run_id, is_staged=bool(plan.settings.stages), series=series)
+        totals = SwarmTotals(run_id, is_staged=bool(plan.settings.stages), series=series_of(plan.settings))
         warm_up = parse_warm_up(plan.settings.warm_up)
         if warm_up.duration_s:
             totals.start_epoch(warm_up.duration_s)
