@@ -39,6 +39,8 @@ class Recording:
     owners: dict[int, int] = field(default_factory=dict)
     answer: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
     delay_s: float = 0.0
+    delays_s: dict[str, float] = field(default_factory=dict)
+    """Delays of request targets that differ from `delay_s`."""
     probes: list[bytes] = field(default_factory=list)
     answer_probe: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
     _is_looking: bool = False
@@ -111,8 +113,9 @@ class _Connection(asyncio.Protocol):
         recording.peers.append(self._peer)
         recording.times_s.append(time.monotonic())
         answer = recording.answer(body)
-        if recording.delay_s:
-            asyncio.get_running_loop().call_later(recording.delay_s, self._transport.write, answer)
+        delay_s = recording.delays_s.get(target, recording.delay_s)
+        if delay_s:
+            asyncio.get_running_loop().call_later(delay_s, self._transport.write, answer)
         else:
             self._transport.write(answer)
 

@@ -421,7 +421,7 @@ def test_timeouts_are_counted_and_users_go_on() -> None:
         else:
             peer.wait_closed()
 
-    with swarm(make_user(), script, deadlines=Deadlines(1, 1, 0.05)) as run:
+    with swarm(make_user(), script, deadlines=Deadlines(1, 1, 0.4)) as run:
         run.start(2)
         run.wait_for(lambda: run.served() > 50)
         run.stop()

@@ -60,8 +60,10 @@ from inference_swarm.load.steps import LoadStep, ends_of_steps, rate_of_steps
 from inference_swarm.load.user_host import UserHost, assign_users
 from inference_swarm.measure.locust_stats import wall_offset_ns
 from inference_swarm.measure.phases import Phases
+from inference_swarm.measure.recorder import SLICE_S
 from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import OtherCounts, Snapshot
+from inference_swarm.run.ab import interval_s_of
 from inference_swarm.run.plan import phases_of, schedule_of
 
 logger = logging.getLogger(__name__)
@@ -200,7 +202,7 @@ class WorkerAdapter:
         assignment.arrivals = self._dispatcher = self._make_dispatcher(settings)
         assign_users(assignment, settings.wait_min_s, settings.wait_max_s)
         self._recording = Recording(
-            shard.client,
+            shard.clients,
             self._environment.stats,
             run_id,
             self.state.config.worker,
@@ -209,6 +211,7 @@ class WorkerAdapter:
             dispatcher=self._dispatcher,
             late_after_s=settings.late_after_s,
             phases=phases_of(settings),
+            slice_s=interval_s_of(settings) or SLICE_S,
         )
         self._count_from(self._recording.epoch_start_ns)
         self.users.take_user_seconds()

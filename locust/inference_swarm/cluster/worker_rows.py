@@ -30,7 +30,7 @@ from inference_swarm.errors import ProtocolError, SwarmError
 from inference_swarm.load.probe import ProbeReply
 from inference_swarm.load.shard import Shard
 from inference_swarm.load.user_host import release_users
-from inference_swarm.transport.allowed import check_allowed
+from inference_swarm.transport.allowed import check_hosts_allowed
 
 
 class WorkerRows:
@@ -76,7 +76,7 @@ class WorkerRows:
             self.drop()
             self._run_id = order.run_id
             self.settings = settings = _settings_of(order.offer)
-            check_allowed(settings.host or "", self._allowed, f"worker {self._worker}")
+            check_hosts_allowed(settings, self._allowed, f"worker {self._worker}")
             self.shard = Shard(
                 settings,
                 manifest_from_wire(order.offer.manifest),

@@ -111,6 +111,12 @@ OPTIONS: tuple[Option, ...] = (
         "docs/measuring.md has the grammar", joined_with="; ",
     ),
     *CAPACITY_OPTIONS,
+    Option(
+        "ab", "--ab", "SWARM_AB", "ab", value_types.TEXT, "",
+        "one run whose requests alternate at random between two values of model, model-version, path or host, each row "
+        "sent to both, such as model=xgboost,catboost: the report says what differs and how sure that is; exit code 3 "
+        "when B is worse (by more than --max-regression, if that is given). docs/measuring.md", hides_query=True,
+    ),
     *PIPELINE_OPTIONS,
     Option(
         "data", "--data", "SWARM_DATA", "data", value_types.TEXT, "",

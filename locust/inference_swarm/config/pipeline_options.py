@@ -13,8 +13,8 @@ PIPELINE_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "max_regression", "--max-regression", "SWARM_MAX_REGRESSION", "max_regression", value_types.TEXTS, "",
-        "how much worse than --baseline the run may be, such as p99:10%,rate:5%: an objective is missed (exit code 3) "
-        "when it is worse by more with the confidence of a comparison. docs/ci.md",
+        "how much worse than --baseline the run, or with --ab B than A, may be, such as p99:10%,rate:5%: an objective "
+        "is missed (exit code 3) when it is worse by more with the confidence of a comparison. docs/ci.md",
         joined_with=",", in_start_form=False,
     ),
     Option(

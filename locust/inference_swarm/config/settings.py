@@ -9,6 +9,7 @@ from inference_swarm.config.documents import ReadSettingValues, SettingValues
 from inference_swarm.config.option import Option
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.redaction import locations_without_secrets
+from inference_swarm.config.variants import parse_ab
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
 
@@ -44,6 +45,7 @@ class Settings:
     budget_s: float
     at_least_rps: float | None
     target_rate_rps: float | None
+    ab: str
     server_metrics: str
     server_metric: str
     server_pid: int | None
@@ -111,7 +113,8 @@ class Settings:
             elif option.holds_locations:
                 values[option.name] = locations_without_secrets(values[option.name])
             elif option.hides_query and values[option.name]:
-                values[option.name] = values[option.name].partition("?")[0]
+                parts = values[option.name].split(",") if option.name == "ab" else [values[option.name]]
+                values[option.name] = ",".join(part.partition("?")[0] for part in parts)
         return values
 
 
@@ -143,6 +146,7 @@ def resolve_settings(
             problems.append(SettingProblem(f"{option.flag} is {raw!r} ({source})", expected=option.value_type.expected))
             values[option.name] = option.default
             unread.add(option.name)
+    problems += _use_first_variant(values)
     if is_host_required and not values["host"] and "host" not in unread:
         problems.append(_NO_HOST)
     problems += _cross_problems(values, describe_source, unread)
@@ -151,6 +155,16 @@ def resolve_settings(
     if problems:
         raise ConfigError(problems)
     return Settings(**values)
+
+
+def _use_first_variant(values: SettingValues) -> list[SwarmError]:
+    try:
+        choice = parse_ab(values["ab"])
+    except SettingProblem as problem:
+        return [problem]
+    if choice is not None:
+        values[choice.setting] = choice.values[0]
+    return []
 
 
 _NO_HOST = SettingProblem(

@@ -18,6 +18,9 @@ from inference_swarm.judge.verdict import with_results
 
 def check_baseline(settings: Settings) -> None:
     """Raises SwarmError unless both settings are there or none, and the baseline can be read."""
+    if settings.ab:  # A takes the place of a baseline
+        parse_limits(settings.max_regression)
+        return
     if bool(settings.baseline) != bool(settings.max_regression):
         given, missing = ("--baseline", "--max-regression")[:: 1 if settings.baseline else -1]
         raise SettingProblem(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from inference_swarm.config.documents import ReadDocument
+from inference_swarm.export.ab import HEADERS, ab_rows
 from inference_swarm.export.formats import format_rate, format_seconds, format_us
 from inference_swarm.export.terminal import PERCENTILE_WORDS, failure_words, load_words, request_words
 
@@ -21,6 +22,7 @@ def markdown_summary(summary: ReadDocument) -> str:
         f"{format_seconds(summary['duration_s'])} at {_cell(load_words(summary))}. "
         f"Rate {format_rate(summary['rate_rps'])}/s; requests {_cell(request_words(summary))}",
         _table(["", *PERCENTILE_WORDS.values()], _latency_rows(summary)),
+        _ab(summary.get("ab")),
         _objectives(summary["objectives"]),
         "\n".join(f"- {_cell(failure_words(failure))}" for failure in summary["failed"][:MAX_FAILURES]),
         "\n".join(f"- {_cell(warning['sentence'])}" for warning in summary["self_check"]),
@@ -33,6 +35,10 @@ def _latency_rows(summary: ReadDocument) -> Iterable[Sequence[str]]:
     kinds += [("failed", "failed_latency_us")] if summary["failures"] else []
     for label, key in kinds:
         yield [label, *(format_us(summary[key][name]) for name in PERCENTILE_WORDS)]
+
+
+def _ab(ab: ReadDocument | None) -> str:
+    return "" if ab is None else f"{_cell(ab['sentence'])}.\n\n{_table(HEADERS, ab_rows(ab))}"
 
 
 def _objectives(results: Sequence[ReadDocument]) -> str:

@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from inference_swarm.config.documents import ReadDocument
 from inference_swarm.errors import SettingProblem
+from inference_swarm.export.ab import HEADERS as AB_HEADERS
+from inference_swarm.export.ab import ab_rows
 from inference_swarm.export.bounds import latency_bounds, rate_bounds
 from inference_swarm.export.capacity import HEADERS as CAPACITY_HEADERS
 from inference_swarm.export.capacity import step_cells, step_tone
@@ -67,6 +69,9 @@ def render_report(data: ReportData) -> str:
             stage_headers=HEADERS,
             stages=[(stage_cells(stage), stage["tone"]) for stage in summary["stages"]],
             plots=_plots(data, is_open),
+            ab=summary.get("ab"),
+            ab_headers=AB_HEADERS,
+            ab_rows=ab_rows(summary["ab"]) if summary.get("ab") else [],
             capacity=summary.get("capacity"),
             server=summary.get("server"),
             server_plots=server_plots(summary["server"], summary["duration_s"]) if summary.get("server") else [],

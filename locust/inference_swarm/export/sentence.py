@@ -17,6 +17,8 @@ def concluding_sentence(summary: ReadDocument) -> str:
     """Return the sentence: requests, time, rate, p99, failures and objectives."""
     if capacity := summary.get("capacity"):
         return str(capacity["sentence"])
+    if ab := summary.get("ab"):
+        return f"{ab['sentence']}."
     requests = summary["requests"]
     if not requests:
         return f"No request ended in {format_seconds(summary['duration_s'])}."

@@ -11,8 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from inference_swarm import __version__
 from inference_swarm.config.documents import Document
 from inference_swarm.config.settings import Settings
+from inference_swarm.config.variants import model_words
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.data.sources import source_name
+from inference_swarm.export.ab import ab_metrics
 from inference_swarm.export.capacity import capacity_metrics
 from inference_swarm.export.intervals import WantedRate
 from inference_swarm.export.metrics import (
@@ -33,6 +35,7 @@ from inference_swarm.measure.server_metrics import ServerSeries
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.worker_record import WorkerRecord
+from inference_swarm.run.ab import AbResult
 from inference_swarm.run.course import Change
 from inference_swarm.run.run import DataRecord, Run
 
@@ -71,6 +74,7 @@ class RunRecord:
     """What was changed while the run went on."""
     stages: Sequence[StageResult] = ()
     capacity: CapacityResult | None = None
+    ab: AbResult | None = None
     server: ServerSeries | None = None
     """The server's own metrics."""
     is_cut_short: bool = False
@@ -113,6 +117,7 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         changes=tuple(course.changes),
         stages=run.stages(),
         capacity=run.capacity_result(),
+        ab=run.ab_result(),
         server=run.server,
         is_cut_short=is_cut_short,
     )
@@ -174,7 +179,7 @@ def build_summary(run: RunRecord) -> Document:
         "changes": [{"at_s": round(change.at_s, 3), "what": change.what} for change in run.changes],
         "once": None if run.once is None else asdict(run.once),
         "dataset": run.settings.dataset_name if run.data is None else source_name(run.data.source),
-        "model": run.settings.model,
+        "model": model_words(run.settings),
         "method": run.settings.pred_method,
         "users": run.settings.users,
         "workers": len(run.totals.workers),
@@ -183,6 +188,7 @@ def build_summary(run: RunRecord) -> Document:
         **counter_metrics(total, run.measured_s, run.unserved),
         "failed": failure_records(total),
         "capacity": capacity_metrics(run.capacity),
+        "ab": ab_metrics(run.ab),
         "server": server_metrics(run.server, run.capacity),
         "stages": [stage_metrics(stage) for stage in run.stages],
         "addresses": address_metrics(total),

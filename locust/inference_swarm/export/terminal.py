@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference_swarm.config.documents import ReadDocument
+from inference_swarm.export.ab import ab_lines
 from inference_swarm.export.capacity import capacity_lines
 from inference_swarm.export.formats import (
     format_count,
@@ -55,9 +56,12 @@ def _s(count: int) -> str:
 def closing_table(summary: ReadDocument, folder: Path | None) -> str:
     """Return the closing table, with the verdict last, where the reader looks first."""
     capacity = summary.get("capacity")
-    lines = [capacity["sentence"], ""] if capacity else []
+    found = capacity or summary.get("ab")
+    lines = [found["sentence"], ""] if found else []
     lines += [f"Run {summary['run']}: {format_seconds(summary['duration_s'])} at {load_words(summary)}", ""]
     lines += [*capacity_lines(capacity), ""] if capacity else [*_latency_table(summary), ""]
+    if ab := summary.get("ab"):
+        lines += [*ab_lines(ab), ""]
     if summary["stages"]:
         lines += [*stage_lines(summary["stages"]), ""]
     lines.append(_labelled("requests", request_words(summary)))

@@ -38,6 +38,8 @@ class RegressionLimit:
     @property
     def words(self) -> str:
         """`p99 at most 10 % above`."""
+        if not self.share:
+            return f"{self.metric} not {'below' if self.is_rate else 'above'}"
         return f"{self.metric} at most {self.share * 100:.4g} % {'below' if self.is_rate else 'above'}"
 
     @property
@@ -70,8 +72,10 @@ def judge_regressions(
     """Return a result for each limit; intervals of all limits together have CONFIDENCE."""
     compared = compare_runs(baseline, run, [limit.metric for limit in limits])
     samples = sum(batch.histogram.count for batch in run.batches)
+    too_short = f"at least {MIN_BATCHES} intervals of 3 s in both runs"
     return tuple(
-        _result(limit, comparison, baseline.label, samples) for limit, comparison in zip(limits, compared, strict=True)
+        judge_limit(limit, comparison, baseline.label, samples, too_short)
+        for limit, comparison in zip(limits, compared, strict=True)
     )
 
 
@@ -85,12 +89,15 @@ def _objective(limit: RegressionLimit, name: str, bound: float) -> Objective:
     return Objective(f"{limit.words} {name}", limit.metric, quantity, ">=" if limit.is_rate else "<=", bound)
 
 
-def _result(limit: RegressionLimit, compared: Comparison, name: str, samples: int) -> ObjectiveResult:
+def judge_limit(
+    limit: RegressionLimit, compared: Comparison, name: str, samples: int, too_short: str
+) -> ObjectiveResult:
+    """Return the result of one limit. `name`: what it is compared with; `too_short`: what it takes to say more."""
     objective = _objective(limit, name, compared.one.value * limit.ratio)
     outcome = _outcome(limit, compared)
     measured = compared.other.value
     if outcome is ObjectiveOutcome.INCOMPLETE:
-        note = f"too short to say: {_value(objective, compared)}; at least {MIN_BATCHES} intervals of 3 s in both runs"
+        note = f"too short to say: {_value(objective, compared)}; {too_short}"
     else:
         ratio = compared.ratio
         note = (

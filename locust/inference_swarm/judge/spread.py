@@ -82,7 +82,11 @@ def likeness_of(series: Sequence[Floats]) -> Likeness:
 
 def spread_of(ratio: Ratio, likeness: float) -> Spread:
     """The spread of a metric whose neighbouring batches have this correlation."""
-    series = ratio.deviations()
+    return spread_of_series(ratio.deviations(), likeness)
+
+
+def spread_of_series(series: Floats, likeness: float) -> Spread:
+    """The spread of a mean, from what each batch contributes to its deviation, times the number of batches."""
     count = len(series)
     of_mean, seen, degrees = _of_first_order(count, min(max(0.0, likeness), MAX_LIKENESS))
     variance = float(series @ series) / (count - 1) / seen

@@ -10,6 +10,7 @@ from locust.exception import StopUser
 
 from inference_swarm.data.orders import Taken
 from inference_swarm.load.example_rows import ExampleRows
+from inference_swarm.load.pairs import Pairs
 from inference_swarm.transport.client import InferenceClient
 
 
@@ -50,6 +51,8 @@ class Assignment:
     """Called with the rows of a request from `take_rows` when it has ended."""
     is_counted: bool = False
     """Each row is to be sent once: only `take_rows` may be used."""
+    pairs: Pairs | None = None
+    """A/B: where requests come from instead."""
     arrivals: ArrivalFeed | None = None
     example_rows: ExampleRows = field(default_factory=ExampleRows)
     counts_from_ns: int = 0

@@ -12,6 +12,9 @@ from typing import Any
 from locust.event import EventHook, Events
 
 from inference_swarm.transport.outcome import Outcome
+from inference_swarm.transport.target import Target
+
+METHOD = "POST"
 
 
 class OtherUsers:
@@ -50,6 +53,23 @@ class OtherUsers:
         counted = (self.requests, self.failures, self.exceptions)
         self.requests = self.failures = self.exceptions = 0
         return counted
+
+
+def notify_of(
+    hook: EventHook, outcome: Outcome, target: Target, name: str | None, start_s: float, context: dict[str, Any]
+) -> None:
+    """Notify those who listen to an InferenceUser's attempts."""
+    hook.fire(  # type: ignore[no-untyped-call]
+        request_type=METHOD,
+        name=name or target.name,
+        response_time=outcome.latency_ns / 1e6,
+        response_length=outcome.body_bytes,
+        response=outcome,
+        context=context,
+        exception=outcome.error,
+        start_time=start_s,
+        url=target.url,
+    )
 
 
 def is_locusts_own(listener: object) -> bool:

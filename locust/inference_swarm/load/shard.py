@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +18,7 @@ from gevent.event import Event
 from inference_swarm.apis.body import RequestFormat
 from inference_swarm.apis.table import metadata_paths, predictions_of, request_format
 from inference_swarm.config.settings import Settings
+from inference_swarm.config.variants import Variant, variants_of
 from inference_swarm.data.batches import Batching
 from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.manifest import Block, Manifest
@@ -29,6 +31,7 @@ from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import DataError, SwarmError, TargetError
 from inference_swarm.load.assignment import Assignment, no_row_is_counted
 from inference_swarm.load.example_rows import ExampleRows
+from inference_swarm.load.pairs import Pairs, Side
 from inference_swarm.load.probe import ProbeReply, ask_server
 from inference_swarm.load.readiness import wait_ready
 from inference_swarm.load.server_metadata import ask_metadata
@@ -44,10 +47,11 @@ LOADING_PERIOD_S = 1.0
 MIN_ONCE_REPORT_S = 0.02
 
 
-def make_client(settings: Settings) -> InferenceClient:
-    """Make the transport of this process."""
+def make_client(settings: Settings, name: str = "") -> InferenceClient:
+    """Make the transport of this process to one target; `name`: what statistics call its requests, if not its path."""
+    target = target_of(settings)
     return InferenceClient(
-        target_of(settings),
+        replace(target, name=name) if name else target,
         AttemptRules(
             deadlines=Deadlines(
                 connect_s=settings.connect_timeout_s,
@@ -86,7 +90,9 @@ class Shard:
     ) -> None:
         """The callbacks get the generation of the last `hold`. Raises SwarmError."""
         leave_pandas_out()
-        self.client = make_client(settings)
+        self._variants = variants_of(settings) or (Variant("", settings),)
+        self.clients = [make_client(variant.settings, variant.name) for variant in self._variants]
+        """One, or two in an A/B run; the first is asked for metadata."""
         self._settings = settings
         self._manifest = manifest
         self._block_ids = list(block_ids)
@@ -157,8 +163,14 @@ class Shard:
             assert self._format is not None
             if self._not_ready is not None:
                 on_probed(ProbeReply.of(self._not_ready))
-            else:
-                on_probed(ask_server(self._settings, self.client, self._manifest, row, self._format))
+                return
+            for variant, client in zip(self._variants, self.clients, strict=True):
+                reply = ask_server(variant.settings, client, self._manifest, row, self._format)
+                if variant.name:
+                    reply = replace(reply, text=f"{variant.name}: {reply.text}")
+                if reply.code is not None or reply.is_warning:
+                    break
+            on_probed(reply)
 
         self._greenlets.append(gevent.spawn(ask))
 
@@ -166,7 +178,8 @@ class Shard:
         """Return what users of this process do."""
         is_once = self.store.once is not None
         return Assignment(
-            client=self.client,
+            client=self.clients[0],
+            pairs=self._pairs() if len(self.clients) > 1 else None,
             take=self.store.take,
             wait_for_row=self._wait_for_row,
             row_count=self._settings.batch_size,
@@ -175,6 +188,13 @@ class Shard:
             is_counted=is_once,
             example_rows=ExampleRows(self.store.find_rows),
         )
+
+    def _pairs(self) -> Pairs:
+        headers, row_format = parse_headers(self._settings.headers), self._format
+        assert row_format is not None
+        sides = [Side(client, request_heads(client.target, headers, row_format.headers)) for client in self.clients]
+        take_rows = self.store.take_rows if self._settings.batch_size > 1 else None
+        return Pairs(sides, self.store.take, take_rows, f"{self._settings.seed} {min(self._block_ids, default=0)}")
 
     def once_acknowledged(self, sequence: int) -> None:
         """Order once: the master has a report, so what it reserved may be sent."""
@@ -254,12 +274,12 @@ class Shard:
         settings = self._settings
         if settings.wait_ready_s is not None and metadata_paths(settings):  # without metadata, later and by one worker
             try:
-                wait_ready(settings, self.client)
+                wait_ready(settings, self.clients[0])
             except TargetError as error:
                 self._not_ready = error
-        metadata = ask_metadata(settings, self.client)
+        metadata = ask_metadata(settings, self.clients[0])
         self._format = request_format(settings, self._manifest.schema, settings.batch_size, metadata)
-        self._head_of = request_heads(self.client.target, parse_headers(settings.headers), self._format.headers)
+        self._head_of = request_heads(self.clients[0].target, parse_headers(settings.headers), self._format.headers)
 
     def _send_ready(self) -> None:
         if not self._is_ready_sent:

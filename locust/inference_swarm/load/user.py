@@ -19,14 +19,14 @@ from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from inference_swarm.load.assignment import ArrivalFeed, Assignment
-from inference_swarm.load.listeners import is_locusts_own, without_locusts_own
+from inference_swarm.load.listeners import is_locusts_own, notify_of, without_locusts_own
+from inference_swarm.load.pairs import Pairs
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.request_edit import body_of, edited
 from locust import User
 
 logger = logging.getLogger(__name__)
-METHOD = "POST"
 
 
 def no_wait(user: User) -> float:
@@ -46,6 +46,7 @@ class InferenceUser(User):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._connection: Connection | None = None
+        self._connections_of_sides: list[Connection] = []
         self._example = b""
         self._listeners: list[Callable[..., Any]] = environment.events.request._handlers
         self._own_listener_count = sum(map(is_locusts_own, self._listeners))
@@ -121,12 +122,14 @@ class InferenceUser(User):
             connection.log = assignment.client.log
         if outcome.error is not None:
             assignment.example_rows.note(outcome, request)
-        self._note(assignment, outcome, start_s, name)
+        self._note(assignment, connection, outcome, start_s, name)
         return outcome
 
     def _next_request(self, assignment: Assignment) -> bytes:
         if assignment.take_rows is not None:
             raise StopTest("--row-order once counts each row that is sent: only invoke() may take one")
+        if assignment.pairs is not None:
+            raise StopTest("--ab sends each row to both variants: only invoke() may take one")
         while (request := assignment.take()) is None:
             self._wait_for_row(assignment)
         return request
@@ -155,10 +158,8 @@ class InferenceUser(User):
         assignment, connection = self._prepare()
         if assignment.arrivals is not None:
             self._send_at_arrivals(assignment, connection, assignment.arrivals)
-        if type(self).wait_time is not no_wait:
-            self._send_and_wait(assignment, connection)
-        if assignment.is_counted:
-            self._send_counted(assignment, connection)
+        if type(self).wait_time is not no_wait or assignment.is_counted or assignment.pairs is not None:
+            self._send_one_by_one(assignment, connection)
         self._send_at_once(assignment, connection)
 
     def _send_at_once(self, assignment: Assignment, connection: Connection) -> NoReturn:
@@ -182,15 +183,11 @@ class InferenceUser(User):
                     self._pause(connection.pause_s)
         raise StopUser
 
-    def _send_and_wait(self, assignment: Assignment, connection: Connection) -> NoReturn:
+    def _send_one_by_one(self, assignment: Assignment, connection: Connection) -> NoReturn:
         while self._state != LOCUST_STATE_STOPPING:
             self._attempt(assignment, connection, 0)
-            self._wait()
-        raise StopUser
-
-    def _send_counted(self, assignment: Assignment, connection: Connection) -> NoReturn:
-        while self._state != LOCUST_STATE_STOPPING:
-            self._attempt(assignment, connection, 0)
+            if type(self).wait_time is not no_wait:
+                self._wait()
         raise StopUser
 
     def _send_at_arrivals(self, assignment: Assignment, connection: Connection, arrivals: ArrivalFeed) -> NoReturn:
@@ -214,12 +211,7 @@ class InferenceUser(User):
     def _wait(self) -> None:
         if self._state == LOCUST_STATE_STOPPING:
             raise StopUser
-        wait_s = self.wait_time()
-        self._state = LOCUST_STATE_WAITING
-        gevent.sleep(wait_s)
-        if self._state == LOCUST_STATE_STOPPING:
-            raise StopUser
-        self._state = LOCUST_STATE_RUNNING
+        self._sleep(self.wait_time())
 
     def _pause(self, pause_s: float) -> None:
         """Pause after a failure, as a refused connection fails at once. A user that pauses is stopped at once."""
@@ -228,8 +220,11 @@ class InferenceUser(User):
             return
         if self._state == LOCUST_STATE_STOPPING:
             raise StopUser
+        self._sleep(pause_s)
+
+    def _sleep(self, seconds: float) -> None:
         self._state = LOCUST_STATE_WAITING
-        gevent.sleep(pause_s)
+        gevent.sleep(seconds)
         if self._state == LOCUST_STATE_STOPPING:
             raise StopUser
         self._state = LOCUST_STATE_RUNNING
@@ -237,6 +232,8 @@ class InferenceUser(User):
     # one attempt
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
+        if assignment.pairs is not None:
+            return self._attempt_of_pair(assignment, assignment.pairs, intended_ns)
         if assignment.take_rows is None:
             request = self._next_request(assignment)
             start_s = time.time()
@@ -253,37 +250,39 @@ class InferenceUser(User):
                 outcome.rows = rows
             finally:
                 assignment.done(rows)
-        self._note(assignment, outcome, start_s)
+        self._note(assignment, connection, outcome, start_s)
         return outcome
 
-    def _note(self, assignment: Assignment, outcome: Outcome, start_s: float, name: str | None = None) -> None:
+    def _attempt_of_pair(self, assignment: Assignment, pairs: Pairs, intended_ns: int) -> Outcome:
+        while (turn := pairs.take()) is None:
+            self._wait_for_row(assignment)
+        if not self._connections_of_sides:
+            self._connections_of_sides = [client.connect() for client in pairs.clients]
+        connection = self._connections_of_sides[turn.side]
+        start_s = time.time()
+        outcome = connection.attempt(turn.request, intended_ns, turn.row_count)
+        outcome.rows = turn.rows
+        if outcome.error is not None and not turn.rows:
+            assignment.example_rows.note(outcome, turn.request)
+        self._note(assignment, connection, outcome, start_s)
+        return outcome
+
+    def _note(
+        self, assignment: Assignment, connection: Connection, outcome: Outcome, start_s: float, name: str | None = None
+    ) -> None:
         """Count an attempt, notify listeners of it, and pause after one that failed."""
-        log, notified_log = assignment.client.logs_of(name)
+        log, notified_log = connection.client.logs_of(name)
         if len(self._listeners) == self._own_listener_count:
             log.add(outcome)
         else:
             notified_log.add(outcome)
-            self._notify_listeners(assignment, outcome, start_s, name)
-        if outcome.error is not None and self._connection is not None:
+            hook = self.environment.events.request
+            is_counted = outcome.intended_ns >= assignment.counts_from_ns
+            hook = hook if is_counted else without_locusts_own(hook)
+            notify_of(hook, outcome, connection.client.target, name, start_s, {**self.context()})
+        if outcome.error is not None:
             # In an open load it is the schedule that paces.
-            self._pause(self._connection.pause_s if assignment.arrivals is None else 0)
-
-    def _notify_listeners(self, assignment: Assignment, outcome: Outcome, start_s: float, name: str | None) -> None:
-        target = assignment.client.target
-        hook = self.environment.events.request
-        if outcome.intended_ns < assignment.counts_from_ns:
-            hook = without_locusts_own(hook)
-        hook.fire(
-            request_type=METHOD,
-            name=name or target.name,
-            response_time=outcome.latency_ns / 1e6,
-            response_length=outcome.body_bytes,
-            response=outcome,
-            context={**self.context()},
-            exception=outcome.error,
-            start_time=start_s,
-            url=target.url,
-        )
+            self._pause(connection.pause_s if assignment.arrivals is None else 0)
 
     def _prepare(self) -> tuple[Assignment, Connection]:
         assignment = type(self).assignment
@@ -294,6 +293,7 @@ class InferenceUser(User):
         return assignment, self._connection
 
     def _release(self) -> None:
-        if self._connection is not None:
-            self._connection.release()
-            self._connection = None
+        for connection in (self._connection, *self._connections_of_sides):
+            if connection is not None:
+                connection.release()
+        self._connection, self._connections_of_sides = None, []

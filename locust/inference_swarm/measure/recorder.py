@@ -23,7 +23,7 @@ from inference_swarm.transport.outcome_log import Batch, Counts, Nanoseconds
 
 NO_OTHERS = OtherCounts()
 # Longer than from report to report, so that one is a single slice unless the process was stopped for a while.
-SLICE_NS = 4 * NS_PER_S
+SLICE_S = 4.0
 MAX_WINDOWS = 500
 
 
@@ -52,8 +52,13 @@ class RunRecorder:
         late_after_ns: int | None = None,
         load_end_ns: int | None = None,
         phases: Phases | None = None,
+        slice_s: float = SLICE_S,
     ) -> None:
-        """`start_ns`: when this worker joined, if later; `load_end_ns`: when the load ends, if that is known."""
+        """`start_ns`: when this worker joined, if later; `load_end_ns`: when the load ends, if that is known.
+
+        `slice_s`: a report is cut into parts of this length.
+        """
+        self._slice_ns = round(slice_s * NS_PER_S)
         self.run_id = run_id
         self.worker = worker
         self.is_closed = False
@@ -236,7 +241,7 @@ class RunRecorder:
         if is_one_window and phase == self._phases.at(int(intended_ns.max())):
             yield _Place(window, phase), whole
             return
-        windows = np.maximum(batch.done_ns - self._interval_start_ns, 0) // SLICE_NS
+        windows = np.maximum(batch.done_ns - self._interval_start_ns, 0) // self._slice_ns
         codes = windows * self._phases.count + self._phases.codes_of(intended_ns)
         for code in np.unique(codes).tolist():
             window, phase_code = divmod(code, self._phases.count)
@@ -245,7 +250,7 @@ class RunRecorder:
             yield place, _Successes(*(values[chosen] for values in whole))
 
     def _window(self, done_ns: int) -> int:
-        return max(0, done_ns - self._interval_start_ns) // SLICE_NS
+        return max(0, done_ns - self._interval_start_ns) // self._slice_ns
 
     def _place(self, intended_ns: int, done_ns: int) -> _Place:
         return _Place(self._window(done_ns), self._phases.at(intended_ns - self._began_ns))
@@ -256,7 +261,7 @@ class RunRecorder:
     def _slices(self, end_ns: int) -> list[Slice]:
         """Cut the interval into windows, and these where a phase ends; counters of other phases have no length."""
         start_ns = self._interval_start_ns
-        windows = max(1, -(-(end_ns - start_ns) // SLICE_NS))
+        windows = max(1, -(-(end_ns - start_ns) // self._slice_ns))
         joined = -(-windows // MAX_WINDOWS)
         last = (windows - 1) // joined
         by_window: dict[int, dict[Phase, dict[str, RequestCounters]]] = {number: {} for number in range(last + 1)}
@@ -265,8 +270,8 @@ class RunRecorder:
             add_counters(by_window[number].setdefault(place.phase, {}), names)
         slices = []
         for number, counters in by_window.items():
-            low_ns = start_ns + number * joined * SLICE_NS
-            high_ns = min(end_ns, low_ns + joined * SLICE_NS)
+            low_ns = start_ns + number * joined * self._slice_ns
+            high_ns = min(end_ns, low_ns + joined * self._slice_ns)
             for segment in self._phases.segments(low_ns - self._began_ns, high_ns - self._began_ns):
                 names = counters.pop(segment.phase, {})
                 if names or segment.end_ns > segment.start_ns:

@@ -6,18 +6,18 @@ An edge: the clock and a greenlet. The owner of the run says when the load ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import gevent
 from locust.stats import RequestStats
 
 from inference_swarm.load.dispatcher import ArrivalDispatcher
-from inference_swarm.load.user import METHOD
+from inference_swarm.load.listeners import METHOD
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.locust_stats import fold_into_locust, since, wall_offset_ns
 from inference_swarm.measure.phases import NS_PER_S, Phases
-from inference_swarm.measure.recorder import NO_OTHERS, RunRecorder
+from inference_swarm.measure.recorder import NO_OTHERS, SLICE_S, RunRecorder
 from inference_swarm.measure.snapshot import OtherCounts, Snapshot, WorkerHealth
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.outcome_log import OutcomeLog
@@ -30,7 +30,7 @@ class Recording:
 
     def __init__(
         self,
-        client: InferenceClient,
+        clients: Sequence[InferenceClient],
         stats: RequestStats,
         run_id: str,
         worker: str,
@@ -40,9 +40,13 @@ class Recording:
         dispatcher: ArrivalDispatcher | None = None,
         late_after_s: float = 0.0,
         phases: Phases | None = None,
+        slice_s: float = SLICE_S,
     ) -> None:
-        """`began_ns`: when the run began on this process's clock, if not now; `dispatcher`: that of an open load."""
-        self._client = client
+        """`began_ns`: when the run began on this process's clock, if not now; `dispatcher`: that of an open load.
+
+        The first client is that of dropped arrivals.
+        """
+        self._clients = clients
         self._stats = stats
         self._count_users = count_users
         self._dispatcher = dispatcher
@@ -55,9 +59,10 @@ class Recording:
             late_after_ns=None if dispatcher is None else round(late_after_s * NS_PER_S),
             load_end_ns=None if dispatcher is None else dispatcher.end_ns,
             phases=phases,
+            slice_s=slice_s,
         )
         self._offset_ns = wall_offset_ns()
-        self._connects_seen = 0
+        self._connects_seen = [0] * len(clients)
         self._twice_seen = 0
         self._health = HealthMonitor()
         self._folder = gevent.spawn(self._fold_loop)
@@ -79,14 +84,16 @@ class Recording:
 
     def fold(self) -> None:
         """Bring Locust's statistics and ours up to date."""
-        name, now_ns = self._client.target.name, time.monotonic_ns()
-        self._fold_name(name, self._client.log, self._client.notified_log, now_ns)
-        for own_name, (log, notified_log) in self._client.named_logs.items():
-            self._fold_name(own_name, log, notified_log, now_ns)
-        self._recorder.add_connects(name, self._client.counters.opened - self._connects_seen, now_ns)
-        self._connects_seen = self._client.counters.opened
+        now_ns = time.monotonic_ns()
+        for place, client in enumerate(self._clients):
+            name, opened = client.target.name, client.counters.opened
+            self._fold_name(name, client.log, client.notified_log, now_ns)
+            for own_name, (log, notified_log) in client.named_logs.items():
+                self._fold_name(own_name, log, notified_log, now_ns)
+            self._recorder.add_connects(name, opened - self._connects_seen[place], now_ns)
+            self._connects_seen[place] = opened
         if self._dispatcher is not None:
-            self._recorder.add_dropped(name, self._dispatcher.take_dropped_ns(), now_ns)
+            self._recorder.add_dropped(self._clients[0].target.name, self._dispatcher.take_dropped_ns(), now_ns)
 
     def _fold_name(self, name: str, log: OutcomeLog, notified_log: OutcomeLog, now_ns: int) -> None:
         batch, notified = log.take_batch(), notified_log.take_batch()

@@ -16,6 +16,7 @@ from inference_swarm.apis.table import ready_path
 from inference_swarm.config.documents import ReadSettingValues
 from inference_swarm.config.settings import Settings
 from inference_swarm.config.value_types import MAX_RATE, MAX_USERS
+from inference_swarm.config.variants import variants_of
 from inference_swarm.data.locate import Source, find_source, is_dataset_name
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.abort import AbortCondition, parse_abort_conditions
@@ -25,9 +26,10 @@ from inference_swarm.load.stages import Stages, format_stages, is_stages_text, p
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.server_metrics import parse_choice, split_sources
 from inference_swarm.measure.warm_up import parse_warm_up
+from inference_swarm.run.ab import ab_problems
 from inference_swarm.run.course import LoadPlan
 from inference_swarm.run.search_plan import first_step_of, resolve_search, search_problems
-from inference_swarm.transport.allowed import check_allowed, parse_patterns
+from inference_swarm.transport.allowed import check_hosts_allowed, parse_patterns
 from inference_swarm.transport.target import Target, parse_headers, target_of
 
 T = TypeVar("T")
@@ -61,7 +63,8 @@ def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, wher
     target = tried(lambda: target_of(settings))
     if settings.wait_ready_s is not None:
         tried(lambda: ready_path(settings))
-    tried(lambda: check_allowed(settings.host or "", allowed, where))
+    tried(lambda: check_hosts_allowed(settings, allowed, where))
+    tried(lambda: [target_of(variant.settings) for variant in variants_of(settings)])
     source = tried(lambda: find_source(settings))
     if problems or target is None or source is None:
         raise problems[0] if len(problems) == 1 else ConfigError(problems)
@@ -97,7 +100,7 @@ def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     except SettingProblem as problem:
         problems.append(problem)
     problems += parse_abort_conditions(values["abort_when"])[1]
-    problems += search_problems(values) + _server_problems(values)
+    problems += search_problems(values) + _server_problems(values) + ab_problems(values)
     for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
         try:
             parse(text)

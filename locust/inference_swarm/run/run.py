@@ -18,10 +18,11 @@ from inference_swarm.judge.capacity.result import CapacityResult, read_result, w
 from inference_swarm.judge.capacity.search import Outcome
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
 from inference_swarm.judge.stages import StageResult, judge_stages
-from inference_swarm.judge.verdict import RunFacts, Status, Verdict, judge
+from inference_swarm.judge.verdict import RunFacts, Status, Verdict, judge, with_results
 from inference_swarm.measure.server_metrics import ServerSeries
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.ab import AbResult, judge_ab
 from inference_swarm.run.capacity import CapacityCourse
 from inference_swarm.run.course import NS_PER_S, Change, Loss, RunCourse, Stop, StopCause
 from inference_swarm.run.plan import RunPlan, stages_of
@@ -94,6 +95,10 @@ class Run:
             return replace(found, outcome=Outcome.UNSETTLED, why="it was stopped")
         return found
 
+    def ab_result(self) -> AbResult | None:
+        """Return what an A/B run has come to; None if this run is none."""
+        return judge_ab(self.plan.settings, self.totals)
+
     @property
     def losses(self) -> dict[str, str]:
         """Return the workers that could not do their part, and the consequences."""
@@ -128,7 +133,9 @@ class Run:
         )
         found = self.capacity_result()
         if found is None:
-            return judge(self.totals.names, self.plan.objectives, facts)
+            verdict = judge(self.totals.names, self.plan.objectives, facts)
+            ab = self.ab_result()
+            return verdict if ab is None else with_results(verdict, ab.results)
         # What steps above the capacity did to requests is what they were for; that nothing could be sent is not.
         whole = judge(self.totals.names, (), facts)
         is_run = whole.status not in (Status.UNREACHABLE, Status.ABORTED, Status.INTERRUPTED, Status.NOTHING_SENT)

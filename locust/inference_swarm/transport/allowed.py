@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final
 from urllib.parse import urlsplit
 
+from inference_swarm.config.settings import Settings
+from inference_swarm.config.variants import hosts_of
 from inference_swarm.errors import SettingProblem, TargetError
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -48,6 +50,12 @@ class Pattern:
 def parse_patterns(text: str) -> list[Pattern]:
     """Return the patterns of the setting, which semicolons separate. Raises SettingProblem."""
     return [_parse_pattern(part.strip()) for part in text.split(";") if part.strip()]
+
+
+def check_hosts_allowed(settings: Settings, allowed: str, where: str) -> None:
+    """Do `check_allowed` for every server that the run sends to: an A/B run may have two. Raises SwarmError."""
+    for host in hosts_of(settings):
+        check_allowed(host, allowed, where)
 
 
 def check_allowed(url: str, allowed: str, where: str) -> None:

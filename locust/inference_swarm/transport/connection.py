@@ -59,6 +59,10 @@ class Connection:
         client.timeout_scan.add(self._wait)
 
     @property
+    def client(self) -> InferenceClient:
+        return self._client
+
+    @property
     def is_open(self) -> bool:
         return self._session.stream is not None
 

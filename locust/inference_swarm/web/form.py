@@ -38,6 +38,7 @@ _HELP: Mapping[str, str] = {
     "confirm_s": "the answer must hold",
     "budget_s": "of the whole search",
     "warm_up": "left out, such as 10s",
+    "ab": "model=one,other",
     "seed": "of all that is random",
     "row_memory_bytes": "on each worker",
     "model_version": "in the path",

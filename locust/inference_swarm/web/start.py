@@ -23,7 +23,7 @@ from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.load.print_row import preview_row
 from inference_swarm.run.plan import first_users, resolve_stages, resolve_template
-from inference_swarm.transport.allowed import check_allowed
+from inference_swarm.transport.allowed import check_allowed, check_hosts_allowed
 from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form
 from inference_swarm.web.fields import allowed_fields, refused_fields, user_class_problems
@@ -159,7 +159,7 @@ def _checked(command_line: CommandLine, wanted: argparse.Namespace, problems: li
     problems += _problems_of(
         (
             lambda: target_of(settings),
-            lambda: check_allowed(settings.host or "", settings.allow_host, "the master"),
+            lambda: check_hosts_allowed(settings, settings.allow_host, "the master"),
             lambda: find_source(settings),
         )
     )

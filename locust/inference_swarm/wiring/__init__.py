@@ -34,7 +34,7 @@ from inference_swarm.load.print_row import print_row
 from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.run.plan import check_plan, first_users, resolve_template
-from inference_swarm.transport.allowed import check_allowed
+from inference_swarm.transport.allowed import check_hosts_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
 from inference_swarm.web.headless_metrics import check_metrics_port, serve_metrics
 from inference_swarm.web.routes import attach_web
@@ -122,7 +122,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
             check_pipeline_files(settings)
             check_metrics_port(options)
             if runs_at_once:
-                check_allowed(settings.host or "", settings.allow_host, "this master")
+                check_hosts_allowed(settings, settings.allow_host, "this master")
                 find_source(settings)
         except SwarmError as error:
             raise ConfigError([error]) from error

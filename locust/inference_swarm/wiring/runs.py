@@ -27,6 +27,7 @@ from inference_swarm.cluster.protocol import RunOffer
 from inference_swarm.cluster.state import Phase
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.redaction import locations_without_secrets
+from inference_swarm.config.variants import model_words
 from inference_swarm.data.locate import read_source
 from inference_swarm.data.manifest_wire import manifest_to_wire
 from inference_swarm.data.numpy_values import leave_pandas_out
@@ -45,6 +46,7 @@ from inference_swarm.measure.server_metrics import ServerSeries
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.warm_up import parse_warm_up
+from inference_swarm.run.ab import series_of
 from inference_swarm.run.capacity import CapacityCourse
 from inference_swarm.run.course import CountedReport, LoadPlan, RunCourse, Stop, StopCause
 from inference_swarm.run.plan import RunPlan, abort_conditions_of, make_plan
@@ -105,7 +107,7 @@ class Runs:
         plan = make_plan(settings, self._command_line.sources.to_dict(), self._allowed, self._where)
         run_id = secrets.token_hex(8)
         self._plans[run_id] = plan
-        totals = SwarmTotals(run_id, is_staged=bool(plan.settings.stages))
+        totals = SwarmTotals(run_id, is_staged=bool(plan.settings.stages), series=series_of(plan.settings))
         warm_up = parse_warm_up(plan.settings.warm_up)
         if warm_up.duration_s:
             totals.start_epoch(warm_up.duration_s)
@@ -138,7 +140,7 @@ class Runs:
     def open_results(self, course: RunCourse) -> None:
         settings = self._plans[course.run_id].settings
         name = settings.run_name or run_folder_name(
-            time.strftime("%Y%m%d-%H%M%S"), source_name(self._data[course.run_id].source), settings.model
+            time.strftime("%Y%m%d-%H%M%S"), source_name(self._data[course.run_id].source), model_words(settings)
         )
         self._folder = make_run_folder(Path(settings.results_dir), name)
 
