@@ -11,7 +11,7 @@ from scipy import stats
 from inference_swarm.load.arrivals import NO_PART, NS_PER_S, ArrivalProcess, Part, Schedule, Share
 from inference_swarm.load.stages import Stages, parse_stages
 
-CONSTANT, POISSON = ArrivalProcess.CONSTANT, ArrivalProcess.POISSON
+CONSTANT, POISSON, GAMMA = ArrivalProcess.CONSTANT, ArrivalProcess.POISSON, ArrivalProcess.GAMMA
 MINUTE_NS = 60 * NS_PER_S
 
 

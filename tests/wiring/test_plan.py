@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--rate", "5"], ["--rate is 5 and --arrival is closed", "--arrival constant"]),
         (["--arrival", "poisson", "--rate", "-1"], ["argument --rate", "a number above 0"]),
         (["--arrival", "poisson", "--rate", "5", "--stages", "1s@5"], ["--rate is 5 and --stages is given too"]),
+        (["--arrival", "gamma", "--rate", "5", "--burstiness", "0"], ["argument --burstiness", "from 0.01 to 1,000"]),
+        (["--burstiness", "0.5"], ["--burstiness is 0.5 and --arrival is closed", "add --arrival gamma"]),
         (["--max-in-flight", "5"], ["--max-in-flight is 5 and --arrival is closed"]),
         (["--stages", "fast"], ["--stages is 'fast'", "not a readable file"]),
         (["--stages", "1s@5,x@3"], ["stage 'x@3'", "a time above 0"]),
@@ -107,6 +110,19 @@ def test_a_server_that_is_not_there_has_a_code_of_its_own(swarm: Swarm, run: Any
     result = run("--slo", "error_rate<50%", host=f"http://127.0.0.1:{free_port()}")
     assert result.returncode == 5, result.stderr
     assert swarm.summary()["verdict"] == "target unreachable"
+
+
+def test_gamma_arrivals_come_in_bursts_and_as_many_as_asked(swarm: Swarm, recording: Recording, run: Any) -> None:
+    result = run("--arrival", "gamma", "--burstiness", "0.1", "--rate", "300", "-t", "3s", "-u", "50")
+    assert result.returncode == 0, result.stderr
+    arrivals = swarm.summary()["arrivals"]
+    assert (arrivals["wanted"], arrivals["sent"], arrivals["wanted_rps"]) == (900, 900, 300.0)
+    assert "gamma arrivals, 300/s wanted" in result.stderr
+    gaps_s = [later - one for one, later in pairwise(recording.times_s)]
+    mean_s = sum(gaps_s) / len(gaps_s)
+    deviation_s = (sum((gap_s - mean_s) ** 2 for gap_s in gaps_s) / len(gaps_s)) ** 0.5
+    # 3.2 times its mean; a Poisson process has 1.
+    assert deviation_s / mean_s > 2
 
 
 def test_users_follow_their_stages_and_the_run_ends_with_them(swarm: Swarm, recording: Recording, run: Any) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from inference_swarm.config import value_types
 from inference_swarm.config.api_options import API_OPTIONS
 from inference_swarm.config.capacity_options import CAPACITY_OPTIONS
+from inference_swarm.config.load_options import ARRIVALS, LOAD_OPTIONS
 from inference_swarm.config.option import Option
 from inference_swarm.config.pipeline_options import PIPELINE_OPTIONS
 
 METHODS = ("predict", "predict_proba")
 ROW_ORDERS = ("random", "sequential", "shuffle", "once")
-ARRIVALS = ("closed", "constant", "poisson")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 OPTIONS: tuple[Option, ...] = (
@@ -66,35 +66,7 @@ OPTIONS: tuple[Option, ...] = (
         "wait_max_s", "--wait-max", "SWARM_WAIT_MAX", "wait_time.max_seconds", value_types.SECONDS, 0.0,
         "maximum wait of a user between two requests, in seconds",
     ),
-    Option(
-        "arrival", "--arrival", "SWARM_ARRIVAL", "arrival", value_types.choice(*ARRIVALS), "closed",
-        "closed: each user sends its next request after the response to the last one; constant or poisson: requests "
-        "are sent at --rate whatever the server does (open load), by the users", choices=ARRIVALS,
-    ),
-    Option(
-        "rate_rps", "--rate", "SWARM_RATE", "rate", value_types.RATE, None,
-        "requests per second of the whole swarm, for --arrival constant or poisson",
-    ),
-    Option(
-        "stages", "--stages", "SWARM_STAGES", "stages", value_types.TEXT, "",
-        "stages of the rate (of the users, if --arrival is closed), after which the run ends: 30s@500,1m@500..2000,"
-        "10s->0, or the name of a file with such stages, one a line",
-    ),
-    Option(
-        "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", value_types.USERS, None,
-        "open load: maximum concurrent requests; replaces --users and starts that many users at once",
-        in_start_form=False,
-    ),
-    Option(
-        "late_after_s", "--late-after", "SWARM_LATE_AFTER", "late_after", value_types.TIMEOUT, 0.01,
-        "open load: a request sent this many seconds after its intended instant is counted as late",
-        in_start_form=False,
-    ),
-    Option(
-        "drop_after_s", "--drop-after", "SWARM_DROP_AFTER", "drop_after", value_types.TIMEOUT, 60.0,
-        "open load: a request for which no user was free for this many seconds is dropped, and counted",
-        in_start_form=False,
-    ),
+    *LOAD_OPTIONS,
     Option(
         "slo", "--slo", "SWARM_SLO", "slo", value_types.TEXTS, "",
         "objectives that the run must meet, such as p99<50ms; error_rate<0.1%; rate>=1000; may be given several times. "

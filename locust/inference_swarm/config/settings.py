@@ -29,6 +29,7 @@ class Settings:
     wait_min_s: float
     wait_max_s: float
     arrival: str
+    burstiness: float
     rate_rps: float | None
     stages: str
     max_in_flight: int | None
@@ -176,7 +177,7 @@ _NO_HOST = SettingProblem(
 Check = Callable[[ReadSettingValues], list[SettingProblem]]
 
 
-def _cross_problems(
+def _problems_of_pairs(
     values: ReadSettingValues, describe_source: Callable[[Option], str], unread: Set[str]
 ) -> list[SettingProblem]:
     found: list[SettingProblem] = []
@@ -190,6 +191,21 @@ def _cross_problems(
                 action="raise --wait-max or lower --wait-min",
             )
         )
+    if values["burstiness"] != 1 and values["arrival"] != "gamma" and not unread & {"burstiness", "arrival"}:
+        found.append(
+            SettingProblem(
+                f"--burstiness is {values['burstiness']:g} and --arrival is {values['arrival']}",
+                expected="--burstiness only with --arrival gamma",
+                action="add --arrival gamma, or leave --burstiness out",
+            )
+        )
+    return found
+
+
+def _cross_problems(
+    values: ReadSettingValues, describe_source: Callable[[Option], str], unread: Set[str]
+) -> list[SettingProblem]:
+    found = _problems_of_pairs(values, describe_source, unread)
     if unread & {"arrival", "rate_rps"}:
         return found
     if values["find_capacity"]:  # brings its own load
@@ -208,8 +224,8 @@ def _cross_problems(
         found.append(
             SettingProblem(
                 f"--rate is {rate:g} and {why}",
-                expected="--rate only with --arrival constant or poisson, and without --stages",
-                action="leave one of them out" if is_open else "add --arrival constant or --arrival poisson",
+                expected="--rate only with --arrival constant, poisson or gamma, and without --stages",
+                action="leave one of them out" if is_open else "add --arrival constant, poisson or gamma",
             )
         )
     if values["max_in_flight"] and not is_open:
@@ -217,7 +233,7 @@ def _cross_problems(
             SettingProblem(
                 f"--max-in-flight is {values['max_in_flight']} and --arrival is closed",
                 expected="--max-in-flight only with open load; in a closed one the users are the limit",
-                action="use --users, or add --arrival constant or --arrival poisson",
+                action="use --users, or add --arrival constant, poisson or gamma",
             )
         )
     return found

@@ -26,8 +26,8 @@ from inference_swarm.measure.histogram import Histogram
 
 # What should be the same in both for the comparison to be about one thing.
 NAMED_SETTINGS = (
-    "dataset_name", "model", "pred_method", "users", "arrival", "rate_rps", "stages", "wait_min_s", "wait_max_s",
-    "row_order", "batch_size", "body_format", "host",
+    "dataset_name", "model", "pred_method", "users", "arrival", "burstiness", "rate_rps", "stages",
+    "wait_min_s", "wait_max_s", "row_order", "batch_size", "body_format", "host",
 )  # fmt: skip
 
 

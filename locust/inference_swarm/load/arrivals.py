@@ -1,8 +1,8 @@
 """Computes when an open load intends its requests: a pure function of seed, arrival process and rate over time.
 
-The schedule is cut into cells of 4,096 expected arrivals, each made from (seed, cell) alone, so that anyone can start
-in the middle. Each worker sends the arrivals of its part, chosen by their number: when workers come and go the parts
-change from an agreed instant on and the schedule stays as it was.
+The schedule is cut into cells of 4,096 expected arrivals (`gamma`: exactly so many), each made from (seed, cell) alone,
+so that anyone can start in the middle. Each worker sends the arrivals of its part, chosen by their number: when workers
+come and go the parts change from an agreed instant on and the schedule stays as it was.
 """
 
 from __future__ import annotations
@@ -15,22 +15,25 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from inference_swarm.load.bursts import BLOCK_CELLS, CELL_ARRIVALS, GammaCells
 from inference_swarm.load.stages import Floats, Stages
 
-CELL_ARRIVALS = 4096
 # A free Poisson process of 120,000 arrivals misses its rate by more than 0.5 % for one seed in twelve. Ours has exactly
 # as many arrivals as expected in each block of cells, and is Poisson given that: what was asked for is what is sent.
-BLOCK_CELLS = 16
 NS_PER_S = 1_000_000_000
 
 Offsets = npt.NDArray[np.int64]
 
 
 class ArrivalProcess(StrEnum):
-    """`constant`: evenly spaced at the rate of the moment; `poisson`: independent of each other at that rate."""
+    """`constant`: evenly spaced at the rate of the moment; `poisson`: independent of each other at that rate.
+
+    `gamma`: with gaps of a gamma distribution, whose shape is the burstiness: 1 is Poisson, less comes in bursts.
+    """
 
     CONSTANT = "constant"
     POISSON = "poisson"
+    GAMMA = "gamma"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,16 @@ class Arrivals:
 class Schedule:
     """All arrivals of the swarm, the same on every machine for the same process, rate and seed."""
 
-    def __init__(self, process: ArrivalProcess, rate: Stages, seed: int) -> None:
+    def __init__(self, process: ArrivalProcess, rate: Stages, seed: int, burstiness: float = 1.0) -> None:
         self.process = process
         self.rate = rate
         self.seed = seed
+        self.burstiness = burstiness
         self._kept: dict[int, Arrivals] = {}
+        self._gamma: GammaCells | None = None
+        if process is ArrivalProcess.GAMMA:
+            amount = rate.amount if math.isfinite(rate.duration_s) else math.inf
+            self._gamma = GammaCells(seed, burstiness, amount)
 
     @property
     def end_ns(self) -> int | None:
@@ -58,14 +66,14 @@ class Schedule:
 
     def with_rate(self, rate: Stages) -> Schedule:
         """Return the schedule of another rate; where both rates are the same from the begin on, so are the arrivals."""
-        return Schedule(self.process, rate, self.seed)
+        return Schedule(self.process, rate, self.seed, self.burstiness)
 
     def between(self, from_ns: int, to_ns: int) -> Arrivals:
         """Arrivals with from_ns <= instant < to_ns. The last two cells are kept for the next call."""
         from_s, to_s = from_ns / NS_PER_S, to_ns / NS_PER_S
         # One arrival more on either side, for the rounding of times to ns.
-        first = max(0, int((self.rate.amount_until(from_s) - 1) // CELL_ARRIVALS))
-        last = int((self.rate.amount_until(to_s) + 1) // CELL_ARRIVALS)
+        first = self._cell_at(self.rate.amount_until(from_s) - 1)
+        last = self._cell_at(self.rate.amount_until(to_s) + 1)
         parts = []
         for cell in range(first, last + 1):
             arrivals = self._cell(cell)
@@ -76,13 +84,16 @@ class Schedule:
 
     def count_until(self, to_ns: int) -> int:
         """Return how many arrivals there are before an instant; makes two cells, however many there are."""
-        cell = int(self.rate.amount_until(to_ns / NS_PER_S) // CELL_ARRIVALS)
+        cell = self._cell_at(self.rate.amount_until(to_ns / NS_PER_S))
         # One cell more on either side, for the rounding of times to ns.
         for candidate in range(cell + 1, max(-1, cell - 3), -1):
             arrivals = self._make_cell(candidate)
             if arrivals.offsets_ns.size and arrivals.offsets_ns[0] < to_ns:
                 return int(arrivals.numbers[0] + np.searchsorted(arrivals.offsets_ns, to_ns))
         return 0
+
+    def _cell_at(self, amount: float) -> int:
+        return max(0, int(amount // CELL_ARRIVALS)) if self._gamma is None else self._gamma.cell_at(amount)
 
     def _cell(self, cell: int) -> Arrivals:
         if cell not in self._kept:
@@ -92,14 +103,20 @@ class Schedule:
 
     def _make_cell(self, cell: int) -> Arrivals:
         """Return the arrivals whose place in operational time (the integral of the rate) lies in this cell."""
-        if self.process is ArrivalProcess.CONSTANT:
-            first, places = cell * CELL_ARRIVALS, np.arange(CELL_ARRIVALS, dtype=np.float64)
+        if self._gamma is not None:
+            first, places = self._gamma.cell(cell)
+        elif self.process is ArrivalProcess.CONSTANT:
+            first = cell * CELL_ARRIVALS
+            places = first + np.arange(CELL_ARRIVALS, dtype=np.float64)
         else:
             first, places = _unit_rate_poisson(self.seed, cell)
+            places += cell * CELL_ARRIVALS
         # A process of rate 1 in operational time has the wanted rate in real time (time rescaling theorem).
-        times_s = self.rate.time_of(cell * CELL_ARRIVALS + places)
+        times_s = self.rate.time_of(places)
         times_s = times_s[np.isfinite(times_s)]
         offsets_ns = np.rint(times_s * NS_PER_S).astype(np.int64)
+        if self.end_ns is not None:  # rounding must not carry it over the end
+            offsets_ns = np.minimum(offsets_ns, self.end_ns - 1)
         return Arrivals(offsets_ns, np.arange(first, first + offsets_ns.size))
 
 

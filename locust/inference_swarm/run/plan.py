@@ -239,7 +239,7 @@ def schedule_of(settings: Settings) -> Schedule | None:
         assert settings.rate_rps is not None
         length_s = settings.duration_s
         rate = Stages.constant(settings.rate_rps, length_s) if length_s else Stages.constant(settings.rate_rps)
-    return Schedule(ArrivalProcess(settings.arrival), rate, settings.seed)
+    return Schedule(ArrivalProcess(settings.arrival), rate, settings.seed, settings.burstiness)
 
 
 def phases_of(settings: Settings) -> Phases:

@@ -29,6 +29,7 @@ _HELP: Mapping[str, str] = {
     "wait_min_s": "shortest pause, s",
     "wait_max_s": "longest pause, s",
     "arrival": "closed: users wait",
+    "burstiness": "of gamma; 1: Poisson",
     "rate_rps": "per s, if not closed",
     "stages": "30s@500,1m@800",
     "abort_when": "error_rate>50% for 10s",

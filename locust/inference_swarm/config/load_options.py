@@ -1,0 +1,44 @@
+"""The settings of when requests are sent: part of the table in options.py."""
+
+from __future__ import annotations
+
+from inference_swarm.config import value_types
+from inference_swarm.config.option import Option
+
+ARRIVALS = ("closed", "constant", "poisson", "gamma")
+
+LOAD_OPTIONS: tuple[Option, ...] = (
+    Option(
+        "arrival", "--arrival", "SWARM_ARRIVAL", "arrival", value_types.choice(*ARRIVALS), "closed",
+        "closed: each user sends its next request after the response to the last one; constant, poisson or gamma: "
+        "requests are sent at --rate whatever the server does (open load), by the users", choices=ARRIVALS,
+    ),
+    Option(
+        "burstiness", "--burstiness", "SWARM_BURSTINESS", "burstiness", value_types.BURSTINESS, 1.0,
+        "shape of the gaps of --arrival gamma: 1 is Poisson, less comes in bursts, more is evenly spaced",
+    ),
+    Option(
+        "rate_rps", "--rate", "SWARM_RATE", "rate", value_types.RATE, None,
+        "requests per second of the whole swarm, for --arrival constant, poisson or gamma",
+    ),
+    Option(
+        "stages", "--stages", "SWARM_STAGES", "stages", value_types.TEXT, "",
+        "stages of the rate (of the users, if --arrival is closed), after which the run ends: 30s@500,1m@500..2000,"
+        "10s->0, or the name of a file with such stages, one a line",
+    ),
+    Option(
+        "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", value_types.USERS, None,
+        "open load: maximum concurrent requests; replaces --users and starts that many users at once",
+        in_start_form=False,
+    ),
+    Option(
+        "late_after_s", "--late-after", "SWARM_LATE_AFTER", "late_after", value_types.TIMEOUT, 0.01,
+        "open load: a request sent this many seconds after its intended instant is counted as late",
+        in_start_form=False,
+    ),
+    Option(
+        "drop_after_s", "--drop-after", "SWARM_DROP_AFTER", "drop_after", value_types.TIMEOUT, 60.0,
+        "open load: a request for which no user was free for this many seconds is dropped, and counted",
+        in_start_form=False,
+    ),
+)  # fmt: skip
