@@ -178,3 +178,20 @@ def test_what_users_send_is_released_with_the_run() -> None:
     assert InferenceUser.wait_time(None) == 1.0  # type: ignore[call-arg, arg-type]
     release_users()
     assert InferenceUser.assignment is None
+
+
+def test_memory_is_given_back_once_users_have_settled_however_many_orders_there_were(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[bool] = []
+    monkeypatch.setattr(user_host, "SETTLED_AFTER_S", 0.05)
+    monkeypatch.setattr(user_host, "give_back_memory", lambda: given_back.append(True))
+    host = UserHost(runner)
+    for count in (1, 2, 3):
+        host.apply({"A": count}, 0.0)
+    assert given_back == []
+    gevent.sleep(0.1)
+    assert given_back == [True]
+    host.apply({"A": 4}, 0.0)
+    gevent.sleep(0.1)
+    assert given_back == [True, True]

@@ -13,8 +13,12 @@ import gevent
 from gevent.pool import Group
 
 from inference_swarm.load.assignment import Assignment
+from inference_swarm.load.spare_memory import give_back_memory
 from inference_swarm.load.user import InferenceUser, no_wait
 from locust import User, between
+
+# So long after users have begun, they are connected. While more and more begin, memory is given back this often.
+SETTLED_AFTER_S = 1.0
 
 
 class UserHost:
@@ -25,6 +29,7 @@ class UserHost:
         self._leaving: Group = Group()
         self._user_seconds = 0.0
         self._changed_s = time.monotonic()
+        self._giving_back: gevent.Greenlet | None = None
 
     @property
     def count(self) -> int:
@@ -47,6 +52,8 @@ class UserHost:
         staying = self._staying()
         lacking = {name: count - len(staying.get(name, ())) for name, count in users.items()}
         self._runner.spawn_users({name: count for name, count in lacking.items() if count > 0})
+        if self._giving_back is None or self._giving_back.dead:
+            self._giving_back = gevent.spawn_later(SETTLED_AFTER_S, give_back_memory)
         for name, present in staying.items():
             for user in present[users.get(name, 0) :]:
                 self._leaving.add(user.greenlet)
