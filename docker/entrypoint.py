@@ -145,15 +145,18 @@ def fork_processes(processes: int) -> None:
 def wait_for_master() -> str:
     """The host at which a master listens; waits for one as long as it takes."""
     port = count("LOCUST_MASTER_NODE_PORT", 5557)
-    said_at_s = None
+    said, said_at_s = "", 0.0
     (STATE_FOLDER / "waiting").touch()
     while True:
+        reasons = {}
         for host in masters_to_try():
-            if is_listening(host, port):
+            reasons[host] = why_unreachable(host, port)
+            if not reasons[host]:
                 return host
-        if said_at_s is None or time.monotonic() - said_at_s > SAY_AGAIN_AFTER_S:
-            said_at_s = time.monotonic()
-            say(f"Waiting for a master at {' or '.join(masters_to_try())}, port {port}")
+        why = "; ".join(f"{host}: {reason}" for host, reason in reasons.items())
+        if why != said or time.monotonic() - said_at_s > SAY_AGAIN_AFTER_S:
+            said, said_at_s = why, time.monotonic()
+            say(f"Waiting for a master at port {port} of {why}")
         time.sleep(LOOK_PERIOD_S)
 
 
@@ -168,7 +171,7 @@ def masters_to_try() -> Iterator[str]:
 def refuse_second_master() -> None:
     """A master with a web UI in the same compose project has all the workers."""
     host = os.environ.get("LOCUST_MASTER_NODE_HOST")
-    if host and is_listening(host, count("LOCUST_MASTER_NODE_PORT", 5557)):
+    if host and not why_unreachable(host, count("LOCUST_MASTER_NODE_PORT", 5557)):
         fail(
             f"a master with a web UI runs at {host} and has the workers",
             "no other master for a headless test",
@@ -184,13 +187,17 @@ def write_discovery_file() -> None:
         Path(discovery_file).write_text("\n".join(sorted(addresses)) + "\n")
 
 
-def is_listening(host: str, port: int) -> bool:
-    """Whether something accepts connections there."""
+def why_unreachable(host: str, port: int) -> str:
+    """Why nothing accepts a connection there: does the name not resolve, or does the port refuse? Empty when it does."""
     try:
         socket.create_connection((host, port), CONNECT_WITHIN_S).close()
-    except OSError:
-        return False
-    return True
+    except (socket.gaierror, UnicodeError) as error:
+        return f"the name does not resolve ({getattr(error, 'strerror', None) or error})"
+    except ConnectionRefusedError:
+        return "the port refuses connections"
+    except OSError as error:
+        return f"the port does not answer ({error.strerror or error})"
+    return ""
 
 
 def raise_file_limit() -> None:

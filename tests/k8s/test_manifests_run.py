@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import time
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from docker_kubelet import DockerKubelet, RunningPod
+from cluster_requests import ask, wait_until
+from docker_kubelet import DockerKubelet
+from running_pod import RunningPod
 
 from inference_swarm.cluster.keys import make_keys
 from inference_swarm.errors import ExitCode
@@ -35,21 +33,6 @@ def kubelet(
         yield made
     finally:
         made.close()
-
-
-def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> None:
-    deadline_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline_s, f"not within {within_s} s: {what}"
-        time.sleep(0.2)
-
-
-def ask(pod: RunningPod, path: str, form: Mapping[str, Any] | None = None, port: int = 8089) -> dict[str, Any]:
-    """JSON from a pod."""
-    data = urllib.parse.urlencode(form).encode() if form is not None else None
-    with urllib.request.urlopen(f"http://{pod.address}:{port}{path}", data, timeout=30) as response:
-        document: dict[str, Any] = json.loads(response.read())
-    return document
 
 
 def assert_hardened(pod: RunningPod) -> None:
