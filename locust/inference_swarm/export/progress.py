@@ -40,14 +40,15 @@ class Progress:
             if self._is_live:
                 self._keep_log_lines_whole()
 
-    def show(self, run: Run, count_users: Callable[[], int]) -> None:
-        """Show the progress; a greenlet runs it while the run goes on."""
+    def show(self, run: Run, count_users: Callable[[], tuple[int, int]]) -> None:
+        """Show the progress; a greenlet runs it while the run goes on. `count_users` counts running, draining users."""
         if not self._is_shown:
             return
         period_s = LIVE_PERIOD_S if self._is_live else PLAIN_PERIOD_S
         while True:
             gevent.sleep(period_s)
-            line = progress_line(moment_of(run, count_users(), time.monotonic()))
+            users, draining = count_users()
+            line = progress_line(moment_of(run, users, time.monotonic(), draining))
             if self._is_live:
                 self._is_line_open = True
                 sys.stderr.write(CLEAR_LINE + line)
