@@ -79,6 +79,8 @@ def become_locust(role: str, arguments: list[str]) -> None:
 
         web_port = environment.parsed_options.web_port if web_ui is not None else None
         gevent.spawn(write_state_loop, role, runner, web_port)
+        if role == "worker":
+            gevent.spawn(follow_master_loop, runner)
 
     locust.events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
     sys.argv = ["locust", "-f", LOCUSTFILE, *arguments]
@@ -158,6 +160,21 @@ def wait_for_master() -> str:
             said, said_at_s = why, time.monotonic()
             say(f"Waiting for a master at port {port} of {why}")
         time.sleep(LOOK_PERIOD_S)
+
+
+def follow_master_loop(runner: Any) -> None:
+    """For a worker whose master is gone: the next one may be at another of the hosts. A name is looked up again by ZMQ."""
+    import gevent
+
+    while True:
+        gevent.sleep(LOOK_PERIOD_S)
+        adapter = getattr(runner, "adapter", None)
+        if adapter is None or adapter.state.is_joined or not why_unreachable(runner.master_host, runner.master_port):
+            continue
+        for host in masters_to_try():
+            if host != runner.master_host and not why_unreachable(host, runner.master_port):
+                runner.look_at(host)
+                break
 
 
 def masters_to_try() -> Iterator[str]:

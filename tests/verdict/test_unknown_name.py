@@ -51,6 +51,6 @@ def test_a_thousand_users_look_an_unknown_name_up_once_a_second_and_end_with_the
     summary = swarm.summary()
     assert summary["errors"] == {"resolve": summary["requests"]}
     (failure,) = summary["failed"]
-    assert failure["text"] == "resolve: model.models.svc: Name or service not known"
+    assert failure["error"] == "resolve: model.models.svc: Name or service not known"
     assert "TARGET UNREACHABLE" in result.stderr
     assert "resolve: model.models.svc: Name or service not known" in result.stderr
