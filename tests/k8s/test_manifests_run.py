@@ -83,9 +83,9 @@ def test_the_default_serves_a_run_from_the_web_ui_and_drains(image_tag: str) -> 
         assert master.exit_code == ExitCode.INCOMPLETE, master.logs
 
 
-def job(objective: str) -> list[Item]:
+def job(objective: str, run_time_s: int = 4) -> list[Item]:
     components = ("reference-server", "secure-channel", "job", "cluster-values")
-    settings = {"LOCUST_RUN_TIME": "4s", "LOCUST_USERS": "20", "SWARM_SLO": objective}
+    settings = {"LOCUST_RUN_TIME": f"{run_time_s}s", "LOCUST_USERS": "20", "SWARM_SLO": objective}
     paths = [K8S / "components" / name for name in components]
     return build_overlay(overlay([K8S / "base"], paths, namespace="inference-swarm", settings=settings))
 
@@ -115,3 +115,16 @@ def test_a_job_ends_with_its_verdict_and_leaves_the_results(image_tag: str, tmp_
             assert_hardened(master)
             counted = answered
             cluster.remove(master, *workers)
+
+        cluster.items = job("error_rate<0.1%", run_time_s=60)
+        (master,) = cluster.start("Job/swarm-master")
+        workers = cluster.start("Job/swarm-worker")
+        wait_until(lambda: int(ask(server, "/stats", port=8000)["answered"]) > counted + 100, 60, "requests are sent")
+        master.terminate()
+        assert master.exit_code == ExitCode.INCOMPLETE, master.logs
+        assert "verdict    INTERRUPTED (interrupted after" in master.logs
+        assert "exit code 4" in master.logs
+        assert [worker.wait_for_end(60) for worker in workers] == [0, 0], workers[0].logs
+        summary = json.loads(cluster.read(master, "runs/*/summary.json", "swarm-results"))
+        assert (summary["verdict"], summary["exit_code"], summary["complete"]) == ("interrupted", 4, True)
+        assert summary["requests"] == ask(server, "/stats", port=8000)["answered"] - counted - THE_PROBE
