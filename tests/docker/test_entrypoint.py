@@ -132,7 +132,9 @@ def test_a_worker_says_whether_the_name_of_its_master_resolves_and_whether_the_p
     said = f"Waiting for a master at port {port} of nowhere.invalid: the name does not resolve ("
     wait_until(lambda: said in containers.log("worker"), 20, "that the name does not resolve")
     (containers.folder / "masters").write_text("127.0.0.1\n")
-    wait_until(lambda: "; 127.0.0.1: the port refuses connections" in containers.log("worker"), 20, "that nobody listens")
+    wait_until(
+        lambda: "; 127.0.0.1: the port refuses connections" in containers.log("worker"), 20, "that nobody listens"
+    )
     assert worker.poll() is None
 
 
@@ -145,14 +147,18 @@ def test_a_worker_follows_a_master_whose_address_changes(containers: Containers,
         return containers.start_run(server.url, address)
 
     master = start_master("127.0.0.2")
-    worker = containers.start_role("worker", LOCUST_MASTER_NODE_HOST="nowhere.invalid", SWARM_DISCOVERY_FILE=str(masters))
+    worker = containers.start_role(
+        "worker", LOCUST_MASTER_NODE_HOST="nowhere.invalid", SWARM_DISCOVERY_FILE=str(masters)
+    )
     wait_until(lambda: server.count > 50, 60, "requests")
     master.kill()
     master.wait(20)
     master = start_master("127.0.0.3")
     began = "Starting Locust"
     wait_until(lambda: containers.log("headless").count(began) == 2, 60, "the next master")
-    wait_until(lambda: "users spawned" in containers.log("headless").split(began)[2], 20, "the worker at the next master")
+    wait_until(
+        lambda: "users spawned" in containers.log("headless").split(began)[2], 20, "the worker at the next master"
+    )
     assert worker.poll() is None
     master.terminate()
     assert master.wait(60) == INCOMPLETE
