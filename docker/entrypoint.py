@@ -163,7 +163,7 @@ def wait_for_master() -> str:
 
 
 def follow_master_loop(runner: Any) -> None:
-    """For a worker whose master is gone: the next one may be at another of the hosts. A name is looked up again by ZMQ."""
+    """When a worker's master is gone, the next may be at another of the hosts. ZMQ looks names up again by itself."""
     import gevent
 
     while True:
@@ -205,7 +205,7 @@ def write_discovery_file() -> None:
 
 
 def why_unreachable(host: str, port: int) -> str:
-    """Why nothing accepts a connection there: does the name not resolve, or does the port refuse? Empty when it does."""
+    """Why nothing accepts a connection there: the name does not resolve, or the port refuses. Empty when it does."""
     try:
         socket.create_connection((host, port), CONNECT_WITHIN_S).close()
     except (socket.gaierror, UnicodeError) as error:

@@ -36,7 +36,7 @@ class DockerKubelet:
     pods: list[RunningPod] = field(default_factory=list)
     volumes: set[str] = field(default_factory=set)
     gives_addresses: bool = False
-    _addresses: Iterator[ipaddress.IPv4Address] = iter(())
+    _addresses: Iterator[ipaddress.IPv4Address] = field(default_factory=lambda: iter(()))
 
     def __post_init__(self) -> None:
         # For a session that is interrupted, and does not come to `close`.

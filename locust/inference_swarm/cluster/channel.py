@@ -192,16 +192,16 @@ class ControlChannel:
         self.keys = keys
         self.dropped = Dropped()
         self._uses_ipv6: dict[tuple[str, int], bool] = {}
-        # One for all sockets: to end a context is to wait for its threads, which may be looking up a name. Two threads, so
-        # that a connection which is opened again does not wait for the look-up of the former one.
+        # One for all sockets: to end a context is to wait for its threads, which may be looking up a name. Two threads,
+        # so that a connection which is opened again does not wait for the look-up of the former one.
         self._context = zmq.green.Context(io_threads=2)
 
     def Server(self, host: str, port: int) -> Server:  # noqa: N802 - the name Locust calls
         return Server(self._context, host, port, self.keys, self.dropped)
 
     def Client(self, host: str, port: int, identity: str) -> Client:  # noqa: N802 - the name Locust calls
-        # Asked once: a worker opens its connection again when its master is lost and its users must stop, and the look-up
-        # of a name may take longer than they have. ZMQ itself looks it up again for each attempt, in a thread of its own.
+        # Asked once: a worker opens its connection again when its master is lost and its users must stop, and the
+        # look-up may take longer than they have. ZMQ looks the name up again for each attempt, in its own threads.
         if (host, port) not in self._uses_ipv6:
             self._uses_ipv6[host, port] = _uses_ipv6(host, port)
         uses_ipv6 = self._uses_ipv6[host, port]

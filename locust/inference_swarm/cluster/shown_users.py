@@ -1,4 +1,4 @@
-"""Users for viewers: those that run, and apart from them those that are being drained. Pure: the coordinator's state in.
+"""Users for viewers: those that run and, apart from them, those that drain. Pure: the coordinator's state in.
 
 A worker that leaves ends its requests in flight, and of an open load sends its arrivals until others take them over.
 Meanwhile its users run on the others already: together they would be more than were asked for.
