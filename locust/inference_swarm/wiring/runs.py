@@ -164,7 +164,7 @@ class Runs:
         self._background = [
             *([gevent.spawn(watch.watch, course.began_s)] if watch.is_wanted else ()),
             gevent.spawn(self._watch_health, run),
-            gevent.spawn(self._progress.show, run, self._count_users),
+            gevent.spawn(self._progress.show, run, self._environment.runner),
         ]
 
     def begin_epoch(self, at_s: float) -> None:
@@ -268,10 +268,6 @@ class Runs:
         self._environment.runner.quit()
         if self._environment.web_ui is not None:
             self._environment.web_ui.stop()
-
-    def _count_users(self) -> tuple[int, int]:
-        runner = self._environment.runner
-        return runner.user_count, runner.draining_user_count
 
     def _make_run(self, course: RunCourse) -> Run:
         assert self._folder is not None
