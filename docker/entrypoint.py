@@ -79,6 +79,8 @@ def become_locust(role: str, arguments: list[str]) -> None:
 
         web_port = environment.parsed_options.web_port if web_ui is not None else None
         gevent.spawn(write_state_loop, role, runner, web_port)
+        if role == "worker":
+            gevent.spawn(follow_master_loop, runner)
 
     locust.events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
     sys.argv = ["locust", "-f", LOCUSTFILE, *arguments]
@@ -145,16 +147,34 @@ def fork_processes(processes: int) -> None:
 def wait_for_master() -> str:
     """The host at which a master listens; waits for one as long as it takes."""
     port = count("LOCUST_MASTER_NODE_PORT", 5557)
-    said_at_s = None
+    said, said_at_s = "", 0.0
     (STATE_FOLDER / "waiting").touch()
     while True:
+        reasons = {}
         for host in masters_to_try():
-            if is_listening(host, port):
+            reasons[host] = why_unreachable(host, port)
+            if not reasons[host]:
                 return host
-        if said_at_s is None or time.monotonic() - said_at_s > SAY_AGAIN_AFTER_S:
-            said_at_s = time.monotonic()
-            say(f"Waiting for a master at {' or '.join(masters_to_try())}, port {port}")
+        why = "; ".join(f"{host}: {reason}" for host, reason in reasons.items())
+        if why != said or time.monotonic() - said_at_s > SAY_AGAIN_AFTER_S:
+            said, said_at_s = why, time.monotonic()
+            say(f"Waiting for a master at port {port} of {why}")
         time.sleep(LOOK_PERIOD_S)
+
+
+def follow_master_loop(runner: Any) -> None:
+    """When a worker's master is gone, the next may be at another of the hosts. ZMQ looks names up again by itself."""
+    import gevent
+
+    while True:
+        gevent.sleep(LOOK_PERIOD_S)
+        adapter = getattr(runner, "adapter", None)
+        if adapter is None or adapter.state.is_joined or not why_unreachable(runner.master_host, runner.master_port):
+            continue
+        for host in masters_to_try():
+            if host != runner.master_host and not why_unreachable(host, runner.master_port):
+                runner.look_at(host)
+                break
 
 
 def masters_to_try() -> Iterator[str]:
@@ -168,7 +188,7 @@ def masters_to_try() -> Iterator[str]:
 def refuse_second_master() -> None:
     """A master with a web UI in the same compose project has all the workers."""
     host = os.environ.get("LOCUST_MASTER_NODE_HOST")
-    if host and is_listening(host, count("LOCUST_MASTER_NODE_PORT", 5557)):
+    if host and not why_unreachable(host, count("LOCUST_MASTER_NODE_PORT", 5557)):
         fail(
             f"a master with a web UI runs at {host} and has the workers",
             "no other master for a headless test",
@@ -184,13 +204,17 @@ def write_discovery_file() -> None:
         Path(discovery_file).write_text("\n".join(sorted(addresses)) + "\n")
 
 
-def is_listening(host: str, port: int) -> bool:
-    """Whether something accepts connections there."""
+def why_unreachable(host: str, port: int) -> str:
+    """Why nothing accepts a connection there: the name does not resolve, or the port refuses. Empty when it does."""
     try:
         socket.create_connection((host, port), CONNECT_WITHIN_S).close()
-    except OSError:
-        return False
-    return True
+    except (socket.gaierror, UnicodeError) as error:
+        return f"the name does not resolve ({getattr(error, 'strerror', None) or error})"
+    except ConnectionRefusedError:
+        return "the port refuses connections"
+    except OSError as error:
+        return f"the port does not answer ({error.strerror or error})"
+    return ""
 
 
 def raise_file_limit() -> None:

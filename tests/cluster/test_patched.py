@@ -22,3 +22,8 @@ def test_threads_end_before_their_process() -> None:
 @pytest.mark.processes
 def test_long_texts_of_locusts_messages_are_cut() -> None:
     run_cases(Path(__file__).with_name("control_message_cases.py"))
+
+
+@pytest.mark.processes
+def test_a_worker_that_looks_for_its_master_again_waits_for_no_name() -> None:
+    run_cases(Path(__file__).with_name("channel_cases.py"))

@@ -53,18 +53,17 @@ class Containers(Swarm):
         check = [sys.executable, "-I", "-S", str(ROOT / "docker" / "health.py"), "ready"]
         return subprocess.run(check, env=env, capture_output=True, check=False).returncode == 0
 
-    def start_run(self, url: str) -> tuple[Process, Process]:
-        """A headless master without an end of its own, and its worker."""
+    def start_run(self, url: str, address: str = "127.0.0.1") -> Process:
+        """A headless master without an end of its own."""
         rows = self.folder / "rows.parquet"
         pq.write_table(pa.table({"number": list(range(100))}), rows)
-        master = self.start_role(
-            "headless", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(self.master_port),
+        return self.start_role(
+            "headless", "--master-bind-host", address, "--master-bind-port", str(self.master_port),
             "--host", url, "--users", "4", "--spawn-rate", "4", "--run-time", "10m", "--data", str(rows),
             "--wait-min", "0.01", "--wait-max", "0.01", "--results", str(self.results),
             # Nothing listens there yet, else it would refuse to be a second master.
             LOCUST_MASTER_NODE_HOST="",
         )  # fmt: skip
-        return master, self.start_role("worker")
 
 
 @pytest.fixture
@@ -84,7 +83,7 @@ def server() -> Iterator[Recording]:
 def test_a_stopped_master_counts_and_writes_everything(
     containers: Containers, server: Recording, number: signal.Signals
 ) -> None:
-    master, worker = containers.start_run(server.url)
+    master, worker = containers.start_run(server.url), containers.start_role("worker")
     wait_until(lambda: server.count > 50, 60, "requests")
     master.send_signal(number)
     master.wait(60)
@@ -94,7 +93,7 @@ def test_a_stopped_master_counts_and_writes_everything(
 
 
 def test_an_interrupted_worker_delivers_its_last_report(containers: Containers, server: Recording) -> None:
-    master, worker = containers.start_run(server.url)
+    master, worker = containers.start_run(server.url), containers.start_role("worker")
     wait_until(lambda: server.count > 50, 60, "requests")
     wait_until(lambda: containers.is_ready("worker"), 30, "a worker that says it is ready")
     assert containers.is_ready("headless")
@@ -121,6 +120,49 @@ def test_a_headless_master_that_is_stopped_before_it_began_has_not_passed(
     env = containers.environment({"SWARM_STATE_FOLDER": str(containers.folder / "state")})
     ended = subprocess.run([sys.executable, "-c", code], env=env, timeout=60, check=False)
     assert ended.returncode == INCOMPLETE
+
+
+def test_a_worker_says_whether_the_name_of_its_master_resolves_and_whether_the_port_refuses(
+    containers: Containers, server: Recording
+) -> None:
+    worker = containers.start_role(
+        "worker", LOCUST_MASTER_NODE_HOST="nowhere.invalid", SWARM_DISCOVERY_FILE=str(containers.folder / "masters")
+    )
+    port = containers.master_port
+    said = f"Waiting for a master at port {port} of nowhere.invalid: the name does not resolve ("
+    wait_until(lambda: said in containers.log("worker"), 20, "that the name does not resolve")
+    (containers.folder / "masters").write_text("127.0.0.1\n")
+    wait_until(
+        lambda: "; 127.0.0.1: the port refuses connections" in containers.log("worker"), 20, "that nobody listens"
+    )
+    assert worker.poll() is None
+
+
+def test_a_worker_follows_a_master_whose_address_changes(containers: Containers, server: Recording) -> None:
+    """A headless master has no name that its workers could look up: they read its address, and it may be killed."""
+    masters = containers.folder / "masters"
+
+    def start_master(address: str) -> Process:
+        masters.write_text(f"{address}\n")
+        return containers.start_run(server.url, address)
+
+    master = start_master("127.0.0.2")
+    worker = containers.start_role(
+        "worker", LOCUST_MASTER_NODE_HOST="nowhere.invalid", SWARM_DISCOVERY_FILE=str(masters)
+    )
+    wait_until(lambda: server.count > 50, 60, "requests")
+    master.kill()
+    master.wait(20)
+    master = start_master("127.0.0.3")
+    began = "Starting Locust"
+    wait_until(lambda: containers.log("headless").count(began) == 2, 60, "the next master")
+    wait_until(
+        lambda: "users spawned" in containers.log("headless").split(began)[2], 20, "the worker at the next master"
+    )
+    assert worker.poll() is None
+    master.terminate()
+    assert master.wait(60) == INCOMPLETE
+    assert worker.wait(60) == 0
 
 
 @pytest.mark.parametrize("own", [{}, {"LOCUST_WEB_HOST": "127.0.0.1"}])

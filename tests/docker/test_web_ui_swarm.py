@@ -186,6 +186,31 @@ def test_workers_stop_when_the_master_is_killed_and_join_the_next_one(swarm: Pro
     assert summary["requests"] == swarm.server_count() - counted
 
 
+def test_workers_stay_and_join_again_when_the_master_is_restarted_in_mid_run(swarm: Project) -> None:
+    counted = swarm.server_count()
+    workers = started_at(swarm)
+    swarm.start(users=USERS, spawn_rate=40)
+    wait_for_users(swarm, USERS)
+    swarm.must("restart", "master")
+    wait_until(lambda: is_up(swarm), 30, "the master")
+    wait_for_workers(swarm, 7, timeout_s=10)
+    summary = swarm.summary()
+    assert (summary["verdict"], summary["exit_code"], summary["complete"]) == ("interrupted", 4, True)
+    assert summary["requests"] + summary["abandoned"] == swarm.server_count() - counted
+    assert started_at(swarm) == workers, "a worker was restarted"
+
+    counted = swarm.server_count()
+    swarm.start(users=USERS, spawn_rate=40, run_time="2s")
+    summary = finished(swarm)
+    assert (summary["verdict"], summary["workers"], summary["complete"]) == ("passed", 7, True)
+    assert summary["requests"] == swarm.server_count() - counted
+
+
+def started_at(swarm: Project) -> dict[str, str]:
+    """When the workers' containers began, of those that run."""
+    return {one["Id"]: one["State"]["StartedAt"] for one in swarm.containers("worker") if one["State"]["Running"]}
+
+
 def is_up(swarm: Project) -> bool:
     try:
         swarm.stats()

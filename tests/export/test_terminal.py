@@ -23,6 +23,10 @@ def test_the_line_has_users_rate_times_errors_and_time_left() -> None:
     )
 
 
+def test_the_line_has_draining_users_apart_from_those_that_run() -> None:
+    assert progress_line(replace(MOMENT, draining=25)).startswith("50 users on 2 workers, 25 draining  6–9 s: ")
+
+
 def test_the_line_has_rows_where_requests_have_several() -> None:
     moment = replace(MOMENT, window=Window(6.0, 9.0, 1234.5, 39_504.0, 4230.0, 51_700.0))
     assert "  6–9 s: 1,234/s (39,504 rows/s)  p50" in progress_line(moment)

@@ -1,123 +1,33 @@
 """Runs the pods of rendered manifests on a Docker engine, the way a kubelet would: command, arguments, environment,
-user, file system, volumes, limits and probes as written. Services become names in a Docker network.
+user, file system, volumes, limits and probes as written. Services become names in a Docker network, which lead to the
+address that their pod has at the moment.
 """
 
 from __future__ import annotations
 
-import json
+import ipaddress
 import re
 import secrets
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from running_pod import RunningPod, docker
 from suite import shared
 
 from manifests.objects import Item, Workload, environment, of_kind, workloads
 
+TRIES = 5
 MEMORY = {"Mi": "m", "Gi": "g"}
-
-
-def docker(*arguments: str, timeout_s: float = 60) -> str:
-    """The output of a `docker` command that must succeed."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
-    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
-    return done.stdout.strip()
-
-
-@dataclass(slots=True)
-class RunningPod:
-    """A container made from a pod with one container."""
-
-    name: str
-    workload: Workload
-    container: Item
-
-    def probe(self, kind: str) -> str:
-        """Runs the probe as it is written: empty when it succeeds, else what it said."""
-        probe = self.container[kind]
-        timeout_s = probe["timeoutSeconds"]
-        if "exec" in probe:
-            command = ["docker", "exec", self.name, *probe["exec"]["command"]]
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
-            except subprocess.TimeoutExpired:
-                return f"no answer in {timeout_s} s"
-            return "" if done.returncode == 0 else done.stdout + done.stderr or "failed"
-        if "tcpSocket" in probe:
-            try:
-                port = self.workload.ports[probe["tcpSocket"]["port"]]
-                socket.create_connection((self.address, port), timeout_s).close()
-            except OSError as error:
-                return str(error)
-            return ""
-        request = probe["httpGet"]
-        url = f"http://{self.address}:{self.workload.ports[request['port']]}{request['path']}"
-        try:
-            with urllib.request.urlopen(url, timeout=timeout_s):
-                return ""
-        except (urllib.error.URLError, OSError) as error:
-            return str(error)
-
-    def wait_for(self, kind: str, within_s: float | None = None) -> None:
-        """Repeats the probe in its period until it succeeds; by default as often as it may fail."""
-        probe = self.container[kind]
-        period_s = probe["periodSeconds"]
-        deadline_s = time.monotonic() + (within_s or period_s * probe.get("failureThreshold", 3))
-        while said := self.probe(kind):
-            assert self.exit_code is None, f"{self.name} ended with {self.exit_code}:\n{self.logs}"
-            assert time.monotonic() < deadline_s, f"{self.name}: {kind} failed: {said}\n{self.logs}"
-            time.sleep(min(period_s, 1))
-
-    @property
-    def inspected(self) -> dict[str, Any]:
-        """`docker inspect`."""
-        document: dict[str, Any] = json.loads(docker("inspect", self.name))[0]
-        return document
-
-    @property
-    def address(self) -> str:
-        """In the Docker network."""
-        (network,) = self.inspected["NetworkSettings"]["Networks"].values()
-        address: str = network["IPAddress"]
-        return address
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        state = self.inspected["State"]
-        return None if state["Running"] else int(state["ExitCode"])
-
-    @property
-    def logs(self) -> str:
-        done = subprocess.run(["docker", "logs", self.name], capture_output=True, text=True, check=False)
-        return done.stdout + done.stderr
-
-    def wait_for_end(self, timeout_s: float) -> int:
-        """The exit code."""
-        deadline_s = time.monotonic() + timeout_s
-        while (code := self.exit_code) is None:
-            assert time.monotonic() < deadline_s, f"{self.name} still runs after {timeout_s} s:\n{self.logs}"
-            time.sleep(0.2)
-        return code
-
-    def terminate(self) -> float:
-        """Ends it as Kubernetes does, SIGTERM and SIGKILL after the grace period; returns the seconds it took."""
-        grace_s = self.workload.pod["terminationGracePeriodSeconds"]
-        began_s = time.monotonic()
-        docker("stop", "--time", str(grace_s), self.name, timeout_s=grace_s + 30)
-        return time.monotonic() - began_s
 
 
 @dataclass(slots=True)
 class DockerKubelet:
-    """All of one set of manifests. `secret_files`: for each Secret a folder with a file for each key."""
+    """All of one set of manifests. `secret_files`: for each Secret a folder with a file for each key.
+
+    `gives_addresses`: pods may be replaced by others, with other addresses.
+    """
 
     items: list[Item]
     image_tag: str
@@ -125,12 +35,16 @@ class DockerKubelet:
     prefix: str = field(default_factory=lambda: f"swarm-k8s-{secrets.token_hex(3)}")
     pods: list[RunningPod] = field(default_factory=list)
     volumes: set[str] = field(default_factory=set)
+    gives_addresses: bool = False
+    _addresses: Iterator[ipaddress.IPv4Address] = field(default_factory=lambda: iter(()))
 
     def __post_init__(self) -> None:
         # For a session that is interrupted, and does not come to `close`.
         remove = 'docker ps -aq --filter "name=$0" | xargs -r docker rm -fv; docker network rm "$0"'
         shared.run_at_end(["sh", "-c", remove, self.prefix])
         docker("network", "create", self.prefix)
+        if self.gives_addresses:
+            self._make_network_with_addresses()
 
     def start(self, workload_name: str) -> list[RunningPod]:
         """All pods of a workload, as many as it wants."""
@@ -139,6 +53,13 @@ class DockerKubelet:
         started = [self._run(workload) for _ in range(spec.get("replicas", spec.get("parallelism", 1)))]
         self.pods += started
         return started
+
+    def replace(self, pod: RunningPod) -> RunningPod:
+        """Makes the pod that follows a deleted one, at an address that no pod has had before."""
+        made = self._run(pod.workload, str(next(self._addresses)))
+        self.remove(pod)
+        self.pods.append(made)
+        return made
 
     def read(self, pod: RunningPod, path: str, volume: str) -> str:
         """A file of a volume, also after the pod has ended; `path` may hold wildcards."""
@@ -160,11 +81,27 @@ class DockerKubelet:
             subprocess.run(["docker", "volume", "rm", "--force", volume], capture_output=True, check=False)
         subprocess.run(["docker", "network", "rm", self.prefix], capture_output=True, check=False)
 
-    def _run(self, workload: Workload) -> RunningPod:
+    def _make_network_with_addresses(self) -> None:
+        """Docker lets a container choose its address only in a network that was given its subnet: the one it had."""
+        form = "{{(index .IPAM.Config 0).Subnet}}"
+        for _ in range(TRIES):
+            subnet = docker("network", "inspect", "--format", form, self.prefix)
+            docker("network", "rm", self.prefix)
+            command = ["docker", "network", "create", "--subnet", subnet, self.prefix]
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                network = ipaddress.IPv4Network(subnet)
+                self._addresses = (network[-2 - number] for number in range(network.num_addresses // 2))
+                return
+            docker("network", "create", self.prefix)  # another network has got it meanwhile
+        raise AssertionError("no subnet could be kept")
+
+    def _run(self, workload: Workload, address: str = "") -> RunningPod:
         (container,) = workload.containers
         name = f"{self.prefix}-{container['name']}-{len(self.pods)}-{secrets.token_hex(2)}"
         image = f"{container['image'].rpartition(':')[0]}:{self.image_tag}"
         arguments = ["--name", name, "--network", self.prefix, "--hostname", name]
+        if address:
+            arguments += ["--ip", address]
         for service in of_kind(self.items, "Service"):
             if service["spec"]["selector"].items() <= workload.labels.items():
                 arguments += ["--network-alias", service["metadata"]["name"]]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import time
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from docker_kubelet import DockerKubelet, RunningPod
+from cluster_requests import ask, wait_until
+from docker_kubelet import DockerKubelet
+from running_pod import RunningPod
 
 from inference_swarm.cluster.keys import make_keys
 from inference_swarm.errors import ExitCode
@@ -35,21 +33,6 @@ def kubelet(
         yield made
     finally:
         made.close()
-
-
-def wait_until(condition: Callable[[], bool], within_s: float, what: str) -> None:
-    deadline_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline_s, f"not within {within_s} s: {what}"
-        time.sleep(0.2)
-
-
-def ask(pod: RunningPod, path: str, form: Mapping[str, Any] | None = None, port: int = 8089) -> dict[str, Any]:
-    """JSON from a pod."""
-    data = urllib.parse.urlencode(form).encode() if form is not None else None
-    with urllib.request.urlopen(f"http://{pod.address}:{port}{path}", data, timeout=30) as response:
-        document: dict[str, Any] = json.loads(response.read())
-    return document
 
 
 def assert_hardened(pod: RunningPod) -> None:
@@ -100,9 +83,9 @@ def test_the_default_serves_a_run_from_the_web_ui_and_drains(image_tag: str) -> 
         assert master.exit_code == ExitCode.INCOMPLETE, master.logs
 
 
-def job(objective: str) -> list[Item]:
+def job(objective: str, run_time_s: int = 4) -> list[Item]:
     components = ("reference-server", "secure-channel", "job", "cluster-values")
-    settings = {"LOCUST_RUN_TIME": "4s", "LOCUST_USERS": "20", "SWARM_SLO": objective}
+    settings = {"LOCUST_RUN_TIME": f"{run_time_s}s", "LOCUST_USERS": "20", "SWARM_SLO": objective}
     paths = [K8S / "components" / name for name in components]
     return build_overlay(overlay([K8S / "base"], paths, namespace="inference-swarm", settings=settings))
 
@@ -132,3 +115,16 @@ def test_a_job_ends_with_its_verdict_and_leaves_the_results(image_tag: str, tmp_
             assert_hardened(master)
             counted = answered
             cluster.remove(master, *workers)
+
+        cluster.items = job("error_rate<0.1%", run_time_s=60)
+        (master,) = cluster.start("Job/swarm-master")
+        workers = cluster.start("Job/swarm-worker")
+        wait_until(lambda: int(ask(server, "/stats", port=8000)["answered"]) > counted + 100, 60, "requests are sent")
+        master.terminate()
+        assert master.exit_code == ExitCode.INCOMPLETE, master.logs
+        assert "verdict    INTERRUPTED (interrupted after" in master.logs
+        assert "exit code 4" in master.logs
+        assert [worker.wait_for_end(60) for worker in workers] == [0, 0], workers[0].logs
+        summary = json.loads(cluster.read(master, "runs/*/summary.json", "swarm-results"))
+        assert (summary["verdict"], summary["exit_code"], summary["complete"]) == ("interrupted", 4, True)
+        assert summary["requests"] == ask(server, "/stats", port=8000)["answered"] - counted - THE_PROBE

@@ -42,7 +42,7 @@ def swarm(names: dict[str, RequestCounters]) -> SwarmState:
     health = WorkerHealth(loop_lag_p99_ms=2.5)
     shard = RowsState(blocks=2, rows=7, ready_rows=7, ready_bytes=900, is_ready=True)
     workers = [WorkerState('w "1"\n', "running", 5, 123.5, 3952.0, 80.0, 1 << 20, health, shard)]
-    return SwarmState("running", 5, 10, workers, run)
+    return SwarmState("running", 5, 10, workers, run, users_draining=3)
 
 
 def samples(families: Iterator[Metric]) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -73,7 +73,8 @@ def test_values_are_those_of_the_state_in_base_units() -> None:
     worker = (("worker", 'w "1"\n'),)
     name = (("name", "a"),)
     expected = {
-        ("swarm_users", ()): 5, ("swarm_users_wanted", ()): 10, ("swarm_rate_achieved", ()): 123.5,
+        ("swarm_users", ()): 5, ("swarm_users_wanted", ()): 10, ("swarm_users_draining", ()): 3,
+        ("swarm_rate_achieved", ()): 123.5,
         ("swarm_rows_rate_achieved", ()): 3952, ("swarm_worker_rows_rate", worker): 3952,
         ("swarm_rows_total", name): 256, ("swarm_rate_wanted", ()): 500, ("swarm_workers", ()): 1,
         ("swarm_verdict", ()): 3,
@@ -122,7 +123,8 @@ def test_buckets_count_what_they_should_within_the_resolution_of_the_histogram(l
 def test_without_a_run_there_is_still_something_to_scrape() -> None:
     found = samples(parse_text(text_of(SwarmState("ready", 0, 0, []))))
     assert found == {
-        ("swarm_users", ()): 0, ("swarm_users_wanted", ()): 0, ("swarm_rate_achieved", ()): 0,
+        ("swarm_users", ()): 0, ("swarm_users_wanted", ()): 0, ("swarm_users_draining", ()): 0,
+        ("swarm_rate_achieved", ()): 0,
         ("swarm_rows_rate_achieved", ()): 0, ("swarm_workers", ()): 0,
     }  # fmt: skip
 

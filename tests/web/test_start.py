@@ -71,6 +71,15 @@ def test_what_cannot_be_used_is_refused_in_words_and_changes_nothing(web: WebSwa
     assert summary["settings"]["host"]["value"] == web.target.url
 
 
+def test_a_start_without_workers_is_refused_in_words(web: WebSwarm) -> None:
+    web.start("--dataset-name", "alpha", workers=0)
+    web.wait_for_workers(0)
+    answer = web.start_run()
+    assert answer["success"] is False
+    assert answer["message"].startswith("No worker has joined yet, so the run cannot begin; start some, or wait")
+    assert web.state()["state"] == "ready"
+
+
 def test_users_may_change_during_a_run_and_nothing_else(web: WebSwarm) -> None:
     web.target.delay_s = 0.005
     web.start("--dataset-name", "alpha")

@@ -56,15 +56,14 @@ class Dropped:
 class _Socket:
     """The parts that both ends share."""
 
-    def __init__(self, kind: int, dropped: Dropped, host: str, port: int) -> None:
+    def __init__(self, context: Any, kind: int, dropped: Dropped, *, uses_ipv6: bool) -> None:
         self.dropped = dropped
-        self._context = zmq.green.Context()
-        self.socket: Any = self._context.socket(kind)
+        self.socket: Any = context.socket(kind)
         self.socket.setsockopt(zmq.LINGER, 1000)
         self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self.socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
-        if _uses_ipv6(host, port):
+        if uses_ipv6:
             self.socket.setsockopt(zmq.IPV6, 1)
         self._turn_began_s = time.monotonic()
 
@@ -87,13 +86,13 @@ class _Socket:
 class Server(_Socket):
     """The master's end."""
 
-    def __init__(self, host: str, port: int, keys: ControlKeys | None, dropped: Dropped) -> None:
-        super().__init__(zmq.ROUTER, dropped, host, port)
+    def __init__(self, context: Any, host: str, port: int, keys: ControlKeys | None, dropped: Dropped) -> None:
+        super().__init__(context, zmq.ROUTER, dropped, uses_ipv6=_uses_ipv6(host, port))
         # A worker that was cut off comes back under its name while its old connection still seems to be alive.
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._gate: gevent.Greenlet | None = None
         if keys is not None:
-            self._gate = gevent.spawn(self._let_in, _bind_gate(self._context), keys)
+            self._gate = gevent.spawn(self._let_in, _bind_gate(context), keys)
             self.socket.setsockopt(zmq.CURVE_SERVER, 1)
             self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
             self.socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
@@ -146,8 +145,17 @@ class Server(_Socket):
 class Client(_Socket):
     """A worker's end. What cannot be sent now is not sent later: after a gap the worker begins with a new hello."""
 
-    def __init__(self, host: str, port: int, identity: str, keys: ControlKeys | None, dropped: Dropped) -> None:
-        super().__init__(zmq.DEALER, dropped, host, port)
+    def __init__(
+        self,
+        context: Any,
+        address: tuple[str, int],
+        identity: str,
+        keys: ControlKeys | None,
+        dropped: Dropped,
+        *,
+        uses_ipv6: bool,
+    ) -> None:
+        super().__init__(context, zmq.DEALER, dropped, uses_ipv6=uses_ipv6)
         self.socket.setsockopt(zmq.IDENTITY, identity.encode())
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 200)
@@ -157,7 +165,7 @@ class Client(_Socket):
             self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
             self.socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
             self.socket.setsockopt(zmq.CURVE_SERVERKEY, keys.public_of_others[0])
-        self.socket.connect(f"tcp://{host}:{port}")
+        self.socket.connect("tcp://{}:{}".format(*address))
 
     def send(self, message: Message) -> bool:
         """Returns False when there is no connection or it accepts nothing now."""
@@ -183,12 +191,21 @@ class ControlChannel:
     def __init__(self, keys: ControlKeys | None) -> None:
         self.keys = keys
         self.dropped = Dropped()
+        self._uses_ipv6: dict[tuple[str, int], bool] = {}
+        # One for all sockets: to end a context is to wait for its threads, which may be looking up a name. Two threads,
+        # so that a connection which is opened again does not wait for the look-up of the former one.
+        self._context = zmq.green.Context(io_threads=2)
 
     def Server(self, host: str, port: int) -> Server:  # noqa: N802 - the name Locust calls
-        return Server(host, port, self.keys, self.dropped)
+        return Server(self._context, host, port, self.keys, self.dropped)
 
     def Client(self, host: str, port: int, identity: str) -> Client:  # noqa: N802 - the name Locust calls
-        return Client(host, port, identity, self.keys, self.dropped)
+        # Asked once: a worker opens its connection again when its master is lost and its users must stop, and the
+        # look-up may take longer than they have. ZMQ looks the name up again for each attempt, in its own threads.
+        if (host, port) not in self._uses_ipv6:
+            self._uses_ipv6[host, port] = _uses_ipv6(host, port)
+        uses_ipv6 = self._uses_ipv6[host, port]
+        return Client(self._context, (host, port), identity, self.keys, self.dropped, uses_ipv6=uses_ipv6)
 
 
 def use_channel(options: Any, role: str) -> ControlChannel:
@@ -215,6 +232,6 @@ def _uses_ipv6(host: str, port: int) -> bool:
         return True
     try:
         found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
-    except OSError:
+    except (OSError, UnicodeError):
         return False
     return any(family == socket.AF_INET6 for family, *_ in found)

@@ -83,6 +83,11 @@ class SwarmLocalRunner(LocalRunner):
         self.greenlet.kill(block=True)
 
     @property
+    def draining_user_count(self) -> int:
+        """None: a process does not leave itself."""
+        return 0
+
+    @property
     def reported_user_classes_count(self) -> dict[str, int]:
         """The users by class, as a master has them."""
         return self.user_classes_count

@@ -9,7 +9,7 @@ from typing import Any
 from locust.env import Environment
 from locust.exception import RPCError
 from locust.rpc import Message
-from locust.runners import MasterRunner
+from locust.runners import STATE_STOPPING, MasterRunner
 
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.channel import use_channel
@@ -21,6 +21,7 @@ from inference_swarm.cluster.locust_test import LocustTest
 from inference_swarm.cluster.master_adapter import MasterAdapter, RunServices
 from inference_swarm.cluster.protocol import FROM_WORKER, MESSAGES, Envelope
 from inference_swarm.cluster.run_control import Planner, RunControl
+from inference_swarm.cluster.shown_users import ShownUsers
 from inference_swarm.cluster.state import CoordinatorConfig
 from inference_swarm.errors import ExitCode, ProtocolError
 from locust import User
@@ -55,6 +56,7 @@ class SwarmMasterRunner(MasterRunner):
         self.test = LocustTest(self.environment, self, lambda: self.adapter.feed(ResetStatistics()))
         config = CoordinatorConfig(ends_after_run=is_finite, swarm=swarm, boot=boot_id())
         self.adapter = MasterAdapter(config, self._send, services, self.test)
+        self.shown_users = ShownUsers(self.adapter.state)
         self.control = RunControl(self, self.adapter, planner, ends_workers=ends_workers)
         self.greenlet.spawn(self._listen)
         self.adapter.begin()
@@ -99,15 +101,21 @@ class SwarmMasterRunner(MasterRunner):
 
     @property
     def user_count(self) -> int:
-        """The users that workers report; stopping users are not counted."""
-        adapter = getattr(self, "adapter", None)
-        return 0 if adapter is None else sum(sum(one.users.values()) for one in adapter.state.here())
+        """The users that workers report; stopping users are not counted, those of leaving workers neither."""
+        return self.shown_users.running if hasattr(self, "shown_users") else 0
+
+    @property
+    def draining_user_count(self) -> int:
+        """The users that are stopping while others run in their place, on workers that leave."""
+        return self.shown_users.draining
 
     @property
     def reported_user_classes_count(self) -> dict[str, int]:
         """The users by class."""
         total: dict[str, int] = {}
         for member in self.adapter.state.here():
+            if member.is_leaving:
+                continue
             for name, count in member.users.items():
                 total[name] = total.get(name, 0) + count
         return total
@@ -156,10 +164,12 @@ class SwarmMasterRunner(MasterRunner):
             raise ProtocolError(f"a message of unknown type {msg.type[:80]!a}")
 
     def _update_node(self, worker: str) -> None:
+        self.shown_users.note(worker)
         member, node = self.adapter.state.members.get(worker), self.clients.get(worker)
         if member is not None and node is not None:
-            node.state = member.state
-            node.user_classes_count = member.users
+            node.state = STATE_STOPPING if member.is_leaving else member.state
+            if not member.is_leaving or member.users:
+                node.user_classes_count = member.users
             node.cpu_usage = member.cpu_percent
             node.memory_usage = member.memory_bytes
 

@@ -29,6 +29,7 @@ KINDS = {kind.type: kind for kind in FROM_MASTER}
 # Of --master-timeout, the part after which users are stopped: the rest is for them to stop in.
 LEASE_PART = 0.8
 LOCUSTS_OWN = ("spawn", "stop", "quit", "reconnect", "ack", "heartbeat")  # a master of ours sends none of these
+LOG_WAITING_FIRST_S = 5.0
 LOG_WAITING_S = 30.0
 USAGE_PERIOD_S = 1.0
 
@@ -66,6 +67,13 @@ class SwarmWorkerRunner(WorkerRunner):
         self.greenlet.spawn(self._watch)
         self.environment.events.quitting.add_listener(lambda **_: self._leave("its process was asked to end"))  # type: ignore[no-untyped-call]
         self.adapter.begin()
+
+    def look_at(self, host: str) -> None:
+        """Look for a master there from now on, if there is none where this worker has looked so far."""
+        if not self.adapter.state.is_joined:
+            logger.info("Looking for a master at %s:%d, no longer at %s", host, self.master_port, self.master_host)
+            self.master_host = host
+            self._open_channel()
 
     # what Locust asks
 
@@ -163,7 +171,7 @@ class SwarmWorkerRunner(WorkerRunner):
 
     def _watch(self) -> None:
         """Measure CPU and memory for the heartbeats; log a line now and then while no master responds."""
-        waited_s = LOG_WAITING_S - 5
+        waited_s = LOG_WAITING_S - LOG_WAITING_FIRST_S
         while True:
             if self._forked_by is not None and os.getppid() != self._forked_by:
                 self._forked_by = None
@@ -171,7 +179,7 @@ class SwarmWorkerRunner(WorkerRunner):
             state = self.adapter.state
             state.cpu_percent, state.memory_bytes = max(0.0, self.current_cpu_usage), self.current_memory_usage
             gevent.sleep(USAGE_PERIOD_S)
-            waited_s = 0.0 if state.is_joined else waited_s + USAGE_PERIOD_S
+            waited_s = LOG_WAITING_S - LOG_WAITING_FIRST_S if state.is_joined else waited_s + USAGE_PERIOD_S
             if waited_s >= LOG_WAITING_S:
                 waited_s = 0.0
                 keys = "with the same --swarm-keys" if self.channel.keys else "without --swarm-keys, as this worker is"
@@ -183,10 +191,12 @@ def _why_unreachable(host: str, port: int) -> str:
     """Return why the master cannot be reached: does the name resolve, does anything listen there?"""
     try:
         socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
-    except OSError as error:
-        return f"the name does not resolve ({error.strerror or error})"
+    except (OSError, UnicodeError) as error:
+        return f"the name does not resolve ({getattr(error, 'strerror', None) or error})"
     try:
         with socket.create_connection((host, port), timeout=2):
             return "the port is open, but no master of this protocol answers"
+    except ConnectionRefusedError:
+        return "the port refuses connections"
     except OSError as error:
         return f"the port does not answer ({error.strerror or error})"

@@ -48,11 +48,13 @@ class Moment:
     abandoned: int = 0
     dropped: int = 0
     warm_up_left_s: float | None = None
+    draining: int = 0
+    """Users that are stopping while others run in their place; `users` are without them."""
     search: str = ""
     """A search for a capacity: the step under way, and between which loads it is."""
 
 
-def moment_of(run: Run, users: int, now_s: float) -> Moment:
+def moment_of(run: Run, users: int, now_s: float, draining: int = 0) -> Moment:
     """`now_s` is on the clock of the run's course."""
     totals, course = run.totals, run.course
     elapsed_s = max(0.0, now_s - (course.began_s or 0.0))
@@ -71,6 +73,7 @@ def moment_of(run: Run, users: int, now_s: float) -> Moment:
         abandoned=counted.abandoned,
         dropped=counted.dropped,
         warm_up_left_s=warm_up_left_s if is_warming_up else None,
+        draining=draining,
         search="" if run.capacity is None else search_words(run.capacity.result()),
     )
 

@@ -9,9 +9,8 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import gevent
 
@@ -27,6 +26,18 @@ LIVE_PERIOD_S = 1.0
 CLEAR_LINE = "\r\x1b[K"
 
 
+class CountedUsers(Protocol):
+    """The users at this moment: a runner."""
+
+    @property
+    def user_count(self) -> int:
+        """Those that run."""
+
+    @property
+    def draining_user_count(self) -> int:
+        """Those that are stopping while others run in their place."""
+
+
 class Progress:
     """Silent in web UI runs, and where the user asked Locust for its own tables."""
 
@@ -40,14 +51,15 @@ class Progress:
             if self._is_live:
                 self._keep_log_lines_whole()
 
-    def show(self, run: Run, count_users: Callable[[], int]) -> None:
+    def show(self, run: Run, users: CountedUsers) -> None:
         """Show the progress; a greenlet runs it while the run goes on."""
         if not self._is_shown:
             return
         period_s = LIVE_PERIOD_S if self._is_live else PLAIN_PERIOD_S
         while True:
             gevent.sleep(period_s)
-            line = progress_line(moment_of(run, count_users(), time.monotonic()))
+            moment = moment_of(run, users.user_count, time.monotonic(), users.draining_user_count)
+            line = progress_line(moment)
             if self._is_live:
                 self._is_line_open = True
                 sys.stderr.write(CLEAR_LINE + line)

@@ -34,7 +34,8 @@ def progress_line(now: Moment) -> str:
         time_words = f"{format_seconds(max(0.0, now.length_s - now.elapsed_s))} left"
     if now.search:
         time_words = f"{now.search}; {time_words}"
-    parts = [f"{now.users} user{_s(now.users)} on {now.workers} worker{_s(now.workers)}"]
+    draining = f", {now.draining} draining" if now.draining else ""
+    parts = [f"{now.users} user{_s(now.users)} on {now.workers} worker{_s(now.workers)}{draining}"]
     if now.warm_up_left_s is not None:
         parts.append(f"warm-up for {format_seconds(now.warm_up_left_s)} more")
     if (window := now.window) is not None:

@@ -54,6 +54,9 @@ class _States:
         yield _gauge("swarm_users", "Users that run now.", swarm.users)
         yield _gauge("swarm_users_wanted", "Users that were asked for.", swarm.users_wanted)
         yield _gauge(
+            "swarm_users_draining", "Users that are stopping while others run in their place.", swarm.users_draining
+        )
+        yield _gauge(
             "swarm_rate_achieved", "Requests that end per second, by the workers' last reports.", swarm.rate_rps
         )
         yield _gauge(

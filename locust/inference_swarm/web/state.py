@@ -80,6 +80,8 @@ class SwarmState:
     workers: Sequence[WorkerState]
     run: RunState | None = None
     refused: str = ""
+    users_draining: int = 0
+    """Users that are stopping while others run in their place; `users` are without them."""
 
     @property
     def rate_rps(self) -> float:
@@ -98,6 +100,7 @@ def state_document(swarm: SwarmState) -> Document:
         "state": swarm.state,
         "users": swarm.users,
         "users_wanted": swarm.users_wanted,
+        "users_draining": swarm.users_draining,
         "rate_now_rps": round(swarm.rate_rps, 3),
         "rows_now_per_s": round(swarm.rows_per_s, 3),
         "refused": swarm.refused,

@@ -84,6 +84,7 @@ class SwarmView:
             state=_state(self._runs.adapter.state.phase, str(runner.state)),
             users=runner.user_count,
             users_wanted=runner.target_user_count,
+            users_draining=runner.draining_user_count,
             workers=[self._worker(node, records.get(node.id)) for node in nodes],
             run=None if run is None else _run_state(run),
             refused=self._runs.refused,

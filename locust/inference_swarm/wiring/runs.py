@@ -164,7 +164,7 @@ class Runs:
         self._background = [
             *([gevent.spawn(watch.watch, course.began_s)] if watch.is_wanted else ()),
             gevent.spawn(self._watch_health, run),
-            gevent.spawn(self._progress.show, run, lambda: self._environment.runner.user_count),
+            gevent.spawn(self._progress.show, run, self._environment.runner),
         ]
 
     def begin_epoch(self, at_s: float) -> None:

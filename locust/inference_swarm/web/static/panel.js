@@ -124,12 +124,13 @@ class SwarmPanel extends HTMLElement {
     }
   }
 
-  showMetrics({ state, users, users_wanted: wanted, rate_now_rps: now, rows_now_per_s: rowsNow, workers, run }) {
+  showMetrics({ state, users, users_wanted: wanted, users_draining: draining, rate_now_rps: now, rows_now_per_s: rowsNow, workers, run }) {
     const of = (part, whole) => (whole == null || part === whole ? part : `${part} of ${whole}`);
     const isOn = state === "running" || state === "spawning";
     const metrics = [
       ["State", state],
       ["Users", isOn ? of(format.count(users), format.count(wanted)) : format.count(users)],
+      ...(draining ? [["Users draining", format.count(draining)]] : []),
       ["Workers", format.count(workers.length)],
       ["Requests/s now", isOn && run?.rate_wanted_rps != null ? of(format.rate(now), format.rate(run.rate_wanted_rps)) : format.rate(now)],
     ];
