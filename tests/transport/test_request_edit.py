@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inference_swarm.errors import SettingProblem
-from inference_swarm.transport.request_edit import body_of, edited
+from inference_swarm.transport.request_edit import body_of, edited, with_headers
 
 REQUEST = (
     b"POST /invocation?model=a HTTP/1.1\r\nHost: h:1\r\nAccept: application/json\r\nAuthorization: old\r\n"
@@ -48,3 +48,11 @@ def test_a_path_with_a_blank_or_a_line_end_cannot_add_anything() -> None:
         edited(REQUEST, b"", path="/a b")
     with pytest.raises(SettingProblem, match="path"):
         edited(REQUEST, b"", path="/a\r\nX: y")
+
+
+def test_headers_come_behind_the_first_line() -> None:
+    request = b"POST /x HTTP/1.1\r\nHost: y\r\n\r\nbody\r\n"
+    assert with_headers(request, {"traceparent": "00-1"}) == (
+        b"POST /x HTTP/1.1\r\ntraceparent: 00-1\r\nHost: y\r\n\r\nbody\r\n"
+    )
+    assert with_headers(request, {}) == request

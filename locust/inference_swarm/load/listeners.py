@@ -12,9 +12,7 @@ from typing import Any
 from locust.event import EventHook, Events
 
 from inference_swarm.transport.outcome import Outcome
-from inference_swarm.transport.target import Target
-
-METHOD = "POST"
+from inference_swarm.transport.target import METHOD, Target
 
 
 class OtherUsers:

@@ -35,6 +35,7 @@ from inference_swarm.load.pairs import Pairs, Side
 from inference_swarm.load.probe import ProbeReply, ask_server
 from inference_swarm.load.readiness import wait_ready
 from inference_swarm.load.server_metadata import ask_metadata
+from inference_swarm.load.tracing import connection_type
 from inference_swarm.transport.check import check_of, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
@@ -50,7 +51,7 @@ MIN_ONCE_REPORT_S = 0.02
 def make_client(settings: Settings, name: str = "") -> InferenceClient:
     """Make the transport of this process to one target; `name`: what statistics call its requests, if not its path."""
     target = target_of(settings)
-    return InferenceClient(
+    client = InferenceClient(
         replace(target, name=name) if name else target,
         AttemptRules(
             deadlines=Deadlines(
@@ -70,6 +71,8 @@ def make_client(settings: Settings, name: str = "") -> InferenceClient:
         ),
         row_count=settings.batch_size,
     )
+    client.connection_type = connection_type()
+    return client
 
 
 class Shard:

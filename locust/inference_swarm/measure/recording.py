@@ -13,7 +13,6 @@ import gevent
 from locust.stats import RequestStats
 
 from inference_swarm.load.dispatcher import ArrivalDispatcher
-from inference_swarm.load.listeners import METHOD
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.locust_stats import fold_into_locust, since, wall_offset_ns
 from inference_swarm.measure.phases import NS_PER_S, Phases
@@ -21,6 +20,7 @@ from inference_swarm.measure.recorder import NO_OTHERS, SLICE_S, RunRecorder
 from inference_swarm.measure.snapshot import OtherCounts, Snapshot, WorkerHealth
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.outcome_log import OutcomeLog
+from inference_swarm.transport.target import METHOD
 
 FOLD_PERIOD_S = 0.1  # at 1 s a fold holds the loop up for 5 ms at 100,000 requests/s, which shows in p99.9
 

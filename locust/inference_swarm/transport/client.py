@@ -61,6 +61,7 @@ class InferenceClient:
         """Attempts that listeners of the request event, Locust's own among them, were notified of one by one."""
         self.named_logs: dict[str, tuple[OutcomeLog, OutcomeLog]] = {}
         """Like `log` and `notified_log`, of attempts that have a name of their own in the statistics."""
+        self.connection_type: type[Connection] = Connection
         self.counters = ConnectionCounters()
         self.timeout_scan = TimeoutScan(self.rules.deadlines)
         self.shapes = HeadShapes(
@@ -89,7 +90,7 @@ class InferenceClient:
 
     def connect(self) -> Connection:
         """Return a connection for the calling greenlet; the first attempt opens it."""
-        return Connection(self)
+        return self.connection_type(self)
 
     def logs_of(self, name: str | None) -> tuple[OutcomeLog, OutcomeLog]:
         """Return the log and the notified log of a request name; None is the target's own."""

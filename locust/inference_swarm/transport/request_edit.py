@@ -39,3 +39,10 @@ def edited(request: bytes, body: bytes, *, path: str | None = None, headers: Map
     kept = [line for line in lines if line.partition(b":")[0].lower() not in dropped]
     added = [f"{name}: {value}".encode("latin-1") for name, value in given.items()]
     return b"\r\n".join([first, *kept, *added, b"Content-Length: %d" % len(body)]) + _END + body
+
+
+def with_headers(request: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a request with these headers behind its first line."""
+    first, end, rest = request.partition(b"\r\n")
+    lines = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.items())
+    return b"".join((first, end, lines, rest))

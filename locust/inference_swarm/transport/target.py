@@ -15,6 +15,7 @@ from inference_swarm.apis.table import request_path
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import SettingProblem
 
+METHOD = "POST"
 INVOCATION_PATH = "/invocation"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 9110: a field name is a token; a value holds no control characters but the tab.
@@ -168,7 +169,7 @@ def request_heads(
     headers: Mapping[str, str] | None = None,
     format_headers: Mapping[str, str] = JSON_HEADERS,
     *,
-    method: str = "POST",
+    method: str = METHOD,
 ) -> Callable[[int], bytes]:
     """Return a function that makes the head of a request from its body's length.
 

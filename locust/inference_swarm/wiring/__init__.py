@@ -39,6 +39,7 @@ from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
 from inference_swarm.web.headless_metrics import check_metrics_port, serve_metrics
 from inference_swarm.web.routes import attach_web
 from inference_swarm.wiring.interrupts import end_when_interrupted, end_when_the_terminal_closes, end_while_waiting
+from inference_swarm.wiring.otel import begin_otel, postpone_otel
 from inference_swarm.wiring.runs import Runs
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def attach(events: Events, config_file: Path) -> None:
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: object) -> None:
         end_when_the_terminal_closes()
         options = environment.parsed_options
+        begin_otel(environment, runner)
         if isinstance(runner, SwarmWorkerRunner):
             end_when_interrupted(runner.end_at_once)
             runner.join(getattr(options, FORKED_SWARM, ""), getattr(options, FORKED_BY, None))
@@ -100,6 +102,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
     """Check everything after parsing, before Locust opens a port or forks."""
     if options.swarm_keys:
         _check_keys(options)
+    postpone_otel(options)
     setattr(options, FORKED_BY, os.getpid())
     if settings is None:
         return
