@@ -41,6 +41,7 @@ class Runner(MasterRunner):
         self.greenlet = None
         self.state = "running"
         self.target_user_count = 500
+        self.draining_user_count = 0
         self.clients: Any = {name: WorkerNode(name, "running") for name in workers}
 
 

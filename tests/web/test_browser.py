@@ -163,6 +163,7 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     wait_until(lambda: runs.count() == 2, 10, "two runs in the list")
     assert summary["run"] in runs.first.inner_text()
     link = runs.first.get_by_role("link").first
+    wait_until(lambda: ".html" in (link.get_attribute("href") or ""), 10, "the report, which is written last")
     report = browser.new_page()
     answer = report.goto(link.get_attribute("href"))
     assert answer.status == 200
