@@ -27,6 +27,11 @@ LOAD_OPTIONS: tuple[Option, ...] = (
         "10s->0, or the name of a file with such stages, one a line",
     ),
     Option(
+        "requests", "--requests", "SWARM_REQUESTS", "requests", value_types.COUNT, None,
+        "how many requests the whole swarm sends, exactly, such as 100000; with --run-time the run ends with whichever "
+        "comes first",
+    ),
+    Option(
         "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", value_types.USERS, None,
         "open load: maximum concurrent requests; replaces --users and starts that many users at once",
         in_start_form=False,

@@ -18,7 +18,7 @@ from locust.env import Environment
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from inference_swarm.load.assignment import ArrivalFeed, Assignment
+from inference_swarm.load.assignment import ArrivalFeed, Assignment, StoppedBeforeSending
 from inference_swarm.load.listeners import is_locusts_own, notify_of, without_locusts_own
 from inference_swarm.load.pairs import Pairs
 from inference_swarm.transport.connection import Connection
@@ -98,7 +98,8 @@ class InferenceUser(User):
 
     def next_body(self) -> bytes:
         """Return the body of the next row, for `send`; for custom tasks. Raises StopUser when no row will come."""
-        return body_of(self._next_request(self._prepare()[0]))
+        assignment, _ = self._prepare()
+        return body_of(self._next_request(assignment, assignment.peek))
 
     def send(
         self,
@@ -112,7 +113,8 @@ class InferenceUser(User):
         """Make one attempt with this body, counted under `name`, with another path (and its query) and headers."""
         assignment, connection = self._prepare()
         if not self._example:
-            self._example = self._next_request(assignment)
+            self._example = self._next_request(assignment, assignment.peek)
+        self._wait_for_allowance(assignment)
         request = edited(self._example, body, path=path, headers=headers)
         connection.log = assignment.client.logs_of(name)[0]
         start_s = time.time()
@@ -125,14 +127,20 @@ class InferenceUser(User):
         self._note(assignment, connection, outcome, start_s, name)
         return outcome
 
-    def _next_request(self, assignment: Assignment) -> bytes:
+    def _next_request(self, assignment: Assignment, take: Callable[[], bytes | None] | None = None) -> bytes:
         if assignment.take_rows is not None:
             raise StopTest("--row-order once counts each row that is sent: only invoke() may take one")
         if assignment.pairs is not None:
             raise StopTest("--ab sends each row to both variants: only invoke() may take one")
-        while (request := assignment.take()) is None:
+        take = take or assignment.take
+        while (request := take()) is None:
             self._wait_for_row(assignment)
         return request
+
+    def _wait_for_allowance(self, assignment: Assignment) -> None:
+        """Count a request that `take` does not: with `--requests` there may be none left to this process now."""
+        while assignment.allowance is not None and not assignment.allowance.take_one():
+            self._wait_for_row(assignment)
 
     # the loops
 
@@ -198,14 +206,21 @@ class InferenceUser(User):
                 arrivals.give_back(intended_ns)
                 break
             self._state = LOCUST_STATE_RUNNING
-            self._attempt(assignment, connection, intended_ns)
+            try:
+                self._attempt(assignment, connection, intended_ns)
+            except StoppedBeforeSending:
+                arrivals.give_back(intended_ns)
+                raise
         raise StopUser
 
     def _wait_for_row(self, assignment: Assignment) -> None:
         if self._state == LOCUST_STATE_STOPPING:
-            raise StopUser
+            raise StoppedBeforeSending
         self._state = LOCUST_STATE_WAITING
-        assignment.wait_for_row()
+        try:
+            assignment.wait_for_row()
+        except GreenletExit:
+            raise StoppedBeforeSending from None
         self._state = LOCUST_STATE_RUNNING
 
     def _wait(self) -> None:
@@ -254,7 +269,8 @@ class InferenceUser(User):
         return outcome
 
     def _attempt_of_pair(self, assignment: Assignment, pairs: Pairs, intended_ns: int) -> Outcome:
-        while (turn := pairs.take()) is None:
+        take = pairs.take if assignment.allowance is None else assignment.allowance.counted(pairs.take)
+        while (turn := take()) is None:
             self._wait_for_row(assignment)
         if not self._connections_of_sides:
             self._connections_of_sides = [client.connect() for client in pairs.clients]

@@ -85,6 +85,7 @@ def load_of(settings: Settings) -> LoadPlan:
         load_timeout_s=settings.load_timeout_s + (settings.wait_ready_s or 0.0),
         stop_timeout_s=float(settings.stop_timeout_s),
         drop_after_s=settings.drop_after_s,
+        requests=settings.requests,
         first_step=first_step_of(settings),
         asks_server=not settings.no_probe or settings.wait_ready_s is not None,
     )
@@ -93,7 +94,7 @@ def load_of(settings: Settings) -> LoadPlan:
 def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     """Return problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages`, `api`, of names."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
-    problems += _warm_up_problems(values)
+    problems += _warm_up_problems(values) + _request_problems(values)
     problems += _name_problems(values)
     try:
         problems += api_problems(resolve_template(Settings(**values)))
@@ -239,7 +240,7 @@ def schedule_of(settings: Settings) -> Schedule | None:
         assert settings.rate_rps is not None
         length_s = settings.duration_s
         rate = Stages.constant(settings.rate_rps, length_s) if length_s else Stages.constant(settings.rate_rps)
-    return Schedule(ArrivalProcess(settings.arrival), rate, settings.seed, settings.burstiness)
+    return Schedule(ArrivalProcess(settings.arrival), rate, settings.seed, settings.burstiness, settings.requests)
 
 
 def phases_of(settings: Settings) -> Phases:
@@ -263,6 +264,24 @@ def _warm_up_problems(values: ReadSettingValues) -> list[SettingProblem]:
             )
         ]
     return []
+
+
+def _request_problems(values: ReadSettingValues) -> list[SettingProblem]:
+    requests, others = values["requests"], []
+    if requests is None:
+        return []
+    if values["row_order"] == "once":
+        others.append(("--row-order is once", "each row is sent once, and that ends the run"))
+    if values["find_capacity"]:
+        others.append(("--find-capacity is given", "the search decides how many requests a step needs"))
+    return [
+        SettingProblem(
+            f"--requests is {requests:,} and {what}: {why}",
+            expected="one of them",
+            action="leave one of them out",
+        )
+        for what, why in others
+    ]
 
 
 def first_users(settings: Settings) -> tuple[int, float] | None:
