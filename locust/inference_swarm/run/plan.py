@@ -22,7 +22,8 @@ from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.abort import AbortCondition, parse_abort_conditions
 from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
-from inference_swarm.load.stages import Stages, format_stages, is_stages_text, parse_stages, users_at
+from inference_swarm.load.stage_text import is_stages_text, parse_stages
+from inference_swarm.load.stages import Stages, format_stages, users_at
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.server_metrics import parse_choice, split_sources
 from inference_swarm.measure.warm_up import parse_warm_up
