@@ -28,7 +28,6 @@ from inference_swarm.cluster.agent_events import (
     LimitRequests,
     OpenChannel,
     Probe,
-    RequestsCounted,
     RowsCouldNotLoad,
     SendToMaster,
     SetEpochs,
@@ -47,13 +46,11 @@ from inference_swarm.cluster.master_clock import MasterClock
 from inference_swarm.cluster.protocol import (
     Envelope,
     Partition,
-    RequestsUsed,
 )
 from inference_swarm.cluster.worker_requests import WorkerRequests
 from inference_swarm.cluster.worker_rows import WorkerRows
 from inference_swarm.cluster.worker_seams import WorkerSeams
 from inference_swarm.config.settings import Settings
-from inference_swarm.load.allowance import RequestUse
 from inference_swarm.load.arrivals import Part, Share
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.dispatcher import ArrivalDispatcher
@@ -193,7 +190,7 @@ class WorkerAdapter:
         assignment = self._assignment = shard.assignment()
         assignment.arrivals = self._dispatcher = self._make_dispatcher(settings)
         if settings.requests is not None:
-            self._requests = WorkerRequests(lambda: self.users.count, self._dispatcher, self._requests_used)
+            self._requests = WorkerRequests(run_id, lambda: self.users.count, self._dispatcher, self.feed)
             self._requests.count(assignment)
         assign_users(assignment, settings.wait_min_s, settings.wait_max_s)
         self._recording = Recording(
@@ -212,9 +209,6 @@ class WorkerAdapter:
         self.users.take_user_seconds()
         if self._requests is not None:
             self._requests.begin(self._recording)
-
-    def _requests_used(self, use: RequestUse) -> None:
-        self.feed(RequestsCounted(RequestsUsed.of(self.state.run_id, use)))
 
     def _count_from(self, epoch_start_ns: int) -> None:
         """What is intended, or begun by users of other classes, before this instant is in no statistics."""
@@ -288,7 +282,7 @@ class WorkerAdapter:
         if is_final:
             once = self._rows.last_once_report(run_id)
             if self._requests is not None:
-                requests = RequestsUsed.of(run_id, self._requests.allowance.final_use())
+                requests = self._requests.final()
         locust = locust_report(self._environment, self._runner) if self._seams.notifies_listeners else {}
         taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), locust, once, requests)
         self.feed(taken)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import gevent
 from gevent.event import Event
 
+from inference_swarm.cluster.agent_events import RequestsCounted
+from inference_swarm.cluster.protocol import RequestsUsed
 from inference_swarm.load.allowance import AHEAD_S, Need, RequestAllowance, RequestUse
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.dispatcher import ArrivalDispatcher
@@ -24,12 +26,18 @@ class WorkerRequests:
     """The requests of one run. Reports twice a second, when few are left, and as soon as the last has ended."""
 
     def __init__(
-        self, count_users: Callable[[], int], dispatcher: ArrivalDispatcher | None, on_use: Callable[[RequestUse], None]
+        self,
+        run_id: str,
+        count_users: Callable[[], int],
+        dispatcher: ArrivalDispatcher | None,
+        feed: Callable[[RequestsCounted], None],
     ) -> None:
+        """`feed` takes what the agent is to know."""
         self.allowance = RequestAllowance()
         self._count_users = count_users
         self._dispatcher = dispatcher
-        self._on_use = on_use
+        self._run_id = run_id
+        self._feed = feed
         self._recording: Recording | None = None
         self._attempts_before = 0
         self._dropped = 0
@@ -78,6 +86,10 @@ class WorkerRequests:
         self._dropped = dispatcher.dropped_count
         return allowance.report(ended, Need(*dispatcher.count_needed(AHEAD_S)), now_s)
 
+    def final(self) -> RequestsUsed:
+        """Return how many were sent in the end."""
+        return RequestsUsed.of(self._run_id, self.allowance.final_use())
+
     def close(self) -> None:
         """Report no more."""
         if self._greenlet is not None:
@@ -90,7 +102,7 @@ class WorkerRequests:
             self._wanted.clear()
             use = self.use()
             if use != last or use.ended < use.started or use.wanted > use.limit:
-                self._on_use(use)
+                self._feed(RequestsCounted(RequestsUsed.of(self._run_id, use)))
             last = use
             gevent.sleep(MIN_REPORT_S)
             left_s = (LAST_REPORT_S if self.allowance.is_used_up else REPORT_S) - (time.monotonic() - began_s)

@@ -20,7 +20,7 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST
 
 from inference_swarm.load.assignment import ArrivalFeed, Assignment, StoppedBeforeSending
 from inference_swarm.load.listeners import is_locusts_own, notify_of, without_locusts_own
-from inference_swarm.load.pairs import Pairs
+from inference_swarm.load.pair_attempt import attempt_of_pair
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.request_edit import body_of, edited
@@ -114,7 +114,10 @@ class InferenceUser(User):
         assignment, connection = self._prepare()
         if not self._example:
             self._example = self._next_request(assignment, assignment.peek)
-        self._wait_for_allowance(assignment)
+        while (
+            assignment.allowance is not None and not assignment.allowance.take_one()
+        ):  # `take` does not count this one
+            self._wait_for_row(assignment)
         request = edited(self._example, body, path=path, headers=headers)
         connection.log = assignment.client.logs_of(name)[0]
         start_s = time.time()
@@ -136,11 +139,6 @@ class InferenceUser(User):
         while (request := take()) is None:
             self._wait_for_row(assignment)
         return request
-
-    def _wait_for_allowance(self, assignment: Assignment) -> None:
-        """Count a request that `take` does not: with `--requests` there may be none left to this process now."""
-        while assignment.allowance is not None and not assignment.allowance.take_one():
-            self._wait_for_row(assignment)
 
     # the loops
 
@@ -248,7 +246,11 @@ class InferenceUser(User):
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
         if assignment.pairs is not None:
-            return self._attempt_of_pair(assignment, assignment.pairs, intended_ns)
+            done = attempt_of_pair(
+                assignment, assignment.pairs, self._connections_of_sides, self._wait_for_row, intended_ns
+            )
+            self._note(assignment, done.connection, done.outcome, done.start_s)
+            return done.outcome
         if assignment.take_rows is None:
             request = self._next_request(assignment)
             start_s = time.time()
@@ -268,21 +270,6 @@ class InferenceUser(User):
         self._note(assignment, connection, outcome, start_s)
         return outcome
 
-    def _attempt_of_pair(self, assignment: Assignment, pairs: Pairs, intended_ns: int) -> Outcome:
-        take = pairs.take if assignment.allowance is None else assignment.allowance.counted(pairs.take)
-        while (turn := take()) is None:
-            self._wait_for_row(assignment)
-        if not self._connections_of_sides:
-            self._connections_of_sides = [client.connect() for client in pairs.clients]
-        connection = self._connections_of_sides[turn.side]
-        start_s = time.time()
-        outcome = connection.attempt(turn.request, intended_ns, turn.row_count)
-        outcome.rows = turn.rows
-        if outcome.error is not None and not turn.rows:
-            assignment.example_rows.note(outcome, turn.request)
-        self._note(assignment, connection, outcome, start_s)
-        return outcome
-
     def _note(
         self, assignment: Assignment, connection: Connection, outcome: Outcome, start_s: float, name: str | None = None
     ) -> None:
@@ -293,8 +280,8 @@ class InferenceUser(User):
         else:
             notified_log.add(outcome)
             hook = self.environment.events.request
-            is_counted = outcome.intended_ns >= assignment.counts_from_ns
-            hook = hook if is_counted else without_locusts_own(hook)
+            if outcome.intended_ns < assignment.counts_from_ns:
+                hook = without_locusts_own(hook)
             notify_of(hook, outcome, connection.client.target, name, start_s, {**self.context()})
         if outcome.error is not None:
             # In an open load it is the schedule that paces.

@@ -29,6 +29,7 @@ from inference_swarm.measure.server_metrics import parse_choice, split_sources
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.ab import ab_problems
 from inference_swarm.run.course import LoadPlan
+from inference_swarm.run.request_plan import request_problems
 from inference_swarm.run.search_plan import first_step_of, resolve_search, search_problems
 from inference_swarm.transport.allowed import check_hosts_allowed, parse_patterns
 from inference_swarm.transport.target import Target, parse_headers, target_of
@@ -95,7 +96,7 @@ def load_of(settings: Settings) -> LoadPlan:
 def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     """Return problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages`, `api`, of names."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
-    problems += _warm_up_problems(values) + _request_problems(values)
+    problems += _warm_up_problems(values) + request_problems(values)
     problems += _name_problems(values)
     try:
         problems += api_problems(resolve_template(Settings(**values)))
@@ -265,24 +266,6 @@ def _warm_up_problems(values: ReadSettingValues) -> list[SettingProblem]:
             )
         ]
     return []
-
-
-def _request_problems(values: ReadSettingValues) -> list[SettingProblem]:
-    requests, others = values["requests"], []
-    if requests is None:
-        return []
-    if values["row_order"] == "once":
-        others.append(("--row-order is once", "each row is sent once, and that ends the run"))
-    if values["find_capacity"]:
-        others.append(("--find-capacity is given", "the search decides how many requests a step needs"))
-    return [
-        SettingProblem(
-            f"--requests is {requests:,} and {what}: {why}",
-            expected="one of them",
-            action="leave one of them out",
-        )
-        for what, why in others
-    ]
 
 
 def first_users(settings: Settings) -> tuple[int, float] | None:
