@@ -135,8 +135,7 @@ class InferenceUser(User):
             raise StopTest("--row-order once counts each row that is sent: only invoke() may take one")
         if assignment.pairs is not None:
             raise StopTest("--ab sends each row to both variants: only invoke() may take one")
-        take = take or assignment.take
-        while (request := take()) is None:
+        while (request := (take or assignment.take)()) is None:
             self._wait_for_row(assignment)
         return request
 
@@ -280,8 +279,7 @@ class InferenceUser(User):
         else:
             notified_log.add(outcome)
             hook = self.environment.events.request
-            if outcome.intended_ns < assignment.counts_from_ns:
-                hook = without_locusts_own(hook)
+            hook = hook if outcome.intended_ns >= assignment.counts_from_ns else without_locusts_own(hook)
             notify_of(hook, outcome, connection.client.target, name, start_s, {**self.context()})
         if outcome.error is not None:
             # In an open load it is the schedule that paces.
