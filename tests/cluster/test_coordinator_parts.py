@@ -12,7 +12,7 @@ from inference_swarm.cluster.protocol import OnceReport, RowsLoading, RowsReady,
 from inference_swarm.cluster.run_rows import RunRows
 from inference_swarm.cluster.state import Coordinator, Job, Member
 from inference_swarm.data.progress import BlockProgress, OnceNumbers
-from inference_swarm.load.stages import parse_stages
+from inference_swarm.load.stage_text import parse_stages
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan, RunCourse
 

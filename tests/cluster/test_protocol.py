@@ -20,6 +20,7 @@ from inference_swarm.cluster.protocol import (
     EndWorker,
     Envelope,
     Goodbye,
+    GrantRequests,
     Heartbeat,
     HeartbeatAck,
     Hello,
@@ -36,6 +37,7 @@ from inference_swarm.cluster.protocol import (
     ReleaseRun,
     Report,
     ReportAck,
+    RequestsUsed,
     RowsFailed,
     RowsLoading,
     RowsReady,
@@ -75,7 +77,15 @@ EVERY: list[Message] = [
     RowsFailed("r1", -1, "no such file"),
     TargetProbed("r1", 2, "404 Not Found", is_warning=False),
     ONCE,
-    Report("r1", 2, is_final=True, snapshot={"run_id": "r1"}, locust={"stats": [1, b"x"]}, once=ONCE),
+    Report(
+        "r1",
+        2,
+        is_final=True,
+        snapshot={"run_id": "r1"},
+        locust={"stats": [1, b"x"]},
+        once=ONCE,
+        requests=RequestsUsed("r1", 0, 5, 5, 5, 5),
+    ),
     Leaving("SIGTERM"),
     Goodbye(),
     Welcome(0, "", "s"),
@@ -91,6 +101,8 @@ EVERY: list[Message] = [
     StopRun("r1"),
     ReportAck("r1", 2),
     OnceAck("r1", 6),
+    RequestsUsed("r1", -1, 0, 400, 0, 0),
+    GrantRequests("r1", 0, 250),
     ReleaseRun("r1"),
     EndWorker("the run is over"),
 ]
@@ -166,7 +178,7 @@ def test_a_message_that_lacks_a_field_says_which_and_what_to_do() -> None:
         HoldRows.from_wire(wire)
     assert str(caught.value) == (
         "A hold_rows message cannot be used (run_id: Field required).\n"
-        "  Expected: what docs/protocol.md describes, in version 3.\n"
+        "  Expected: what docs/protocol.md describes, in version 4.\n"
         "  Fix: run the same release of the swarm on the master and on all workers."
     )
 

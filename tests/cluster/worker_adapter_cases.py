@@ -34,7 +34,8 @@ from inference_swarm.cluster.protocol import (
     StopRun,
     Welcome,
 )
-from inference_swarm.cluster.worker_adapter import WorkerAdapter, WorkerSeams
+from inference_swarm.cluster.worker_adapter import WorkerAdapter
+from inference_swarm.cluster.worker_seams import WorkerSeams
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source, read_source

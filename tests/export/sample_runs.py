@@ -16,7 +16,7 @@ from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.judge.self_check import SelfCheck, is_generator_bottleneck
 from inference_swarm.judge.stages import judge_stages
 from inference_swarm.judge.verdict import RunFacts, judge
-from inference_swarm.load.stages import parse_stages
+from inference_swarm.load.stage_text import parse_stages
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.hlog import hlog_lines
 from inference_swarm.measure.phases import phases_of_run

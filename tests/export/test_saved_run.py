@@ -13,7 +13,7 @@ from sample_runs import NAME, make_run, save_run
 from inference_swarm.errors import DataError
 from inference_swarm.export.intervals import WantedRate, interval_rows, interval_table, read_interval_table
 from inference_swarm.export.saved_run import merge_intervals, read_run
-from inference_swarm.load.stages import parse_stages
+from inference_swarm.load.stage_text import parse_stages
 
 
 def test_histograms_and_intervals_come_back_as_they_were(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from inference_swarm.judge.objectives import parse_objective
 from inference_swarm.judge.stages import StageResult, judge_stages
 from inference_swarm.judge.verdict import Status
-from inference_swarm.load.stages import parse_stages
+from inference_swarm.load.stage_text import parse_stages
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import Slice, Snapshot

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from inference_swarm.load.arrivals import NO_PART, NS_PER_S, ArrivalProcess, Part, Schedule, Share
-from inference_swarm.load.stages import Stages, parse_stages
+from inference_swarm.load.stage_text import parse_stages
+from inference_swarm.load.stages import Stages
 
 CONSTANT, POISSON, GAMMA = ArrivalProcess.CONSTANT, ArrivalProcess.POISSON, ArrivalProcess.GAMMA
 MINUTE_NS = 60 * NS_PER_S

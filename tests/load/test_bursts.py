@@ -11,7 +11,8 @@ from scipy import stats
 
 from inference_swarm.load.arrivals import NS_PER_S, ArrivalProcess, Schedule
 from inference_swarm.load.bursts import BLOCK_ARRIVALS, BLOCK_CELLS, GammaCells
-from inference_swarm.load.stages import Stages, parse_stages
+from inference_swarm.load.stage_text import parse_stages
+from inference_swarm.load.stages import Stages
 
 MINUTE_NS = 60 * NS_PER_S
 SHAPES = [0.05, 0.5, 0.99, 1.0, 2.0, 30.0]

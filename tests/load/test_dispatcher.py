@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from inference_swarm.load.arrivals import NO_PART, ArrivalProcess, Part, Schedule, Share
 from inference_swarm.load.dispatcher import ArrivalDispatcher
-from inference_swarm.load.stages import Stages, parse_stages
+from inference_swarm.load.stage_text import parse_stages
+from inference_swarm.load.stages import Stages
 
 MS = 1_000_000
 BEGAN_NS = 5_000 * MS

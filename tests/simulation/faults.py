@@ -22,10 +22,13 @@ from inference_swarm.cluster import (
     run_probe,
     run_start,
     run_users,
+    worker_reports,
 )
 from inference_swarm.cluster import events as e
 from inference_swarm.cluster.agent_state import RunStage
+from inference_swarm.cluster.request_budget import RequestBudget
 from inference_swarm.cluster.state import Member, Phase
+from inference_swarm.load.allowance import RequestAllowance
 from inference_swarm.run.course import RunCourse
 
 
@@ -125,6 +128,20 @@ def _leaving_worker_gets_rows() -> list[Any]:
     return [patch.object(Member, "may_take_part", property(lambda self: self.lost_s is None))]
 
 
+def _lost_requests_are_granted_again() -> list[Any]:
+    """What a lost worker was granted and has not reported goes to others at once."""
+    real = RequestBudget.take_grants
+
+    def take_grants(self: Any, workers: Any) -> Any:
+        for worker, account in self._accounts.items():
+            if worker not in workers and not account.is_final:
+                self._free += account.limit - account.ended
+                account.limit = account.ended
+        return real(self, workers)
+
+    return [patch.object(RequestBudget, "take_grants", take_grants)]
+
+
 FAULTS: dict[str, Callable[[], list[Any]]] = {
     "a stopped run starts itself again": _stopped_run_starts_again,
     "a start while a run stops is lost": lambda: [_cell(e.Start, Phase.STOPPING)],
@@ -141,6 +158,15 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
     "a worker that leaves gets rows": _leaving_worker_gets_rows,
     "a lost stop is not repeated": lambda: [_cell(e.Tick, Phase.STOPPING, presence.tick)],
     "a lost question to the server is not repeated": lambda: [patch.object(run_probe, "REPEAT_S", 1e9)],
+    "requests of a lost worker are granted again": _lost_requests_are_granted_again,
+    "a lost grant of requests is not repeated": lambda: [
+        patch.object(worker_reports, "GrantRequests", lambda run_id, number, limit: protocol.OnceAck(run_id, 0))
+    ],
+    "what a worker leaves of its requests is lost": lambda: [patch.object(RequestBudget, "final", _nothing)],
+    "a worker sends without a grant": lambda: [
+        patch.object(RequestAllowance, "is_used_up", False),
+        patch.object(RequestAllowance, "take_one", lambda self: True),
+    ],
     "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
     "what is said of a former run is taken for this one": lambda: [
         patch.object(agent, "OF_ONE_RUN", ()),
@@ -150,10 +176,10 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
 FOUND_BY = {
     "a stopped run starts itself again": 0,
     "a worker that comes back never sends again": 473,
-    "results that cannot be written keep the run open": 44,
+    "results that cannot be written keep the run open": 92,
     "the ramp of the former run holds up the next": 3,
     "a stop during a slow listener is lost": 47,
-    "rows lie with workers without users": 73,
+    "rows lie with workers without users": 321,
     "a worker that leaves gets rows": 40,
     "a lost question to the server is not repeated": 1528,
     "what is said of a former run is taken for this one": 126,
@@ -165,6 +191,10 @@ FOUND_BY = {
     "a run that was cut short passes": 1,
     "a lost stop is not repeated": 734,
     "a worker without a lease goes on": 144,
+    "requests of a lost worker are granted again": 58,
+    "a lost grant of requests is not repeated": 1775,
+    "what a worker leaves of its requests is lost": 2325,
+    "a worker sends without a grant": 8,
 }
 
 

@@ -9,7 +9,16 @@ import random
 from typing import Any
 
 from inference_swarm.cluster import events as e
-from inference_swarm.cluster.protocol import Envelope, Hello, Message, OnceReport, ReleaseRun, Report, RowsReady
+from inference_swarm.cluster.protocol import (
+    Envelope,
+    GrantRequests,
+    Hello,
+    Message,
+    OnceReport,
+    ReleaseRun,
+    Report,
+    RowsReady,
+)
 from tests.simulation.load_model import Counted
 from tests.simulation.sim_worker import SimWorker
 
@@ -43,6 +52,8 @@ class Mishaps:
         # The master's threads are busy: reports are read late.
         self.read_s = 8.0 if self._is_on and rng.random() < 0.15 else 0.0
         self.report_loss = 0.4 if self._is_on and rng.random() < 0.1 else 0.0
+        self._grants_rng = random.Random(f"{world.seed} grants")
+        self.grant_loss = 0.5 if not calm and self._grants_rng.random() < 0.3 else 0.0
         # Nobody stops the run for so long.
         self.patience_s = 0.0
         if world.is_massacre or (self._is_on and rng.random() < 0.06):
@@ -93,6 +104,8 @@ class Mishaps:
         """Some messages are lost more often: reports, and the end of a run, so that a worker hears of the next one."""
         if isinstance(message, Report):
             return self._rng.random() < self.report_loss and self._world.network.is_faulty
+        if isinstance(message, GrantRequests):
+            return self._grants_rng.random() < self.grant_loss and self._world.network.is_faulty
         return self.is_hasty and isinstance(message, ReleaseRun) and self._rng.random() < 0.2
 
     def sends(self, worker: str, message: Message) -> None:

@@ -218,6 +218,7 @@ class SimMaster:
             case e.Cancelled(run_id):
                 self._settle(run_id, "cancelled")
             case e.WorkerGone(worker, reason):
+                world.has_lost |= bool(reason)
                 if reason.startswith("not heard"):
                     world.check_silent(worker)
             case e.EndProcess(code):

@@ -16,6 +16,7 @@ from inference_swarm.cluster.protocol import (
     HoldRows,
     OnceReport,
     Partition,
+    RequestsUsed,
     RowsLoading,
     RowsReady,
     SetUsers,
@@ -23,6 +24,7 @@ from inference_swarm.cluster.protocol import (
     numbers_in,
 )
 from inference_swarm.data.progress_worker import OnceShare
+from inference_swarm.load.allowance import AHEAD_S, Need, RequestAllowance, RequestUse
 from inference_swarm.load.arrivals import NO_PART, ArrivalProcess, Part, Schedule, Share
 from inference_swarm.load.stages import Stages
 from inference_swarm.load.steps import LoadStep, rate_of_steps
@@ -32,12 +34,14 @@ from tests.simulation.load_model import Counted, Users
 
 NS = 1_000_000_000
 ONCE_REPORT_S = 0.5
+REQUESTS_S = 0.5
 THAW_S = 0.01
 LATE = (
     a.RowsAreReady,
     a.RowsAreLoading,
     a.RowsCouldNotLoad,
     a.OnceProgressed,
+    a.RequestsCounted,
     a.UsersStopped,
     a.SnapshotTaken,
     a.TargetIsProbed,
@@ -79,6 +83,8 @@ class SimWorker:
         self._once: OnceShare | None = None
         self._gathered: list[tuple[int, int]] = []  # order once: rows (block, number) of the batch that has begun
         self._users: Users | None = None
+        self._allowance: RequestAllowance | None = None
+        self._skipped = 0  # dropped arrivals that the allowance knows
         self._share: Share | None = None
         self._open_busy: deque[float] = deque()  # ends of the requests in flight
         self._due: deque[int] = deque()  # arrivals that wait for a free user
@@ -186,6 +192,11 @@ class SimWorker:
                 self._probe(run_id)
             case a.BeginRecording(run_id, began_s):
                 self._begin(run_id, began_s)
+            case a.LimitRequests(number, limit):
+                self._advance()
+                if self._allowance is not None:
+                    self._allowance.grant(number, limit)
+                self._advance()
             case a.SetPartition(partition):
                 self._set_partition(partition)
             case a.SetSteps(steps):
@@ -213,7 +224,7 @@ class SimWorker:
                 self._held, self._once, self._gathered = (), None, []
                 self._hold_count += 1
             case a.DropRecording():
-                self._users = self._share = None
+                self._users = self._share = self._allowance = None
             case a.EndWorkerProcess(code):
                 self.exit_code = int(code)
                 self.clock.after(0.05, self.die)  # for the last message to be on its way
@@ -301,7 +312,7 @@ class SimWorker:
         """A request to send, of one row or a batch of them, if there is one now."""
         truth = self.world.truth(self._run_id)
         if self._once is None:
-            if self._load.is_once:
+            if self._load.is_once or not (self._allowance is None or self._allowance.take_one()):
                 return None
             truth.begin(self.name, now_s, is_thawing=self._is_thawing())
             return True
@@ -340,6 +351,33 @@ class SimWorker:
             self._schedule = self._load.schedule
         self._lease_s = self.state.lease_until_s
         self._last = Counted(run_id, self.name, -1, False, 0.0)
+        self._allowance, self._skipped = None, 0
+        if self._load.requests is not None:
+            self._allowance = allowance = RequestAllowance()
+            self.clock.after(0.0, lambda: self._report_requests(allowance))
+
+    def _report_requests(self, allowance: RequestAllowance) -> None:
+        if self._allowance is not allowance or self.is_dead:
+            return
+        if not self.is_frozen:
+            self._advance()
+            use = self._use_of(allowance)
+            self.feed(a.RequestsCounted(RequestsUsed.of(self._run_id, use)))
+        self.clock.after(REQUESTS_S, lambda: self._report_requests(allowance))
+
+    def _use_of(self, allowance: RequestAllowance) -> RequestUse:
+        users = self._users
+        assert users is not None
+        allowance.skip(self._open_dropped - self._skipped)
+        self._skipped = self._open_dropped
+        ended = users.ended + users.abandoned + self._open_ended + self._open_abandoned + self._open_dropped
+        if not self._load.is_open:
+            return allowance.report(ended, allowance.need_of_users(users.count, self.clock.now_s), self.clock.now_s)
+        need = Need(len(self._due))
+        if self._share is not None:
+            count, is_all = self._share.count_ahead(AHEAD_S)
+            need = Need(len(self._due) + count, is_all)
+        return allowance.report(ended, need, self.clock.now_s)
 
     def _set_partition(self, partition: Partition) -> None:
         self._advance()
@@ -436,11 +474,15 @@ class SimWorker:
     def _send_due(self, users: Users, now_s: float) -> None:
         truth = self.world.truth(self._run_id)
         while self._due and (not users.open_count or len(self._open_busy) < users.open_count):
+            if users.open_count and self._allowance is not None and self._allowance.is_used_up:
+                break
             offset_ns = self._due.popleft()
             waited_s = now_s - self._began_s - offset_ns / NS
             if not users.open_count or waited_s > self._load.drop_after_s:
                 self._open_dropped += 1
                 continue
+            if self._allowance is not None:
+                self._allowance.take_one()
             truth.begin(self.name, now_s)
             truth.arrivals[offset_ns] = truth.arrivals.get(offset_ns, 0) + 1
             self._open_busy.append(now_s + self.world.service_s)
@@ -472,4 +514,7 @@ class SimWorker:
         once = None
         if is_final and self._once is not None:
             once = OnceReport.of(run_id, *self._once.report())
-        self.feed(a.SnapshotTaken(run_id, counted.sequence, is_final, {"counted": counted}, {}, once))
+        requests = None
+        if is_final and self._allowance is not None and self._run_id == run_id:
+            requests = RequestsUsed.of(run_id, self._allowance.final_use())
+        self.feed(a.SnapshotTaken(run_id, counted.sequence, is_final, {"counted": counted}, {}, once, requests))

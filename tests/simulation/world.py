@@ -1,6 +1,6 @@
 """One schedule: a swarm, what people do to it, what goes wrong, all drawn from one seed; and what must hold in it.
 
-The eight invariants stand beside the code that checks them, in `check_*` and `Judgement`.
+The nine invariants stand beside the code that checks them, in `check_*` and `Judgement`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.simulation.clock import Clock
 from tests.simulation.load_model import Truth
 from tests.simulation.mishaps import Mishaps
 from tests.simulation.network import Network
-from tests.simulation.sim_master import RunLog, SimMaster
+from tests.simulation.sim_master import RunLog, SimMaster, SimTotals
 from tests.simulation.sim_worker import SimWorker
 
 QUIET_S = 8.0
@@ -39,6 +39,8 @@ CLOSE_WITHIN_S = 75.0
 LEASE_SLACK_S = 0.05
 # What a worker says is known to the master after this time, if nothing is lost.
 NOTICE_S = 1.0
+# A request takes 6 s, a silent worker is lost after 5 s, and another one needs a moment to get what it left.
+STILL_S = 15.0
 
 
 class Broken(AssertionError):
@@ -77,6 +79,7 @@ class World:
         # Drawn apart, so that the other draws of a seed are what they were before servers were asked.
         self.probe_rng = random.Random(f"{seed} probe")
         self.server_refusals = 0.0 if calm else self.probe_rng.choice((0.0, 0.1))
+        self.requests_rng = random.Random(f"{seed} requests")
         self.asking_since_s: dict[str, float] = {}
         self.answered: set[str] = set()  # runs of which a worker knows that the server takes them
         self.network = Network(self.clock, rng, delay_s, self.drops, duplicates)
@@ -89,6 +92,7 @@ class World:
         self.released_s = 0.0
         self.last_fault_s = 0.0
         self.joined_s = 0.0
+        self.has_lost = False  # a worker was lost at some time, by whatever master
         self.is_hurt = False  # something stood still or was cut at some time
         self.is_finite = rng.random() < 0.25
         self.is_massacre = not calm and rng.random() < 0.03
@@ -174,7 +178,8 @@ class World:
         time_s = 1.5 + rng.random()
         for number in range(1 if self.is_finite else rng.randint(1, 3)):
             run_id = f"r{number}"
-            self._loads[run_id] = load = replace(self._draw_load(), asks_server=self.probe_rng.random() < 0.3)
+            load = replace(self._draw_load(), asks_server=self.probe_rng.random() < 0.3)
+            self._loads[run_id] = load = self._with_requests(load)
             self.do_at(time_s, f"start {run_id} {load}", lambda run_id=run_id: self.master.start(run_id))
             length_s = load.length_s or rng.uniform(1.0, 8.0)
             if load.length_s is None or rng.random() < 0.3:
@@ -214,6 +219,16 @@ class World:
         self.is_hurt = True
         for worker in self.workers.values():
             worker.die()
+
+    def _with_requests(self, load: LoadPlan) -> LoadPlan:
+        """Some runs end with a number of requests."""
+        requests = self.requests_rng.randint(1, 60)
+        if self.requests_rng.random() > 0.3 or load.is_once or load.first_step is not None:
+            return load
+        schedule = load.schedule
+        if schedule is not None:
+            schedule = Schedule(schedule.process, schedule.rate, schedule.seed, limit=requests)
+        return replace(load, requests=requests, schedule=schedule)
 
     def _draw_load(self) -> LoadPlan:
         rng = self.rng
@@ -386,6 +401,7 @@ class World:
 
     def _sample_loop(self) -> None:
         self._check_progress()
+        self._check_requests_go_on()
         self._sample_users()
         self.clock.after(SAMPLE_S, self._sample_loop)
 
@@ -404,6 +420,19 @@ class World:
         since_s = max(job.since_s, self.last_fault_s)
         limit_s = READ_S if job.rows is None else job.load.load_timeout_s
         self.require(self.clock.now_s - since_s < limit_s + 2.0, f"{job.run_id} is prepared since {since_s:.3f} s")
+
+    def _check_requests_go_on(self) -> None:
+        """9. Requests that are left are sent by somebody: the run does not wait for ever."""
+        state, job = self.master.state, self.master.state.job
+        if state.phase is not Phase.RUNNING or job is None or job.load.requests is None:
+            return
+        assert job.course.began_s is not None
+        is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_frozen
+        senders = [worker for worker in self.workers.values() if worker.users and worker.state.run_id == job.run_id]
+        if is_hurt or self.network.is_cut or not senders:
+            return
+        since_s = max(self.truth(job.run_id).last_begun_s, self.last_fault_s, self.joined_s, job.course.began_s)
+        self.require(self.clock.now_s - since_s < STILL_S, f"{job.run_id} has sent nothing since {since_s:.3f} s")
 
     def _sample_users(self) -> None:
         """5. Exactly the wanted number of users run from 8 s after the last fault; rows follow users."""
@@ -497,11 +526,29 @@ class Judgement:
             )
         if not log.problems:
             require(served == log.counted, f"{run_id} has no problem, {served} served, {log.counted} counted")
+        if course.load.requests is not None:
+            self._check_requests(run_id, log)
         if course.load.is_open:
             self._check_arrivals(run_id, log)
         if course.load.is_once:
             self._check_rows(run_id, log)
         self._check_verdict(run_id, log)
+
+    def _check_requests(self, run_id: str, log: RunLog) -> None:
+        """9. Never more than the number asked for are sent, and exactly that number when nobody was lost."""
+        course, served = log.course, sum(self._world.truth(run_id).served.values())
+        assert course is not None
+        assert course.load.requests is not None
+        assert course.stop is not None
+        self._require(served <= course.load.requests, f"{run_id}: {served} of {course.load.requests} requests sent")
+        is_sure = not (self._world.has_lost or course.losses or course.failures or course.load.is_open)
+        if (not log.problems or is_sure) and course.stop.cause is StopCause.ALL_REQUESTS:
+            assert isinstance(course.totals, SimTotals)
+            dropped = course.totals.arrivals - course.totals.counted
+            self._require(
+                served + dropped == course.load.requests,
+                f"{run_id}: {served} sent and {dropped} dropped of {course.load.requests} requests, and no problem",
+            )
 
     def _check_arrivals(self, run_id: str, log: RunLog) -> None:
         """6. Every arrival of an open load is sent, dropped or unaccounted; every attempt has an outcome."""

@@ -34,6 +34,8 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--arrival", "poisson", "--rate", "5", "--stages", "1s@5"], ["--rate is 5 and --stages is given too"]),
         (["--arrival", "gamma", "--rate", "5", "--burstiness", "0"], ["argument --burstiness", "from 0.01 to 1,000"]),
         (["--burstiness", "0.5"], ["--burstiness is 0.5 and --arrival is closed", "add --arrival gamma"]),
+        (["--requests", "0"], ["argument --requests", "a whole number of at least 1"]),
+        (["--requests", "10", "--row-order", "once"], ["--requests is 10 and --row-order is once"]),
         (["--max-in-flight", "5"], ["--max-in-flight is 5 and --arrival is closed"]),
         (["--stages", "fast"], ["--stages is 'fast'", "not a readable file"]),
         (["--stages", "1s@5,x@3"], ["stage 'x@3'", "a time above 0"]),

@@ -51,7 +51,7 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
 # Stages stand for the rate, headers show no values, others go with one API or a search only; below by themselves.
 OF_SOME_APIS = {"api", "model_version", "api_params", "template", "predictions", "column_types", "binary"}
 OF_A_SEARCH = {option.name for option in CAPACITY_OPTIONS} - {"server_pid"}
-SKIPPED = {"stages", "headers", "burstiness", *OF_SOME_APIS, *OF_A_SEARCH}
+SKIPPED = {"stages", "headers", "burstiness", "requests", *OF_SOME_APIS, *OF_A_SEARCH}
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:
@@ -130,6 +130,14 @@ def test_settings_of_one_api_come_from_the_same_places(
     ):
         assert table["api"] == (api, str(swarm.config))
         assert {name: table[name][0] for name in values} == {name: str(of[place]) for name, of in values.items()}
+
+
+def test_a_number_of_requests_comes_from_the_same_places(swarm: Swarm) -> None:
+    swarm.write_config({"requests": 25})
+    assert printed(swarm)["requests"] == ("25", str(swarm.config))
+    env = {"SWARM_REQUESTS": "50"}
+    assert printed(swarm, env=env)["requests"][0] == "50"
+    assert printed(swarm, "--requests=2", env=env)["requests"] == ("2", "command line")
 
 
 def test_burstiness_comes_from_the_same_places(swarm: Swarm) -> None:

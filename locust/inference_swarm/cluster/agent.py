@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from inference_swarm.cluster import agent_link as link
-from inference_swarm.cluster import agent_probe, protocol
+from inference_swarm.cluster import agent_probe, agent_requests, protocol
 from inference_swarm.cluster import agent_run as run
 from inference_swarm.cluster.agent_events import (
     AgentAction,
@@ -23,6 +23,7 @@ from inference_swarm.cluster.agent_events import (
     AgentTick,
     EndAsked,
     OnceProgressed,
+    RequestsCounted,
     RowsAreLoading,
     RowsAreReady,
     RowsCouldNotLoad,
@@ -95,6 +96,13 @@ TABLE: dict[type[AgentEvent] | type[protocol.Message], dict[RunStage, Handler]] 
         stopping=run.once_ack,
         final=run.once_ack,
     ),
+    protocol.GrantRequests: _row(
+        none=run.ignore,
+        holding=run.ignore,
+        sending=agent_requests.granted,
+        stopping=run.ignore,
+        final=run.ignore,
+    ),
     protocol.ReleaseRun: _row(
         none=run.ignore,
         holding=run.release,
@@ -138,6 +146,13 @@ TABLE: dict[type[AgentEvent] | type[protocol.Message], dict[RunStage, Handler]] 
         stopping=run.once_progressed,
         final=run.once_progressed,
     ),
+    RequestsCounted: _row(
+        none=run.ignore,
+        holding=run.ignore,
+        sending=agent_requests.counted,
+        stopping=agent_requests.counted,
+        final=run.ignore,
+    ),
     UsersStopped: _row(
         none=run.ignore,
         holding=run.ignore,
@@ -168,12 +183,14 @@ OF_ONE_RUN = (
     protocol.SetUsers,
     protocol.StopRun,
     protocol.OnceAck,
+    protocol.GrantRequests,
     protocol.ReleaseRun,
     RowsAreReady,
     RowsAreLoading,
     RowsCouldNotLoad,
     TargetIsProbed,
     OnceProgressed,
+    RequestsCounted,
     SnapshotTaken,
 )
 

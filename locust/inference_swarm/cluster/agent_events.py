@@ -13,6 +13,7 @@ from inference_swarm.cluster.protocol import (
     Message,
     OnceReport,
     Partition,
+    RequestsUsed,
     RowsLoading,
     RowsReady,
     TargetProbed,
@@ -80,6 +81,17 @@ class OnceProgressed(AgentEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestsCounted(AgentEvent):
+    """`--requests`: this many were sent, and so many more are wanted."""
+
+    message: RequestsUsed
+
+    @property
+    def run_id(self) -> str:
+        return self.message.run_id
+
+
+@dataclass(frozen=True, slots=True)
 class UsersStopped(AgentEvent):
     """No user of `StopUsers` with this token is left."""
 
@@ -88,7 +100,7 @@ class UsersStopped(AgentEvent):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTaken(AgentEvent):
-    """The requested snapshot is ready. `locust`: Locust's own statistics of the same time; `once`: in the final one."""
+    """The requested snapshot is ready. `locust`: Locust's own statistics of the same time; others: in the final one."""
 
     run_id: str
     sequence: int
@@ -96,6 +108,7 @@ class SnapshotTaken(AgentEvent):
     snapshot: Wire
     locust: Wire = field(default_factory=dict)
     once: OnceReport | None = None
+    requests: RequestsUsed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +176,14 @@ class AcknowledgeOnce(AgentAction):
     """Order once: the master has recorded the report."""
 
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRequests(AgentAction):
+    """`--requests`: send at most so many in all; of the grant with this number."""
+
+    number: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ REPORT_S = 3.0
 # A load that is decided by what it does to the server: sooner.
 REPORT_OF_STEPS_S = 1.0
 REPEAT_FAILURE_S = 2.5
+# Users that are not needed any more stay so much longer: an arrival of the last moment finds one.
+LAST_ARRIVALS_S = 0.1
 NS_PER_S = 1_000_000_000
 
 
@@ -163,7 +165,7 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
     if partition is not None and sum(users.values()) < sum(state.users.values()):
         from_s = state.began_s + partition.from_ns / NS_PER_S
         if from_s > now_s:
-            state.lower_at_s, state.lower_to = from_s, users
+            state.lower_at_s, state.lower_to = from_s + LAST_ARRIVALS_S, users
             return
     _apply_users(state, users, now_s)
 
@@ -245,7 +247,9 @@ def _finish(state: Agent) -> None:
 
 def snapshot_taken(state: Agent, event: SnapshotTaken, now_s: float) -> None:
     """Keep the snapshot until the master has confirmed it."""
-    report = Report(event.run_id, event.sequence, event.is_final, event.snapshot, event.locust, event.once)
+    report = Report(
+        event.run_id, event.sequence, event.is_final, event.snapshot, event.locust, event.once, event.requests
+    )
     state.undelivered[event.run_id, event.sequence] = Undelivered(report)
     if event.is_final:
         state.stage = RunStage.FINAL

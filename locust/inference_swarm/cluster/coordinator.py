@@ -229,6 +229,14 @@ TABLE: dict[type[Event] | type[protocol.Message], dict[Phase, Handler]] = {
         stopping=worker_reports.ignore_message,
         closing=worker_reports.ignore_message,
     ),
+    protocol.RequestsUsed: _row(
+        idle=worker_reports.ignore_message,
+        preparing=worker_reports.ignore_message,
+        starting=worker_reports.ignore_message,
+        running=worker_reports.requests_used,
+        stopping=worker_reports.ignore_message,
+        closing=worker_reports.ignore_message,
+    ),
     protocol.OnceReport: _row(
         idle=worker_reports.ignore_message,
         preparing=worker_reports.once_report,
@@ -252,6 +260,7 @@ OF_ONE_RUN = (
     protocol.RowsReady,
     protocol.RowsLoading,
     protocol.RowsFailed,
+    protocol.RequestsUsed,
     protocol.OnceReport,
 )
 

@@ -8,12 +8,17 @@ from inference_swarm.cluster.events import (
     UsersComplete,
 )
 from inference_swarm.cluster.placement import choose_hosts, exposed
+from inference_swarm.cluster.protocol import GrantRequests
 from inference_swarm.cluster.run_common import enter
 from inference_swarm.cluster.run_end import close, end_load, is_stopped
 from inference_swarm.cluster.run_probe import is_probed
 from inference_swarm.cluster.run_start import begin
 from inference_swarm.cluster.state import Coordinator, Job, Phase
 from inference_swarm.run.course import StopCause
+
+NS_PER_S = 1_000_000_000
+# What a worker says this long after the last arrival's instant, it says with that arrival in mind.
+SETTLED_S = 0.05
 
 
 def follow_up(state: Coordinator, now_s: float) -> None:
@@ -28,6 +33,8 @@ def follow_up(state: Coordinator, now_s: float) -> None:
         begin(state, job, now_s)
     elif state.phase is Phase.RUNNING and job.rows is not None and job.rows.is_all_sent:
         end_load(state, StopCause.ALL_SENT, "", now_s)
+    if state.phase is Phase.RUNNING:
+        _share_requests(state, job, now_s)
     if state.phase in (Phase.PREPARING, Phase.STARTING, Phase.RUNNING):
         _place(state, job, now_s)
     if state.phase is Phase.STOPPING and is_stopped(state, job, now_s):
@@ -41,6 +48,26 @@ def _enter_starting(state: Coordinator, job: Job, now_s: float) -> None:
     enter(state, Phase.STARTING, now_s)
     state.do(OpenResults(job.run_id))
     state.do(NotifyTestStart(job.run_id))
+
+
+def _share_requests(state: Coordinator, job: Job, now_s: float) -> None:
+    """`--requests`: grant what is free to workers that want it; the load is over when nothing is left to be sent."""
+    budget, schedule = job.budget, job.load.schedule
+    if budget is None:
+        return
+    takers = [member.worker for member in state.here() if not member.is_leaving]
+    for worker, grant in budget.take_grants(takers):
+        state.send(state.members[worker], GrantRequests(job.run_id, grant.number, grant.limit))
+    live = [member.worker for member in state.here()]
+    is_over, end_s = budget.is_done(live), None
+    if schedule is not None and schedule.end_ns is not None:
+        assert job.course.began_s is not None
+        end_s = job.course.began_s + schedule.end_ns / NS_PER_S
+        is_over = is_over or budget.is_idle_since(end_s + SETTLED_S, live, now_s)
+    if is_over:
+        end_load(state, StopCause.ALL_REQUESTS, "", now_s)
+        if end_s is not None:
+            job.course.ended_s = min(now_s, end_s)
 
 
 def _place(state: Coordinator, job: Job, now_s: float) -> None:

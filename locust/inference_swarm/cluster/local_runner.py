@@ -18,7 +18,8 @@ from inference_swarm.cluster.master_adapter import MasterAdapter, RunServices
 from inference_swarm.cluster.memory_channel import MemoryChannel
 from inference_swarm.cluster.run_control import Planner, RunControl
 from inference_swarm.cluster.state import CoordinatorConfig
-from inference_swarm.cluster.worker_adapter import WorkerAdapter, WorkerSeams
+from inference_swarm.cluster.worker_adapter import WorkerAdapter
+from inference_swarm.cluster.worker_seams import WorkerSeams
 from inference_swarm.errors import ExitCode
 from locust import User
 

@@ -208,6 +208,17 @@ class OnceAck(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class GrantRequests(Message):
+    """`--requests`: send at most so many in all in this run. A later number replaces an earlier one."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "grant_requests"
+    run_id: Name
+    number: Count
+    limit: Count
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseRun(Message):
     """The run is over, or will not begin: its rows may be released. Loading stops."""
 

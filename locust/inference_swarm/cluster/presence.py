@@ -176,6 +176,10 @@ def _loss(job: Job, worker: str, reason: str, until_s: float) -> Loss:
     assert began_s is not None
     possibly_sent = job.rows.possibly_sent(worker) if job.rows is not None else None
     bound = job.uncounted.bound(worker, until_s, began_s, possibly_sent)
+    granted = None if job.budget is None else job.budget.possibly_sent(worker)
+    if granted is not None:
+        of_granted = job.uncounted.bound(worker, until_s, began_s, granted)
+        bound = of_granted if bound is None or of_granted is None else min(bound, of_granted)
     return Loss(reason, bound, job.uncounted.unreported_duplicates(worker, began_s))
 
 

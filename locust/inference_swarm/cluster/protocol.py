@@ -14,6 +14,7 @@ from inference_swarm.cluster.master_messages import (
     MAX_STEPS,
     ClockAnswer,
     EndWorker,
+    GrantRequests,
     HeartbeatAck,
     HoldRows,
     Lease,
@@ -41,6 +42,7 @@ from inference_swarm.cluster.worker_messages import (
     Leaving,
     OnceReport,
     Report,
+    RequestsUsed,
     RowsFailed,
     RowsLoading,
     RowsReady,
@@ -49,12 +51,12 @@ from inference_swarm.cluster.worker_messages import (
 from inference_swarm.errors import ProtocolError
 
 FROM_WORKER: tuple[type[Message], ...] = (
-    Hello, Heartbeat, ClockQuestion, RowsReady, RowsLoading, RowsFailed, TargetProbed, OnceReport, Report,
-    Leaving, Goodbye,
+    Hello, Heartbeat, ClockQuestion, RowsReady, RowsLoading, RowsFailed, TargetProbed, OnceReport, RequestsUsed,
+    Report, Leaving, Goodbye,
 )  # fmt: skip
 FROM_MASTER: tuple[type[Message], ...] = (
     Welcome, Refused, Rejoin, HeartbeatAck, ClockAnswer, HoldRows, ProbeTarget, SetUsers, StopRun, ReportAck, OnceAck,
-    ReleaseRun, EndWorker,
+    GrantRequests, ReleaseRun, EndWorker,
 )  # fmt: skip
 MESSAGES: dict[str, type[Message]] = {kind.type: kind for kind in (*FROM_WORKER, *FROM_MASTER)}
 
@@ -94,6 +96,7 @@ __all__ = [
     "EndWorker",
     "Envelope",
     "Goodbye",
+    "GrantRequests",
     "Heartbeat",
     "HeartbeatAck",
     "Hello",
@@ -110,6 +113,7 @@ __all__ = [
     "ReleaseRun",
     "Report",
     "ReportAck",
+    "RequestsUsed",
     "RowsFailed",
     "RowsLoading",
     "RowsReady",

@@ -73,6 +73,9 @@ def _is_waited_for(member: Member | None, job: Job, now_s: float) -> bool:
 def close(state: Coordinator, job: Job, now_s: float) -> None:
     note_missing_finals(state, job, now_s)
     job.course.once = rows_of(state).once_numbers()
+    stop = job.course.stop
+    if job.budget is not None and not job.load.is_open and stop is not None and stop.cause is StopCause.ALL_REQUESTS:
+        job.course.requests_unsent = job.budget.unsent()
     release(state)
     enter(state, Phase.CLOSING, now_s)
     state.do(WriteResults(job.run_id))

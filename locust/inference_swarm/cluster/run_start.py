@@ -22,6 +22,7 @@ from inference_swarm.cluster.events import (
 from inference_swarm.cluster.placement import begin_users, first_hosts
 from inference_swarm.cluster.presence import tick
 from inference_swarm.cluster.protocol import RowsFailed
+from inference_swarm.cluster.request_budget import RequestBudget
 from inference_swarm.cluster.run_common import (
     BUSY,
     enter,
@@ -162,6 +163,8 @@ def begin(state: Coordinator, job: Job, now_s: float) -> None:
     lead_s = OPEN_LEAD_S + LEAD_PER_USER_S * load.users / len(hosts) if load.is_open else 0.0
     job.course.began_s = now_s + lead_s
     job.uncounted = Uncounted(load.schedule, load.drop_after_s)
+    if load.requests is not None:
+        job.budget = RequestBudget(load.requests, is_open=load.is_open)
     enter(state, Phase.RUNNING, now_s)
     state.do(BeginLoad(job.run_id, job.course.began_s))
     begin_users(state, job, now_s)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.events import Action, Note, Send
 from inference_swarm.cluster.protocol import Message
+from inference_swarm.cluster.request_budget import RequestBudget
 from inference_swarm.cluster.run_rows import RunRows
 from inference_swarm.cluster.run_users import RunUsers
 from inference_swarm.cluster.uncounted import Uncounted
@@ -78,6 +79,7 @@ class Job:
     since_s: float  # when the phase began
     rows: RunRows | None = None
     users: RunUsers | None = None
+    budget: RequestBudget | None = None
     uncounted: Uncounted = field(default_factory=Uncounted)
     prober: str = ""  # the worker that asks the server before the run
     probe_sent_s: float | None = None

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from inference_swarm.cluster import agent
@@ -27,6 +25,7 @@ from inference_swarm.cluster.agent_events import (
     ExtendLease,
     GiveBackRows,
     Hold,
+    LimitRequests,
     OpenChannel,
     Probe,
     RowsCouldNotLoad,
@@ -46,12 +45,12 @@ from inference_swarm.cluster.locust_report import locust_report
 from inference_swarm.cluster.master_clock import MasterClock
 from inference_swarm.cluster.protocol import (
     Envelope,
-    OnceReport,
     Partition,
 )
+from inference_swarm.cluster.worker_requests import WorkerRequests
 from inference_swarm.cluster.worker_rows import WorkerRows
+from inference_swarm.cluster.worker_seams import WorkerSeams
 from inference_swarm.config.settings import Settings
-from inference_swarm.errors import ExitCode
 from inference_swarm.load.arrivals import Part, Share
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.dispatcher import ArrivalDispatcher
@@ -68,20 +67,6 @@ from inference_swarm.run.plan import phases_of, schedule_of
 
 logger = logging.getLogger(__name__)
 NS_PER_S = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSeams:
-    """The parts in which a worker process and a single one differ.
-
-    `send` sends to the master, `open_channel` opens the connection again, `end` ends the process. `notifies_listeners`:
-    Locust's listeners are notified of the start and stop of a test from here, and its statistics travel in the reports.
-    """
-
-    send: Callable[[Envelope], None]
-    open_channel: Callable[[], None]
-    end: Callable[[ExitCode], None]
-    notifies_listeners: bool
 
 
 class WorkerAdapter:
@@ -101,6 +86,7 @@ class WorkerAdapter:
         self._recording: Recording | None = None
         self._assignment: Assignment | None = None
         self._dispatcher: ArrivalDispatcher | None = None
+        self._requests: WorkerRequests | None = None
         self._driver: Driver[AgentEvent | Envelope, AgentAction] = Driver(
             lambda event, now_s: agent.step(self.state, event, now_s),
             self._execute,
@@ -144,6 +130,9 @@ class WorkerAdapter:
                 self._rows.give_back()
             case AcknowledgeOnce(sequence):
                 self._rows.acknowledge_once(sequence)
+            case LimitRequests(number, limit):
+                if self._requests is not None:
+                    self._requests.grant(number, limit)
             case BeginRecording(run_id, began_s):
                 self._begin_recording(run_id, round(began_s * NS_PER_S))
             case SetPartition(partition):
@@ -200,6 +189,9 @@ class WorkerAdapter:
             self._environment.events.test_start.fire(environment=self._environment)
         assignment = self._assignment = shard.assignment()
         assignment.arrivals = self._dispatcher = self._make_dispatcher(settings)
+        if settings.requests is not None:
+            self._requests = WorkerRequests(run_id, lambda: self.users.count, self._dispatcher, self.feed)
+            self._requests.count(assignment)
         assign_users(assignment, settings.wait_min_s, settings.wait_max_s)
         self._recording = Recording(
             shard.clients,
@@ -215,6 +207,8 @@ class WorkerAdapter:
         )
         self._count_from(self._recording.epoch_start_ns)
         self.users.take_user_seconds()
+        if self._requests is not None:
+            self._requests.begin(self._recording)
 
     def _count_from(self, epoch_start_ns: int) -> None:
         """What is intended, or begun by users of other classes, before this instant is in no statistics."""
@@ -278,7 +272,7 @@ class WorkerAdapter:
 
     def _take_snapshot(self, run_id: str, *, is_final: bool) -> None:
         recording = self._recording
-        once: OnceReport | None = None
+        once, requests = None, None
         if recording is None or recording.is_closed:
             snapshot = Snapshot(run_id, self.state.config.worker, 0, 0.0, 0.0, is_final=is_final)
         else:
@@ -287,11 +281,16 @@ class WorkerAdapter:
             )
         if is_final:
             once = self._rows.last_once_report(run_id)
+            if self._requests is not None:
+                requests = self._requests.final()
         locust = locust_report(self._environment, self._runner) if self._seams.notifies_listeners else {}
-        taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), locust, once)
+        taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), locust, once, requests)
         self.feed(taken)
 
     def _drop_recording(self) -> None:
         if self._recording is not None and not self._recording.is_closed:
             self._recording.take_snapshot(0.0, is_final=True)
+        if self._requests is not None:
+            self._requests.close()
+        self._requests = None
         self._recording = self._dispatcher = self._assignment = None

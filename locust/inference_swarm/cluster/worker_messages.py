@@ -28,6 +28,7 @@ from inference_swarm.cluster.wire import (
     from_list,
 )
 from inference_swarm.data.progress import BlockProgress
+from inference_swarm.load.allowance import RequestUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,29 @@ class OnceReport(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class RequestsUsed(Message):
+    """`--requests`: what was begun and has ended in all, the limit kept of the last grant, and the one wanted."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = EXACT
+    type: ClassVar[str] = "requests_used"
+    run_id: Name
+    number: Generation
+    limit: Count
+    wanted: Count
+    started: Count
+    ended: Count
+
+    @classmethod
+    def of(cls, run_id: str, use: RequestUse) -> Self:
+        """Make the message from what `RequestAllowance.report` returned."""
+        return cls(run_id, use.number, use.limit, use.wanted, use.started, use.ended)
+
+    def use(self) -> RequestUse:
+        """Return it as `RequestBudget.report` takes it."""
+        return RequestUse(self.number, self.limit, self.wanted, self.started, self.ended)
+
+
+@dataclass(frozen=True, slots=True)
 class Report(Message):
     """The outcomes of the requests since the last report; sent again until it is acknowledged.
 
@@ -180,6 +204,7 @@ class Report(Message):
     snapshot: Wire
     locust: Wire = field(default_factory=dict)
     once: OnceReport | None = None  # order once, in the final report: which rows were sent in the end
+    requests: RequestsUsed | None = None  # --requests, in the final report: how many were sent in the end
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from inference_swarm.cluster.events import CountReport, Received, Reported
 from inference_swarm.cluster.protocol import (
+    GrantRequests,
     OnceAck,
     OnceReport,
     ReportAck,
+    RequestsUsed,
     RowsFailed,
     RowsLoading,
     RowsReady,
@@ -55,6 +57,16 @@ def once_report(state: Coordinator, event: Received, now_s: float) -> None:
         state.send(member, OnceAck(message.run_id, message.sequence))
 
 
+def requests_used(state: Coordinator, event: Received, now_s: float) -> None:
+    """`--requests`: how many a worker has sent, and how many more it wants. A grant that it has missed is repeated."""
+    message, job = event.message, job_of(state)
+    assert isinstance(message, RequestsUsed)
+    if job.budget is not None and job.uncounted.is_exposed(event.worker):
+        grant = job.budget.report(event.worker, message.use(), now_s)
+        if grant is not None:
+            state.send(state.members[event.worker], GrantRequests(job.run_id, grant.number, grant.limit))
+
+
 def _acknowledge(state: Coordinator, event: Reported) -> None:
     member = state.members.get(event.worker)
     session = event.session if member is None else member.session
@@ -82,6 +94,8 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
         return
     if event.report.once is not None and job.rows is not None:
         job.rows.once_report(event.worker, event.report.once)
+    if event.report.requests is not None and job.budget is not None:
+        job.budget.final(event.worker, event.report.requests.use())
     snapshot = event.snapshot
     until_s = job.course.began_s + snapshot.end_s
     job.uncounted.reported(

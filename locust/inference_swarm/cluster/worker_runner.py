@@ -21,7 +21,8 @@ from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.keys import WORKER
 from inference_swarm.cluster.protocol import FROM_MASTER, Envelope
 from inference_swarm.cluster.state import LEASE_S
-from inference_swarm.cluster.worker_adapter import WorkerAdapter, WorkerSeams
+from inference_swarm.cluster.worker_adapter import WorkerAdapter
+from inference_swarm.cluster.worker_seams import WorkerSeams
 from inference_swarm.errors import ExitCode, ProtocolError
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,13 @@ LOAD_OPTIONS: tuple[Option, ...] = (
     Option(
         "stages", "--stages", "SWARM_STAGES", "stages", value_types.TEXT, "",
         "stages of the rate (of the users, if --arrival is closed), after which the run ends: 30s@500,1m@500..2000,"
-        "10s->0, or the name of a file with such stages, one a line",
+        "10s->0, 10m@sine(200..800,2m), 5m@steps(100..500,5), 3x(30s@500,10s@2000), or the name of a file with such "
+        "stages, one a line",
+    ),
+    Option(
+        "requests", "--requests", "SWARM_REQUESTS", "requests", value_types.COUNT, None,
+        "how many requests the whole swarm sends, exactly, such as 100000; with --run-time the run ends with whichever "
+        "comes first",
     ),
     Option(
         "max_in_flight", "--max-in-flight", "SWARM_MAX_IN_FLIGHT", "max_in_flight", value_types.USERS, None,

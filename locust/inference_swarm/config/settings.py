@@ -32,6 +32,7 @@ class Settings:
     burstiness: float
     rate_rps: float | None
     stages: str
+    requests: int | None
     max_in_flight: int | None
     late_after_s: float
     drop_after_s: float
@@ -177,6 +178,14 @@ _NO_HOST = SettingProblem(
 Check = Callable[[ReadSettingValues], list[SettingProblem]]
 
 
+def _burstiness_problem(values: ReadSettingValues) -> SettingProblem:
+    return SettingProblem(
+        f"--burstiness is {values['burstiness']:g} and --arrival is {values['arrival']}",
+        expected="--burstiness only with --arrival gamma",
+        action="add --arrival gamma, or leave --burstiness out",
+    )
+
+
 def _problems_of_pairs(
     values: ReadSettingValues, describe_source: Callable[[Option], str], unread: Set[str]
 ) -> list[SettingProblem]:
@@ -192,13 +201,7 @@ def _problems_of_pairs(
             )
         )
     if values["burstiness"] != 1 and values["arrival"] != "gamma" and not unread & {"burstiness", "arrival"}:
-        found.append(
-            SettingProblem(
-                f"--burstiness is {values['burstiness']:g} and --arrival is {values['arrival']}",
-                expected="--burstiness only with --arrival gamma",
-                action="add --arrival gamma, or leave --burstiness out",
-            )
-        )
+        found.append(_burstiness_problem(values))
     return found
 
 

@@ -26,7 +26,7 @@ from inference_swarm.measure.histogram import Histogram
 
 # What should be the same in both for the comparison to be about one thing.
 NAMED_SETTINGS = (
-    "dataset_name", "model", "pred_method", "users", "arrival", "burstiness", "rate_rps", "stages",
+    "dataset_name", "model", "pred_method", "users", "arrival", "burstiness", "rate_rps", "stages", "requests",
     "wait_min_s", "wait_max_s", "row_order", "batch_size", "body_format", "host",
 )  # fmt: skip
 

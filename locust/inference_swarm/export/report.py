@@ -36,7 +36,8 @@ from inference_swarm.export.sentence import concluding_sentence
 from inference_swarm.export.server import server_plots
 from inference_swarm.export.stage_table import HEADERS, stage_cells
 from inference_swarm.export.terminal import change_words, left_out_words, load_words, other_counts, other_users_words
-from inference_swarm.load.stages import Stages, parse_stages
+from inference_swarm.load.stage_text import parse_stages
+from inference_swarm.load.stages import Stages
 
 PERCENTILE_WORDS = (
     ("p50", "p50"), ("p75", "p75"), ("p90", "p90"), ("p95", "p95"), ("p99", "p99"), ("p99_9", "p99.9"),
@@ -145,7 +146,7 @@ def _capacity_steps(capacity: ReadDocument | None) -> list[tuple[list[str], str]
 
 
 def _wanted(data: ReportData) -> list[tuple[float, float | None]]:
-    """Return the wanted rate at the edges of each stage."""
+    """Return the wanted rate over time, as points to draw a line through."""
     if capacity := data.summary.get("capacity"):
         return [
             (at_s, step["load"])
@@ -159,13 +160,4 @@ def _wanted(data: ReportData) -> list[tuple[float, float | None]]:
     except SettingProblem:
         return []
     end_s = data.summary["duration_s"]
-    points: list[tuple[float, float | None]] = []
-    at_s = 0.0
-    for stage in stages.stages:
-        length_s = min(stage.duration_s, end_s - at_s)
-        if length_s <= 0:
-            break
-        last = stage.first + (stage.last - stage.first) * (length_s / stage.duration_s)
-        points += [(at_s, stage.first), (at_s + length_s, last)]
-        at_s += length_s
-    return points
+    return [*stages.outline(end_s)]

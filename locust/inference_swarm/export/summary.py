@@ -37,7 +37,7 @@ from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.worker_record import WorkerRecord
 from inference_swarm.run.ab import AbResult
 from inference_swarm.run.course import Change
-from inference_swarm.run.run import DataRecord, Run
+from inference_swarm.run.run import DataRecord, RequestNumbers, Run
 
 LIBRARIES = ("locust", "gevent", "pyarrow", "pyzmq", "pandas")
 
@@ -70,6 +70,7 @@ class RunRecord:
     possible_duplicates: int = 0
     """Arrivals that two workers may have sent."""
     once: OnceNumbers | None = None
+    request_numbers: RequestNumbers | None = None
     changes: Sequence[Change] = ()
     """What was changed while the run went on."""
     stages: Sequence[StageResult] = ()
@@ -114,6 +115,7 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         possibly_uncounted=None if is_cut_short and not run.totals.is_complete else course.possibly_uncounted(),
         possible_duplicates=course.possible_duplicates + run.totals.possible_duplicates,
         once=course.once,
+        request_numbers=run.request_numbers(),
         changes=tuple(course.changes),
         stages=run.stages(),
         capacity=run.capacity_result(),
@@ -178,6 +180,7 @@ def build_summary(run: RunRecord) -> Document:
         "other_users": asdict(run.totals.others),
         "changes": [{"at_s": round(change.at_s, 3), "what": change.what} for change in run.changes],
         "once": None if run.once is None else asdict(run.once),
+        "request_limit": None if run.request_numbers is None else asdict(run.request_numbers),
         "dataset": run.settings.dataset_name if run.data is None else source_name(run.data.source),
         "model": model_words(run.settings),
         "method": run.settings.pred_method,

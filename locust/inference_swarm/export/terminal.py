@@ -105,6 +105,9 @@ def request_words(summary: ReadDocument) -> str:
     if summary["arrivals"]:
         others.pop("dropped", None)  # said with the rate
         others.pop("unaccounted for", None)
+    limit = summary.get("request_limit")
+    if limit:
+        words[0] += f" ({format_count(limit['sent'])} sent of {format_count(limit['asked'])} asked for)"
     return ", ".join([*words, *(f"{count} {label}" for label, count in others.items())])
 
 

@@ -20,6 +20,7 @@ from inference_swarm.load.stages import Floats, Stages
 
 # A free Poisson process of 120,000 arrivals misses its rate by more than 0.5 % for one seed in twelve. Ours has exactly
 # as many arrivals as expected in each block of cells, and is Poisson given that: what was asked for is what is sent.
+SPARE_ARRIVALS = 64
 NS_PER_S = 1_000_000_000
 
 Offsets = npt.NDArray[np.int64]
@@ -47,26 +48,29 @@ class Arrivals:
 class Schedule:
     """All arrivals of the swarm, the same on every machine for the same process, rate and seed."""
 
-    def __init__(self, process: ArrivalProcess, rate: Stages, seed: int, burstiness: float = 1.0) -> None:
+    def __init__(
+        self, process: ArrivalProcess, rate: Stages, seed: int, burstiness: float = 1.0, limit: int | None = None
+    ) -> None:
+        """`limit`: there are no more arrivals than these first ones."""
         self.process = process
         self.rate = rate
         self.seed = seed
         self.burstiness = burstiness
+        self.limit = limit
         self._kept: dict[int, Arrivals] = {}
         self._gamma: GammaCells | None = None
         if process is ArrivalProcess.GAMMA:
             amount = rate.amount if math.isfinite(rate.duration_s) else math.inf
             self._gamma = GammaCells(seed, burstiness, amount)
-
-    @property
-    def end_ns(self) -> int | None:
-        """The instant after which no arrival is intended; None when there is no end."""
-        end_s = self.rate.duration_s
-        return None if math.isinf(end_s) else round(end_s * NS_PER_S)
+        end_s = rate.duration_s
+        self.end_ns: int | None = None if math.isinf(end_s) else round(end_s * NS_PER_S)
+        """The instant from which on no arrival is intended; None when there is no end."""
+        if limit is not None and (last_ns := self._instant_of(limit - 1)) is not None:
+            self.end_ns = last_ns + 1
 
     def with_rate(self, rate: Stages) -> Schedule:
         """Return the schedule of another rate; where both rates are the same from the begin on, so are the arrivals."""
-        return Schedule(self.process, rate, self.seed, self.burstiness)
+        return Schedule(self.process, rate, self.seed, self.burstiness, self.limit)
 
     def between(self, from_ns: int, to_ns: int) -> Arrivals:
         """Arrivals with from_ns <= instant < to_ns. The last two cells are kept for the next call."""
@@ -80,10 +84,18 @@ class Schedule:
             low, high = np.searchsorted(arrivals.offsets_ns, [from_ns, to_ns])
             parts.append((arrivals.offsets_ns[low:high], arrivals.numbers[low:high]))
         offsets_ns, numbers = zip(*parts, strict=True)
-        return Arrivals(np.concatenate(offsets_ns), np.concatenate(numbers))
+        arrivals = Arrivals(np.concatenate(offsets_ns), np.concatenate(numbers))
+        if self.limit is None or not arrivals.numbers.size or arrivals.numbers[-1] < self.limit:
+            return arrivals
+        count = int(np.searchsorted(arrivals.numbers, self.limit))
+        return Arrivals(arrivals.offsets_ns[:count], arrivals.numbers[:count])
 
     def count_until(self, to_ns: int) -> int:
         """Return how many arrivals there are before an instant; makes two cells, however many there are."""
+        count = self._count_until(to_ns)
+        return count if self.limit is None else min(count, self.limit)
+
+    def _count_until(self, to_ns: int) -> int:
         cell = self._cell_at(self.rate.amount_until(to_ns / NS_PER_S))
         # One cell more on either side, for the rounding of times to ns.
         for candidate in range(cell + 1, max(-1, cell - 3), -1):
@@ -91,6 +103,19 @@ class Schedule:
             if arrivals.offsets_ns.size and arrivals.offsets_ns[0] < to_ns:
                 return int(arrivals.numbers[0] + np.searchsorted(arrivals.offsets_ns, to_ns))
         return 0
+
+    def _instant_of(self, number: int) -> int | None:
+        """Return when the arrival of this number is intended; None if there are not so many."""
+        cell = number // CELL_ARRIVALS
+        if math.isfinite(self.rate.amount):
+            cell = min(cell, self._cell_at(self.rate.amount))
+        while (arrivals := self._make_cell(cell)).numbers.size and arrivals.numbers[-1] < number:
+            cell += 1
+        while cell and (not arrivals.numbers.size or arrivals.numbers[0] > number):
+            cell -= 1
+            arrivals = self._make_cell(cell)
+        place = number - int(arrivals.numbers[0]) if arrivals.numbers.size else 0
+        return int(arrivals.offsets_ns[place]) if 0 <= place < arrivals.offsets_ns.size else None
 
     def _cell_at(self, amount: float) -> int:
         return max(0, int(amount // CELL_ARRIVALS)) if self._gamma is None else self._gamma.cell_at(amount)
@@ -115,8 +140,8 @@ class Schedule:
         times_s = self.rate.time_of(places)
         times_s = times_s[np.isfinite(times_s)]
         offsets_ns = np.rint(times_s * NS_PER_S).astype(np.int64)
-        if self.end_ns is not None:  # rounding must not carry it over the end
-            offsets_ns = np.minimum(offsets_ns, self.end_ns - 1)
+        if math.isfinite(self.rate.duration_s):  # rounding must not carry it over the end
+            offsets_ns = np.minimum(offsets_ns, round(self.rate.duration_s * NS_PER_S) - 1)
         return Arrivals(offsets_ns, np.arange(first, first + offsets_ns.size))
 
 
@@ -161,6 +186,13 @@ class Part:
         table[list(self.indexes)] = True
         chosen: Offsets = arrivals.offsets_ns[table[arrivals.numbers % self.count]]
         return chosen
+
+    def count_between(self, first: int, after: int) -> int:
+        """Return how many arrivals of this part have numbers from `first` to before `after`."""
+        return sum(
+            max(0, -((index - after) // self.count)) - max(0, -((index - first) // self.count))
+            for index in self.indexes
+        )
 
 
 NO_PART = Part()
@@ -215,6 +247,21 @@ class Share:
             parts.append(self._part.pick(self.schedule.between(self.position_ns, stop_ns)))
             self.position_ns = stop_ns
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def count_ahead(self, ahead_s: float) -> tuple[int, bool]:
+        """Return how many arrivals are to be taken in the time ahead, at least, and whether these are all of them.
+
+        For schedules with a limit only; the part is that which was announced last.
+        """
+        assert self.schedule.limit is not None
+        part = self._changes[-1][1] if self._changes else self._part
+        first = self.schedule.count_until(self.position_ns)
+        from_s = self.position_ns / NS_PER_S
+        rate = self.schedule.rate
+        # Bursts may bring more than the rate says.
+        expected = 1.5 * (rate.amount_until(from_s + ahead_s) - rate.amount_until(from_s)) + SPARE_ARRIVALS
+        after = min(self.schedule.limit, first + math.ceil(expected))
+        return part.count_between(first, after), after == self.schedule.limit
 
     @property
     def is_over(self) -> bool:

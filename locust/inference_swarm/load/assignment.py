@@ -9,6 +9,7 @@ from typing import Protocol
 from locust.exception import StopUser
 
 from inference_swarm.data.orders import Taken
+from inference_swarm.load.allowance import RequestAllowance
 from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.pairs import Pairs
 from inference_swarm.transport.client import InferenceClient
@@ -22,6 +23,10 @@ class ArrivalFeed(Protocol):
 
     def give_back(self, intended_ns: int) -> None:
         """The user that was given this arrival does not send it."""
+
+
+class StoppedBeforeSending(StopUser):
+    """The user was stopped while it waited for a row: the arrival that it holds, if any, was not sent."""
 
 
 def stop_without_rows() -> None:
@@ -55,5 +60,9 @@ class Assignment:
     """A/B: where requests come from instead."""
     arrivals: ArrivalFeed | None = None
     example_rows: ExampleRows = field(default_factory=ExampleRows)
+    peek: Callable[[], bytes | None] | None = None
+    """Where `take` counts what it gives: the next request that is not to be sent as it is; None: `take` does not."""
+    allowance: RequestAllowance | None = None
+    """With `--requests`: what this process may still send."""
     counts_from_ns: int = 0
     """What was intended before this instant is in no statistics: a warm-up, or what a reset left behind."""

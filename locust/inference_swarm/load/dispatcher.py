@@ -45,6 +45,8 @@ class ArrivalDispatcher:
         self._free: deque[Any] = deque()
         self._due: deque[int] = deque()
         self._dropped_ns: array[int] = array("q")
+        self.dropped_count = 0
+        """Arrivals that `take_dropped_ns` has returned."""
         self._lags_ns: array[int] = array("q")
         self._is_ended = False
 
@@ -113,6 +115,13 @@ class ArrivalDispatcher:
         self._is_next_due(now_ns)
         return bisect_right(self._due, now_ns)
 
+    def count_needed(self, ahead_s: float) -> tuple[int, bool]:
+        """Return how many arrivals wait for a user or will in the time ahead, and whether these are all of them."""
+        if self._is_ended:
+            return 0, True
+        count, is_all = self._share.count_ahead(ahead_s)
+        return len(self._due) + count, is_all
+
     def extend_lease(self, until_ns: int) -> None:
         """Allow arrivals up to this instant to be taken."""
         self._lease_until_ns = max(self._lease_until_ns, until_ns)
@@ -128,6 +137,7 @@ class ArrivalDispatcher:
         if not self._is_ended and not self._free:
             self._is_next_due(self._clock_ns())
         dropped_ns, self._dropped_ns = self._dropped_ns, array("q")
+        self.dropped_count += len(dropped_ns)
         return dropped_ns
 
     def take_lags_ns(self) -> array[int]:

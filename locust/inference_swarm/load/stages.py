@@ -1,41 +1,46 @@
-"""A rate or a number of users over time: `--stages` text in, a pure function of time out.
+"""A rate or a number of users over time: a pure function of time, its integral and the inverse of that.
 
-Grammar, stages separated by commas or lines, `#` starts a comment:
-  30s@500          hold 500 for 30 s
-  1m@500..2000     ramp in a straight line from 500 to 2000 within 1 min
-  1m->2000         ramp from where the stage before ended (0 at the start) to 2000
+`stage_text.py` reads it from text.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from inference_swarm.errors import SettingProblem
+from inference_swarm.load.waves import Wave
 
 Floats = npt.NDArray[np.float64]
-
-EXPECTED = "stages like 30s@500 (hold), 1m@500..2000 or 1m->2000 (ramp), separated by commas or lines"
-_NUMBER = r"\d+(?:\.\d+)?"
-_STAGE = re.compile(
-    rf"(?P<time>[\w.]+?)\s*(?:@\s*(?P<first>{_NUMBER})(?:\s*\.\.\s*(?P<last>{_NUMBER}))?|->\s*(?P<to>{_NUMBER}))"
-)
-_DURATION = re.compile(
-    rf"(?:(?P<h>{_NUMBER})h)?(?:(?P<m>{_NUMBER})m(?!s))?(?:(?P<s>{_NUMBER})s)?(?:(?P<ms>{_NUMBER})ms)?", re.ASCII
-)
+POINTS_OF_PERIOD, MAX_POINTS = 24, 600
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`duration_s` seconds in which the value goes in a straight line from `first` to `last`."""
+    """`duration_s` seconds in which the value goes in a straight line from `first` to `last`.
+
+    With a period it goes to and fro between them instead, as a sine that begins in the middle and goes to `last` first.
+    """
 
     duration_s: float
     first: float
     last: float
+    period_s: float = 0.0
+
+    @property
+    def wave(self) -> Wave | None:
+        return Wave(self.first, self.last, self.period_s) if self.period_s else None
+
+    @property
+    def begin_value(self) -> float:
+        return (self.first + self.last) / 2 if self.period_s else self.first
+
+    @property
+    def end_value(self) -> float:
+        wave = self.wave
+        return self.last if wave is None else round(wave.value_at(self.duration_s), 9)
 
 
 class Stages:
@@ -52,6 +57,9 @@ class Stages:
         self._start = np.concatenate([[0.0], self._end[:-1]])
         with np.errstate(invalid="ignore"):
             amount = np.where(self._first + self._last == 0, 0.0, (self._first + self._last) / 2 * self._duration)
+        self._waves = {number: wave for number, stage in enumerate(stages) if (wave := stage.wave)}
+        for number, wave in self._waves.items():
+            amount[number] = wave.amount_until(stages[number].duration_s)
         # 15,000.000000000002 arrivals would be 15,001: doubles are good for six decimals up to 10^9 arrivals.
         self._amount_end = np.round(np.cumsum(amount), 6)
         self._amount_start = np.concatenate([[0.0], self._amount_end[:-1]])
@@ -89,13 +97,36 @@ class Stages:
         if not 0 <= time_s < self.duration_s:
             return None
         stage = int(np.searchsorted(self._end, time_s, side="right"))
+        if (wave := self._waves.get(stage)) is not None:
+            return wave.value_at(float(time_s - self._start[stage]))
         return float(self._first[stage] + self._slope[stage] * (time_s - self._start[stage]))
+
+    def outline(self, until_s: float = math.inf) -> list[tuple[float, float]]:
+        """Return points (time, value) to draw a line through: the ends of each stage, and a sine every now and then."""
+        points: list[tuple[float, float]] = []
+        begin_s = 0.0
+        for stage in self.stages:
+            length_s = min(stage.duration_s, until_s - begin_s)
+            if length_s <= 0 or math.isinf(length_s):
+                break
+            wave = stage.wave
+            if wave is None:
+                last = stage.first + (stage.last - stage.first) * (length_s / stage.duration_s)
+                points += [(begin_s, stage.first), (begin_s + length_s, last)]
+            else:
+                count = math.ceil(min(MAX_POINTS, max(2.0, POINTS_OF_PERIOD * length_s / stage.period_s)))
+                times_s = [length_s * place / count for place in range(count + 1)]
+                points += [(begin_s + time_s, wave.value_at(time_s)) for time_s in times_s]
+            begin_s += length_s
+        return points
 
     def amount_until(self, time_s: float) -> float:
         """The integral from 0 to a time: with a rate, the number of arrivals expected by then."""
         time_s = min(max(time_s, 0.0), self.duration_s)
         stage = min(int(np.searchsorted(self._end, time_s, side="right")), len(self.stages) - 1)
         passed = time_s - self._start[stage]
+        if (wave := self._waves.get(stage)) is not None:
+            return float(self._amount_start[stage]) + wave.amount_until(float(passed))
         return float(self._amount_start[stage] + passed * (self._first[stage] + self._slope[stage] * passed / 2))
 
     def time_of(self, amounts: Floats) -> Floats:
@@ -109,54 +140,11 @@ class Stages:
         root = np.sqrt(np.maximum(first * first + 2 * slope * rest, 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             passed = np.where(rest > 0, 2 * rest / (first + root), 0.0)
+        for number, wave in self._waves.items():
+            if (is_here := stage == number).any():
+                passed[is_here] = np.minimum(wave.time_of(rest[is_here]), self._duration[number])
         times: Floats = np.where(is_reached, self._start[stage] + passed, np.inf)
         return times
-
-
-def is_stages_text(given: str) -> bool:
-    """Return whether the text is stages and not the name of a file with them."""
-    return "@" in given or "->" in given
-
-
-def parse_stages(text: str, *, source: str = "--stages") -> Stages:
-    """Read the grammar above; `source` says where the text is from. Raises SettingProblem for the first bad stage."""
-    lines = [line.split("#", 1)[0] for line in text.splitlines()]
-    parts = [part.strip() for line in lines for part in line.split(",")]
-    stages: list[Stage] = []
-    for part in filter(None, parts):
-        found = _STAGE.fullmatch(part)
-        if found is None:
-            raise SettingProblem(f"{source}: stage {part!r} cannot be read", expected=EXPECTED)
-        try:
-            duration_s = parse_duration_s(found["time"])
-        except ValueError:
-            raise SettingProblem(
-                f"{source}: stage {part!r} has the duration {found['time']!r}",
-                expected="a time above 0 like 30s, 1m30s, 500ms, 2h or 45 (seconds)",
-            ) from None
-        before = stages[-1].last if stages else 0.0
-        first = float(found["first"]) if found["first"] else before
-        last = float(found["to"] or found["last"] or first)
-        stages.append(Stage(duration_s, first, last))
-    if not stages:
-        raise SettingProblem(f"{source}: there is no stage in {text[:60]!r}", expected=EXPECTED)
-    if all(stage.first == stage.last == 0 for stage in stages):
-        raise SettingProblem(
-            f"{source}: every stage of {text[:60]!r} has the value 0", expected="a value above 0 in one stage at least"
-        )
-    return Stages(tuple(stages))
-
-
-def parse_duration_s(text: str) -> float:
-    """Return the seconds of 30s, 1m30s, 500ms, 2h or 45; raises ValueError for anything else and for 0."""
-    found = _DURATION.fullmatch(f"{text}s" if re.fullmatch(_NUMBER, text) else text)
-    if not found:
-        raise ValueError(f"no duration: {text!r}")
-    parts = {unit: float(number) for unit, number in found.groupdict().items() if number}
-    seconds = parts.get("h", 0) * 3600 + parts.get("m", 0) * 60 + parts.get("s", 0) + parts.get("ms", 0) / 1000
-    if not seconds > 0:
-        raise ValueError(f"a duration above 0 is needed, not {text!r}")
-    return seconds
 
 
 def format_stages(stages: Stages) -> str:
@@ -164,6 +152,8 @@ def format_stages(stages: Stages) -> str:
     words = []
     for stage in stages.stages:
         value = f"{stage.first:g}" if stage.first == stage.last else f"{stage.first:g}..{stage.last:g}"
+        if stage.period_s:
+            value = f"sine({value if '..' in value else f'{value}..{value}'},{stage.period_s:g}s)"
         words.append(f"{stage.duration_s:g}s@{value}")
     return ",".join(words)
 

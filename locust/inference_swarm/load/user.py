@@ -18,9 +18,9 @@ from locust.env import Environment
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from inference_swarm.load.assignment import ArrivalFeed, Assignment
+from inference_swarm.load.assignment import ArrivalFeed, Assignment, StoppedBeforeSending
 from inference_swarm.load.listeners import is_locusts_own, notify_of, without_locusts_own
-from inference_swarm.load.pairs import Pairs
+from inference_swarm.load.pair_attempt import attempt_of_pair
 from inference_swarm.transport.connection import Connection
 from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.request_edit import body_of, edited
@@ -98,7 +98,8 @@ class InferenceUser(User):
 
     def next_body(self) -> bytes:
         """Return the body of the next row, for `send`; for custom tasks. Raises StopUser when no row will come."""
-        return body_of(self._next_request(self._prepare()[0]))
+        assignment, _ = self._prepare()
+        return body_of(self._next_request(assignment, assignment.peek))
 
     def send(
         self,
@@ -112,7 +113,11 @@ class InferenceUser(User):
         """Make one attempt with this body, counted under `name`, with another path (and its query) and headers."""
         assignment, connection = self._prepare()
         if not self._example:
-            self._example = self._next_request(assignment)
+            self._example = self._next_request(assignment, assignment.peek)
+        while (
+            assignment.allowance is not None and not assignment.allowance.take_one()
+        ):  # `take` does not count this one
+            self._wait_for_row(assignment)
         request = edited(self._example, body, path=path, headers=headers)
         connection.log = assignment.client.logs_of(name)[0]
         start_s = time.time()
@@ -125,12 +130,12 @@ class InferenceUser(User):
         self._note(assignment, connection, outcome, start_s, name)
         return outcome
 
-    def _next_request(self, assignment: Assignment) -> bytes:
+    def _next_request(self, assignment: Assignment, take: Callable[[], bytes | None] | None = None) -> bytes:
         if assignment.take_rows is not None:
             raise StopTest("--row-order once counts each row that is sent: only invoke() may take one")
         if assignment.pairs is not None:
             raise StopTest("--ab sends each row to both variants: only invoke() may take one")
-        while (request := assignment.take()) is None:
+        while (request := (take or assignment.take)()) is None:
             self._wait_for_row(assignment)
         return request
 
@@ -198,14 +203,21 @@ class InferenceUser(User):
                 arrivals.give_back(intended_ns)
                 break
             self._state = LOCUST_STATE_RUNNING
-            self._attempt(assignment, connection, intended_ns)
+            try:
+                self._attempt(assignment, connection, intended_ns)
+            except StoppedBeforeSending:
+                arrivals.give_back(intended_ns)
+                raise
         raise StopUser
 
     def _wait_for_row(self, assignment: Assignment) -> None:
         if self._state == LOCUST_STATE_STOPPING:
-            raise StopUser
+            raise StoppedBeforeSending
         self._state = LOCUST_STATE_WAITING
-        assignment.wait_for_row()
+        try:
+            assignment.wait_for_row()
+        except GreenletExit:
+            raise StoppedBeforeSending from None
         self._state = LOCUST_STATE_RUNNING
 
     def _wait(self) -> None:
@@ -233,7 +245,11 @@ class InferenceUser(User):
 
     def _attempt(self, assignment: Assignment, connection: Connection, intended_ns: int) -> Outcome:
         if assignment.pairs is not None:
-            return self._attempt_of_pair(assignment, assignment.pairs, intended_ns)
+            done = attempt_of_pair(
+                assignment, assignment.pairs, self._connections_of_sides, self._wait_for_row, intended_ns
+            )
+            self._note(assignment, done.connection, done.outcome, done.start_s)
+            return done.outcome
         if assignment.take_rows is None:
             request = self._next_request(assignment)
             start_s = time.time()
@@ -253,20 +269,6 @@ class InferenceUser(User):
         self._note(assignment, connection, outcome, start_s)
         return outcome
 
-    def _attempt_of_pair(self, assignment: Assignment, pairs: Pairs, intended_ns: int) -> Outcome:
-        while (turn := pairs.take()) is None:
-            self._wait_for_row(assignment)
-        if not self._connections_of_sides:
-            self._connections_of_sides = [client.connect() for client in pairs.clients]
-        connection = self._connections_of_sides[turn.side]
-        start_s = time.time()
-        outcome = connection.attempt(turn.request, intended_ns, turn.row_count)
-        outcome.rows = turn.rows
-        if outcome.error is not None and not turn.rows:
-            assignment.example_rows.note(outcome, turn.request)
-        self._note(assignment, connection, outcome, start_s)
-        return outcome
-
     def _note(
         self, assignment: Assignment, connection: Connection, outcome: Outcome, start_s: float, name: str | None = None
     ) -> None:
@@ -277,8 +279,7 @@ class InferenceUser(User):
         else:
             notified_log.add(outcome)
             hook = self.environment.events.request
-            is_counted = outcome.intended_ns >= assignment.counts_from_ns
-            hook = hook if is_counted else without_locusts_own(hook)
+            hook = hook if outcome.intended_ns >= assignment.counts_from_ns else without_locusts_own(hook)
             notify_of(hook, outcome, connection.client.target, name, start_s, {**self.context()})
         if outcome.error is not None:
             # In an open load it is the schedule that paces.

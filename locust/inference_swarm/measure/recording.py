@@ -82,6 +82,15 @@ class Recording:
         self.fold()
         self._recorder.set_phases(phases)
 
+    def count_attempts(self) -> int:
+        """Return how many attempts have ended or were abandoned, and arrivals were dropped, in the whole run."""
+        self.fold()
+        attempts = 0
+        for client in self._clients:
+            logs = [client.log, client.notified_log, *(log for pair in client.named_logs.values() for log in pair)]
+            attempts += sum(log.attempt_count + log.abandoned_count for log in logs)
+        return attempts + (0 if self._dispatcher is None else self._dispatcher.dropped_count)
+
     def fold(self) -> None:
         """Bring Locust's statistics and ours up to date."""
         now_ns = time.monotonic_ns()

@@ -33,6 +33,8 @@ class LoadPlan:
     load_timeout_s: float = 600.0
     stop_timeout_s: float = 0.0
     drop_after_s: float = 0.0
+    requests: int | None = None
+    """How many requests the whole swarm sends, if that ends the run."""
     first_step: LoadStep | None = None
     """The load is decided while the run goes on, and begins with this."""
     asks_server: bool = False
@@ -46,7 +48,7 @@ class LoadPlan:
     @property
     def has_end(self) -> bool:
         """True when the run ends by itself."""
-        return self.length_s is not None or self.is_once or self.first_step is not None
+        return self.length_s is not None or self.is_once or self.first_step is not None or self.requests is not None
 
 
 class StopCause(StrEnum):
@@ -54,6 +56,7 @@ class StopCause(StrEnum):
 
     FINISHED = "finished"
     ALL_SENT = "all rows were sent"
+    ALL_REQUESTS = "all requests were sent"
     ASKED = "stopped by a person"
     SIGNAL = "the master was asked to end"
     NO_WORKERS = "no worker was left"
@@ -162,6 +165,8 @@ class RunCourse:
     has_listener_failed: bool = False
     """A listener of the locustfile on the master, or another part of it, raised an exception before the results."""
     once: OnceNumbers | None = None
+    requests_unsent: int = 0
+    """Closed load with a number of requests: what a lost worker had left of them."""
     changes: list[Change] = field(default_factory=list)
     steps: tuple[LoadStep, ...] = ()
     """Of a load that is decided while the run goes on."""
@@ -197,7 +202,7 @@ class RunCourse:
             return False
         if self.began_s is None:
             return True
-        if self.stop.cause in (StopCause.FINISHED, StopCause.ALL_SENT):
+        if self.stop.cause in (StopCause.FINISHED, StopCause.ALL_SENT, StopCause.ALL_REQUESTS):
             return False
         if self.stop.cause in (StopCause.NO_WORKERS, StopCause.ABORTED, StopCause.KILLED):
             return True
@@ -251,6 +256,11 @@ class RunCourse:
         missing = self.totals.incomplete_workers()
         found = self.unknowns()
         found += [f"worker {worker}: {what}" for worker, what in missing.items() if worker not in self.losses]
+        if self.requests_unsent:
+            found.append(
+                f"of {self.load.requests or 0:,} requests {self.requests_unsent:,} were for a worker that was lost: "
+                "they were not sent, or nobody knows"
+            )
         if self.began_s is not None and not self.totals.has_workers():
             found.append("no worker took part")
         return found

@@ -22,12 +22,14 @@ from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.abort import AbortCondition, parse_abort_conditions
 from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
-from inference_swarm.load.stages import Stages, format_stages, is_stages_text, parse_stages, users_at
+from inference_swarm.load.stage_text import is_stages_text, parse_stages
+from inference_swarm.load.stages import Stages, format_stages, users_at
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.server_metrics import parse_choice, split_sources
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.ab import ab_problems
 from inference_swarm.run.course import LoadPlan
+from inference_swarm.run.request_plan import request_problems
 from inference_swarm.run.search_plan import first_step_of, resolve_search, search_problems
 from inference_swarm.transport.allowed import check_hosts_allowed, parse_patterns
 from inference_swarm.transport.target import Target, parse_headers, target_of
@@ -85,6 +87,7 @@ def load_of(settings: Settings) -> LoadPlan:
         load_timeout_s=settings.load_timeout_s + (settings.wait_ready_s or 0.0),
         stop_timeout_s=float(settings.stop_timeout_s),
         drop_after_s=settings.drop_after_s,
+        requests=settings.requests,
         first_step=first_step_of(settings),
         asks_server=not settings.no_probe or settings.wait_ready_s is not None,
     )
@@ -93,7 +96,7 @@ def load_of(settings: Settings) -> LoadPlan:
 def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     """Return problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages`, `api`, of names."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
-    problems += _warm_up_problems(values)
+    problems += _warm_up_problems(values) + request_problems(values)
     problems += _name_problems(values)
     try:
         problems += api_problems(resolve_template(Settings(**values)))
@@ -239,7 +242,7 @@ def schedule_of(settings: Settings) -> Schedule | None:
         assert settings.rate_rps is not None
         length_s = settings.duration_s
         rate = Stages.constant(settings.rate_rps, length_s) if length_s else Stages.constant(settings.rate_rps)
-    return Schedule(ArrivalProcess(settings.arrival), rate, settings.seed, settings.burstiness)
+    return Schedule(ArrivalProcess(settings.arrival), rate, settings.seed, settings.burstiness, settings.requests)
 
 
 def phases_of(settings: Settings) -> Phases:

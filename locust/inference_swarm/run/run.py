@@ -45,6 +45,16 @@ class DataRecord:
     curl: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RequestNumbers:
+    """`asked` = `sent` + `maybe_sent` + `never_sent`. maybe_sent: a lost worker may have sent so many uncounted."""
+
+    asked: int
+    sent: int
+    maybe_sent: int
+    never_sent: int
+
+
 @dataclass(slots=True)
 class Run:
     """One run, from its first request on. `totals` are those of its course."""
@@ -77,8 +87,13 @@ class Run:
 
     @property
     def measured_s(self) -> float:
-        """The time in which requests count: without the warm-up; with order `once`, that in which rows were sent."""
-        if self.plan.load.is_once and (sending_s := self.totals.total().sending_s):
+        """The time in which requests count: without the warm-up; with order `once`, that in which rows were sent.
+
+        The same for a closed load that `--requests` ends.
+        """
+        stop = self.course.stop
+        is_by_number = stop is not None and stop.cause is StopCause.ALL_REQUESTS and not self.plan.load.is_open
+        if (self.plan.load.is_once or is_by_number) and (sending_s := self.totals.total().sending_s):
             return sending_s
         return max(0.0, self.duration_s - self.totals.epoch_start_s)
 
@@ -98,6 +113,16 @@ class Run:
     def ab_result(self) -> AbResult | None:
         """Return what an A/B run has come to; None if this run is none."""
         return judge_ab(self.plan.settings, self.totals)
+
+    def request_numbers(self) -> RequestNumbers | None:
+        """Return what became of the requests of `--requests`, those of a warm-up among them; None without it."""
+        asked = self.plan.settings.requests
+        if asked is None:
+            return None
+        counters = [one for names in (self.totals.names, self.totals.left_out) for one in names.values()]
+        sent, maybe = sum(one.sent for one in counters), self.course.possibly_uncounted()
+        maybe_sent = max(0, asked - sent if maybe is None else min(maybe, asked - sent))
+        return RequestNumbers(asked, sent, maybe_sent, max(0, asked - sent - maybe_sent))
 
     @property
     def losses(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from inference_swarm.config.option import Option
 from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS
 from inference_swarm.config.value_types import FLAG, SIZE
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
-from inference_swarm.load.stages import is_stages_text
+from inference_swarm.load.stage_text import EXPECTED, is_stages_text
 
 MODELS = ("catboost", "lgbm", "xgboost")
 # An empty choice has no line to read, nor for a screen reader.
@@ -31,7 +31,8 @@ _HELP: Mapping[str, str] = {
     "arrival": "closed: users wait",
     "burstiness": "of gamma; 1: Poisson",
     "rate_rps": "per s, if not closed",
-    "stages": "30s@500,1m@800",
+    "requests": "ends with this number",
+    "stages": "30s@500,1m->800",
     "abort_when": "error_rate>50% for 10s",
     "find_capacity": "the highest rate within slo",
     "capacity_by": "requests/s, or users",
@@ -109,7 +110,7 @@ def _shown(option: Option, value: object) -> object:
 
 _NO_STAGES = SettingProblem(
     "--stages holds no stage (start form)",
-    expected="stages like 30s@500 (hold) or 1m@500..2000 (ramp)",
+    expected=EXPECTED,
     action="give the stages themselves: the name of a file is for the command line",
 )
 

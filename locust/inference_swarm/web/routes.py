@@ -108,6 +108,7 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
     route("/compare", compare)
     route("/compare.html", compare_page)
     route("/preview", form.preview, "POST")
+    route("/curve", form.curve, "POST")
     return pages
 
 

@@ -26,6 +26,7 @@ from inference_swarm.run.plan import first_users, resolve_stages, resolve_templa
 from inference_swarm.transport.allowed import check_allowed, check_hosts_allowed
 from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form
+from inference_swarm.web.curve import curve_document
 from inference_swarm.web.fields import allowed_fields, refused_fields, user_class_problems
 from inference_swarm.web.parts import WebParts, is_logged_out, json_response, problem_response
 
@@ -93,6 +94,15 @@ class StartForm:
         except SwarmError as error:
             return json_response({"success": False, "message": web_form.problems_text(error)})
         return json_response({"success": True, "lines": shown.lines, **asdict(shown.request)})
+
+    def curve(self) -> Response:
+        """Respond with the curve of the sent stages."""
+        arrival = request.form.get("arrival", self._options.arrival)
+        try:
+            found = curve_document(request.form.get("stages", ""), is_open=arrival != "closed")
+        except SwarmError as error:
+            return json_response({"success": False, "message": web_form.problems_text(error)})
+        return json_response({"success": True, **found})
 
     def _read(self, sent: Mapping[str, str]) -> tuple[SettingValues, argparse.Namespace, list[SwarmError]]:
         """Read the sent fields: their values, the options with them, and the problems."""

@@ -1,6 +1,7 @@
 // What Locust's page lacks for us: why a start came to nothing, the way to our page, our fields open and side by side,
 // an "Edit" that shows what may change, and a preview of a row's request.
 import { make, setText } from "./dom.js";
+import { addCurve } from "./curve.js";
 import { addPreview } from "./preview.js";
 
 const PERIOD_MS = 2000;
@@ -25,7 +26,10 @@ export function extendLocustPage(base) {
   const lookAtForms = () => {
     openFields();
     document.querySelectorAll(".MuiModal-root form").forEach(showOnlyWhatMayChange);
-    document.querySelectorAll("form").forEach((form) => addPreview(form, base));
+    document.querySelectorAll("form").forEach((form) => {
+      addPreview(form, base);
+      addCurve(form, base);
+    });
   };
   // Dialogs stand beside the root.
   new MutationObserver(lookAtForms).observe(document.body, { childList: true, subtree: true });

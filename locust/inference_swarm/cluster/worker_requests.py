@@ -1,0 +1,109 @@
+"""`--requests` in this process: counts what users send, and says so to the agent. An edge: a greenlet, the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from inference_swarm.cluster.agent_events import RequestsCounted
+from inference_swarm.cluster.protocol import RequestsUsed
+from inference_swarm.load.allowance import AHEAD_S, Need, RequestAllowance, RequestUse
+from inference_swarm.load.assignment import Assignment
+from inference_swarm.load.dispatcher import ArrivalDispatcher
+from inference_swarm.measure.recording import Recording
+
+REPORT_S = 0.5
+# When all that was granted is begun, the run may be over with the next response.
+LAST_REPORT_S = 0.05
+MIN_REPORT_S = 0.02
+WAIT_S = 1.0
+
+
+class WorkerRequests:
+    """The requests of one run. Reports twice a second, when few are left, and as soon as the last has ended."""
+
+    def __init__(
+        self,
+        run_id: str,
+        count_users: Callable[[], int],
+        dispatcher: ArrivalDispatcher | None,
+        feed: Callable[[RequestsCounted], None],
+    ) -> None:
+        """`feed` takes what the agent is to know."""
+        self.allowance = RequestAllowance()
+        self._count_users = count_users
+        self._dispatcher = dispatcher
+        self._run_id = run_id
+        self._feed = feed
+        self._recording: Recording | None = None
+        self._attempts_before = 0
+        self._dropped = 0
+        self._wanted, self._granted = Event(), Event()
+        self.allowance.on_low = self._wanted.set
+        self._greenlet: gevent.Greenlet | None = None
+
+    def count(self, assignment: Assignment) -> None:
+        """Let users send no more than was granted."""
+        wait_for_row, allowance = assignment.wait_for_row, self.allowance
+        assignment.allowance = allowance
+        assignment.peek = assignment.take
+        assignment.take = allowance.counted(assignment.take)
+        if assignment.take_rows is not None:
+            assignment.take_rows = allowance.counted(assignment.take_rows)
+
+        def wait() -> None:
+            if not allowance.is_used_up:
+                wait_for_row()
+                return
+            self._wanted.set()
+            self._granted.clear()
+            self._granted.wait(timeout=WAIT_S)
+
+        assignment.wait_for_row = wait
+
+    def begin(self, recording: Recording) -> None:
+        """Report from now on."""
+        self._recording = recording
+        self._attempts_before = recording.count_attempts()
+        self._greenlet = gevent.spawn(self._report)
+
+    def grant(self, number: int, limit: int) -> None:
+        """Take up a grant of the master."""
+        if self.allowance.grant(number, limit):
+            self._granted.set()
+
+    def use(self) -> RequestUse:
+        """Return what was sent so far and what is wanted."""
+        assert self._recording is not None
+        now_s, ended = time.monotonic(), self._recording.count_attempts() - self._attempts_before
+        dispatcher, allowance = self._dispatcher, self.allowance
+        if dispatcher is None:
+            return allowance.report(ended, allowance.need_of_users(self._count_users(), now_s), now_s)
+        allowance.skip(dispatcher.dropped_count - self._dropped)
+        self._dropped = dispatcher.dropped_count
+        return allowance.report(ended, Need(*dispatcher.count_needed(AHEAD_S)), now_s)
+
+    def final(self) -> RequestsUsed:
+        """Return how many were sent in the end."""
+        return RequestsUsed.of(self._run_id, self.allowance.final_use())
+
+    def close(self) -> None:
+        """Report no more."""
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+
+    def _report(self) -> None:
+        last: RequestUse | None = None
+        while True:
+            began_s = time.monotonic()
+            self._wanted.clear()
+            use = self.use()
+            if use != last or use.ended < use.started or use.wanted > use.limit:
+                self._feed(RequestsCounted(RequestsUsed.of(self._run_id, use)))
+            last = use
+            gevent.sleep(MIN_REPORT_S)
+            left_s = (LAST_REPORT_S if self.allowance.is_used_up else REPORT_S) - (time.monotonic() - began_s)
+            self._wanted.wait(max(0.0, left_s))
