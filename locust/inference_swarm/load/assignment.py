@@ -33,6 +33,11 @@ def no_row_is_counted(rows: Sequence[int]) -> None:
     """Do nothing: the default for rows that may be sent any number of times."""
 
 
+def no_request_is_watched(request: bytes) -> bytes:
+    """Return the request: the default where nobody looks at answers."""
+    return request
+
+
 @dataclass(slots=True)
 class Assignment:
     """The work of a process's users in a run; wiring sets it before the first of them is spawned."""
@@ -55,5 +60,7 @@ class Assignment:
     """A/B: where requests come from instead."""
     arrivals: ArrivalFeed | None = None
     example_rows: ExampleRows = field(default_factory=ExampleRows)
+    forget: Callable[[bytes], bytes] = no_request_is_watched
+    """Called with a request that was taken and will not be sent as it is; returns it."""
     counts_from_ns: int = 0
     """What was intended before this instant is in no statistics: a warm-up, or what a reset left behind."""

@@ -98,7 +98,7 @@ class InferenceUser(User):
 
     def next_body(self) -> bytes:
         """Return the body of the next row, for `send`; for custom tasks. Raises StopUser when no row will come."""
-        return body_of(self._next_request(self._prepare()[0]))
+        return body_of(self._next_request(self._prepare()[0], is_sent=False))
 
     def send(
         self,
@@ -112,7 +112,7 @@ class InferenceUser(User):
         """Make one attempt with this body, counted under `name`, with another path (and its query) and headers."""
         assignment, connection = self._prepare()
         if not self._example:
-            self._example = self._next_request(assignment)
+            self._example = self._next_request(assignment, is_sent=False)
         request = edited(self._example, body, path=path, headers=headers)
         connection.log = assignment.client.logs_of(name)[0]
         start_s = time.time()
@@ -125,14 +125,14 @@ class InferenceUser(User):
         self._note(assignment, connection, outcome, start_s, name)
         return outcome
 
-    def _next_request(self, assignment: Assignment) -> bytes:
+    def _next_request(self, assignment: Assignment, *, is_sent: bool = True) -> bytes:
         if assignment.take_rows is not None:
             raise StopTest("--row-order once counts each row that is sent: only invoke() may take one")
         if assignment.pairs is not None:
             raise StopTest("--ab sends each row to both variants: only invoke() may take one")
         while (request := assignment.take()) is None:
             self._wait_for_row(assignment)
-        return request
+        return request if is_sent else assignment.forget(request)
 
     # the loops
 

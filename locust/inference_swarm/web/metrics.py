@@ -22,6 +22,7 @@ from inference_swarm.judge.evaluate import ObjectiveOutcome
 from inference_swarm.judge.self_check import is_generator_bottleneck
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.histogram import Histogram, bucket_of_ns
+from inference_swarm.web.answer_families import answer_families
 from inference_swarm.web.state import RunState, SwarmState, WorkerState
 
 # Twelve a decade from 100 µs to 10 s: a quantile that Prometheus interpolates is never off by more than one such step.
@@ -184,6 +185,7 @@ def _request_metrics(names: Mapping[str, RequestCounters]) -> Iterator[Metric]:
         for request, counters in names.items():
             counter.add_metric([request], metric(counters))
         yield counter
+    yield from answer_families(names)
     failures = CounterMetricFamily("swarm_failures", "Failed requests.", labels=["name", "kind"])
     for request, counters in names.items():
         for kind, count in counters.failed_by_kind.items():

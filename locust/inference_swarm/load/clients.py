@@ -1,0 +1,41 @@
+"""Settings in, the transport of this process to its target out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from inference_swarm.apis.table import predictions_of
+from inference_swarm.config.settings import Settings
+from inference_swarm.transport.check import AnswerChecks, check_of, parse_expected_status
+from inference_swarm.transport.client import InferenceClient
+from inference_swarm.transport.deadlines import Deadlines
+from inference_swarm.transport.rules import AttemptRules
+from inference_swarm.transport.target import target_of
+from inference_swarm.transport.tls import TlsFiles
+
+
+def make_client(settings: Settings, name: str = "", answers: AnswerChecks | None = None) -> InferenceClient:
+    """Make the transport of this process to one target; `name`: what statistics call its requests, if not its path."""
+    target = target_of(settings)
+    return InferenceClient(
+        replace(target, name=name) if name else target,
+        AttemptRules(
+            deadlines=Deadlines(
+                connect_s=settings.connect_timeout_s,
+                send_s=settings.request_timeout_s,
+                request_s=settings.request_timeout_s,
+            ),
+            expected_status=parse_expected_status(settings.expect_status),
+            response_check=check_of(predictions_of(settings)) if settings.checks_answers else None,
+            connection_lifetime_s=settings.connection_lifetime_s,
+            answers=answers,
+        ),
+        tls_files=TlsFiles(
+            ca_file=Path(settings.ca_file) if settings.ca_file else None,
+            client_cert=Path(settings.client_cert) if settings.client_cert else None,
+            client_key=Path(settings.client_key) if settings.client_key else None,
+            is_insecure=settings.insecure,
+        ),
+        row_count=settings.batch_size,
+    )
