@@ -101,7 +101,7 @@ class _Connection(asyncio.Protocol):
         if (
             server.swap_from
             and in_flight >= server.swap_from
-            and len(server.log) // server.swap_every > len(server.swapped)
+            and (len(server.log) + server.swap_every) // server.swap_every > len(server.swapped)
         ):
             self._swap(waiting)
         loop.call_later(server.delay_s, self._respond, waiting)

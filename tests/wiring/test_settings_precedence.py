@@ -54,7 +54,7 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
 # Stages stand for the rate, headers show no values, others go with one API or a search only; below by themselves.
 OF_SOME_APIS = {"api", "model_version", "api_params", "template", "predictions", "column_types", "binary"}
 OF_A_SEARCH = {option.name for option in CAPACITY_OPTIONS} - {"server_pid"}
-SKIPPED = {"stages", "headers", "burstiness", "record_answers", *OF_SOME_APIS, *OF_A_SEARCH}
+SKIPPED = {"stages", "headers", "burstiness", "ab", "record_answers", *OF_SOME_APIS, *OF_A_SEARCH}
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:

@@ -19,7 +19,6 @@ from inference_swarm.data.truth import RowTruth
 from inference_swarm.load.answer_log import Judged, RightAnswers, WrongAnswer
 from inference_swarm.load.expectations import Expectation, show_answer
 from inference_swarm.transport.check import ResponseCheck
-from inference_swarm.transport.client import InferenceClient
 
 WRONG: Final = "another answer than expected"
 SWAPPED: Final = "the answer of another row (swapped)"
@@ -90,11 +89,6 @@ class AnswerWatch:
         self._second = self._searches = 0
         self._known: dict[bytes, list[Any]] = {}  # predictions in bodies: answers that are classes are few
         self.note = self._make_note()
-
-    def watch(self, truths_of: Callable[[int], tuple[RowTruth] | None], client: InferenceClient) -> None:
-        """Look at the answers that this client gets."""
-        self.truths_of = truths_of
-        self.count_in_flight = lambda: client.counters.open
 
     @property
     def is_recording(self) -> bool:

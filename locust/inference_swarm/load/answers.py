@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from inference_swarm.apis.predictions import reader_of
 from inference_swarm.apis.table import predictions_of
@@ -40,6 +40,12 @@ def make_answer_watch(settings: Settings, manifest: Manifest) -> AnswerWatch | N
     )
     check = check_of(where) if settings.checks_answers else None
     return AnswerWatch(rules, reader_of(where), expectation, check=check)
+
+
+def look_up_truths(watches: Iterable[AnswerWatch], store: RowStore) -> None:
+    """Have what rows are compared with looked up among these."""
+    for watch in watches:
+        watch.truths_of = store.truths
 
 
 def watch_answers(assignment: Assignment, answers: AnswerWatch, store: RowStore, *, is_batched: bool) -> None:

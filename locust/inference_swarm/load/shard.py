@@ -28,9 +28,9 @@ from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.data.truth import iter_with_truth
 from inference_swarm.errors import DataError, SwarmError, TargetError
-from inference_swarm.load.answers import make_answer_watch, watch_answers
+from inference_swarm.load.answers import look_up_truths, watch_answers
 from inference_swarm.load.assignment import Assignment, no_row_is_counted
-from inference_swarm.load.clients import make_client
+from inference_swarm.load.clients import make_clients
 from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.pairs import Pairs, Side
 from inference_swarm.load.probe import ProbeReply, ask_server
@@ -62,14 +62,7 @@ class Shard:
         """The callbacks get the generation of the last `hold`. Raises SwarmError."""
         leave_pandas_out()
         self._variants = variants_of(settings) or (Variant("", settings),)
-        made = [make_answer_watch(variant.settings, manifest) for variant in self._variants]
-        self.watches = [watch for watch in made if watch is not None]
-        """What looks at the answers of each client; none where nobody looks."""
-        self.clients = [
-            make_client(variant.settings, variant.name, watch)
-            for variant, watch in zip(self._variants, made, strict=True)
-        ]
-        """One, or two in an A/B run; the first is asked for metadata."""
+        self.clients, self.watches = make_clients(self._variants, manifest)  # one, or two in an A/B run
         self._settings = settings
         self._manifest = manifest
         self._block_ids = list(block_ids)
@@ -95,8 +88,7 @@ class Shard:
             on_want=self._wanted.set,
             batching=Batching(settings.batch_size, self._join) if settings.batch_size > 1 else None,
         )
-        for watch, client in zip(self.watches, self.clients, strict=bool(self.watches)):
-            watch.watch(self.store.truths, client)
+        look_up_truths(self.watches, self.store)
         self._began_s = time.monotonic()
         self._is_ready_sent = False
         if self.store.once is not None:

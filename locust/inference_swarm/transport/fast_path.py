@@ -104,8 +104,7 @@ class FastPath:
 
     def _go_on(self) -> None:
         """Called in the hub with a response to be read: the hot path of the closed loop."""
-        shapes = self._shapes
-        buffer = shapes.buffer
+        shapes, buffer = self._shapes, self._shapes.buffer
         try:
             count = self._recv_into(buffer)
         except BlockingIOError:
@@ -113,18 +112,15 @@ class FastPath:
         except BaseException as error:
             self._greenlet.throw(error)
             return
-        done_ns = monotonic_ns()
-        wait = self._wait
+        done_ns, wait = monotonic_ns(), self._wait
         if count != shapes.total_bytes or not buffer.startswith(shapes.head):
             body_bytes = shapes.match_fast(count)
             if body_bytes < 0 or (self._answers is not None and not self._is_right(shapes.head_bytes, count, done_ns)):
-                wait.done_ns = done_ns
-                self._greenlet.switch(count)
+                self._hand_over(count, done_ns)
                 return
             self._lane.body_bytes += body_bytes - shapes.body_bytes
         elif self._answers is not None and not self._is_right(len(shapes.head), count, done_ns):
-            wait.done_ns = done_ns
-            self._greenlet.switch(count)
+            self._hand_over(count, done_ns)
             return
         self._note_sent(wait.sent_ns)
         self._note_done(done_ns)
@@ -164,6 +160,10 @@ class FastPath:
             return True
         body = bytes(self._shapes.view[head_bytes:count])
         return answers.accepts(request, body, self._wait.sent_ns, done_ns)
+
+    def _hand_over(self, count: int, done_ns: int) -> None:
+        self._wait.done_ns = done_ns
+        self._greenlet.switch(count)
 
     def _stop_sent_in_part(self, sent_bytes: int) -> None:
         self.is_sent = False

@@ -153,6 +153,7 @@ def _run_metrics(run: RunState) -> Iterator[Metric]:
     yield _counter("swarm_stale_reports", "Reports of other runs, not counted.", run.stale_reports)
     yield _counter("swarm_duplicate_reports", "Reports that came twice, counted once.", run.duplicates)
     yield from _request_metrics(run.names)
+    yield from answer_families(run.names)
 
 
 def _counter(name: str, words: str, value: float) -> Metric:
@@ -185,7 +186,6 @@ def _request_metrics(names: Mapping[str, RequestCounters]) -> Iterator[Metric]:
         for request, counters in names.items():
             counter.add_metric([request], metric(counters))
         yield counter
-    yield from answer_families(names)
     failures = CounterMetricFamily("swarm_failures", "Failed requests.", labels=["name", "kind"])
     for request, counters in names.items():
         for kind, count in counters.failed_by_kind.items():
