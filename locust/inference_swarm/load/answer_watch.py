@@ -110,43 +110,55 @@ class AnswerWatch:
         return take
 
     def take_of(self, take_rows: Callable[[], Taken | None]) -> Callable[[], bytes | None]:
-        """Return a source of requests alone, which are noted."""
-        note = self.note
+        """Return a source of requests of one row, which are noted. The same as `note`, without a call for each."""
+        gaps = None if self._rules.share >= 1 else _gaps(self._rules.share, self._rules.seed)
+        remember, ask = self._recent.append, self._ask
+        skipped, number = 1 if gaps is None else next(gaps), 0
 
         def take() -> bytes | None:
+            nonlocal skipped, number
             taken = take_rows()
             if taken is None:
                 return None
-            note(taken)
-            return taken[1]
+            rows, request = taken
+            number += 1
+            remember(rows[0])
+            if gaps is None:
+                ask(rows, request, number)
+                return request
+            skipped -= 1
+            if not skipped:
+                skipped = next(gaps)
+                ask(rows, request, number)
+            return request
 
+        self._count_taken = lambda: number
         return take
 
     def _make_note(self) -> Callable[[Taken], None]:
         """Return what notes that a request was taken, and is about to be sent."""
         gaps = None if self._rules.share >= 1 else _gaps(self._rules.share, self._rules.seed)
-        remember = self._recent.append if self._expectation is not None else None
-        asked, has_truth = self.asked, self._rules.has_truth
+        remember, ask = self._recent.append, self._ask
         skipped, number = 1 if gaps is None else next(gaps), 0
 
         def note(taken: Taken) -> None:
             nonlocal skipped, number
-            rows = taken[0]
-            if remember is not None:
-                number += 1
-                remember(rows[0] if len(rows) == 1 else rows)
-            if gaps is not None:
-                skipped -= 1
-                if skipped:
-                    return
-                skipped = next(gaps)
-            request = taken[1]
-            asked[id(request)] = (request, rows, self._truths(rows) if has_truth else _NO_TRUTHS, number)
-            if len(asked) > MAX_ASKED:  # of requests that were taken for their bodies, and never sent
-                del asked[next(iter(asked))]
+            rows, request = taken
+            number += 1
+            remember(rows[0] if len(rows) == 1 else rows)
+            skipped -= gaps is not None
+            if not skipped or gaps is None:
+                skipped = 1 if gaps is None else next(gaps)
+                ask(rows, request, number)
 
         self._count_taken = lambda: number
         return note
+
+    def _ask(self, rows: Sequence[int], request: bytes, number: int) -> None:
+        asked = self.asked
+        asked[id(request)] = (request, rows, self._truths(rows) if self._rules.has_truth else _NO_TRUTHS, number)
+        if len(asked) > MAX_ASKED:  # of requests that were taken for their bodies, and never sent
+            del asked[next(iter(asked))]
 
     def _truths(self, rows: Sequence[int]) -> _Truths:
         if len(rows) == 1:
