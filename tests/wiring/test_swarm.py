@@ -234,8 +234,8 @@ def test_the_swarm_and_the_real_server_count_the_same(swarm: Swarm) -> None:
 def test_answers_of_the_real_server_stay_right_and_are_as_accurate_as_in_training(swarm: Swarm) -> None:
     name, answers = "healthcare-dataset-stroke", swarm.folder / "answers.parquet"
     common = (
-        "--headless", "--processes", "0", "--results", str(swarm.results), "--dataset-name", name, "--model", "catboost",
-        "--pred-method", "predict_proba",
+        "--headless", "--processes", "0", "--results", str(swarm.results), "--dataset-name", name,
+        "--model", "catboost", "--pred-method", "predict_proba",
     )  # fmt: skip
     with serving(swarm.results, "--dataset", name, "--model", "catboost", "--rows", "400") as url:
         for run, more in {
