@@ -182,6 +182,14 @@ def make_rows(path: Path, rows: int = 20_000, columns: int = 35, body_bytes: flo
         writer.close()
 
 
+def make_labels(path: Path, rows: int = 20_000) -> None:
+    """The label of each row: nginx says 0 to all, and half of that is right."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"label": [row % 2 for row in range(rows)]}), path)
+
+
 def locust_command(core: str, locustfile: Path, server: Server, users: int, *more: str, prefix: str = "") -> list[str]:
     """A headless Locust process that stops only when it is told to; `prefix` comes before the path of its requests."""
     return [

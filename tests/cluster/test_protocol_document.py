@@ -18,13 +18,15 @@ from inference_swarm.cluster.protocol import (
     Partition,
     RunOffer,
 )
+from inference_swarm.measure.answers import AnswerCounters, WrongExample
 from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters
+from inference_swarm.measure.quality import QualityCounters
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import SNAPSHOT_VERSION, OtherCounts, Slice, Snapshot, WorkerHealth
 
 SNAPSHOT_PARTS: tuple[type, ...] = (
     *(Snapshot, OtherCounts, Slice, RequestCounters),
-    *(FailureRecord, AddressCounters, WorkerHealth),
+    *(FailureRecord, AddressCounters, AnswerCounters, WrongExample, QualityCounters, WorkerHealth),
 )
 ROOT = Path(__file__).resolve().parents[2]
 PARTS: tuple[type, ...] = (BlockReport, Lease, RunOffer, Partition)

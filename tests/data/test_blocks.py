@@ -52,7 +52,7 @@ def test_any_set_of_blocks_gives_exactly_its_rows_and_their_labels(manifest: Man
     blocks = data.draw(st.lists(st.sampled_from(manifest.blocks), unique=True))
     loaded = list(iter_blocks(manifest, blocks))
     assert [item.block for item in loaded] == sorted(blocks, key=lambda block: block.id)
-    for block, table, labels in loaded:
+    for block, table, labels, _ in loaded:
         assert table.to_pylist() == dataset().slice(block.first_row, block.rows).to_pylist()
         assert labels is not None
         assert labels.to_pylist() == [2 * row for row in range(block.first_row, block.first_row + block.rows)]

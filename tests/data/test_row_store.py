@@ -17,6 +17,7 @@ from inference_swarm.data.orders import DRAW
 from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.random_cache import TAKES_PER_ROW
 from inference_swarm.data.row_store import RowStore
+from inference_swarm.data.truth import BlockTruth, RowTruth
 from inference_swarm.errors import DataError
 
 BIG = 1 << 30
@@ -42,16 +43,18 @@ def blocks_of(sizes: Sequence[int], per_group: int = 2) -> list[Block]:
 class Files:
     """Rows whose only column is their number; counts how often reading was begun."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_truth: bool = False) -> None:
+        self.has_truth = has_truth
         self.opened: list[list[int]] = []
         self.closed = 0
 
-    def read(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, pa.Table, pa.ChunkedArray | None]]:
+    def read(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, pa.Table, BlockTruth | None]]:
         self.opened.append([block.id for block in blocks])
         try:
             for block in blocks:
                 numbers = range(block.first_row, block.first_row + block.rows)
-                yield block, pa.table({"n": numbers}), pa.chunked_array([[f"y{number}" for number in numbers]])
+                truth = BlockTruth([(RowTruth(f"y{number}", number / 7),) for number in numbers])
+                yield block, pa.table({"n": numbers}), truth if self.has_truth else None
         finally:
             self.closed += 1
 
@@ -71,6 +74,7 @@ def numbers_in(request: bytes) -> list[int]:
 
 
 COST = 8 + 8  # a body and its offsets
+TRUTH_COST = 144  # of a label and a recorded answer
 
 
 def load(store: RowStore) -> int:
@@ -82,11 +86,18 @@ def load(store: RowStore) -> int:
 
 
 def store_of(
-    blocks: Sequence[Block], order: str, *, seed: int = 1, rows_in_memory: int | None = None, batch_size: int = 1
+    blocks: Sequence[Block],
+    order: str,
+    *,
+    seed: int = 1,
+    rows_in_memory: int | None = None,
+    batch_size: int = 1,
+    has_truth: bool = False,
 ) -> RowStore:
-    budget = BIG if rows_in_memory is None else rows_in_memory * COST
+    cost = COST + TRUTH_COST if has_truth else COST
+    budget = BIG if rows_in_memory is None else rows_in_memory * cost
     store = RowStore(
-        Files().read,
+        Files(has_truth=has_truth).read,
         encode,
         blocks,
         order=order,  # type: ignore[arg-type]
@@ -233,13 +244,24 @@ def test_rows_of_an_added_block_come_without_a_pause_for_the_others(order: str, 
     assert set(taken(store, 12 * 1024)) == set(range(60))
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("rows_in_memory", [None, 7])
 @pytest.mark.parametrize("order", ["random", "sequential", "shuffle"])
-def test_row_numbers_and_labels_belong_to_the_request(order: str) -> None:
-    store = store_of(blocks_of([5, 5, 5]), order)
-    for _ in range(40):
-        (row,), request = store.take_rows() or ((-1,), b"")
-        assert numbers_in(request) == [row]
-        assert store.label(row) == f"y{row}"
+def test_row_numbers_labels_and_answers_belong_to_the_request(
+    order: str, rows_in_memory: int | None, batch_size: int
+) -> None:
+    blocks = blocks_of([5] * 6)
+    store = store_of(blocks, order, rows_in_memory=rows_in_memory, batch_size=batch_size, has_truth=True)
+    seen = set()
+    for turn in range(4000):
+        rows, request = store.take_rows() or ((), b"")
+        assert numbers_in(request) == list(rows)
+        assert [store.truth(row) for row in rows] == [(f"y{row}", row / 7) for row in rows]
+        seen.update(rows)
+        if turn == 2000:  # rows of it that are in a batch are dropped with it
+            store.hold(blocks[1:])
+        load(store)
+    assert len(seen) >= 15
 
 
 @settings(max_examples=150, deadline=None)

@@ -10,7 +10,7 @@ import pytest
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import SettingProblem
-from inference_swarm.load.shard import make_client
+from inference_swarm.load.clients import make_client
 
 
 def settings_with(**changes: Any) -> Settings:

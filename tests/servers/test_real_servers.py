@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import Trained
 from real_servers import CASES, Case, RealServer
@@ -30,6 +31,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 SAMPLED_ROWS = 200
+RECORDED_ROWS = 300
 LOAD_S = 10
 METHODS = ("predict", "predict_proba")
 
@@ -50,6 +52,7 @@ def test_a_real_server_holds_load_without_a_failure_and_says_what_its_model_says
             check_predictions(case, server, stroke_table, method, batch_size, expected[method])
     check_load(case, server, swarm, stroke_rows, "predict", 1)
     check_load(case, server, swarm, stroke_rows, "predict_proba", 32)
+    check_answers_under_load(case, server, swarm, stroke_rows, expected["predict_proba"])
 
 
 def check_predictions(
@@ -94,6 +97,39 @@ def check_load(case: Case, server: RealServer, swarm: Swarm, rows: Path, method:
     assert summary["requests"] > LOAD_S
     probe = 1  # the one request before the run, in no number of it
     assert server.counted() - before == summary["requests"] + probe
+
+
+def check_answers_under_load(case: Case, server: RealServer, swarm: Swarm, rows: Path, expected: list[Any]) -> None:
+    """Answers recorded in calm are the model's own, and those under load, in batches, are the same."""
+    some, answers = swarm.folder / "some.parquet", swarm.folder / "answers.parquet"
+    pq.write_table(pq.read_table(rows).slice(0, RECORDED_ROWS), some)
+    common = (
+        "--headless",
+        "--processes",
+        "0",
+        "--data",
+        str(some),
+        "--results",
+        str(swarm.results),
+        "--wait-ready",
+        "30s",
+    )
+    recorded = swarm.run(
+        *common, "--run-name", "record", "--record-answers", str(answers), *case.arguments(server.url, "predict_proba")
+    )
+    assert recorded.returncode == 0, recorded.stderr + server.log()[-3000:]
+    found = pq.read_table(answers).column("answer").to_pylist()
+    assert [value for pair in found for value in pair] == pytest.approx(
+        [value for pair in expected[:RECORDED_ROWS] for value in pair], rel=1e-9
+    )
+    loaded = swarm.run(
+        *common, "--run-name", "expect", "--expect-answers", str(answers), "--batch-size", "8",
+        "-u", "8", "-r", "100", "-t", "5s", *case.arguments(server.url, "predict_proba"),
+    )  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr + server.log()[-3000:]
+    summary = swarm.read_summary(swarm.results / "runs" / "expect")
+    assert (summary["failures"], summary["answers"]["wrong"]) == (0, 0)
+    assert summary["answers"]["rows"] == summary["rows"] > 0
 
 
 def settings_for(case: Case, url: str, method: str) -> Settings:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from inference_swarm.transport.check import AnswerChecks
 from inference_swarm.transport.fast_path import ALL_NOTED, SENT_IN_PART, FastPath
 from inference_swarm.transport.head_shapes import HeadShapes
 from inference_swarm.transport.outcome_log import OutcomeLog
@@ -74,7 +75,13 @@ class FakeStream:
 class Case:
     """A fast path that knows responses like OK, and requests named by their number."""
 
-    def __init__(self, receives: list[bytes | Exception], sends: list[int | Exception], rows: int = 99) -> None:
+    def __init__(
+        self,
+        receives: list[bytes | Exception],
+        sends: list[int | Exception],
+        rows: int = 99,
+        answers: AnswerChecks | None = None,
+    ) -> None:
         self.log = OutcomeLog()
         self.stream = FakeStream(receives, sends, self.log)
         self.shapes = HeadShapes(
@@ -84,7 +91,7 @@ class Case:
         self.stream.buffer[: len(OK)] = OK
         self.shapes.prime(len(OK))
         stream: Any = self.stream
-        self.path = FastPath(stream, self.shapes)
+        self.path = FastPath(stream, self.shapes, answers)
         self.listeners: list[int] = []
         self.rows = rows
         self.taken = 0

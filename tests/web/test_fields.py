@@ -10,6 +10,7 @@ from inference_swarm.web.fields import allowed_fields, refused_fields, user_clas
 NEVER = (
     "data", "labels", "results_dir", "ca_file", "swarm_keys", "run_name", "headers", "insecure", "allow_host",
     "web_host_names", "log_level", "stop_timeout_s", "master_timeout_s", "template", "predictions", "api_params",
+    "record_answers", "expect_answers", "answer_tolerance",
 )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def test_a_setting_is_in_the_form_or_refused() -> None:
         "arrival", "burstiness", "rate_rps", "stages", "requests", "slo", "row_order", "batch_size", "seed",
         "row_memory_bytes", "body_format", "expect_status", "check_answer", "no_probe", "wait_ready_s", "warm_up",
         "abort_when", "find_capacity", "capacity_by", "precision", "confirm_s", "budget_s", "api", "path",
-        "model_version", "ab",
+        "model_version", "ab", "answer_sample",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from inference_swarm.config.answer_options import CHECKS
 from inference_swarm.config.options import BY_NAME, OPTIONS
 from inference_swarm.errors import ConfigError, DataError, SettingProblem
 from inference_swarm.web.form import field_name, form_fields, problems_text, read_form
@@ -27,12 +28,12 @@ def test_datasets_models_and_methods_are_choices_and_none_is_the_first() -> None
 
 
 def test_what_is_set_is_shown_also_when_it_is_not_among_the_choices() -> None:
-    found = fields(dataset_name="elsewhere", wait_max_s=1.5, row_memory_bytes=64 * 2**20, check_answer=True)
+    found = fields(dataset_name="elsewhere", wait_max_s=1.5, row_memory_bytes=64 * 2**20, check_answer="consistent")
     assert found["dataset_name"]["default_value"] == "elsewhere"
     assert "elsewhere" in found["dataset_name"]["choices"]
     assert found["wait_max"]["default_value"] == "1.5"
     assert found["row_memory"]["default_value"] == "64MiB"
-    assert found["check_answer"]["default_value"] is True
+    assert (found["check_answer"]["default_value"], found["check_answer"]["choices"]) == ("consistent", [*CHECKS])
     assert found["rate"]["default_value"] == ""
 
 
@@ -71,7 +72,7 @@ def test_values_get_their_types_and_empty_ones_the_default() -> None:
     assert problems == []
     assert values == {
         "users": 100, "spawn_rate": 2.5, "duration_s": 90, "host": "http://h:1", "rate_rps": None,
-        "wait_min_s": 0.5, "row_memory_bytes": 2**30, "check_answer": True, "dataset_name": "a",
+        "wait_min_s": 0.5, "row_memory_bytes": 2**30, "check_answer": "valid", "dataset_name": "a",
     }  # fmt: skip
 
 

@@ -35,6 +35,9 @@ BY_KIND: dict[str, tuple[Any, Any, Any]] = {
     "texts": ("p99<1ms", "p99<2ms", "p99<3ms"),
     "pairs": ("a=1", "b=2", "c=3"),
     "param": ("a=1", "b=2", "c=3"),
+    "share": ("10%", "20%", "30%"),
+    "number": (0.1, 0.2, 0.3),
+    "check": ("valid", "consistent", "off"),
 }
 BY_NAME: dict[str, tuple[Any, Any, Any]] = {
     "wait_max_s": (10.5, 20.5, 30.5),  # never below wait_min_s
@@ -51,7 +54,7 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
 # Stages stand for the rate, headers show no values, others go with one API or a search only; below by themselves.
 OF_SOME_APIS = {"api", "model_version", "api_params", "template", "predictions", "column_types", "binary"}
 OF_A_SEARCH = {option.name for option in CAPACITY_OPTIONS} - {"server_pid"}
-SKIPPED = {"stages", "headers", "burstiness", "requests", *OF_SOME_APIS, *OF_A_SEARCH}
+SKIPPED = {"stages", "headers", "burstiness", "requests", "ab", "record_answers", *OF_SOME_APIS, *OF_A_SEARCH}
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:
@@ -146,6 +149,21 @@ def test_burstiness_comes_from_the_same_places(swarm: Swarm) -> None:
     env = {"SWARM_BURSTINESS": "0.5"}
     assert printed(swarm, env=env)["burstiness"][0] == "0.5"
     assert printed(swarm, "--burstiness=2", env=env)["burstiness"] == ("2.0", "command line")
+
+
+def test_the_file_for_answers_comes_from_the_same_places(swarm: Swarm) -> None:
+    """By itself: a run that records answers brings its own load."""
+    swarm.write_config({"record_answers": "file.parquet"})
+    env = {"SWARM_RECORD_ANSWERS": "environment.parquet"}
+    tables = printed(swarm), printed(swarm, env=env), printed(swarm, "--record-answers=line.parquet", env=env)
+    assert [table["record_answers"][0] for table in tables] == ["file.parquet", "environment.parquet", "line.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("words", "value"), [((), "off"), (("--check-answer",), "valid"), (("--check-answer=true",), "valid")]
+)
+def test_checking_answers_without_a_word_means_their_form(swarm: Swarm, words: tuple[str, ...], value: str) -> None:
+    assert printed(swarm, *words)["check_answer"][0] == value
 
 
 def test_settings_of_a_search_come_from_the_same_places(swarm: Swarm) -> None:

@@ -231,6 +231,31 @@ def test_the_swarm_and_the_real_server_count_the_same(swarm: Swarm) -> None:
         check_against_server(swarm, url, name, "lgbm")
 
 
+def test_answers_of_the_real_server_stay_right_and_are_as_accurate_as_in_training(swarm: Swarm) -> None:
+    name, answers = "healthcare-dataset-stroke", swarm.folder / "answers.parquet"
+    common = (
+        "--headless", "--processes", "0", "--results", str(swarm.results), "--dataset-name", name,
+        "--model", "catboost", "--pred-method", "predict_proba",
+    )  # fmt: skip
+    with serving(swarm.results, "--dataset", name, "--model", "catboost", "--rows", "400") as url:
+        for run, more in {
+            "record": ("--record-answers", str(answers)),
+            "expect": ("--expect-answers", str(answers), "-u", "20", "-r", "100", "-t", "3s"),
+            "once": ("--row-order", "once", "--slo", "accuracy>0.01", "-u", "4", "-r", "10", "-t", "60s"),
+        }.items():
+            done = swarm.run("--host", url, "--run-name", run, *common, *more)
+            assert done.returncode == 0, done.stderr
+    expected, once = (swarm.read_summary(swarm.results / "runs" / run)["answers"] for run in ("expect", "once"))
+    assert (expected["wrong"], expected["unreadable"]) == (0, 0)
+    assert expected["rows"] > 0
+    with (swarm.results / "metrics" / "all_metrics.csv").open(encoding="utf-8") as file:
+        (trained,) = csv.DictReader(file)
+    rows = int(trained["test_rows"])
+    assert once["quality"]["labelled"] == rows
+    assert once["quality"]["correct"] == round(float(trained["accuracy"]) * rows)  # of fewer than 10,000 rows
+    assert once["quality"]["auc"] == pytest.approx(float(trained["roc_auc"]), abs=1e-4 + once["quality"]["auc_error"])
+
+
 @pytest.mark.parametrize(
     ("file", "target", "dropped", "model"),
     [

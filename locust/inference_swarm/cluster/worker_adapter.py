@@ -204,6 +204,7 @@ class WorkerAdapter:
             late_after_s=settings.late_after_s,
             phases=phases_of(settings),
             slice_s=interval_s_of(settings) or SLICE_S,
+            watches=shard.watches,
         )
         self._count_from(self._recording.epoch_start_ns)
         self.users.take_user_seconds()

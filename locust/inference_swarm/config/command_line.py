@@ -18,7 +18,7 @@ from inference_swarm.config.json_file import read_json_settings
 from inference_swarm.config.option import Option
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Check, Settings, resolve_settings
-from inference_swarm.config.value_types import FLAG
+from inference_swarm.config.value_types import ANSWER_CHECK, ANSWER_CHECKS, FLAG
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
 CONFIG_FILE_ENV = "SWARM_CONFIG"
@@ -156,6 +156,8 @@ class CommandLine:
                 raise argparse.ArgumentTypeError(f"{text!r} is not {option.value_type.expected}") from None
 
         kwargs: dict[str, Any] = {"nargs": "?", "const": True} if option.value_type is FLAG else {}
+        if option.value_type is ANSWER_CHECK:
+            kwargs = {"nargs": "?", "const": ANSWER_CHECKS[1]}
         if option.joined_with:
             kwargs |= {"action": _JoinTexts, "separator": option.joined_with}
         action = group.add_argument(

@@ -6,6 +6,7 @@ Everything else is derived from it: command line, start form, config.json, `--pr
 from __future__ import annotations
 
 from inference_swarm.config import value_types
+from inference_swarm.config.answer_options import ANSWER_OPTIONS
 from inference_swarm.config.api_options import API_OPTIONS
 from inference_swarm.config.capacity_options import CAPACITY_OPTIONS
 from inference_swarm.config.load_options import ARRIVALS, LOAD_OPTIONS
@@ -110,11 +111,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "label_column", "--label-column", "SWARM_LABEL_COLUMN", "label_column", value_types.TEXT, "",
-        "column of the data that holds each row's label: it is kept and not sent", in_start_form=False,
+        "column of the data that holds each row's label: it is not sent, and predictions are compared with it",
+        in_start_form=False,
     ),
     Option(
         "labels", "--labels", "SWARM_LABELS", "labels", value_types.TEXT, "",
-        "file with the label of each row of --data; empty: none", holds_locations=True, in_start_form=False,
+        "file with the label of each row; empty: of a dataset the y_test.parquet beside it",
+        holds_locations=True, in_start_form=False,
     ),
     Option(
         "row_order", "--row-order", "SWARM_ROW_ORDER", "row_order", value_types.choice(*ROW_ORDERS), "random",
@@ -135,11 +138,7 @@ OPTIONS: tuple[Option, ...] = (
         "expect_status", "--expect-status", "SWARM_EXPECT_STATUS", "expect_status", value_types.TEXT, "2xx",
         "statuses that count as success, such as 2xx or 200,201",
     ),
-    Option(
-        "check_answer", "--check-answer", "SWARM_CHECK_ANSWER", "check_answer", value_types.FLAG, False,
-        "count a response as failed unless it holds one prediction for each row, as --api has them, of which none is "
-        "null, NaN or an error",
-    ),
+    *ANSWER_OPTIONS,
     Option(
         "no_probe", "--no-probe", "SWARM_NO_PROBE", "no_probe", value_types.FLAG, False,
         "begin without the one request with one row that a worker sends before the run, and that refuses a run whose "

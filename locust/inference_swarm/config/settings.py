@@ -77,7 +77,11 @@ class Settings:
     binary: bool
     body_format: str
     expect_status: str
-    check_answer: bool
+    check_answer: str
+    record_answers: str
+    expect_answers: str
+    answer_tolerance: float
+    answer_sample: float
     no_probe: bool
     wait_ready_s: float | None
     headers: str
@@ -100,6 +104,11 @@ class Settings:
     def is_open(self) -> bool:
         """True when requests are sent at a rate, not by users who wait for responses."""
         return self.arrival != "closed"
+
+    @property
+    def checks_answers(self) -> bool:
+        """True when a response without a prediction for each row is a failure."""
+        return self.check_answer != "off"
 
     def to_dict(self) -> SettingValues:
         """Return plain values, for messages."""

@@ -27,6 +27,7 @@ MAX_USERS = 1_000_000
 MAX_RATE = 10_000_000
 # Gaps of shape 0.01 are ten times as irregular as Poisson's; those of 1,000 differ by 3 %.
 MIN_BURSTINESS, MAX_BURSTINESS = 0.01, 1000
+ANSWER_CHECKS = ("off", "valid", "consistent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,14 @@ def _share(value: object) -> float:
     return share
 
 
+def _sample(value: object) -> float:
+    text = _text(value) if isinstance(value, str) else ""
+    share = float(text[:-1]) / 100 if text.endswith("%") else float(_scalar(value))
+    if not 0 < share <= 1:  # also for NaN
+        raise ValueError("out of range")
+    return share
+
+
 def _size_bytes(value: object) -> int:
     _reject_bool(value)
     if isinstance(value, int):
@@ -200,6 +209,13 @@ def _flag(value: object) -> bool:
     if text in _FALSE:
         return False
     raise ValueError("neither true nor false")
+
+
+def _answer_check(value: object) -> str:
+    """A flag that has become a choice: true and false are what they were."""
+    if isinstance(value, str) and value.strip().lower() in ANSWER_CHECKS:
+        return value.strip().lower()
+    return ANSWER_CHECKS[1] if _flag(value) else ANSWER_CHECKS[0]
 
 
 TEXT = ValueType("text", "text", _text)
@@ -224,7 +240,10 @@ RUN_TIME = ValueType(
 TIMEOUT = ValueType("timeout", "a duration above 0 such as 500, 2.5s, 1m", _positive_duration)
 SHARE = ValueType("share", "a share above 0 and below 1, such as 5% or 0.05", _share)
 SIZE = ValueType("size", "a size such as 256MiB or 1GB", _size_bytes)
+SAMPLE = ValueType("share", "a share above 0 up to 1, such as 10% or 0.1", _sample)
+TOLERANCE = ValueType("number", "a number of at least 0, such as 1e-6", lambda value: _number(value, 0, inclusive=True))
 FLAG = ValueType("flag", "true or false", _flag)
+ANSWER_CHECK = ValueType("check", "valid (or true), consistent, or off (or false)", _answer_check)
 
 
 def choice(*values: str) -> ValueType:

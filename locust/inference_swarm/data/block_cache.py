@@ -14,10 +14,10 @@ from itertools import groupby
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from inference_swarm.data.orders import Taken
 from inference_swarm.data.packed import Heads, PackedBodies, Requests
+from inference_swarm.data.truth import BlockTruth
 
 
 class Playlist:
@@ -121,11 +121,16 @@ class Block(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncodedBlock:
-    """The bodies of a block, one a row, and its labels if there are any."""
+    """The bodies of a block, one a row, and what answers to them are compared with, if there is anything."""
 
     block: Block
     bodies: PackedBodies
-    labels: pa.ChunkedArray | None
+    truth: BlockTruth | None = None
+
+    @property
+    def cost_bytes(self) -> int:
+        """Memory in use."""
+        return self.bodies.cost_bytes + (0 if self.truth is None else self.truth.cost_bytes)
 
 
 class BlockCache(ABC):
@@ -142,6 +147,7 @@ class BlockCache(ABC):
         self.assigned: dict[int, Block] = {}
         self.held: dict[int, EncodedBlock] = {}
         self.rows = 0  # of the assigned blocks
+        self._evicted: deque[BlockTruth] = deque(maxlen=16)  # a batch that has begun may hold rows of the last ones
 
     @property
     def fits(self) -> bool:
@@ -163,17 +169,21 @@ class BlockCache(ABC):
     def put(self, encoded: EncodedBlock) -> None:
         """Install a block that has been encoded."""
         self.held[encoded.block.id] = encoded
-        self.budget.hold(encoded.bodies.cost_bytes, len(encoded.bodies))
+        self.budget.hold(encoded.cost_bytes, len(encoded.bodies))
         self._place(encoded)
 
     def evict(self, block_id: int) -> None:
         """Free the memory of a block, if it is held."""
         encoded = self.held.pop(block_id, None)
         if encoded is not None:
-            self.budget.free(encoded.bodies.cost_bytes)
+            self.budget.free(encoded.cost_bytes)
+            if encoded.truth is not None:
+                self._evicted.append(encoded.truth)
 
     def _requests_of(self, blocks: Iterable[EncodedBlock]) -> Requests:
-        return Requests(((encoded.block.first_row, encoded.bodies) for encoded in blocks), self._heads)
+        chosen = list(blocks)
+        kept = [encoded.truth for encoded in chosen if encoded.truth is not None]
+        return Requests(((encoded.block.first_row, encoded.bodies) for encoded in chosen), self._heads, kept)
 
     @abstractmethod
     def next_block(self) -> Block | None:

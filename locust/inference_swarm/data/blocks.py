@@ -19,11 +19,12 @@ from inference_swarm.data.readers import iter_rows
 
 
 class LoadedBlock(NamedTuple):
-    """A block with its rows and, where the manifest has labels, the label of each row."""
+    """A block with its rows and, where the manifest has them, the label of each row and the answer recorded for it."""
 
     block: Block
     table: pa.Table
     labels: pa.ChunkedArray | None
+    answers: pa.ChunkedArray | None = None
 
 
 def read_block(manifest: Manifest, block: Block) -> pa.Table:
@@ -45,15 +46,19 @@ def iter_blocks(manifest: Manifest, blocks: Iterable[Block]) -> Iterator[LoadedB
     label_tables: Iterator[pa.Table | None] = iter([None] * len(wanted))
     if manifest.labels and label is not None:
         label_tables = _iter_ranges(manifest.labels, ranges, [label], (), batch_rows)
+    answer_tables: Iterator[pa.Table | None] = iter([None] * len(wanted))
+    if manifest.answers and manifest.answer_field is not None:
+        answer_tables = _iter_ranges(manifest.answers, ranges, [manifest.answer_field], (), batch_rows)
     names = columns.schema.names
-    for block, table, label_table in zip(wanted, tables, label_tables, strict=True):
+    for block, table, label_table, answers in zip(wanted, tables, label_tables, answer_tables, strict=True):
         if label is None:
             labels = None
         elif label_table is not None:
             labels = label_table.column(0)
         else:
             labels = table.column(len(names))
-        yield LoadedBlock(block, table.select(range(len(names))).rename_columns(names), labels)
+        rows = table.select(range(len(names))).rename_columns(names)
+        yield LoadedBlock(block, rows, labels, None if answers is None else answers.column(0))
 
 
 def _iter_ranges(

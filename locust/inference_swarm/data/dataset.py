@@ -49,10 +49,12 @@ def read_manifest(
     choice: ColumnChoice = _EVERYTHING,
     *,
     are_labels_used: bool = True,
+    are_labels_needed: bool | None = None,
 ) -> Manifest:
     """Read the manifest of all files of a source. DataError says what is wrong with which file.
 
-    Unused labels are read too, since a problem with them may be one of the rows; but it is only noted.
+    Unused labels are read too, since a problem with them may be one of the rows; but it is only noted, as it is with
+    labels that are used but not needed. Without `are_labels_needed` what is used is needed.
     """
     files = _Files(list_files(source), locations_without_secrets(source))
     columns = files.choose(choice)
@@ -75,7 +77,7 @@ def read_manifest(
     try:
         labels, label_field = _read_labels(label_source, files, rows)
     except DataError as error:
-        if are_labels_used:
+        if are_labels_used if are_labels_needed is None else are_labels_needed:
             raise
         return replace(manifest, notes=(*manifest.notes, f"labels are not used: {error.found}"))
     if not are_labels_used:

@@ -39,7 +39,16 @@ class Source:
     features: str
     labels: str | None = None
     are_labels_used: bool = False
+    are_labels_needed: bool = False
+    """Whether data without usable labels are refused."""
+    answers: str = ""
+    """Answers that were recorded for the rows."""
     choice: ColumnChoice = field(default_factory=ColumnChoice)
+
+    @property
+    def has_labels(self) -> bool:
+        """True when there is a file or a column of labels."""
+        return bool(self.labels or self.choice.label)
 
 
 def search_roots(results_dir: str) -> tuple[Path, ...]:
@@ -54,14 +63,15 @@ def search_roots(results_dir: str) -> tuple[Path, ...]:
     return tuple(first_names.values())
 
 
-def find_source(settings: Settings) -> Source:
+def find_source(settings: Settings, *, are_labels_needed: bool = False) -> Source:
     """Find the source of rows, by names only, without reading files. Raises DataError when there is nothing to send.
 
-    Labels that lie beside a dataset are used when `--labels` names them; until then they are only looked at.
+    Labels that lie beside a dataset are used when they are needed or answers are checked anyway; until then they are
+    only looked at.
     """
     choice = ColumnChoice.of_settings(settings.columns, settings.drop_columns, settings.rename, settings.label_column)
     if settings.data:
-        return Source(settings.data, settings.labels or None, bool(settings.labels), choice)
+        return _source(settings, settings.data, settings.labels or None, choice, are_labels_needed=are_labels_needed)
     roots = search_roots(settings.results_dir)
     name = settings.dataset_name
     if not name:
@@ -75,13 +85,25 @@ def find_source(settings: Settings) -> Source:
         name = found[0]
     files = find_dataset(name, roots)
     labels = settings.labels or (str(files.labels.absolute()) if files.labels and not choice.label else None)
-    return Source(str(files.features.absolute()), labels, bool(settings.labels), choice)
+    return _source(settings, str(files.features.absolute()), labels, choice, are_labels_needed=are_labels_needed)
+
+
+def _source(
+    settings: Settings, features: str, labels: str | None, choice: ColumnChoice, *, are_labels_needed: bool
+) -> Source:
+    are_answers_checked = settings.checks_answers or bool(settings.expect_answers)
+    is_needed = bool(settings.labels) or are_labels_needed
+    return Source(features, labels, is_needed or are_answers_checked, is_needed, settings.expect_answers, choice)
 
 
 def read_source(source: Source) -> Manifest:
     """The manifest, with blocks small enough for the rows and columns there are. May take a while."""
     manifest = read_manifest(
-        source.features, source.labels, choice=source.choice, are_labels_used=source.are_labels_used
+        source.features,
+        source.labels,
+        choice=source.choice,
+        are_labels_used=source.are_labels_used,
+        are_labels_needed=source.are_labels_needed,
     )
     return manifest.with_block_rows(choose_block_rows(manifest.rows, len(manifest.schema)))
 

@@ -81,6 +81,9 @@ class Manifest:
     block_rows: int
     labels: tuple[DataFile, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
+    answers: tuple[DataFile, ...] = ()
+    """Recorded answers to the same rows, in their order."""
+    answer_field: pa.Field | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -128,6 +131,10 @@ class Manifest:
     def block_of(self, row: int) -> Block:
         """The block that holds a row."""
         return self.blocks[bisect_right(self.blocks, row, key=lambda block: block.first_row) - 1]
+
+    def with_answers(self, answers: tuple[DataFile, ...], field: pa.Field) -> Self:
+        """Return the same data with the answers that were recorded for its rows."""
+        return replace(self, answers=answers, answer_field=field)
 
     def with_block_rows(self, block_rows: int) -> Self:
         """Return the same data cut into blocks of at most `block_rows` rows."""

@@ -12,7 +12,7 @@ from inference_swarm.data.data_files import DataFile, FileKind, PartitionValue
 from inference_swarm.data.manifest import Columns, Manifest
 from inference_swarm.errors import DataError, ProtocolError
 
-WIRE_VERSION: Final = 2
+WIRE_VERSION: Final = 3
 # A message may have 16 MiB, and the settings travel with the manifest.
 MAX_WIRE_BYTES: Final = 15 * 1024 * 1024
 _FILES: Final = pa.schema(
@@ -44,6 +44,8 @@ def manifest_to_wire(manifest: Manifest) -> Document:
         "sources": list(columns.sources),
         "partitions": list(columns.partitions),
         "label_schema": _pack_schema(pa.schema([columns.label] if columns.label is not None else [])),
+        "answers": _files_to_wire(manifest.answers, []),
+        "answer_schema": _pack_schema(pa.schema([manifest.answer_field] if manifest.answer_field is not None else [])),
     }
     size_bytes = sum(len(part) for part in wire.values() if isinstance(part, bytes)) + sum(map(len, columns.sources))
     if size_bytes > MAX_WIRE_BYTES:
@@ -65,7 +67,7 @@ def manifest_from_wire(wire: ReadDocument) -> Manifest:
             action="run the same release of the swarm on the master and on all workers.",
         )
     try:
-        label_schema = _unpack_schema(wire["label_schema"])
+        label_schema, answer_schema = _unpack_schema(wire["label_schema"]), _unpack_schema(wire["answer_schema"])
         columns = Columns(
             _unpack_schema(wire["schema"]),
             tuple(map(str, wire["sources"])),
@@ -78,7 +80,14 @@ def manifest_from_wire(wire: ReadDocument) -> Manifest:
         block_rows = int(wire["block_rows"])
         if block_rows < 1:
             raise ValueError(f"blocks of {block_rows} rows")
-        return Manifest(files, columns, block_rows, _files_from_wire(wire["labels"], ()))
+        return Manifest(
+            files,
+            columns,
+            block_rows,
+            _files_from_wire(wire["labels"], ()),
+            answers=_files_from_wire(wire["answers"], ()),
+            answer_field=answer_schema.field(0) if len(answer_schema) else None,
+        )
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException, OSError) as error:
         raise ProtocolError(
             f"The manifest from the master cannot be read ({error!r}).",

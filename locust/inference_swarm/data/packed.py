@@ -93,8 +93,12 @@ class Heads:
 class Requests:
     """The rows of some blocks as one sequence; a request is composed when it is taken."""
 
-    def __init__(self, blocks: Iterable[tuple[int, PackedBodies]], heads: Heads) -> None:
-        """`blocks`: the dataset's number of the first row, and the bodies of this row and those behind it."""
+    def __init__(self, blocks: Iterable[tuple[int, PackedBodies]], heads: Heads, kept: Sequence[object] = ()) -> None:
+        """`blocks`: the dataset's number of the first row, and the bodies of this row and those behind it.
+
+        `kept` is kept in memory as long as its rows may be taken.
+        """
+        self.kept = kept
         first_rows, bodies = [], []
         for first_row, packed in blocks:
             first_rows.append(first_row)

@@ -6,10 +6,11 @@ the edge runs each in a thread and gives the result to `install`. Knows no geven
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import ref
 
 import pyarrow as pa
 
@@ -21,13 +22,14 @@ from inference_swarm.data.packed import Heads, PackedBodies
 from inference_swarm.data.progress import BlockLease
 from inference_swarm.data.progress_worker import OnceShare
 from inference_swarm.data.random_cache import RandomCache
+from inference_swarm.data.truth import BlockTruth, RowTruth
 from inference_swarm.errors import DataError
 
 
 class Reader(Protocol):
-    """Block, rows, labels (or None) of blocks of one row group, in order: `partial(blocks.iter_blocks, manifest)`."""
+    """Block, rows, truth (or None) of blocks of one row group, in order: `partial(truth.iter_with_truth, manifest)`."""
 
-    def __call__(self, blocks: Sequence[Any], /) -> Iterator[tuple[Any, pa.Table, pa.ChunkedArray | None]]: ...
+    def __call__(self, blocks: Sequence[Any], /) -> Iterator[tuple[Any, pa.Table, BlockTruth | None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,11 @@ class RowStore:
         )
         self._stream = _Stream(read, encode)
         self._loading: Block | None = None
-        self._starts: list[tuple[int, int]] = []  # first row number and id of every block ever held, ascending
+        self._first_rows: list[int] = []  # of every block ever held, ascending
+        self._block_ids: list[int] = []  # parallel
         self._known: set[int] = set()
+        # As long as rows may be taken: of a block that has gone from memory, some may have been drawn before.
+        self._truths: dict[int, ref[BlockTruth]] = {}
         self.take = self._cache.take
         self.take_rows = self._cache.take_rows
         self.find_rows = self._cache.find_rows
@@ -99,7 +104,9 @@ class RowStore:
         for block in blocks:
             if block.id not in self._known:
                 self._known.add(block.id)
-                insort(self._starts, (block.first_row, block.id))
+                place = bisect_right(self._first_rows, block.first_row)
+                self._first_rows.insert(place, block.first_row)
+                self._block_ids.insert(place, block.id)
         if self.once is not None and isinstance(self._cache, ChunkCache):
             self.once.release(gone)
             self._cache.lease(self.once.lease(leases))
@@ -119,6 +126,8 @@ class RowStore:
         """Install a block, whose rows may be taken from now on, unless it was assigned elsewhere meanwhile."""
         self._loading = None
         if encoded.block.id in self._cache.assigned:
+            if encoded.truth is not None:
+                self._truths[encoded.block.id] = ref(encoded.truth)
             self._cache.put(encoded)
 
     def load_failed(self) -> None:
@@ -132,11 +141,17 @@ class RowStore:
                 first, block = self._block_of(row)
                 self.once.done(block, row - first)
 
-    def label(self, row: int) -> object:
-        """The label of a row whose block is in memory; None if there is none."""
-        first, block = self._block_of(row)
-        encoded = self._cache.held.get(block)
-        return None if encoded is None or encoded.labels is None else encoded.labels[row - first].as_py()
+    def truth(self, row: int) -> RowTruth | None:
+        """The label of a row and the answer recorded for it; None when it can not be taken at present."""
+        found = self.truths(row)
+        return found and found[0]
+
+    def truths(self, row: int) -> tuple[RowTruth] | None:
+        """Return the same for a request of this row alone."""
+        place = bisect_right(self._first_rows, row) - 1
+        kept = self._truths.get(self._block_ids[place])
+        truth = None if kept is None else kept()
+        return None if truth is None else truth.rows[row - self._first_rows[place]]
 
     @property
     def is_exhausted(self) -> bool:
@@ -171,7 +186,8 @@ class RowStore:
         return run
 
     def _block_of(self, row: int) -> tuple[int, int]:
-        return self._starts[bisect_right(self._starts, (row, 1 << 62)) - 1]
+        place = bisect_right(self._first_rows, row) - 1
+        return self._first_rows[place], self._block_ids[place]
 
 
 class _Stream:
@@ -180,7 +196,7 @@ class _Stream:
     def __init__(self, read: Reader, encode: Callable[[pa.Table], PackedBodies]) -> None:
         self._read = read
         self._encode = encode
-        self._tables: Iterator[tuple[Any, pa.Table, pa.ChunkedArray | None]] = iter(())
+        self._tables: Iterator[tuple[Any, pa.Table, BlockTruth | None]] = iter(())
         self._next = -1  # id of the block that comes next, if it does
         self._last = -2  # id of the last block of the run
 
@@ -190,7 +206,7 @@ class _Stream:
             self._tables = iter(self._read(run))
             self._last = run[-1].id
         self._next = -1
-        read, table, labels = next(self._tables)
+        read, table, truth = next(self._tables)
         bodies = self._encode(table)
         del table
         if read.id != block.id or len(bodies) != block.rows:
@@ -203,7 +219,7 @@ class _Stream:
         if block.id == self._last:
             self.close()  # releases the file, and of the dictionaries of its columns: up to 1 MB each
             pa.default_memory_pool().release_unused()  # 50 MB at 35 columns; mimalloc does it for this thread alone
-        return EncodedBlock(block, bodies, labels)
+        return EncodedBlock(block, bodies, truth)
 
     def close(self) -> None:
         if isinstance(self._tables, Generator):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
+from inference_swarm.export.answers import answer_differences
 from inference_swarm.export.formats import format_rate, format_us
 from inference_swarm.export.saved_run import SavedRun
 from inference_swarm.judge.capacity.compare import comparison_words
@@ -139,6 +140,7 @@ def _differences(one: Document, other: Document) -> list[str]:
     prints = [(summary["data"] or {}).get("fingerprint") for summary in (one, other)]
     if prints[0] != prints[1]:
         found.append("the data differ (fingerprints)")
+    found += answer_differences(one, other)
     if one["workers"] != other["workers"]:
         found.append(f"workers differ: {one['workers']} and {other['workers']}")
     for label, summary in (("A", one), ("B", other)):

@@ -11,6 +11,7 @@ from typing import get_type_hints
 
 from inference_swarm.errors import DataError
 from inference_swarm.load.stages import Stages
+from inference_swarm.measure.answers import AnswerCounters
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.hlog import HlogInterval
 from inference_swarm.measure.intervals import IntervalSeries
@@ -47,6 +48,12 @@ class IntervalRow:
     service_p99_us: float
     in_flight: float = math.nan
     """Requests in flight on average: their rate times their service time (Little's law)."""
+    answers: float = math.nan
+    """Rows whose answers were looked at; empty where nobody looked, as all that follows."""
+    wrong_answers: float = math.nan
+    accuracy: float = math.nan
+    """Of labelled rows, as `rmse`."""
+    rmse: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +104,19 @@ def interval_rows(series: IntervalSeries, wanted: WantedRate | None = None) -> l
                 service_p50_us=service_p50,
                 service_p99_us=service_p99,
                 in_flight=rate_rps * _mean_service_us(total) / US_PER_S,
+                **_answer_figures(total.answers),
             )
         )
     return rows
+
+
+def _answer_figures(answers: AnswerCounters | None) -> dict[str, float]:
+    if answers is None:
+        return {}
+    quality = answers.quality
+    figures = {"accuracy": quality.accuracy, "rmse": quality.rmse}
+    known = {name: value for name, value in figures.items() if value is not None}
+    return {"answers": float(answers.rows), "wrong_answers": float(answers.wrong), **known}
 
 
 def _mean_service_us(total: RequestCounters) -> float:
@@ -146,4 +163,4 @@ def hlog_intervals(series: IntervalSeries, *, is_service: bool) -> Iterator[Hlog
 def _cell(value: float) -> str:
     if isinstance(value, int):
         return str(value)
-    return "" if math.isnan(value) else f"{value:.3f}"
+    return "" if math.isnan(value) else f"{value:.6g}" if 0 < abs(value) < 1 else f"{value:.3f}"

@@ -25,6 +25,7 @@ def markdown_summary(summary: ReadDocument) -> str:
         _ab(summary.get("ab")),
         _objectives(summary["objectives"]),
         "\n".join(f"- {_cell(failure_words(failure))}" for failure in summary["failed"][:MAX_FAILURES]),
+        "\n".join(f"- {_cell(sentence)}" for sentence in (summary.get("answers") or {}).get("sentences", ())),
         "\n".join(f"- {_cell(warning['sentence'])}" for warning in summary["self_check"]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

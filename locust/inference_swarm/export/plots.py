@@ -54,45 +54,47 @@ class Bound:
 
 def plot_rate(rows: Sequence[IntervalRow], wanted: Points, bounds: Sequence[Bound] = ()) -> str:
     """Requests a second over the run, with failures, what an open load wanted, and the objectives."""
-    lines = [Line("requests/s", [(_middle(row), row.rate_rps) for row in rows], 1)]
+    lines = [Line("requests/s", [(middle(row), row.rate_rps) for row in rows], 1)]
     if wanted:
         lines.append(Line("wanted", wanted, 5, is_dashed=True))
     if any(row.failures for row in rows):
-        points = [(_middle(row), row.failures / row.seconds if row.seconds else None) for row in rows]
+        points = [(middle(row), row.failures / row.seconds if row.seconds else None) for row in rows]
         lines.append(Line("failed/s", points, 4))
     lines += _bound_lines(rows, bounds)
-    return plot_lines(lines, format_rate, x_labels=_time_labels(rows))
+    return plot_lines(lines, format_rate, x_labels=row_time_labels(rows))
 
 
 def plot_users(rows: Sequence[IntervalRow]) -> str:
     """Users over the run; without the last interval, in which workers report that all have stopped."""
     rows = rows[:-1] if len(rows) > 1 and not rows[-1].users else rows
-    return plot_lines([Line("users", [(_middle(row), row.users) for row in rows], 2)], format_rate, _time_labels(rows))
+    return plot_lines(
+        [Line("users", [(middle(row), row.users) for row in rows], 2)], format_rate, row_time_labels(rows)
+    )
 
 
 def plot_in_flight(rows: Sequence[IntervalRow]) -> str:
     """Plot the average number of requests in flight over the run: an open load has it instead of users."""
-    points = [(_middle(row), row.in_flight) for row in rows]
-    return plot_lines([Line("in flight", points, 2)], format_rate, _time_labels(rows))
+    points = [(middle(row), row.in_flight) for row in rows]
+    return plot_lines([Line("in flight", points, 2)], format_rate, row_time_labels(rows))
 
 
 def plot_latency_over_time(rows: Sequence[IntervalRow], bounds: Sequence[Bound] = ()) -> str:
     """Percentiles of each interval, on a logarithmic scale, and the objectives."""
     lines = [
-        Line("p50", [(_middle(row), row.p50_us) for row in rows], 1),
-        Line("p90", [(_middle(row), row.p90_us) for row in rows], 2),
-        Line("p99", [(_middle(row), row.p99_us) for row in rows], 3),
-        Line("max", [(_middle(row), row.max_us) for row in rows], 4),
+        Line("p50", [(middle(row), row.p50_us) for row in rows], 1),
+        Line("p90", [(middle(row), row.p90_us) for row in rows], 2),
+        Line("p99", [(middle(row), row.p99_us) for row in rows], 3),
+        Line("max", [(middle(row), row.max_us) for row in rows], 4),
     ]
     lines += _bound_lines(rows, bounds)
-    return plot_lines(lines, format_us, _time_labels(rows), is_logarithmic=True)
+    return plot_lines(lines, format_us, row_time_labels(rows), is_logarithmic=True)
 
 
 def _bound_lines(rows: Sequence[IntervalRow], bounds: Sequence[Bound]) -> list[Line]:
     """Return a bound's line from the first to the last instant that is drawn."""
     if not rows:
         return []
-    ends = _middle(rows[0]), _middle(rows[-1])
+    ends = middle(rows[0]), middle(rows[-1])
     if ends[0] == ends[1]:
         ends = rows[0].start_s, rows[0].start_s + rows[0].length_s
     return [
@@ -130,11 +132,11 @@ def _percentile_label(nines: int) -> str:
     return "0 %" if not nines else f"{100 - 100 * 10**-nines:.{max(0, nines - 2)}f} %"
 
 
-def _middle(row: IntervalRow) -> float:
+def middle(row: IntervalRow) -> float:
     return row.start_s + row.length_s / 2
 
 
-def _time_labels(rows: Sequence[IntervalRow]) -> list[tuple[float, str]]:
+def row_time_labels(rows: Sequence[IntervalRow]) -> list[tuple[float, str]]:
     return time_labels(max((row.start_s + row.length_s for row in rows), default=1.0))
 
 

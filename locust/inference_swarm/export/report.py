@@ -12,6 +12,8 @@ from inference_swarm.config.documents import ReadDocument
 from inference_swarm.errors import SettingProblem
 from inference_swarm.export.ab import HEADERS as AB_HEADERS
 from inference_swarm.export.ab import ab_rows
+from inference_swarm.export.answer_plots import answer_plots
+from inference_swarm.export.answers import EXAMPLE_HEADERS, LOAD_HEADERS, example_cells, load_cells
 from inference_swarm.export.bounds import latency_bounds, rate_bounds
 from inference_swarm.export.capacity import HEADERS as CAPACITY_HEADERS
 from inference_swarm.export.capacity import step_cells, step_tone
@@ -74,6 +76,11 @@ def render_report(data: ReportData) -> str:
             ab_headers=AB_HEADERS,
             ab_rows=ab_rows(summary["ab"]) if summary.get("ab") else [],
             capacity=summary.get("capacity"),
+            answers=summary.get("answers"),
+            load_headers=LOAD_HEADERS,
+            loads=[load_cells(load) for load in (summary.get("answers") or {}).get("over_load", ())],
+            example_headers=EXAMPLE_HEADERS,
+            examples=[example_cells(one) for one in (summary.get("answers") or {}).get("examples", ())],
             server=summary.get("server"),
             server_plots=server_plots(summary["server"], summary["duration_s"]) if summary.get("server") else [],
             capacity_plots=capacity_plots(summary["capacity"]) if summary.get("capacity") else [],
@@ -135,6 +142,7 @@ def _plots(data: ReportData, is_open: bool) -> list[tuple[str, str, Markup]]:
         ("Requests in flight", "on average, over the run", plot_in_flight(rows))
         if is_open
         else ("Users", "over the run", plot_users(rows)),
+        *answer_plots(rows),
     ]
     return [(caption, unit, Markup(svg)) for caption, unit, svg in plots]
 

@@ -15,8 +15,9 @@ from inference_swarm.config.variants import model_words
 from inference_swarm.data.progress import OnceNumbers
 from inference_swarm.data.sources import source_name
 from inference_swarm.export.ab import ab_metrics
+from inference_swarm.export.answers import answer_metrics, answer_summary
 from inference_swarm.export.capacity import capacity_metrics
-from inference_swarm.export.intervals import WantedRate
+from inference_swarm.export.intervals import WantedRate, interval_rows
 from inference_swarm.export.metrics import (
     address_metrics,
     counter_metrics,
@@ -190,12 +191,18 @@ def build_summary(run: RunRecord) -> Document:
         "arrivals": arrival_metrics(run),
         **counter_metrics(total, run.measured_s, run.unserved),
         "failed": failure_records(total),
+        "answers": answer_summary(
+            total, run.settings, run.totals.series, interval_rows(run.totals.series, run.wanted_rate), run.stages
+        ),
         "capacity": capacity_metrics(run.capacity),
         "ab": ab_metrics(run.ab),
         "server": server_metrics(run.server, run.capacity),
         "stages": [stage_metrics(stage) for stage in run.stages],
         "addresses": address_metrics(total),
-        "names": {name: counter_metrics(one, run.measured_s) for name, one in sorted(run.totals.names.items())},
+        "names": {
+            name: {**counter_metrics(one, run.measured_s), "answers": answer_metrics(one, run.settings)}
+            for name, one in sorted(run.totals.names.items())
+        },
         "by_worker": {worker: worker_metrics(record) for worker, record in sorted(run.totals.workers.items())},
         "master": asdict(run.master_health),
         "data": None if run.data is None else asdict(run.data),

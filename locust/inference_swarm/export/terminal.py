@@ -68,6 +68,8 @@ def closing_table(summary: ReadDocument, folder: Path | None) -> str:
     lines.append(_labelled("requests", request_words(summary)))
     lines += [_labelled("", failure_words(failure)) for failure in summary["failed"][:5]]
     lines.append(_labelled("rate", _rate_words(summary)))
+    sentences = (summary.get("answers") or {}).get("sentences", ())
+    lines += [_labelled("answers" if not place else "", sentence) for place, sentence in enumerate(sentences)]
     if left_out := left_out_words(summary):
         lines.append(_labelled("left out", left_out))
     if others := other_users_words(summary):

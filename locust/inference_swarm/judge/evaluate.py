@@ -7,6 +7,7 @@ success:
 - `max` is "no response" if anything did not succeed; `mean` is of successes
 - `error_rate` is all that did not succeed, of all that was asked for: failed, abandoned, dropped, unaccounted for,
   never sent
+- accuracy, log loss and the like are of all answers whose rows have labels; what failed otherwise has no answer
 - a lower bound on `rate` or `goodput` counts successes, an upper bound on `rate` all that ended; only what ended
   within the measured time
 """
@@ -22,6 +23,7 @@ from inference_swarm.judge.objectives import Objective, Quantity, TimeOrigin
 from inference_swarm.judge.sample_size import samples_needed
 from inference_swarm.measure.counters import RequestCounters, merge_counters
 from inference_swarm.measure.histogram import Histogram
+from inference_swarm.measure.quality import QualityCounters
 
 # A server that keeps up with an open load still has a few requests in flight when the load ends. Up to this share of
 # them counts for a lower bound, or `--rate 1000` could never meet `rate>=1000`.
@@ -118,6 +120,8 @@ def _evaluate(objective: Objective, counters: RequestCounters, evidence: Evidenc
     asked = counters.succeeded + counters.unserved + evidence.unserved
     if objective.quantity is Quantity.TIME:
         return _evaluate_time(objective, counters, evidence)
+    if objective.quantity.is_of_quality:
+        return _evaluate_quality(objective, counters)
     if not asked or (objective.quantity is Quantity.RATE and evidence.measured_s <= 0):
         return ObjectiveResult(objective, ObjectiveOutcome.INCOMPLETE, math.nan, 0, note="no request ended")
     if objective.quantity is Quantity.SHARE:
@@ -125,6 +129,17 @@ def _evaluate(objective: Objective, counters: RequestCounters, evidence: Evidenc
         outcome, note = _outcome(objective, measured, counters)
         return ObjectiveResult(objective, outcome, measured, asked, note=note)
     return _evaluate_rate(objective, counters, evidence)
+
+
+def _evaluate_quality(objective: Objective, counters: RequestCounters) -> ObjectiveResult:
+    """Judge predictions against labels: of all answers, late ones and wrong ones included."""
+    quality = QualityCounters() if counters.answers is None else counters.answers.quality
+    measured: float | None = getattr(quality, objective.metric)
+    if measured is None:
+        note = f"none of {quality.labelled:,} labelled answers has one" if quality.labelled else "no labelled answer"
+        return ObjectiveResult(objective, ObjectiveOutcome.INCOMPLETE, math.nan, 0, note=note)
+    outcome, note = _outcome(objective, measured, counters)
+    return ObjectiveResult(objective, outcome, measured, quality.labelled, note=note)
 
 
 def _evaluate_rate(objective: Objective, counters: RequestCounters, evidence: Evidence) -> ObjectiveResult:

@@ -1,10 +1,12 @@
 """Objectives of a run (`--slo`): text in, what to measure and its bound out.
 
 Grammar, blanks are free:  [latency.|service.] METRIC [[CONDITION]] [{REQUEST NAME}] COMPARATOR NUMBER UNIT
-  METRIC      p50 … p99.99 (any percentile above 0 and below 100), mean, max, error_rate, rate, goodput
+  METRIC      p50 … p99.99 (any percentile above 0 and below 100), mean, max, error_rate, rate, goodput;
+              against labels accuracy, auc, log_loss, mae, rmse
   CONDITION   for goodput with > or >= only: an objective on a time, or <TIME for each request by itself
   COMPARATOR  < <= > >= (for error_rate < and <= only)
-  UNIT        us, µs, ms or s for times; % or nothing (a fraction) for error_rate; /s or nothing for rates
+  UNIT        us, µs, ms or s for times; % or nothing (a fraction) for error_rate, accuracy and auc; /s or nothing for
+              rates; nothing for log_loss, mae and rmse
   p99<50ms   service.p99.9<20ms   p99{POST /invocation}<50ms   error_rate<0.1%   rate>=1000
   goodput[p99<50ms]>=1000    a thousand successes a second, and none of them counts if p99 is not below 50 ms
   goodput[<50ms]>=1000       a thousand successes a second that each took less than 50 ms
@@ -33,6 +35,15 @@ class Quantity(StrEnum):
     TIME = "time"
     SHARE = "share"
     RATE = "rate"
+    QUALITY_SHARE = "quality"
+    """Of predictions against labels, from 0 to 1."""
+    QUALITY_ERROR = "error"
+    """Of predictions against labels, of any size."""
+
+    @property
+    def is_of_quality(self) -> bool:
+        """True for what is measured against labels."""
+        return self in (Quantity.QUALITY_SHARE, Quantity.QUALITY_ERROR)
 
 
 class TimeOrigin(StrEnum):
@@ -48,17 +59,26 @@ _METRICS = {
     "error_rate": Quantity.SHARE,
     "rate": Quantity.RATE,
     "goodput": Quantity.RATE,
+    "accuracy": Quantity.QUALITY_SHARE,
+    "auc": Quantity.QUALITY_SHARE,
+    "log_loss": Quantity.QUALITY_ERROR,
+    "mae": Quantity.QUALITY_ERROR,
+    "rmse": Quantity.QUALITY_ERROR,
 }
 # Factors to µs, fractions and per second.
 _UNITS: dict[Quantity, dict[str, float]] = {
     Quantity.TIME: {"us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1000.0, "s": 1_000_000.0},
     Quantity.SHARE: {"%": 0.01, "": 1.0},
     Quantity.RATE: {"/s": 1.0, "": 1.0},
+    Quantity.QUALITY_SHARE: {"%": 0.01, "": 1.0},
+    Quantity.QUALITY_ERROR: {"": 1.0},
 }
 _UNIT_WORDS = {
     Quantity.TIME: "a time with its unit: us, µs, ms or s",
     Quantity.SHARE: "a share like 0.1% or 0.001",
     Quantity.RATE: "requests per second like 1000 or 1000/s",
+    Quantity.QUALITY_SHARE: "a share like 0.93 or 93%",
+    Quantity.QUALITY_ERROR: "a number like 4.1",
 }
 _COMPARATOR = re.compile(r"<=|>=|<|>")
 _CONDITION = re.compile(r"[^\[{<>]*\[(?P<condition>[^\]]*)\]")
@@ -120,6 +140,8 @@ class Objective:
             return "no response"
         if self.quantity is Quantity.TIME:
             return format_time_us(value)
+        if self.quantity.is_of_quality:
+            return f"{value:.6g}"
         return f"{value * 100:.4g} %" if self.quantity is Quantity.SHARE else f"{value:,.1f}/s"
 
 
@@ -262,6 +284,6 @@ def _read_bound(text: str, metric: str, quantity: Quantity, problem: _Problem) -
         missing = f"the bound {text!r} has " + (f"the unit {unit!r}" if unit else "no unit")
         raise problem(missing, f"for {metric} {_UNIT_WORDS[quantity]}")
     bound = float(found["number"]) * _UNITS[quantity][unit]
-    if quantity is Quantity.SHARE and bound > 1:
-        raise problem(f"the bound {text!r} is more than all requests", "a share from 0 to 1, or 0% to 100%")
+    if quantity in (Quantity.SHARE, Quantity.QUALITY_SHARE) and bound > 1:
+        raise problem(f"the bound {text!r} is more than all of them", "a share from 0 to 1, or 0% to 100%")
     return bound

@@ -38,6 +38,11 @@ def no_row_is_counted(rows: Sequence[int]) -> None:
     """Do nothing: the default for rows that may be sent any number of times."""
 
 
+def no_request_is_watched(request: bytes) -> bytes:
+    """Return the request: the default where nobody looks at answers."""
+    return request
+
+
 @dataclass(slots=True)
 class Assignment:
     """The work of a process's users in a run; wiring sets it before the first of them is spawned."""
@@ -64,5 +69,7 @@ class Assignment:
     """Where `take` counts what it gives: the next request that is not to be sent as it is; None: `take` does not."""
     allowance: RequestAllowance | None = None
     """With `--requests`: what this process may still send."""
+    forget: Callable[[bytes], bytes] = no_request_is_watched
+    """Called with a request that was taken and will not be sent as it is; returns it."""
     counts_from_ns: int = 0
     """What was intended before this instant is in no statistics: a warm-up, or what a reset left behind."""

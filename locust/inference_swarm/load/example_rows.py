@@ -21,7 +21,7 @@ class ExampleRows:
     """Fills in `Outcome.rows` of failures, by error text at most once in PERIOD_NS."""
 
     def __init__(self, find_rows: Callable[[bytes], Sequence[int]] = no_row_is_known) -> None:
-        self._find_rows = find_rows
+        self.find_rows = find_rows
         self._looked_ns: dict[str, int] = {}
 
     def note(self, outcome: Outcome, request: bytes) -> None:
@@ -34,4 +34,4 @@ class ExampleRows:
         elif outcome.done_ns - looked_ns < PERIOD_NS:
             return
         self._looked_ns[text] = outcome.done_ns
-        outcome.rows = self._find_rows(request)
+        outcome.rows = self.find_rows(request)

@@ -42,8 +42,13 @@ class Pairs:
         take: Callable[[], bytes | None],
         take_rows: Callable[[], Taken | None] | None,
         seed: str,
+        notes: Sequence[Callable[[Taken], None]] = (),
     ) -> None:
-        """`take`, or with batches `take_rows`, returns a request of the first side. `seed`: that of the orders."""
+        """`take`, or with batches `take_rows`, returns a request of the first side. `seed`: that of the orders.
+
+        `notes`: of each side what is told of a request before it is sent; then there must be `take_rows`.
+        """
+        self._notes = notes
         self.clients = [side.client for side in sides]
         self._sides = sides
         self._take = take
@@ -53,6 +58,12 @@ class Pairs:
 
     def take(self) -> Turn | None:
         """Return the next request, or None while there is none."""
+        turn = self._next()
+        if turn is not None and self._notes:
+            self._notes[turn.side]((turn.rows, turn.request))
+        return turn
+
+    def _next(self) -> Turn | None:
         if self._second is not None:
             turn, self._second = self._second, None
             return turn

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 import gevent
@@ -16,11 +15,10 @@ import pyarrow as pa
 from gevent.event import Event
 
 from inference_swarm.apis.body import RequestFormat
-from inference_swarm.apis.table import metadata_paths, predictions_of, request_format
+from inference_swarm.apis.table import metadata_paths, request_format
 from inference_swarm.config.settings import Settings
 from inference_swarm.config.variants import Variant, variants_of
 from inference_swarm.data.batches import Batching
-from inference_swarm.data.blocks import iter_blocks
 from inference_swarm.data.manifest import Block, Manifest
 from inference_swarm.data.numpy_values import leave_pandas_out
 from inference_swarm.data.orders import Order
@@ -28,51 +26,21 @@ from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.data.threads import run_in_pool
+from inference_swarm.data.truth import iter_with_truth
 from inference_swarm.errors import DataError, SwarmError, TargetError
+from inference_swarm.load.answers import look_up_truths, watch_answers
 from inference_swarm.load.assignment import Assignment, no_row_is_counted
+from inference_swarm.load.clients import make_clients
 from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.pairs import Pairs, Side
 from inference_swarm.load.probe import ProbeReply, ask_server
 from inference_swarm.load.readiness import wait_ready
 from inference_swarm.load.server_metadata import ask_metadata
-from inference_swarm.load.tracing import connection_type
-from inference_swarm.transport.check import check_of, parse_expected_status
-from inference_swarm.transport.client import InferenceClient
-from inference_swarm.transport.deadlines import Deadlines
-from inference_swarm.transport.rules import AttemptRules
-from inference_swarm.transport.target import parse_headers, request_heads, target_of
-from inference_swarm.transport.tls import TlsFiles
+from inference_swarm.transport.target import parse_headers, request_heads
 
 ONCE_REPORT_S = 0.5
 LOADING_PERIOD_S = 1.0
 MIN_ONCE_REPORT_S = 0.02
-
-
-def make_client(settings: Settings, name: str = "") -> InferenceClient:
-    """Make the transport of this process to one target; `name`: what statistics call its requests, if not its path."""
-    target = target_of(settings)
-    client = InferenceClient(
-        replace(target, name=name) if name else target,
-        AttemptRules(
-            deadlines=Deadlines(
-                connect_s=settings.connect_timeout_s,
-                send_s=settings.request_timeout_s,
-                request_s=settings.request_timeout_s,
-            ),
-            expected_status=parse_expected_status(settings.expect_status),
-            response_check=check_of(predictions_of(settings)) if settings.check_answer else None,
-            connection_lifetime_s=settings.connection_lifetime_s,
-        ),
-        tls_files=TlsFiles(
-            ca_file=Path(settings.ca_file) if settings.ca_file else None,
-            client_cert=Path(settings.client_cert) if settings.client_cert else None,
-            client_key=Path(settings.client_key) if settings.client_key else None,
-            is_insecure=settings.insecure,
-        ),
-        row_count=settings.batch_size,
-    )
-    client.connection_type = connection_type()
-    return client
 
 
 class Shard:
@@ -94,8 +62,7 @@ class Shard:
         """The callbacks get the generation of the last `hold`. Raises SwarmError."""
         leave_pandas_out()
         self._variants = variants_of(settings) or (Variant("", settings),)
-        self.clients = [make_client(variant.settings, variant.name) for variant in self._variants]
-        """One, or two in an A/B run; the first is asked for metadata."""
+        self.clients, self.watches = make_clients(self._variants, manifest)  # one, or two in an A/B run
         self._settings = settings
         self._manifest = manifest
         self._block_ids = list(block_ids)
@@ -111,7 +78,7 @@ class Shard:
         self._head_of: Callable[[int], bytes] | None = None
         self._not_ready: TargetError | None = None
         self.store = RowStore(
-            lambda blocks: iter_blocks(manifest, blocks),
+            lambda blocks: iter_with_truth(manifest, blocks),
             self._encode,
             self._blocks(block_ids),
             order=cast("Order", settings.row_order),
@@ -121,6 +88,7 @@ class Shard:
             on_want=self._wanted.set,
             batching=Batching(settings.batch_size, self._join) if settings.batch_size > 1 else None,
         )
+        look_up_truths(self.watches, self.store)
         self._began_s = time.monotonic()
         self._is_ready_sent = False
         if self.store.once is not None:
@@ -179,25 +147,29 @@ class Shard:
 
     def assignment(self) -> Assignment:
         """Return what users of this process do."""
-        is_once = self.store.once is not None
-        return Assignment(
+        is_once, is_batched = self.store.once is not None, self._settings.batch_size > 1
+        assignment = Assignment(
             client=self.clients[0],
             pairs=self._pairs() if len(self.clients) > 1 else None,
             take=self.store.take,
             wait_for_row=self._wait_for_row,
             row_count=self._settings.batch_size,
-            take_rows=self.store.take_rows if is_once or self._settings.batch_size > 1 else None,
+            take_rows=self.store.take_rows if is_once or is_batched else None,
             done=self._done if is_once else no_row_is_counted,
             is_counted=is_once,
             example_rows=ExampleRows(self.store.find_rows),
         )
+        if len(self.watches) == 1:
+            watch_answers(assignment, self.watches[0], self.store, is_batched=is_batched)
+        return assignment
 
     def _pairs(self) -> Pairs:
         headers, row_format = parse_headers(self._settings.headers), self._format
         assert row_format is not None
         sides = [Side(client, request_heads(client.target, headers, row_format.headers)) for client in self.clients]
-        take_rows = self.store.take_rows if self._settings.batch_size > 1 else None
-        return Pairs(sides, self.store.take, take_rows, f"{self._settings.seed} {min(self._block_ids, default=0)}")
+        take_rows = self.store.take_rows if self._settings.batch_size > 1 or self.watches else None
+        seed = f"{self._settings.seed} {min(self._block_ids, default=0)}"
+        return Pairs(sides, self.store.take, take_rows, seed, [watch.note for watch in self.watches])
 
     def once_acknowledged(self, sequence: int) -> None:
         """Order once: the master has a report, so what it reserved may be sent."""

@@ -98,8 +98,7 @@ class InferenceUser(User):
 
     def next_body(self) -> bytes:
         """Return the body of the next row, for `send`; for custom tasks. Raises StopUser when no row will come."""
-        assignment, _ = self._prepare()
-        return body_of(self._next_request(assignment, assignment.peek))
+        return body_of(self._unsent_request(self._prepare()[0]))
 
     def send(
         self,
@@ -113,10 +112,8 @@ class InferenceUser(User):
         """Make one attempt with this body, counted under `name`, with another path (and its query) and headers."""
         assignment, connection = self._prepare()
         if not self._example:
-            self._example = self._next_request(assignment, assignment.peek)
-        while (
-            assignment.allowance is not None and not assignment.allowance.take_one()
-        ):  # `take` does not count this one
+            self._example = self._unsent_request(assignment)
+        while assignment.allowance is not None and not assignment.allowance.take_one():  # not counted by `take`
             self._wait_for_row(assignment)
         request = edited(self._example, body, path=path, headers=headers)
         connection.log = assignment.client.logs_of(name)[0]
@@ -129,6 +126,9 @@ class InferenceUser(User):
             assignment.example_rows.note(outcome, request)
         self._note(assignment, connection, outcome, start_s, name)
         return outcome
+
+    def _unsent_request(self, assignment: Assignment) -> bytes:
+        return assignment.forget(self._next_request(assignment, assignment.peek))  # it counts nowhere
 
     def _next_request(self, assignment: Assignment, take: Callable[[], bytes | None] | None = None) -> bytes:
         if assignment.take_rows is not None:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
+from inference_swarm.measure.answers import AnswerCounters
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.wire_types import (
     MAX_EXAMPLE_ROWS,
@@ -128,6 +129,8 @@ class RequestCounters:
     failed_service: WireHistogram = field(default_factory=Histogram)
     addresses: Annotated[dict[Text, AddressCounters], Field(max_length=MAX_ADDRESSES)] = field(default_factory=dict)
     """What each address of the server got."""
+    answers: AnswerCounters | None = None
+    """Of requests whose answers were looked at; None: nobody looked."""
 
     @property
     def failures(self) -> int:
@@ -221,6 +224,14 @@ class RequestCounters:
         self.failed_service.add(other.failed_service)
         for address, counters in other.addresses.items():
             self.count_at(address, counters)
+        if other.answers is not None:
+            self.count_answers().add(other.answers)
+
+    def count_answers(self) -> AnswerCounters:
+        """Return the counters of answers, made when there were none."""
+        if self.answers is None:
+            self.answers = AnswerCounters()
+        return self.answers
 
 
 _BY_NAME = TypeAdapter(Annotated[dict[Text, RequestCounters], Field(max_length=MAX_NAMES + 1)])

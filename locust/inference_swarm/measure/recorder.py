@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from inference_swarm.load.answer_log import Judged, RightAnswers
+from inference_swarm.measure.answers import NONE_RIGHT, by_place
 from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters, add_counters, counters_of
 from inference_swarm.measure.exhaustion import FILES_EXHAUSTED, PORTS_EXHAUSTED
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.phases import NS_PER_S, Phase, Phases
 from inference_swarm.measure.seconds import FAILED, SUCCEEDED, UNSERVED, SecondTally
-from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot, WorkerHealth
+from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot, WorkerHealth, slice_of
 from inference_swarm.measure.wire_types import MAX_EXAMPLE_ROWS, cut_text
 from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.outcome_log import Batch, Counts, Nanoseconds
@@ -164,6 +166,12 @@ class RunRecorder:
         record.rows, record.row_count = list(example.rows[:MAX_EXAMPLE_ROWS]), example.row_count
         counters.count_failure(text, record)
 
+    def add_answers(self, name: str, judged: Sequence[Judged], right: RightAnswers = NONE_RIGHT) -> None:
+        """Count what was seen of answers, each where its request is counted."""
+        for place, (part, of_right) in by_place(judged, right, self._place).items():
+            answers = self._counters(place, name).count_answers()
+            answers.add_seen(part, of_right, self._began_ns, self._late_after_ns)
+
     def add_dropped(self, name: str, intended_ns: Sequence[int], now_ns: int) -> None:
         """Count arrivals that were never sent and dropped just now, in the phases of their intended instants."""
         if not len(intended_ns):
@@ -225,8 +233,6 @@ class RunRecorder:
         self.ports_exhausted = self.files_exhausted = 0
         return snapshot
 
-    # where an attempt is counted
-
     def _split(self, batch: Batch) -> Iterator[tuple[_Place, _Successes]]:
         """Split a batch by place; nearly always it has one, which is found without looking at each request."""
         whole = _Successes(batch.done_ns, batch.latency_ns, batch.service_ns, batch.rows_of_each())
@@ -275,9 +281,9 @@ class RunRecorder:
             for segment in self._phases.segments(low_ns - self._began_ns, high_ns - self._began_ns):
                 names = counters.pop(segment.phase, {})
                 if names or segment.end_ns > segment.start_ns:
-                    slices.append(_slice(segment.start_ns, segment.end_ns, segment.phase, names))
+                    slices.append(slice_of(segment.start_ns, segment.end_ns, segment.phase, names))
             slices += [
-                _slice(low_ns - self._began_ns, low_ns - self._began_ns, phase, names)
+                slice_of(low_ns - self._began_ns, low_ns - self._began_ns, phase, names)
                 for phase, names in counters.items()
             ]
         return slices
@@ -292,7 +298,3 @@ class RunRecorder:
 
     def _note_seconds(self, done_ns: Nanoseconds, column: int) -> None:
         self._seconds.note(done_ns - self._began_ns, column)
-
-
-def _slice(start_ns: int, end_ns: int, phase: Phase, names: dict[str, RequestCounters]) -> Slice:
-    return Slice(max(0, start_ns) / NS_PER_S, max(0, end_ns) / NS_PER_S, names, phase.epoch, phase.stage)

@@ -12,10 +12,12 @@ from dataclasses import replace
 import gevent
 from locust.stats import RequestStats
 
+from inference_swarm.load.answer_watch import AnswerWatch
 from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.measure.health import HealthMonitor
 from inference_swarm.measure.locust_stats import fold_into_locust, since, wall_offset_ns
 from inference_swarm.measure.phases import NS_PER_S, Phases
+from inference_swarm.measure.recorded import RecordedAnswer, pack_recorded, recorded_answers
 from inference_swarm.measure.recorder import NO_OTHERS, SLICE_S, RunRecorder
 from inference_swarm.measure.snapshot import OtherCounts, Snapshot, WorkerHealth
 from inference_swarm.transport.client import InferenceClient
@@ -41,12 +43,15 @@ class Recording:
         late_after_s: float = 0.0,
         phases: Phases | None = None,
         slice_s: float = SLICE_S,
+        watches: Sequence[AnswerWatch] = (),
     ) -> None:
         """`began_ns`: when the run began on this process's clock, if not now; `dispatcher`: that of an open load.
 
-        The first client is that of dropped arrivals.
+        The first client is that of dropped arrivals. `watches`: what looks at the answers of each client, if anybody.
         """
         self._clients = clients
+        self._watches = watches
+        self._recorded: list[RecordedAnswer] = []
         self._stats = stats
         self._count_users = count_users
         self._dispatcher = dispatcher
@@ -101,8 +106,16 @@ class Recording:
                 self._fold_name(own_name, log, notified_log, now_ns)
             self._recorder.add_connects(name, opened - self._connects_seen[place], now_ns)
             self._connects_seen[place] = opened
+        for client, watch in zip(self._clients, self._watches, strict=bool(self._watches)):
+            self._fold_answers(client.target.name, watch)
         if self._dispatcher is not None:
             self._recorder.add_dropped(self._clients[0].target.name, self._dispatcher.take_dropped_ns(), now_ns)
+
+    def _fold_answers(self, name: str, watch: AnswerWatch) -> None:
+        judged, watch.log = watch.log, []
+        self._recorder.add_answers(name, judged, watch.right.take())
+        if watch.is_recording:
+            self._recorded += recorded_answers(judged)
 
     def _fold_name(self, name: str, log: OutcomeLog, notified_log: OutcomeLog, now_ns: int) -> None:
         batch, notified = log.take_batch(), notified_log.take_batch()
@@ -139,9 +152,10 @@ class Recording:
             is_final=is_final,
         )
         self._twice_seen = twice
+        recorded, self._recorded = pack_recorded(self._recorded), []
         if is_final:
             self._health.close()
-        return snapshot
+        return replace(snapshot, recorded=recorded) if recorded else snapshot
 
     def _count_in_flight(self) -> int:
         if self._dispatcher is None:

@@ -16,13 +16,15 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.counters import MAX_NAMES, RequestCounters, add_counters
+from inference_swarm.measure.phases import NS_PER_S, Phase
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.wire_types import Count, Metric, Seconds, Text, describe_problems
 
 SNAPSHOT_KEY = "inference_swarm"
-SNAPSHOT_VERSION: Final = 3
+SNAPSHOT_VERSION: Final = 4
 MAX_SLICES: Final = 4000
 MAX_PHASE: Final = 100_000
+MAX_RECORDED_BYTES: Final = 14 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Slice:
     stage: Annotated[int, Field(strict=True, ge=0, le=MAX_PHASE)] = 0
 
 
+def slice_of(start_ns: int, end_ns: int, phase: Phase, names: dict[str, RequestCounters]) -> Slice:
+    """Make a slice of instants in ns since the run began."""
+    return Slice(max(0, start_ns) / NS_PER_S, max(0, end_ns) / NS_PER_S, names, phase.epoch, phase.stage)
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One report of one worker: `start_s` and `end_s` in seconds since the run began, `sequence` from 0 in each run."""
@@ -97,8 +104,10 @@ class Snapshot:
     possible_duplicates: Count = 0
     """Arrivals that another worker may have sent as well."""
     others: OtherCounts = field(default_factory=OtherCounts)
+    recorded: Annotated[bytes, Field(strict=True, max_length=MAX_RECORDED_BYTES)] = b""
+    """Answers that were recorded, as `measure.recorded` packs them."""
     is_final: Annotated[bool, Field(strict=True)] = False
-    version: Literal[3] = SNAPSHOT_VERSION
+    version: Literal[4] = SNAPSHOT_VERSION
 
     @property
     def ended(self) -> int:

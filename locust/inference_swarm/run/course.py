@@ -164,6 +164,8 @@ class RunCourse:
     """Arrivals of an open load that a worker may have sent though they had passed to others, without knowing it."""
     has_listener_failed: bool = False
     """A listener of the locustfile on the master, or another part of it, raised an exception before the results."""
+    answers_unwritten: str = ""
+    """Why answers that were to be recorded are in no file."""
     once: OnceNumbers | None = None
     requests_unsent: int = 0
     """Closed load with a number of requests: what a lost worker had left of them."""
@@ -245,6 +247,8 @@ class RunCourse:
             found.append(
                 "a listener of the locustfile raised an exception, so what it is for was not done: see the log"
             )
+        if self.answers_unwritten:
+            found.append(f"answers were not recorded: {self.answers_unwritten}")
         if self.once is not None and (maybe := self.once.maybe_sent):
             found.append(f"of {maybe:,} rows it is not known whether they were sent")
         if twice := self.possible_duplicates + self.totals.possible_duplicates:

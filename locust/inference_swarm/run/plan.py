@@ -28,6 +28,7 @@ from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.server_metrics import parse_choice, split_sources
 from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.ab import ab_problems
+from inference_swarm.run.answer_plan import answer_problems, are_labels_needed, check_labels, resolve_recording
 from inference_swarm.run.course import LoadPlan
 from inference_swarm.run.request_plan import request_problems
 from inference_swarm.run.search_plan import first_step_of, resolve_search, search_problems
@@ -61,13 +62,15 @@ def make_plan(settings: Settings, sources: Mapping[str, str], allowed: str, wher
             problems.extend(error.problems if isinstance(error, ConfigError) else [error])
             return None
 
-    settings = resolve_search(resolve_template(resolve_stages(settings)))
+    settings = resolve_recording(resolve_search(resolve_template(resolve_stages(settings))))
     target = tried(lambda: target_of(settings))
     if settings.wait_ready_s is not None:
         tried(lambda: ready_path(settings))
     tried(lambda: check_hosts_allowed(settings, allowed, where))
     tried(lambda: [target_of(variant.settings) for variant in variants_of(settings)])
-    source = tried(lambda: find_source(settings))
+    source = tried(lambda: find_source(settings, are_labels_needed=are_labels_needed(settings)))
+    if source is not None:
+        tried(lambda: check_labels(settings, source))
     if problems or target is None or source is None:
         raise problems[0] if len(problems) == 1 else ConfigError(problems)
     return RunPlan(settings, dict(sources), target, source, tuple(objectives_of(settings)), load_of(settings))
@@ -103,7 +106,7 @@ def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     except SettingProblem as problem:
         problems.append(problem)
     problems += parse_abort_conditions(values["abort_when"])[1]
-    problems += search_problems(values) + _server_problems(values) + ab_problems(values)
+    problems += search_problems(values) + _server_problems(values) + ab_problems(values) + answer_problems(values)
     for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
         try:
             parse(text)
@@ -270,6 +273,9 @@ def _warm_up_problems(values: ReadSettingValues) -> list[SettingProblem]:
 
 def first_users(settings: Settings) -> tuple[int, float] | None:
     """Return the users and spawn rate of a run's begin where other settings decide them."""
+    if settings.record_answers:
+        users = resolve_recording(settings).users
+        return users, float(users)
     if settings.find_capacity:
         users = resolve_search(settings).users
         return users, float(users)

@@ -16,6 +16,7 @@ from inference_swarm.transport.response import ResponseError
 from inference_swarm.transport.tls import describe_tls_error, is_about_client_certificate
 
 if TYPE_CHECKING:
+    from inference_swarm.transport.check import ResponseCheck
     from inference_swarm.transport.rules import AttemptRules
 
 CLOSED_WITHOUT_RESPONSE: Final = "closed by the server before it responded"
@@ -82,16 +83,18 @@ class Attempt:
         )
 
 
-def judge_response(response: Response, rules: AttemptRules, row_count: int) -> tuple[AttemptError | None, str]:
+def judge_response(
+    response: Response, rules: AttemptRules, row_count: int, check: ResponseCheck | None
+) -> tuple[AttemptError | None, str]:
     """Return what makes the response a failure, and its first words; (None, "") for a success."""
     if response.status not in rules.expected_status:
         error = AttemptError(ErrorKind.STATUS, describe_status(response.status))
-    elif rules.response_check is None:
+    elif check is None:
         return None, ""
     else:
         try:
             body = decode_body(response.body, response.content_encoding, rules.limits.body_bytes)
-            problem = rules.response_check(body, row_count)
+            problem = check(body, row_count)
         except EncodingError as encoding_error:
             problem = str(encoding_error)
         if problem is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Container
+from typing import Final, Protocol
 
 from inference_swarm.apis.api import Predictions
 from inference_swarm.apis.predictions import AnswerError, reader_of
@@ -13,6 +13,26 @@ from inference_swarm.errors import SettingProblem
 DEFAULT_EXPECTED_STATUS: Final = "2xx"
 ResponseCheck = Callable[[bytes, int], str | None]
 """Takes a body and the number of rows sent; returns what is wrong with it, or None."""
+
+
+class AnswerChecks(Protocol):
+    """Looks at the answers to requests whose rows are known. A request is known by its identity while it is under way.
+
+    Everything is called after the instant at which a response was whole, so that it is in nobody's latency.
+    """
+
+    @property
+    def asked(self) -> Container[int]:
+        """`id` of the requests under way whose answers are looked at."""
+
+    def accepts(self, request: bytes, body: bytes, sent_ns: int, done_ns: int) -> bool:
+        """Note the answer to a request in `asked` if it is right; nothing is noted, or forgotten, if it is not."""
+
+    def check_of(self, request: bytes, intended_ns: int, sent_ns: int, done_ns: int) -> ResponseCheck | None:
+        """Return the check of the response to this request, which notes the answer; None: nobody looks at it."""
+
+    def forget(self, request: bytes) -> None:
+        """The request is not under way any more, or never was."""
 
 
 def parse_expected_status(text: str) -> frozenset[int]:

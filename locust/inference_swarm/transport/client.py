@@ -68,6 +68,7 @@ class InferenceClient:
             bytearray(_BUFFER_BYTES),
             self.rules.limits,
             self.rules.fast_statuses,
+            are_bodies_read=self.rules.answers is not None,
             on_body_length=self.log.set_common_body,
         )
         lifetime_s = self.rules.connection_lifetime_s
@@ -104,7 +105,7 @@ class InferenceClient:
     # for connections
 
     def make_reader(self) -> ResponseReader:
-        return ResponseReader(self.rules.limits, self.shapes, keeps_body=self.rules.response_check is not None)
+        return ResponseReader(self.rules.limits, self.shapes, keeps_body=self.rules.keeps_bodies)
 
     def note_opened(self, address: Address) -> Lane:
         """Count a connection; returns the lane for its attempts."""

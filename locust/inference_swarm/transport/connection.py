@@ -167,11 +167,11 @@ class Connection:
         if count < 0 and reader is None:
             stream.wait_for_response()
             count = stream.receive()
-            shapes = self._client.shapes
-            if count == shapes.total_bytes and shapes.buffer.startswith(shapes.head):
+            shapes, is_answer_read = self._client.shapes, self._client.rules.answers is not None
+            if count == shapes.total_bytes and shapes.buffer.startswith(shapes.head) and not is_answer_read:
                 return attempt.success(self._wait, shapes)
         response = self._receive_all(attempt, stream, reader, count)
-        error, text = judge_response(response, self._client.rules, attempt.row_count)
+        error, text = self._judge(attempt, response)
         if not response.is_reusable or stream.sent_bytes < len(attempt.request):
             self._session.close()
         if error is not None:
@@ -179,6 +179,16 @@ class Connection:
         if error is not None and error.kind is ErrorKind.STATUS:
             self._client.log_refusal(response.status, error.detail, text)
         return attempt.outcome(self._wait, response, error, text)
+
+    def _judge(self, attempt: Attempt, response: Response) -> tuple[AttemptError | None, str]:
+        rules, wait = self._client.rules, self._wait
+        answers, check = rules.answers, rules.response_check
+        if answers is None:
+            return judge_response(response, rules, attempt.row_count, check)
+        check = answers.check_of(attempt.request, attempt.intended_ns or wait.sent_ns, wait.sent_ns, wait.done_ns)
+        judged = judge_response(response, rules, attempt.row_count, check)
+        answers.forget(attempt.request)
+        return judged
 
     def _receive_all(self, attempt: Attempt, stream: Stream, reader: ResponseReader | None, count: int) -> Response:
         client = self._client
@@ -231,6 +241,8 @@ class Connection:
         self._session.close()
         wait.done_ns = monotonic_ns()
         has_begun = bool(attempt.first_byte_ns)
+        if client.rules.answers is not None:
+            client.rules.answers.forget(attempt.request)
         failure = describe_failure(error, attempt.phase, client.rules.deadlines, has_response_begun=has_begun)
         if failure is None:
             self.log.add(attempt.outcome(wait, None, AttemptError(ErrorKind.ABANDONED, ABANDONED)))

@@ -55,7 +55,7 @@ def send_once(client: InferenceClient, request: bytes, timeout_s: float | None =
     def keep(body: bytes, _row_count: int) -> None:
         kept.append(body)
 
-    rules = replace(client.rules, expected_status=_ANY_STATUS, response_check=keep)
+    rules = replace(client.rules, expected_status=_ANY_STATUS, response_check=keep, answers=None)
     if timeout_s is not None:
         connect_s = min(timeout_s, rules.deadlines.connect_s)
         request_s = min(timeout_s, rules.deadlines.request_s)

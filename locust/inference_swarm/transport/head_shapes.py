@@ -52,8 +52,13 @@ def may_be_reused(status: int, *, is_keep_alive: bool, says_keep_alive: bool) ->
     return is_keep_alive and (status < _FIRST_SERVER_ERROR or says_keep_alive)
 
 
-def read_shape(head: bytes, limits: ResponseLimits, fast_statuses: frozenset[int] = frozenset()) -> HeadShape | None:
-    """The shape of a head, which ends with its empty line; None when it is not of the common kind."""
+def read_shape(
+    head: bytes, limits: ResponseLimits, fast_statuses: frozenset[int] = frozenset(), *, are_bodies_read: bool = False
+) -> HeadShape | None:
+    """The shape of a head, which ends with its empty line; None when it is not of the common kind.
+
+    `are_bodies_read`: a response with a Content-Encoding is none of the fast ones.
+    """
     parser = ResponseParser(limits)
     try:
         is_complete = parser.feed(head)
@@ -69,7 +74,7 @@ def read_shape(head: bytes, limits: ResponseLimits, fast_statuses: frozenset[int
     if pattern is None or match is None or (has_length and int(match[1]) != parser.content_length):
         return None
     is_reusable = may_be_reused(parser.status, is_keep_alive=True, says_keep_alive=parser.says_keep_alive)
-    is_fast = is_reusable and parser.status in fast_statuses
+    is_fast = is_reusable and parser.status in fast_statuses and not (are_bodies_read and parser.content_encoding)
     return HeadShape(pattern, parser.status, has_length, parser.content_encoding, is_reusable, is_fast)
 
 
@@ -98,6 +103,7 @@ class HeadShapes:
     """
 
     __slots__ = (
+        "_are_bodies_read",
         "_fast_statuses",
         "_limits",
         "_misses",
@@ -120,13 +126,15 @@ class HeadShapes:
         limits: ResponseLimits,
         fast_statuses: frozenset[int] = frozenset(),
         *,
+        are_bodies_read: bool = False,
         on_body_length: Callable[[int], None] = lambda body_bytes: None,
     ) -> None:
-        """`fast_statuses` are those of responses that need no second look.
+        """`fast_statuses` are those of responses that need no second look; `are_bodies_read`: as they are on the wire.
 
         `on_body_length` is called when the responses that `head` matches have another `body_bytes` than before.
         """
         self._fast_statuses = fast_statuses
+        self._are_bodies_read = are_bodies_read
         self._on_body_length = on_body_length
         self.buffer = buffer
         self.view = memoryview(buffer)
@@ -193,7 +201,7 @@ class HeadShapes:
         self._unknown_count += 1
         if self._unknown_count > MAX_LEARNED_AT_ONCE and self._unknown_count % LEARN_EVERY:
             return
-        shape = read_shape(head, self._limits, self._fast_statuses)
+        shape = read_shape(head, self._limits, self._fast_statuses, are_bodies_read=self._are_bodies_read)
         if shape is not None:
             del self._shapes[MAX_SHAPES - 1 :]  # the one that was not seen for longest
             self._shapes.append(shape)

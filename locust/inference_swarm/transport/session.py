@@ -111,7 +111,7 @@ class Session:
     def fast_path_of(self, stream: Stream) -> FastPath:
         """Return the fast path of the open stream; users that wait between requests never need one."""
         if self.fast_path is None:
-            self.fast_path = FastPath(stream, self._client.shapes)
+            self.fast_path = FastPath(stream, self._client.shapes, self._client.rules.answers)
         return self.fast_path
 
     def end_fast_path(self) -> None:

@@ -48,6 +48,7 @@ _HELP: Mapping[str, str] = {
     "body_format": "of API invocation",
     "expect_status": "counts as success",
     "check_answer": "must hold predictions",
+    "answer_sample": "1: all are checked",
     "no_probe": "no row before the run",
     "wait_ready_s": "such as 60s",
 }

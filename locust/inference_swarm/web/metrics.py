@@ -22,6 +22,7 @@ from inference_swarm.judge.evaluate import ObjectiveOutcome
 from inference_swarm.judge.self_check import is_generator_bottleneck
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.histogram import Histogram, bucket_of_ns
+from inference_swarm.web.answer_families import answer_families
 from inference_swarm.web.state import RunState, SwarmState, WorkerState
 
 # Twelve a decade from 100 µs to 10 s: a quantile that Prometheus interpolates is never off by more than one such step.
@@ -155,6 +156,7 @@ def _run_metrics(run: RunState) -> Iterator[Metric]:
     yield _counter("swarm_stale_reports", "Reports of other runs, not counted.", run.stale_reports)
     yield _counter("swarm_duplicate_reports", "Reports that came twice, counted once.", run.duplicates)
     yield from _request_metrics(run.names)
+    yield from answer_families(run.names)
 
 
 def _counter(name: str, words: str, value: float) -> Metric:

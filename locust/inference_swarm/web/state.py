@@ -66,6 +66,8 @@ class RunState:
     """What is in Locust's tables only."""
     capacity: ReadDocument | None = None
     """A search for a capacity and what it has come to, as in summary.json."""
+    answers: ReadDocument | None = None
+    """Answers that were looked at, as in summary.json but for what is over time or load."""
     unserved: int = 0
     """Requests that were asked for and are in no counter, once that is known."""
 
@@ -145,6 +147,7 @@ def _run(run: RunState) -> Document:
         "generator_bound": is_generator_bottleneck(run.warnings),
         "self_check": [asdict(warning) for warning in run.warnings],
         "capacity": run.capacity,
+        "answers": run.answers,
         "data": {"source": run.source, "rows": run.rows, "blocks": run.blocks, "fingerprint": run.fingerprint},
         "files": list(run.files),
         **counter_metrics(merge_counters(run.names.values()), run.measured_s, run.unserved),

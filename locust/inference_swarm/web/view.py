@@ -15,6 +15,7 @@ from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.cluster.state import Phase
 from inference_swarm.config.documents import Document
 from inference_swarm.data.sources import source_name
+from inference_swarm.export.answers import answer_metrics, answer_sentences
 from inference_swarm.export.capacity import capacity_metrics
 from inference_swarm.export.metrics import left_out_metrics
 from inference_swarm.measure.counters import merge_counters
@@ -154,7 +155,13 @@ def _run_state(run: Run) -> RunState:
         left_out=left_out_metrics(run.totals),
         others=run.totals.others,
         capacity=capacity_metrics(run.capacity_result()),
+        answers=_answers(run),
     )
+
+
+def _answers(run: Run) -> Document | None:
+    found = answer_metrics(run.totals.total(), run.plan.settings)
+    return None if found is None else {**found, "sentences": answer_sentences(found)}
 
 
 def _rate_wanted_rps(run: Run) -> float | None:

@@ -38,6 +38,7 @@ from inference_swarm.transport.allowed import check_hosts_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
 from inference_swarm.web.headless_metrics import check_metrics_port, serve_metrics
 from inference_swarm.web.routes import attach_web
+from inference_swarm.wiring.answers import check_record_file
 from inference_swarm.wiring.interrupts import end_when_interrupted, end_when_the_terminal_closes, end_while_waiting
 from inference_swarm.wiring.otel import begin_otel, postpone_otel
 from inference_swarm.wiring.runs import Runs
@@ -123,6 +124,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
             check_writable(Path(settings.results_dir))
             check_baseline(settings)
             check_pipeline_files(settings)
+            check_record_file(settings)
             check_metrics_port(options)
             if runs_at_once:
                 check_hosts_allowed(settings, settings.allow_host, "this master")

@@ -28,7 +28,6 @@ from inference_swarm.cluster.state import Phase
 from inference_swarm.config.command_line import CommandLine
 from inference_swarm.config.redaction import locations_without_secrets
 from inference_swarm.config.variants import model_words
-from inference_swarm.data.locate import read_source
 from inference_swarm.data.manifest_wire import manifest_to_wire
 from inference_swarm.data.numpy_values import leave_pandas_out
 from inference_swarm.data.sources import source_name
@@ -54,6 +53,8 @@ from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.run.search_plan import search_plan_of
 from inference_swarm.run.watch import RunWatch, Seen
 from inference_swarm.transport.request_text import RequestText
+from inference_swarm.wiring.answers import AnswerRecording, read_rows
+from inference_swarm.wiring.run_time import take_run_time
 from inference_swarm.wiring.server_watch import ServerWatch
 
 logger = logging.getLogger(__name__)
@@ -83,13 +84,14 @@ class Runs:
         self._autoquit_s: float | None = options.autoquit if is_one_run else None
         self._is_finite = bool(options.headless) or is_one_run
         self._progress = Progress(options)
-        self._duration_s = _take_run_time(options)
+        self._duration_s = take_run_time(options)
         self._plans: dict[str, RunPlan] = {}
         self._data: dict[str, DataRecord] = {}
         self._folder: Path | None = None
         self._checkpoint: Checkpoint | None = None
         self._background: list[gevent.Greenlet] = []
         self._watch = RunWatch()
+        self._recording: AnswerRecording | None = None
         self._is_left = False
 
     # before a run
@@ -116,17 +118,17 @@ class Runs:
     def read_data(self, course: RunCourse) -> tuple[Sequence[int], RunOffer]:
         leave_pandas_out()
         plan = self._plans[course.run_id]
-        manifest = run_in_pool(gevent.get_hub().threadpool.apply, partial(read_source, plan.source))
+        manifest = run_in_pool(gevent.get_hub().threadpool.apply, partial(read_rows, plan))
+        self._recording = AnswerRecording(plan.settings, manifest)
         request_format(plan.settings, manifest.schema, plan.settings.batch_size)  # refuses what no worker could send
         for note in manifest.notes:
             logger.warning("%s", note)
-        source = locations_without_secrets(plan.source.features)
         try:
             example = run_in_pool(gevent.get_hub().threadpool.apply, partial(example_request, plan.settings, manifest))
         except SwarmError:  # a file that is broken further in: the worker that reads it says so
             example = RequestText("", "")
         self._data[course.run_id] = DataRecord(
-            source,
+            locations_without_secrets(plan.source.features),
             manifest.rows,
             len(manifest.blocks),
             manifest.fingerprint,
@@ -177,6 +179,8 @@ class Runs:
         if run is None or not isinstance(snapshot, Snapshot):
             return False
         run.observe(snapshot)
+        if self._recording is not None:
+            self._recording.add(snapshot.recorded)
         self._act(self._watch.look(run.totals))
         self._search(run)
         if self._checkpoint is not None:
@@ -211,6 +215,8 @@ class Runs:
             run = self.latest = self._make_run(course)
             run.started_unix_s = time.time()
         course.has_listener_failed = locust.log.unhandled_greenlet_exception
+        if self._recording is not None:
+            run_in_pool(gevent.get_hub().threadpool.apply, partial(self._recording.write, course))
         while self._is_left:  # they are written already, and the process ends
             gevent.sleep(1.0)
         self._write_results(run)
@@ -287,13 +293,3 @@ class Runs:
                 run.self_check.observe(MASTER, run.master_health)
         finally:
             monitor.close()
-
-
-def _take_run_time(options: argparse.Namespace) -> int | None:
-    """Take over Locust's run time, which would count from now on, including the time to load rows."""
-    duration_s: int | None = None
-    if options.headless or options.autostart:
-        duration_s, options.run_time = options.run_time, None
-    if duration_s or options.stages:
-        logging.getLogger("locust.main").addFilter(lambda record: "No run time limit set" not in record.getMessage())
-    return duration_s

@@ -1,5 +1,6 @@
 // <swarm-panel>: the Swarm tab of Locust's page, and the whole of our own. Reads ./state every 2 s while it can be seen.
 import { make, setClass, setText, table } from "./dom.js";
+import { AnswersSection } from "./answers.js";
 import { CapacitySection } from "./capacity.js";
 import * as format from "./format.js";
 import { RunsSection } from "./runs.js";
@@ -48,11 +49,12 @@ class SwarmPanel extends HTMLElement {
     this.warnings = make("ul");
     this.warningsPart = part("Self-check of the load generator", this.warnings);
     this.objectivesPart = part("Objectives", this.objectives.region);
+    this.answers = new AnswersSection();
     this.capacity = new CapacitySection();
     this.runs = new RunsSection(BASE);
     this.timesPart = part("Percentiles", make("p", { class: "dim" }, origins), this.times.region);
     this.append(
-      this.trouble, this.banner, this.about, this.capacity.part, this.objectivesPart, this.metrics, this.warningsPart,
+      this.trouble, this.banner, this.about, this.capacity.part, this.objectivesPart, this.metrics, this.answers.part, this.warningsPart,
       this.timesPart, part("Workers", this.workers.region), ...this.runs.parts,
     );
   }
@@ -81,6 +83,7 @@ class SwarmPanel extends HTMLElement {
     this.showMetrics({ ...state, run });
     this.showObjectives(run?.objectives ?? []);
     this.showWarnings(run);
+    this.answers.show(run?.answers);
     this.capacity.show(run?.capacity);
     this.timesPart.hidden = !run;
     const row = (name, metrics) => [name, ...PERCENTILES.map((key) => ({ text: format.us(metrics?.[key]), value: metrics?.[key] }))];
