@@ -166,6 +166,16 @@ def test_the_partner_of_a_swap_is_found_though_it_is_in_no_sample() -> None:
     assert judge(watch, requests[sampled], body_of(partner / 7)) == SWAPPED
 
 
+def test_a_request_that_goes_out_with_other_headers_is_the_same_one() -> None:
+    watch = watch_of(lambda row: row / 7)
+    request, traced = take(watch, 3), b"POST / HTTP/1.1\r\ntraceparent: 1\r\n\r\n[3]"
+    watch.sent_as(request, traced)
+    assert judge(watch, traced, body_of(0.5)) == WRONG
+    assert (watch.log[0].wrong[0].row, watch.asked) == (3, {})
+    watch.sent_as(b"somebody else's", traced)
+    assert watch.asked == {}
+
+
 def test_a_request_that_was_never_sent_is_no_longer_known_after_many_others() -> None:
     watch = watch_of(lambda row: row)
     kept = [take(watch, row) for row in range(MAX_ASKED + 5)]

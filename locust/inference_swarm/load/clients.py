@@ -13,6 +13,7 @@ from inference_swarm.config.variants import Variant
 from inference_swarm.data.manifest import Manifest
 from inference_swarm.load.answer_watch import AnswerWatch
 from inference_swarm.load.answers import make_answer_watch
+from inference_swarm.load.tracing import connection_type
 from inference_swarm.transport.check import AnswerChecks, check_of, parse_expected_status
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
@@ -38,7 +39,7 @@ def _count_open(client: InferenceClient) -> int:
 def make_client(settings: Settings, name: str = "", answers: AnswerChecks | None = None) -> InferenceClient:
     """Make the transport of this process to one target; `name`: what statistics call its requests, if not its path."""
     target = target_of(settings)
-    return InferenceClient(
+    client = InferenceClient(
         replace(target, name=name) if name else target,
         AttemptRules(
             deadlines=Deadlines(
@@ -59,3 +60,5 @@ def make_client(settings: Settings, name: str = "", answers: AnswerChecks | None
         ),
         row_count=settings.batch_size,
     )
+    client.connection_type = connection_type()
+    return client

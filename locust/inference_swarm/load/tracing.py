@@ -52,7 +52,10 @@ class TracedConnection(Connection):
         with self._tracer.start_as_current_span(self._name, kind=SpanKind.CLIENT, attributes=self._attributes) as span:
             headers: dict[str, str] = {}
             inject(headers)
-            outcome = super().attempt(with_headers(request, headers), intended_ns, row_count)
+            traced, answers = with_headers(request, headers), self._client.rules.answers
+            if answers is not None:
+                answers.sent_as(request, traced)
+            outcome = super().attempt(traced, intended_ns, row_count)
             if outcome.status:
                 span.set_attribute("http.status_code", outcome.status)
             if outcome.error is not None:

@@ -31,6 +31,9 @@ class AnswerChecks(Protocol):
     def check_of(self, request: bytes, intended_ns: int, sent_ns: int, done_ns: int) -> ResponseCheck | None:
         """Return the check of the response to this request, which notes the answer; None: nobody looks at it."""
 
+    def sent_as(self, request: bytes, sent: bytes) -> None:
+        """The request goes out with other headers, as another object."""
+
     def forget(self, request: bytes) -> None:
         """The request is not under way any more, or never was."""
 
