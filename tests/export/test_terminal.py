@@ -85,7 +85,7 @@ def test_a_bound_generator_is_said_loudly(tmp_path: Path) -> None:
 
 def test_an_open_load_shows_service_time_and_what_became_of_its_arrivals(tmp_path: Path) -> None:
     lines = table(tmp_path, arrivals=(20_100, 670.0), arrival="poisson", rate_rps=670.0)
-    assert "poisson arrivals, 670/s wanted" in lines[0]
+    assert " at 670/s wanted (poisson arrivals), " in lines[0]
     assert any(line.startswith("service  ") for line in lines)
     assert "rate       667/s of 670/s wanted; of 20,100 arrivals 0 late, 0 dropped, 100 unaccounted for" in lines
 

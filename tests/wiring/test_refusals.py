@@ -159,3 +159,23 @@ def test_names_that_leave_their_folder_are_refused_before_anything_is_made(
     assert "the name of one folder" in error
     assert recording.count == 0
     assert not swarm.results.exists()
+
+
+def test_a_column_in_the_place_of_a_file_of_labels_and_a_word_of_train_are_answered_with_what_is_meant(
+    swarm: Swarm, recording: Recording, data: Path
+) -> None:
+    error = refuse(swarm, "--host", recording.url, "--data", str(data), "--labels", "a")
+    assert "--labels is 'a', which is a column and not a file." in error
+    assert "use --label-column a" in error
+    error = refuse(swarm, "--host", recording.url, "--data", str(data), "--drop-cols", "a")
+    assert "unrecognized arguments: --drop-cols" in error
+    assert "Did you mean '--drop-columns'?" in error
+    assert recording.count == 0
+
+
+def test_a_web_port_that_is_taken_is_said_with_the_option_that_moves_it(swarm: Swarm, recording: Recording) -> None:
+    done = swarm.run("--processes", "0", "--web-port", str(recording.port))
+    assert done.returncode == 2, done.stderr
+    assert f"--web-port is {recording.port}, which cannot be listened at: Address already in use" in done.stderr
+    assert "choose another with --web-port (LOCUST_WEB_PORT)" in done.stderr
+    assert "Traceback" not in done.stderr

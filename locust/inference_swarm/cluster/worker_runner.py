@@ -22,6 +22,7 @@ from inference_swarm.cluster.keys import WORKER
 from inference_swarm.cluster.protocol import FROM_MASTER, Envelope
 from inference_swarm.cluster.state import LEASE_S
 from inference_swarm.cluster.worker_adapter import WorkerAdapter
+from inference_swarm.cluster.worker_name import short_name
 from inference_swarm.cluster.worker_seams import WorkerSeams
 from inference_swarm.errors import ExitCode, ProtocolError
 
@@ -48,6 +49,15 @@ class SwarmWorkerRunner(WorkerRunner):
         handlers = environment.events.quitting._handlers
         handlers[:] = [one for one in handlers if getattr(one, "__module__", "") != "locust.runners"]
         environment.process_exit_code = ExitCode.PASSED
+
+    @property
+    def client_id(self) -> str:
+        """The name of this worker for everybody; Locust sets it."""
+        return self._client_id
+
+    @client_id.setter
+    def client_id(self, given: str) -> None:
+        self._client_id = short_name(given)
 
     def join(self, swarm: str, forked_by: int | None = None) -> None:
         """Look for the master from now on; until the process that forked this one is gone, if there is one."""

@@ -172,7 +172,7 @@ def load_words(summary: ReadDocument) -> str:
     users = f"{summary['users']} users on {workers}"
     if summary["arrivals"] is None:
         return users
-    return f"{summary['load']} arrivals, {format_rate(summary['arrivals']['wanted_rps'])}/s wanted, {users}"
+    return f"{format_rate(summary['arrivals']['wanted_rps'])}/s wanted ({summary['load']} arrivals), {users}"
 
 
 def _rate_words(summary: ReadDocument) -> str:

@@ -24,20 +24,28 @@ _TEXT = "text/plain; charset=utf-8"
 _Response = tuple[str, list[tuple[str, str]], bytes]
 
 
-def check_metrics_port(options: argparse.Namespace) -> None:
-    """Raises SettingProblem when the port cannot be listened at, before anything is started."""
-    if not options.headless or not options.metrics_port:
+def check_web_ports(options: argparse.Namespace) -> None:
+    """Raises SettingProblem when the port of the web UI, or of `/metrics`, is taken, before anything is started."""
+    if options.headless:
+        _check_port(options, options.metrics_port, "--metrics-port", "SWARM_METRICS_PORT")
+    elif not options.worker:
+        _check_port(options, options.web_port, "--web-port", "LOCUST_WEB_PORT")
+
+
+def _check_port(options: argparse.Namespace, port: int | None, flag: str, variable: str) -> None:
+    if not port:
         return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_address(options), options.metrics_port))
-        except OSError as error:
-            raise SettingProblem(
-                f"--metrics-port is {options.metrics_port}, which cannot be listened at: {error.strerror}",
-                expected="a port that nobody uses; 0 for a free one",
-                action="choose another with --metrics-port (SWARM_METRICS_PORT), or stop what uses it",
-            ) from error
+    try:
+        address = _address(options)
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        raise SettingProblem(
+            f"{flag} is {port}, which cannot be listened at: {error.strerror}",
+            expected="a port that nobody uses" + ("; 0 for a free one" if flag == "--metrics-port" else ""),
+            action=f"choose another with {flag} ({variable}), or stop what uses it",
+        ) from error
 
 
 def serve_metrics(environment: Environment, runs: KeptRuns) -> WSGIServer | None:

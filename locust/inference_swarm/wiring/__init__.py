@@ -36,7 +36,7 @@ from inference_swarm.measure.buckets import bucket_response_time
 from inference_swarm.run.plan import check_plan, first_users, resolve_template
 from inference_swarm.transport.allowed import check_hosts_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
-from inference_swarm.web.headless_metrics import check_metrics_port, serve_metrics
+from inference_swarm.web.headless_metrics import check_web_ports, serve_metrics
 from inference_swarm.web.routes import attach_web
 from inference_swarm.wiring.answers import check_record_file
 from inference_swarm.wiring.interrupts import end_when_interrupted, end_when_the_terminal_closes, end_while_waiting
@@ -125,7 +125,7 @@ def _before_run(options: argparse.Namespace, settings: Settings | None) -> None:
             check_baseline(settings)
             check_pipeline_files(settings)
             check_record_file(settings)
-            check_metrics_port(options)
+            check_web_ports(options)
             if runs_at_once:
                 check_hosts_allowed(settings, settings.allow_host, "this master")
                 find_source(settings)
