@@ -29,7 +29,7 @@ def test_b_that_is_slower_is_found_and_ends_with_3(swarm: Swarm, recording: Reco
     junit = swarm.folder / "junit.xml"
     summary, printed = run(
         swarm, recording, rows, "--ab", "path=/fast,/slow", "-u", "4", "-r", "4", "-t", "12s", "--processes", "2",
-        "--junit", str(junit), code=3,
+        "--junit", str(junit), "--max-regression", "mean:10%", code=3,
     )  # fmt: skip
     ab = summary["ab"]
     assert ab["names"] == ["A path=/fast", "B path=/slow"]
@@ -48,7 +48,7 @@ def test_b_that_is_slower_is_found_and_ends_with_3(swarm: Swarm, recording: Reco
     assert 0.2 < mean["change"] < 0.8
     assert summary["verdict"] == "objective missed"
     assert "B path=/slow against A path=/fast: mean" in printed
-    assert "mean not above A path=/fast" in ET.tostring(ET.parse(junit).getroot(), encoding="unicode")
+    assert "mean at most 10 % above A path=/fast" in ET.tostring(ET.parse(junit).getroot(), encoding="unicode")
     assert "B against A" in (swarm.run_folders()[0] / "report.html").read_text(encoding="utf-8")
 
 
