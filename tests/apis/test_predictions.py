@@ -34,6 +34,8 @@ def nodes(path: str) -> Predictions:
 
 
 LABEL = tensor("label", [3, 1], ["yes", "no", "no"])
+TOO_DEEP = "nested too deeply to be predictions"
+OTHER_DATA = "an output with other data than its shape says"
 SCORES = tensor("proba", [3, 2], [0.1, 0.9, 0.8, 0.2, 0.3, 0.7])
 
 
@@ -63,6 +65,7 @@ SCORES = tensor("proba", [3, 2], [0.1, 0.9, 0.8, 0.2, 0.3, 0.7])
         (LINES, b"0.1,0.9\r\n0.8,0.2", 2, [[0.1, 0.9], [0.8, 0.2]]),
         (LINES, b"yes,no,no\n", 3, ["yes", "no", "no"]),
         (LINES, b'"yes"\n', 1, ["yes"]),
+        (LINES, b'\n"yes, surely"\n"no\nway"\n \n', 2, ["yes, surely", "no\nway"]),
     ],
 )
 def test_there_is_one_prediction_for_each_row(where: Predictions, body: bytes, rows: int, found: list[Any]) -> None:
@@ -115,7 +118,13 @@ def test_there_is_one_prediction_for_each_row(where: Predictions, body: bytes, r
         (NAMED, b"<html>", 1, "not JSON"),
         (NAMED, b"", 1, "not JSON"),
         (NAMED, b"[" * 100_000, 1, "not JSON"),
+        # made to hurt who reads it
+        (NAMED, b'{"predictions":[' + b"[" * 900 + b"1" + b"]" * 900 + b"]}", 1, TOO_DEEP),
+        (nodes("$..score"), b"[" * 200 + b"1" + b"]" * 200, 1, TOO_DEEP),
+        (FIRST, b'{"outputs":[{"shape":[1000000000000,0],"data":[]}]}', 1, OTHER_DATA),
         (LINES, b"<html>", 1, "not CSV"),
+        (LINES, b"\xef\xbb\xbfnan\n", 1, "null in place of a prediction"),
+        (LINES, b'"yes, surely"\n', 2, "1 predictions for 2 rows"),
         (LINES, b'{"error":"x"}', 1, "not CSV"),
         (LINES, b"\xff\xfe", 1, "not text"),
     ],

@@ -34,7 +34,9 @@ TEMPLATE = {"api": "template", "template": "{{rows}}"}
         ({**TEMPLATE, "template": '{"a": {{rowz}}}'}, "--template has {{rowz}}"),
         ({**TEMPLATE, "template": '{"a": {{row}}'}, "--template is not JSON with its placeholders as values"),
         ({**TEMPLATE, "template": '{"a": "{{row}}"}'}, "--template is not JSON with its placeholders as values"),
+        ({**TEMPLATE, "template": "[" * 100_000 + "{{row}}"}, "--template is not JSON with its placeholders as values"),
         ({**TEMPLATE, "predictions": "$.["}, "--predictions is '$.[', which is not a JSONPath"),
+        ({"api": "mlflow", "api_params": "a=1\na=2"}, "--api-param has 'a' twice"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_go_together_are_one_problem_in_words(changes: dict[str, Any], words: str) -> None:
@@ -64,6 +66,31 @@ def test_a_template_names_only_columns_that_are_sent_and_one_row_only_alone() ->
         request_format(settings_of(api="template", template="{{column:agge}}"), schema)
     with pytest.raises(SettingProblem, match=r"has {{row}} and --batch-size is 2"):
         request_format(settings_of(api="template", template="{{row}}"), schema, 2)
+
+
+@pytest.mark.parametrize(("flag", "given"), [("column_types", "age=FP32,age=FP64"), ("fill_null", "age=0,age=1")])
+def test_a_column_that_is_given_two_values_is_refused(flag: str, given: str) -> None:
+    first, last = (pair.partition("=")[2] for pair in given.split(","))
+    with pytest.raises(SettingProblem, match=f"names 'age' twice, with {first} and {last}"):
+        request_format(settings_of(api="open-inference", **{flag: given}), pa.schema([("age", pa.int64())]))
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("1", b"1"),
+        ('{"b":[true,"x"]}', b'{"b":[true,"x"]}'),
+        ("99999999999999999999", b"99999999999999999999"),
+        ("NaN", b'"NaN"'),
+        ("1e999", b'"1e999"'),
+        ('"\\ud800"', b'"\\"\\\\ud800\\""'),
+        ("[" * 20_000, b'"' + b"[" * 20_000 + b'"'),
+    ],
+    ids=["number", "object", "wide", "nan", "infinite", "half a pair", "deep"],
+)
+def test_a_param_is_sent_as_the_json_that_it_is_or_as_text_where_no_json_could_say_it(given: str, sent: bytes) -> None:
+    (body,) = bodies_of(pa.table({"x": [1]}), api="mlflow", api_params=f"a={given}")
+    assert body == b'{"dataframe_split":{"columns":["x"],"data":[[1]]},"params":{"a":' + sent + b"}}"
 
 
 def test_a_json_path_finds_nodes() -> None:

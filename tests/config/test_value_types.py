@@ -61,6 +61,10 @@ def test_a_value_is_parsed_and_parsing_it_again_changes_nothing(
         (value_types.RATE, 0),
         (value_types.RATE, "10000001"),
         (value_types.RATE, "1e400"),
+        # bytes of a command line that are not UTF-8
+        (value_types.TEXT, "caf\udce9"),
+        (value_types.NAMES, ["age", "caf\udce9"]),
+        (value_types.HEADERS, "X: \udce9"),
     ],
 )
 def test_what_a_value_type_does_not_accept_raises(value_type: value_types.ValueType, given: Any) -> None:

@@ -95,6 +95,8 @@ def test_names_survive_the_way_from_a_list_to_text_and_back(names: list[str]) ->
 def test_choices_are_read_from_text_lists_and_objects() -> None:
     choice = ColumnChoice.of_settings('a, "b,c"', "d", NAMES.parse({"a": "x", "b,c": "y"}), "z")
     assert choice == ColumnChoice(("a", "b,c"), ("d",), {"a": "x", "b,c": "y"}, "z")
+    with pytest.raises(DataError, match=re.escape("--rename names 'a' twice, as 'x' and 'y'.")):
+        ColumnChoice.of_settings("", "", "a=x, a=y", "")
     with pytest.raises(DataError, match=re.escape("--rename has 'a'.")):
         ColumnChoice.of_settings("", "", "a", "")
 

@@ -58,6 +58,25 @@ def test_what_arrow_has_computed_is_right_as_well() -> None:
         np.testing.assert_array_equal(numpy_of(computed), computed.to_numpy(zero_copy_only=False))
 
 
+NANOSECONDS = """
+from inference_swarm.data.numpy_values import leave_pandas_out
+leave_pandas_out()
+import pyarrow as pa
+from inference_swarm.data.json_rows import iter_bodies, label_of
+at = pa.array([1_234_567_891, 1_000], pa.timestamp("ns", "UTC"))
+assert label_of(at, 0) == "1970-01-01T00:00:01.234567891Z", label_of(at, 0)
+assert label_of(pa.chunked_array([at.slice(1), at]), 1) == "1970-01-01T00:00:01.234567891Z"
+assert label_of(pa.array([7], pa.duration("ns")), 0) == "PT0.000000007S"
+assert label_of(pa.array([7], pa.int8()), 0) == 7
+views = pa.array([[9], [1, 2], None], pa.list_view(pa.int64()))
+took = pa.array([0, 7, None], pa.duration("ns"))
+rows = pa.StructArray.from_arrays([views, took], ["l", "t"], mask=pa.array([False, False, True], pa.bool_()))
+nested = pa.ListArray.from_arrays(pa.array([0, 1, 1, 3], pa.int32()), rows).slice(1)
+bodies = [text for array in iter_bodies(pa.table({"r": rows.slice(1)})) for text in array.to_pylist()]
+assert bodies == [b'{"r":{"l":[1,2],"t":"PT0.000000007S"}}', b'{"r":null}'], bodies
+bodies = [text for array in iter_bodies(pa.table({"r": nested})) for text in array.to_pylist()]
+assert bodies == [b'{"r":[]}', b'{"r":[{"l":[1,2],"t":"PT0.000000007S"},null]}'], bodies
+"""
 PROGRAM = """
 import sys
 from inference_swarm.data.numpy_values import leave_pandas_out
@@ -83,8 +102,17 @@ assert pa.array(frame["x"]).null_count == 1
 @pytest.mark.processes
 @pytest.mark.parametrize(("before", "has_pandas"), [("", "False"), ("import pandas", "True")])
 def test_rows_are_encoded_without_pandas_which_is_there_for_others(before: str, has_pandas: str) -> None:
+    assert run_alone(PROGRAM.format(before=before)) == (has_pandas, "")
+
+
+@pytest.mark.processes
+def test_nanoseconds_are_kept_without_pandas_whose_types_alone_have_them() -> None:
+    assert run_alone(NANOSECONDS) == ("", "")
+
+
+def run_alone(program: str) -> tuple[str, str]:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(before=before)],
+        [sys.executable, "-c", program],
         env={"PYTHONPATH": str(ROOT / "locust"), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.stdout.strip(), done.stderr) == (has_pandas, "")
+    return done.stdout.strip(), done.stderr

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from inference_swarm.errors import SettingProblem
-from inference_swarm.transport.target import parse_headers, parse_target, request_heads
+from inference_swarm.transport.target import beside_requests, parse_headers, parse_target, request_heads, target_of
+from tests.apis.sent_bodies import settings_of
 
 
 @pytest.mark.parametrize(
@@ -71,12 +72,30 @@ def test_credentials_in_the_host_are_refused_and_not_repeated() -> None:
         ("http://m/score?code=a%2Bb&v=1", "/score", "/score?code=a%2Bb&v=1"),
         ("http://m?key=1", "/invocation?model=x", "/invocation?key=1&model=x"),
         ("http://m/é", "/modèle?q=ü", "/%C3%A9/mod%C3%A8le?q=%C3%BC"),
+        # what needs no escape is sent as it was given, whatever stands beside it
+        ("http://m/é?k=1+2 3", "/v1/models/a%2Fb:predict?t=1;2", "/%C3%A9/v1/models/a%2Fb:predict?k=1+2%203&t=1;2"),
+        ("http://m", "/a b/@c(1)?when=2024-01-01T00:00+01:00 x", "/a%20b/@c(1)?when=2024-01-01T00:00+01:00%20x"),
     ],
 )
 def test_the_hosts_path_is_a_prefix_and_its_query_is_kept(host: str, path: str, target: str) -> None:
     parsed = parse_target(host, path)
     assert parsed.path == target
     assert parsed.name == target.partition("?")[0]
+
+
+@pytest.mark.parametrize("path", ["/x#part", "/x?key=secret#part"])
+def test_a_path_with_a_fragment_is_refused_as_no_server_would_see_it(path: str) -> None:
+    with pytest.raises(SettingProblem, match=r"The path '/x' or its query has a #.*\n.*\n.*%23") as caught:
+        parse_target("http://m", path)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["/é", "/a b", "/plain"])
+def test_other_paths_of_the_server_lie_beside_that_of_requests_and_not_below_it(prefix: str) -> None:
+    settings = settings_of(host=f"http://m{prefix}?key=1", api="tf-serving", model="churn")
+    requests, escaped = target_of(settings).path, prefix.replace("é", "%C3%A9").replace(" ", "%20")
+    assert requests == f"{escaped}/v1/models/churn:predict?key=1"
+    assert beside_requests(settings, "/v1/models/churn") == f"{escaped}/v1/models/churn?key=1"
 
 
 def test_heads_byte_for_byte() -> None:

@@ -44,7 +44,12 @@ def parse_pairs(text: str, flag: str, example: str, names: Iterable[str]) -> dic
                 expected=f"one of {', '.join(map(repr, known[:20]))}",
                 action=f"correct {flag}; a renamed column has its new name here",
             )
-        pairs[name] = value
+        if pairs.setdefault(name, value) != value:
+            raise SettingProblem(
+                f"{flag} names {name!r} twice, with {pairs[name]} and {value}",
+                expected="each column once",
+                action=f"leave one of them out of {flag}",
+            )
     return pairs
 
 

@@ -9,8 +9,12 @@ from inference_swarm.errors import SettingProblem
 
 
 def nodes_of(path: str) -> Callable[[Any], list[Any]]:
-    """Return a function from a parsed JSON document to the values that the path selects. Raises SettingProblem."""
+    """Return a function from a parsed JSON document to the values that the path selects. Raises SettingProblem.
+
+    The function raises RecursionError for a document that is nested too deeply (`$..`: 100 levels).
+    """
     import jsonpath  # here, since it takes 2 MB in each worker and few need it
+    from jsonpath.exceptions import JSONPathRecursionError
 
     try:
         compiled = jsonpath.compile(path)
@@ -21,5 +25,12 @@ def nodes_of(path: str) -> Callable[[Any], list[Any]]:
             expected="a JSONPath (RFC 9535) such as $.predictions[*] or $.result.scores",
             action="correct --predictions",
         ) from error
-    found: Callable[[Any], list[Any]] = compiled.findall
-    return found
+
+    def find(document: Any) -> list[Any]:
+        try:
+            found: list[Any] = compiled.findall(document)
+        except JSONPathRecursionError as error:
+            raise RecursionError(str(error)) from error
+        return found
+
+    return find

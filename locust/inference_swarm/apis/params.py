@@ -14,7 +14,7 @@ def parse_params(text: str, own: Mapping[str, str]) -> tuple[dict[str, str], dic
 
     A value that is JSON is sent as what it says (3, true, "3", [1,2]), any other as text. Raises SettingProblem.
     """
-    kept, sent = dict(own), dict[str, Any]()
+    kept, sent, seen = dict(own), dict[str, Any](), set[str]()
     for line in text.splitlines():
         key, equals, value = line.partition("=")
         key, value = key.strip(), value.strip()
@@ -24,15 +24,25 @@ def parse_params(text: str, own: Mapping[str, str]) -> tuple[dict[str, str], dic
                 expected="key=value, such as method=predict_proba",
                 action="correct --api-param or SWARM_API_PARAMS",
             )
+        if key in seen:
+            raise SettingProblem(
+                f"--api-param has {key!r} twice",
+                expected="each key once",
+                action="leave one of them out of --api-param or SWARM_API_PARAMS",
+            )
+        seen.add(key)
         if key in own:
             kept[key] = value
-            continue
-        try:
-            sent[key] = json.loads(value, parse_constant=_no_constant)
-        except ValueError:
-            sent[key] = value
+        else:
+            sent[key] = _json_or_text(value)
     return kept, sent
 
 
-def _no_constant(text: str) -> None:
-    raise ValueError(text)
+def _json_or_text(value: str) -> Any:
+    """Return what the JSON says, or the text itself where it is none that could be sent as it is: NaN, 1e999."""
+    try:
+        found = json.loads(value)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return value
+    return found

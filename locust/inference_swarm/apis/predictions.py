@@ -6,6 +6,8 @@ What is wrong is said without anything that differs from response to response: i
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import re
@@ -22,6 +24,7 @@ Reader = Callable[[bytes, int], list[Any]]
 
 NO_PREDICTIONS: Final = "no predictions in it"
 _ERROR_KEYS: Final = ("error", "detail", "error_code", "error_message", "message")
+_TOO_DEEP: Final = "nested too deeply to be predictions"
 _MISSING_WORDS: Final = frozenset({"", "nan", "null", "none", "na", "n/a"})
 
 
@@ -42,8 +45,11 @@ def reader_of(where: Predictions) -> Reader:
         found = find(body, row_count)
         if len(found) != row_count:
             raise AnswerError(f"{len(found)} predictions for {row_count} rows")
-        for prediction in found:
-            _check(prediction)
+        try:
+            for prediction in found:
+                _check(prediction)
+        except RecursionError:
+            raise AnswerError(_TOO_DEEP) from None
         return found
 
     return read
@@ -107,7 +113,7 @@ def _tensor_in(answer: Any, name: str) -> list[Any]:
         raise AnswerError("an output without data")
     rows, width = (shape[0] if shape else 1), math.prod(shape[1:])
     values = _flat(data)
-    if len(values) != rows * width:
+    if len(values) != rows * width or rows > max(1, len(values)):  # of width 0 there may be any number of rows
         raise AnswerError("an output with other data than its shape says")
     if width == 1:
         return values
@@ -127,7 +133,10 @@ def _nodes_finder(json_path: str) -> Reader:
 
     def find(body: bytes, row_count: int) -> list[Any]:
         answer = _parse(body)
-        nodes = nodes_in(answer)
+        try:
+            nodes = nodes_in(answer)
+        except RecursionError:
+            raise AnswerError(_TOO_DEEP) from None
         if not nodes:
             raise AnswerError(_why_none(answer))
         return nodes[0] if is_single and isinstance(nodes[0], list) else nodes
@@ -137,15 +146,25 @@ def _nodes_finder(json_path: str) -> Reader:
 
 def _lines_in(body: bytes, row_count: int) -> list[Any]:
     try:
-        text = body.decode()
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise AnswerError("not text") from None
     if text.lstrip()[:1] in ("<", "{"):
         raise AnswerError("not CSV")
-    lines = [[_value(cell) for cell in line.split(",")] for line in text.splitlines() if line.strip()]
+    try:
+        lines = [
+            [_value(cell) for cell in cells] for cells in csv.reader(io.StringIO(text, newline="")) if _is_row(cells)
+        ]
+    except csv.Error:
+        raise AnswerError("not CSV") from None
     if len(lines) == 1 and row_count > 1 and len(lines[0]) == row_count:
         return lines[0]
     return [cells[0] if len(cells) == 1 else cells for cells in lines]
+
+
+def _is_row(cells: list[str]) -> bool:
+    """Return whether the line is not blank."""
+    return len(cells) > 1 or (bool(cells) and not cells[0].isspace())
 
 
 def _value(cell: str) -> Any:

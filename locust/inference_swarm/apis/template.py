@@ -70,7 +70,7 @@ def template_problem(text: str) -> SettingProblem | None:
         )
     try:
         json.loads(_PLACEHOLDER.sub('[""]', text))  # which is a value, and breaks a text that it stands in
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return SettingProblem(
             f"--template is not JSON with its placeholders as values: {error}",
             expected='such as {"rows": {{rows}}, "threshold": 0.5}; a placeholder stands without quotes',

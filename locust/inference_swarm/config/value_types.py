@@ -53,6 +53,7 @@ def _scalar(value: object) -> str | int | float:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("expected text")
+    value.encode()  # a ValueError for bytes of a command line that are not UTF-8, and for half a pair of \\u escapes
     return value.strip()
 
 
@@ -218,11 +219,11 @@ def _answer_check(value: object) -> str:
     return ANSWER_CHECKS[1] if _flag(value) else ANSWER_CHECKS[0]
 
 
-TEXT = ValueType("text", "text", _text)
+TEXT = ValueType("text", "text in UTF-8", _text)
 NAMES = ValueType("names", "names with commas between them (in double quotes if they hold one), or a list", _names)
 PAIRS = ValueType("pairs", "name=value with commas between them, or an object", _pairs)
 PARAMS = ValueType("param", "key=value, or several of them in lines, a list or an object", _params)
-TEXTS = ValueType("texts", "text, or a list of texts", _texts)
+TEXTS = ValueType("texts", "text in UTF-8, or a list of texts", _texts)
 HEADERS = ValueType("header", "Name: value, or several of them in lines, a list or an object", _lines)
 URL = ValueType("url", "an address that begins with http:// or https://, such as http://127.0.0.1:8000", _url)
 COUNT = ValueType("count", "a whole number of at least 1", _integer_from(1))

@@ -76,6 +76,14 @@ def without_list_views(values: pa.Array) -> pa.Array:
     """Return the same values as lists. Arrow's own cast of list views makes invalid arrays of some (26.0)."""
     if not holds_list_view(values.type):
         return values
+    if pa.types.is_struct(values.type):
+        children = [without_list_views(child) for child in values.flatten()]
+        return pa.StructArray.from_arrays(children, [field.name for field in values.type], mask=values.is_null())
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        bounds = numpy_of(values.offsets)
+        items = values.values.slice(int(bounds[0]), int(bounds[-1] - bounds[0]))
+        starts = pa.array((bounds - bounds[0]).astype(np.int32))
+        return pa.ListArray.from_arrays(starts, without_list_views(items), mask=values.is_null())
     if not (pa.types.is_list_view(values.type) or pa.types.is_large_list_view(values.type)):
         return pa.array(values.to_pylist(), plain_type(values.type))  # one inside of another type: slow, and rare
     sizes = np.where(numpy_of(values.is_valid()), numpy_of(values.sizes), 0)

@@ -46,7 +46,12 @@ class ColumnChoice:
                 raise DataError(
                     f"--rename has {text!r}.", expected="old=new, with commas between several", action="correct it."
                 )
-            pairs[old.strip()] = new.strip()
+            if pairs.setdefault(old.strip(), new.strip()) != new.strip():
+                raise DataError(
+                    f"--rename names {old.strip()!r} twice, as {pairs[old.strip()]!r} and {new.strip()!r}.",
+                    expected="each column once.",
+                    action="leave one of them out.",
+                )
         return cls(tuple(split_names(columns)), tuple(split_names(drop)), pairs, label)
 
     @property

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from inference_swarm.data.columns import check_columns
 from inference_swarm.data.json_rows_assembly import Texts, assemble
-from inference_swarm.data.json_rows_texts import number_texts, row_fragments, texts_of
+from inference_swarm.data.json_rows_texts import number_texts, row_fragments, texts_alone, texts_of
 from inference_swarm.data.numpy_values import numpy_of
 from inference_swarm.errors import DataError
 
@@ -96,6 +96,16 @@ def encode_block(batch: pa.Table | pa.RecordBatch, row_format: RowFormat) -> Ite
         raise ValueError(f"{len(row_format.fragments)} fragments for {len(batch.schema)} columns")
     for part in _slices(batch):
         yield from _encode_slice(part, row_format)
+
+
+def label_of(labels: pa.Array | pa.ChunkedArray, row: int) -> object:
+    """Return a label as Python has it; as JSON has it where Python's times lack its nanoseconds."""
+    try:
+        return labels[row].as_py()
+    except ValueError:
+        one = labels.slice(row, 1)
+        one = one.combine_chunks() if isinstance(one, pa.ChunkedArray) else one
+        return json.loads(texts_alone(texts_of(one, "label"), 1)[0].as_py())
 
 
 def check_encodable(schema: pa.Schema) -> None:

@@ -89,7 +89,7 @@ def _duration_pieces(values: pa.Array) -> pa.Array:
     parts = [pa.array(np.where(counts < 0, "-PT", "PT"), pa.string()), whole]
     if per_s > 1:
         fraction = pc.cast(pa.array(magnitude % np.uint64(per_s)), pa.string())
-        parts += [pa.scalar("."), pc.utf8_lpad(fraction, width=len(str(per_s)) - 1, padding="0")]
+        parts += [pa.scalar(".", pa.string()), pc.utf8_lpad(fraction, width=len(str(per_s)) - 1, padding="0")]
     return binary_of(pc.binary_join_element_wise(*parts, pa.scalar("S"), ""))
 
 

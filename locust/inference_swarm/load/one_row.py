@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from inference_swarm.apis.body import RequestFormat
 from inference_swarm.data.blocks import iter_blocks
+from inference_swarm.data.json_rows import label_of
 from inference_swarm.data.manifest import Manifest
 
 
@@ -23,7 +24,7 @@ def request_of_row(
         loaded = next(iter_blocks(manifest, [block]))
         number = row - block.first_row
         stored: list[bytes] = next(row_format.encode(loaded.table.slice(number, 1))).to_pylist()
-        label = None if loaded.labels is None else loaded.labels[number].as_py()
+        label = None if loaded.labels is None else label_of(loaded.labels, number)
         del loaded
     finally:
         pa.default_memory_pool().release_unused()  # tens of MB, of which mimalloc gives back this thread's alone

@@ -12,6 +12,7 @@ from inference_swarm.apis.table import api_of, request_format
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.blocks import iter_blocks
+from inference_swarm.data.json_rows import label_of
 from inference_swarm.data.locate import find_source, read_source
 from inference_swarm.data.manifest import Manifest
 from inference_swarm.errors import DataError
@@ -92,7 +93,7 @@ def request_of_rows(settings: Settings, manifest: Manifest, row: int, count: int
         wanted = min(count - len(texts), loaded.block.rows - first)
         texts += [text for part in row_format.encode(loaded.table.slice(first, wanted)) for text in part.to_pylist()]
         if loaded.labels is not None:
-            labels += loaded.labels.slice(first, wanted).to_pylist()
+            labels += [label_of(loaded.labels, number) for number in range(first, first + wanted)]
     body = row_format.body_of(texts)
     target, headers = target_of(settings), parse_headers(settings.headers)
     head = request_heads(target, headers, row_format.headers)(len(body))

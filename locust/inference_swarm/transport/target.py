@@ -84,6 +84,12 @@ def parse_target(host_url: str | None, request_path: str = INVOCATION_PATH) -> T
     host = _ascii_host(parts.hostname or "")
     if not host:
         raise _host_problem(host_url, "names no valid host")
+    if "#" in request_path:
+        raise SettingProblem(
+            f"The path {re.split('[?#]', request_path)[0]!r} or its query has a #, behind which nothing is sent.",
+            expected="a path such as /v1/models/m:predict, perhaps with a query",
+            action="Leave the # and what follows it out of --path; one that belongs to a name is written %23.",
+        )
     path, _, query = request_path.partition("?")
     path = _ascii(parts.path.rstrip("/").removesuffix(path) + path) or "/"
     query = _ascii("&".join(filter(None, (parts.query, query))))
@@ -128,7 +134,8 @@ def _host_problem(host_url: str, why: str) -> SettingProblem:
 
 
 def _ascii(text: str) -> str:
-    return quote(text, safe="/%?&=") if re.search(r"[^\x21-\x7e]", text) else text
+    """Return the text with escapes for what a request line cannot hold, and nothing else of it changed."""
+    return re.sub(r"[^\x21-\x7e]+", lambda found: quote(found[0]), text)
 
 
 def _ascii_host(host: str) -> str:
