@@ -62,12 +62,13 @@ NANOSECONDS = """
 from inference_swarm.data.numpy_values import leave_pandas_out
 leave_pandas_out()
 import pyarrow as pa
-from inference_swarm.data.json_rows import iter_bodies, label_of
+from inference_swarm.data.json_rows import iter_bodies, label_of, labels_of
 at = pa.array([1_234_567_891, 1_000], pa.timestamp("ns", "UTC"))
 assert label_of(at, 0) == "1970-01-01T00:00:01.234567891Z", label_of(at, 0)
 assert label_of(pa.chunked_array([at.slice(1), at]), 1) == "1970-01-01T00:00:01.234567891Z"
 assert label_of(pa.array([7], pa.duration("ns")), 0) == "PT0.000000007S"
 assert label_of(pa.array([7], pa.int8()), 0) == 7
+assert labels_of(pa.chunked_array([at.slice(1), at]))[1:] == ["1970-01-01T00:00:01.234567891Z", label_of(at, 1)]
 views = pa.array([[9], [1, 2], None], pa.list_view(pa.int64()))
 took = pa.array([0, 7, None], pa.duration("ns"))
 rows = pa.StructArray.from_arrays([views, took], ["l", "t"], mask=pa.array([False, False, True], pa.bool_()))

@@ -58,8 +58,9 @@ def test_no_file_is_read_for_the_form(open_web: WebSwarm, tmp_path: Path) -> Non
     began = time.monotonic()
     for path in ("/etc/passwd", "/proc/self/environ", "/dev/zero", str(fifo), str(private), "../private.txt"):
         assert form(open_web, stages=path) == (
-            "--stages holds no stage (start form). Expected: stages like 30s@500 (hold) or 1m@500..2000 (ramp). "
-            "Fix: give the stages themselves: the name of a file is for the command line."
+            "--stages holds no stage (start form). Expected: stages like 30s@500 (hold), 1m@500..2000 or 1m->2000 "
+            "(ramp), 10m@sine(200..800,2m), 5m@steps(100..500,5) or 3x(30s@500,10s@2000), separated by commas or "
+            "lines. Fix: give the stages themselves: the name of a file is for the command line."
         ), path
     assert time.monotonic() - began < 5
     assert open_web.state()["state"] == "ready"  # the loop went on

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +106,14 @@ def label_of(labels: pa.Array | pa.ChunkedArray, row: int) -> object:
         one = labels.slice(row, 1)
         one = one.combine_chunks() if isinstance(one, pa.ChunkedArray) else one
         return json.loads(texts_alone(texts_of(one, "label"), 1)[0].as_py())
+
+
+def labels_of(labels: pa.ChunkedArray) -> list[Any]:
+    """Return labels as `label_of` does."""
+    try:
+        return labels.to_pylist()  # type: ignore[no-any-return]
+    except ValueError:
+        return [label_of(labels, row) for row in range(len(labels))]
 
 
 def check_encodable(schema: pa.Schema) -> None:

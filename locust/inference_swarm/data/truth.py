@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from inference_swarm.data.answers_file import decode_answers
 from inference_swarm.data.blocks import iter_blocks
+from inference_swarm.data.json_rows import labels_of
 from inference_swarm.data.manifest import Block, Manifest
 
 # Estimates for the budget of memory: a row whose pair of values no other row has, and an entry of a list.
@@ -37,7 +38,7 @@ class BlockTruth:
         """Make it from columns; None where there is neither."""
         if labels is None and (answers is None or answer_field is None):
             return None
-        known = None if labels is None else labels.to_pylist()
+        known = None if labels is None else labels_of(labels)
         expected = None if answers is None or answer_field is None else decode_answers(answer_field, answers)
         none = [None] * len(known or expected or ())
         shared: dict[Any, tuple[RowTruth]] = {}

@@ -8,6 +8,7 @@ import binascii
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 from gevent.pywsgi import WSGIServer
@@ -27,16 +28,17 @@ _Response = tuple[str, list[tuple[str, str]], bytes]
 def check_web_ports(options: argparse.Namespace) -> None:
     """Raises SettingProblem when the port of the web UI, or of `/metrics`, is taken, before anything is started."""
     if options.headless:
-        _check_port(options, options.metrics_port, "--metrics-port", "SWARM_METRICS_PORT")
+        _check_port(_address(options), options.metrics_port, "--metrics-port", "SWARM_METRICS_PORT")
     elif not options.worker:
-        _check_port(options, options.web_port, "--web-port", "LOCUST_WEB_PORT")
+        _check_port(_address(options), options.web_port, "--web-port", "LOCUST_WEB_PORT")
 
 
-def _check_port(options: argparse.Namespace, port: int | None, flag: str, variable: str) -> None:
+@cache
+def _check_port(address: str, port: int | None, flag: str, variable: str) -> None:
+    """A port that was free is not asked again: Locust parses its options for each page, and listens there by then."""
     if not port:
         return
     try:
-        address = _address(options)
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
