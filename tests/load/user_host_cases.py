@@ -9,12 +9,15 @@ from typing import Any
 import gevent
 import pytest
 from gevent.pool import Group
+from locust.stats import RequestStats
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
 from inference_swarm.load import user_host
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.user import InferenceUser, no_wait
 from inference_swarm.load.user_host import UserHost, assign_users, release_users
+from inference_swarm.measure.recording import Recording
+from tests.transport.scripted_server import Peer, serve
 
 
 class FakeUser:
@@ -118,7 +121,7 @@ def test_a_user_on_its_way_out_is_not_taken_for_one_that_is_wanted_again(runner:
     host.apply({}, 5.0)
     host.apply({"Stuck": 1}, 5.0)
     assert runner.spawned == [{"Stuck": 1}, {"Stuck": 1}]
-    assert host.count == 1
+    assert (host.count, host.leaving_count) == (1, 1)
 
 
 def test_a_user_that_does_not_end_in_time_is_killed(runner: Runner) -> None:
@@ -195,3 +198,18 @@ def test_memory_is_given_back_once_users_have_settled_however_many_orders_there_
     host.apply({"A": 4}, 0.0)
     gevent.sleep(0.1)
     assert given_back == [True, True]
+
+
+def test_a_report_holds_the_requests_of_users_that_are_stopping_as_under_way(runner: Runner) -> None:
+    host = UserHost(runner)
+    with serve(Peer.close) as (client, _):
+        recording = Recording(
+            [client], RequestStats(), "run", "w",
+            count_users=lambda: host.count, count_leaving=lambda: host.leaving_count,
+        )  # fmt: skip
+        host.apply({"Stuck": 5}, 30.0)
+        gevent.sleep(0)
+        host.apply({"Stuck": 2}, 30.0)
+        snapshot = recording.take_snapshot(0.0)
+        assert (snapshot.users, snapshot.in_flight) == (2, 5)
+        assert recording.take_snapshot(0.0, is_final=True).in_flight == 0

@@ -199,6 +199,7 @@ class WorkerAdapter:
             run_id,
             self.state.config.worker,
             count_users=lambda: self.users.count,
+            count_leaving=lambda: self.users.leaving_count,
             began_ns=began_ns,
             dispatcher=self._dispatcher,
             late_after_s=settings.late_after_s,

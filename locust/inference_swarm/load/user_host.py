@@ -36,6 +36,11 @@ class UserHost:
         """The number of users that are not stopping."""
         return max(0, len(self._runner.user_greenlets) - len(self._leaving))
 
+    @property
+    def leaving_count(self) -> int:
+        """The number of users that are stopping: each ends the request that it has under way."""
+        return len(self._leaving)
+
     def take_user_seconds(self) -> float:
         """Return users times the seconds they ran, since the last call."""
         self._note_time()

@@ -38,6 +38,7 @@ class Recording:
         worker: str,
         *,
         count_users: Callable[[], int],
+        count_leaving: Callable[[], int] = lambda: 0,
         began_ns: int | None = None,
         dispatcher: ArrivalDispatcher | None = None,
         late_after_s: float = 0.0,
@@ -47,6 +48,7 @@ class Recording:
     ) -> None:
         """`began_ns`: when the run began on this process's clock, if not now; `dispatcher`: that of an open load.
 
+        `count_leaving`: users that are stopping, which end the request that they have under way.
         The first client is that of dropped arrivals. `watches`: what looks at the answers of each client, if anybody.
         """
         self._clients = clients
@@ -54,6 +56,7 @@ class Recording:
         self._recorded: list[RecordedAnswer] = []
         self._stats = stats
         self._count_users = count_users
+        self._count_leaving = count_leaving
         self._dispatcher = dispatcher
         now_ns = time.monotonic_ns()
         self._recorder = RunRecorder(
@@ -158,9 +161,10 @@ class Recording:
         return replace(snapshot, recorded=recorded) if recorded else snapshot
 
     def _count_in_flight(self) -> int:
+        leaving = self._count_leaving()
         if self._dispatcher is None:
-            return self._count_users()
-        return max(0, self._count_users() - self._dispatcher.free_count) + self._dispatcher.count_waiting()
+            return self._count_users() + leaving
+        return max(0, self._count_users() - self._dispatcher.free_count) + leaving + self._dispatcher.count_waiting()
 
     def _take_health(self) -> WorkerHealth:
         lags_ns = None if self._dispatcher is None else self._dispatcher.take_lags_ns()
