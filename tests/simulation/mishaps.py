@@ -5,6 +5,7 @@ One fault at a time hardly ever meets the instant that matters; here the second 
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -17,6 +18,7 @@ from inference_swarm.cluster.protocol import (
     OnceReport,
     ReleaseRun,
     Report,
+    RequestsUsed,
     RowsReady,
 )
 from tests.simulation.load_model import Counted
@@ -163,7 +165,7 @@ class Mishaps:
         world.master.feed(e.Quit(ends_workers=True))
 
     def _odd_peer(self) -> None:
-        """A worker speaks of rows and reports of which it was not told."""
+        """Workers speak of rows and requests of which they were not told, and report their end once more."""
         world = self._world
         worker, job = self._someone(), world.master.state.job
         if worker is None or job is None:
@@ -176,6 +178,14 @@ class Mishaps:
         ):
             self._say(worker, message)
         world.master.receive("nobody", Envelope(1, Report(run_id, 0, True, lie, {}, None)))
+        for other in world.workers.values():  # what the dead say would keep them alive
+            is_cut = world.network.direction(other.name, is_up=True).is_cut
+            if not (other.is_dead or other.is_frozen or is_cut):
+                self._say(other, RequestsUsed(run_id, -1, 0, 0, 0, 0))
+        for name, sequence in list(job.course.totals.finals.items()):
+            again = {"counted": Counted(run_id, name, sequence + 1, True, math.inf)}
+            used = RequestsUsed(run_id, 0, 0, 0, 0, 0)
+            world.master.receive(name, Envelope(1, Report(run_id, sequence + 1, True, again, {}, None, used)))
 
     def _say(self, worker: SimWorker, message: Message) -> None:
         self._world.master.receive(worker.name, Envelope(worker.state.session, message))

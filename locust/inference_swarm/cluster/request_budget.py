@@ -53,8 +53,6 @@ class RequestBudget:
     def report(self, worker: str, use: RequestUse, now_s: float) -> Grant | None:
         """Take in what a worker says; returns its last grant if it does not know that one."""
         account = self._accounts.setdefault(worker, _Account())
-        if account.is_final:
-            return None
         account.ended = max(account.ended, min(use.ended, account.limit))
         account.reported_s = now_s
         account.knows = max(account.knows, min(use.number, account.number))
