@@ -36,6 +36,12 @@ TEMPLATE = {"api": "template", "template": "{{rows}}"}
         ({**TEMPLATE, "template": '{"a": "{{row}}"}'}, "--template is not JSON with its placeholders as values"),
         ({**TEMPLATE, "template": "[" * 100_000 + "{{row}}"}, "--template is not JSON with its placeholders as values"),
         ({**TEMPLATE, "predictions": "$.["}, "--predictions is '$.[', which is not a JSONPath"),
+        ({**TEMPLATE, "predictions": "$.a["}, "--predictions is '$.a[', which is not a JSONPath (unexpected end"),
+        # what the library adds to RFC 9535
+        ({**TEMPLATE, "predictions": "predictions[*]"}, "--predictions is 'predictions[*]', which is not a JSONPath"),
+        ({**TEMPLATE, "predictions": "$.a | $.b"}, "--predictions is '$.a | $.b', which is not a JSONPath"),
+        ({**TEMPLATE, "predictions": "$.a.~"}, "--predictions is '$.a.~', which is not a JSONPath"),
+        ({**TEMPLATE, "predictions": "$[?typeof(@)=='x']"}, "is not a JSONPath (function 'typeof' is not defined)"),
         ({"api": "mlflow", "api_params": "a=1\na=2"}, "--api-param has 'a' twice"),
     ],
 )  # fmt: skip
@@ -95,7 +101,7 @@ def test_a_param_is_sent_as_the_json_that_it_is_or_as_text_where_no_json_could_s
 
 def test_a_json_path_finds_nodes() -> None:
     document = {"result": {"scores": [{"p": 0.1}, {"p": 0.9}]}}
-    assert nodes_of("$.result.scores[*].p")(document) == [0.1, 0.9]
+    assert nodes_of("$.result.scores[*].p").find(document) == [0.1, 0.9]
     assert nodes_of("$.result.none")(document) == []
 
 

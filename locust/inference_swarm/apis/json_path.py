@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from inference_swarm.errors import SettingProblem
 
 
-def nodes_of(path: str) -> Callable[[Any], list[Any]]:
-    """Return a function from a parsed JSON document to the values that the path selects. Raises SettingProblem.
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A JSONPath."""
 
-    The function raises RecursionError for a document that is nested too deeply (`$..`: 100 levels).
+    find: Callable[[Any], list[Any]]
+    """Takes a parsed JSON document; returns the values that the path selects.
+
+    Raises RecursionError for a document that is nested too deeply (`$..`: 100 levels).
     """
+    is_single: bool
+    """Whether it leads to one place at most, as without wildcards, slices, filters and `..`."""
+
+
+def nodes_of(path: str) -> Path:
+    """Return a JSONPath of RFC 9535, without what the library adds to it. Raises SettingProblem."""
     import jsonpath  # here, since it takes 2 MB in each worker and few need it
     from jsonpath.exceptions import JSONPathRecursionError
 
     try:
-        compiled = jsonpath.compile(path)
+        compiled = jsonpath.JSONPathEnvironment(strict=True).compile(path)
     except jsonpath.JSONPathError as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error.args[0]) if error.args else type(error).__name__  # `str` of it fails at the path's end
         raise SettingProblem(
             f"--predictions is {path!r}, which is not a JSONPath ({reason})",
             expected="a JSONPath (RFC 9535) such as $.predictions[*] or $.result.scores",
@@ -33,4 +44,4 @@ def nodes_of(path: str) -> Callable[[Any], list[Any]]:
             raise RecursionError(str(error)) from error
         return found
 
-    return find
+    return Path(find, isinstance(compiled, jsonpath.JSONPath) and compiled.singular_query())

@@ -10,26 +10,23 @@ import csv
 import io
 import json
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
 
 from inference_swarm.apis.api import Layout, Predictions
 from inference_swarm.apis.json_path import nodes_of
+from inference_swarm.apis.usable import AnswerError, check_prediction, has_error
 
+__all__ = ["AnswerError", "Reader", "predictions", "reader_of"]
 Reader = Callable[[bytes, int], list[Any]]
 """Takes a body, decompressed, and the number of rows sent; returns as many predictions. Raises AnswerError."""
 
 NO_PREDICTIONS: Final = "no predictions in it"
-_ERROR_KEYS: Final = ("error", "detail", "error_code", "error_message", "message")
+_REASON_KEYS: Final = ("detail", "message")
 _TOO_DEEP: Final = "nested too deeply to be predictions"
 _MISSING_WORDS: Final = frozenset({"", "nan", "null", "none", "na", "n/a"})
-
-
-class AnswerError(Exception):
-    """The body is not what a model that answers says."""
 
 
 def predictions(where: Predictions, body: bytes, row_count: int) -> list[Any]:
@@ -39,15 +36,15 @@ def predictions(where: Predictions, body: bytes, row_count: int) -> list[Any]:
 
 def reader_of(where: Predictions) -> Reader:
     """Return what reads all responses of a run."""
-    find = _finder_of(where)
+    find = _lines_in if where.layout is Layout.LINES else _json_finder_of(where)
 
     def read(body: bytes, row_count: int) -> list[Any]:
-        found = find(body, row_count)
-        if len(found) != row_count:
-            raise AnswerError(f"{len(found)} predictions for {row_count} rows")
         try:
+            found = find(body, row_count)
+            if len(found) != row_count:
+                raise AnswerError(f"{len(found)} predictions for {row_count} rows")
             for prediction in found:
-                _check(prediction)
+                check_prediction(prediction)
         except RecursionError:
             raise AnswerError(_TOO_DEEP) from None
         return found
@@ -55,16 +52,26 @@ def reader_of(where: Predictions) -> Reader:
     return read
 
 
-def _finder_of(where: Predictions) -> Reader:
-    match where.layout:
-        case Layout.LIST:
-            return lambda body, _rows: _list_in(_parse(body), where)
-        case Layout.TENSOR:
-            return lambda body, _rows: _tensor_in(_parse(body), where.output)
-        case Layout.LINES:
-            return _lines_in
-        case Layout.NODES:
-            return _nodes_finder(where.json_path)
+def _json_finder_of(where: Predictions) -> Reader:
+    find = _finder_of(where)
+
+    def read(body: bytes, row_count: int) -> list[Any]:
+        answer = _parse(body)
+        found = find(answer)
+        if isinstance(answer, dict) and has_error(answer):
+            raise AnswerError("an error beside predictions")
+        return found
+
+    return read
+
+
+def _finder_of(where: Predictions) -> Callable[[Any], list[Any]]:
+    """Return what finds the predictions in a parsed body."""
+    if where.layout is Layout.TENSOR:
+        return lambda answer: _tensor_in(answer, where.output)
+    if where.layout is Layout.NODES:
+        return _nodes_finder(where.json_path)
+    return lambda answer: _list_in(answer, where)
 
 
 def _parse(body: bytes) -> Any:
@@ -127,19 +134,15 @@ def _flat(data: list[Any]) -> list[Any]:
     return data
 
 
-def _nodes_finder(json_path: str) -> Reader:
+def _nodes_finder(json_path: str) -> Callable[[Any], list[Any]]:
     """Return what finds the nodes of a JSONPath; one that leads to a single place leads to the list of predictions."""
-    nodes_in, is_single = nodes_of(json_path), not re.search(r"[*?:,]|\.\.", json_path)
+    path = nodes_of(json_path)
 
-    def find(body: bytes, row_count: int) -> list[Any]:
-        answer = _parse(body)
-        try:
-            nodes = nodes_in(answer)
-        except RecursionError:
-            raise AnswerError(_TOO_DEEP) from None
+    def find(answer: Any) -> list[Any]:
+        nodes = path.find(answer)
         if not nodes:
             raise AnswerError(_why_none(answer))
-        return nodes[0] if is_single and isinstance(nodes[0], list) else nodes
+        return nodes[0] if path.is_single and isinstance(nodes[0], list) else nodes
 
     return find
 
@@ -149,7 +152,7 @@ def _lines_in(body: bytes, row_count: int) -> list[Any]:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise AnswerError("not text") from None
-    if text.lstrip()[:1] in ("<", "{"):
+    if text.lstrip()[:1] in ("<", "{") or _is_json_list(text):
         raise AnswerError("not CSV")
     try:
         lines = [
@@ -160,6 +163,19 @@ def _lines_in(body: bytes, row_count: int) -> list[Any]:
     if len(lines) == 1 and row_count > 1 and len(lines[0]) == row_count:
         return lines[0]
     return [cells[0] if len(cells) == 1 else cells for cells in lines]
+
+
+def _is_json_list(text: str) -> bool:
+    """Return whether the first line, or all of it, is a JSON list: its cells would be taken for labels."""
+    if not text.lstrip().startswith("["):
+        return False
+    for part in (text, text.lstrip().partition("\n")[0]):
+        try:
+            json.loads(part)
+        except ValueError:
+            continue
+        return True
+    return False
 
 
 def _is_row(cells: list[str]) -> bool:
@@ -178,29 +194,5 @@ def _value(cell: str) -> Any:
 
 
 def _why_none(answer: Any) -> str:
-    is_error = isinstance(answer, dict) and any(key in answer for key in _ERROR_KEYS)
+    is_error = isinstance(answer, dict) and (has_error(answer) or any(key in answer for key in _REASON_KEYS))
     return "an error in place of predictions" if is_error else NO_PREDICTIONS
-
-
-def _check(prediction: Any) -> None:
-    """Raise AnswerError for null, NaN or infinity, at any depth, and for an error in place of a prediction."""
-    if prediction is None:
-        raise AnswerError("null in place of a prediction")
-    if isinstance(prediction, float):
-        if not math.isfinite(prediction):
-            raise AnswerError("NaN or infinity in place of a prediction")
-    elif isinstance(prediction, dict):
-        if set(prediction) & set(_ERROR_KEYS[:1]):
-            raise AnswerError("an error in place of a prediction")
-        _check_all(prediction.values())
-    elif isinstance(prediction, list):
-        _check_all(prediction)
-
-
-def _check_all(values: Iterable[Any]) -> None:
-    empty = True
-    for value in values:
-        empty = False
-        _check(value)
-    if empty:
-        raise AnswerError("an empty list in place of a prediction")
