@@ -102,7 +102,7 @@ def test_a_param_is_sent_as_the_json_that_it_is_or_as_text_where_no_json_could_s
 def test_a_json_path_finds_nodes() -> None:
     document = {"result": {"scores": [{"p": 0.1}, {"p": 0.9}]}}
     assert nodes_of("$.result.scores[*].p").find(document) == [0.1, 0.9]
-    assert nodes_of("$.result.none")(document) == []
+    assert nodes_of("$.result.none").find(document) == []
 
 
 def test_values_stand_in_place_of_null_nan_and_infinity() -> None:

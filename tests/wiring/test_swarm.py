@@ -231,29 +231,50 @@ def test_the_swarm_and_the_real_server_count_the_same(swarm: Swarm) -> None:
         check_against_server(swarm, url, name, "lgbm")
 
 
-def test_answers_of_the_real_server_stay_right_and_are_as_accurate_as_in_training(swarm: Swarm) -> None:
-    name, answers = "healthcare-dataset-stroke", swarm.folder / "answers.parquet"
-    common = (
-        "--headless", "--processes", "0", "--results", str(swarm.results), "--dataset-name", name,
-        "--model", "catboost", "--pred-method", "predict_proba",
-    )  # fmt: skip
-    with serving(swarm.results, "--dataset", name, "--model", "catboost", "--rows", "400") as url:
-        for run, more in {
-            "record": ("--record-answers", str(answers)),
-            "expect": ("--expect-answers", str(answers), "-u", "20", "-r", "100", "-t", "3s"),
-            "once": ("--row-order", "once", "--slo", "accuracy>0.01", "-u", "4", "-r", "10", "-t", "60s"),
-        }.items():
-            done = swarm.run("--host", url, "--run-name", run, *common, *more)
-            assert done.returncode == 0, done.stderr
-    expected, once = (swarm.read_summary(swarm.results / "runs" / run)["answers"] for run in ("expect", "once"))
-    assert (expected["wrong"], expected["unreadable"]) == (0, 0)
-    assert expected["rows"] > 0
-    with (swarm.results / "metrics" / "all_metrics.csv").open(encoding="utf-8") as file:
-        (trained,) = csv.DictReader(file)
-    rows = int(trained["test_rows"])
-    assert once["quality"]["labelled"] == rows
-    assert once["quality"]["correct"] == round(float(trained["accuracy"]) * rows)  # of fewer than 10,000 rows
-    assert once["quality"]["auc"] == pytest.approx(float(trained["roc_auc"]), abs=1e-4 + once["quality"]["auc_error"])
+def test_answers_of_the_real_servers_twelve_models_stay_right_and_are_as_accurate_as_in_training(swarm: Swarm) -> None:
+    with serving(swarm.results, "--rows", "500") as url:
+        trained = trained_metrics(swarm.results)
+        assert len(trained) == 12
+        for (dataset, model), metrics in trained.items():
+            check_answers(swarm, url, dataset, model, metrics)
+
+
+def check_answers(swarm: Swarm, url: str, dataset: str, model: str, metrics: dict[str, str]) -> None:
+    """Record the answers of a model in calm, expect them under load, and compare its quality with that of training."""
+    answers = swarm.folder / f"{dataset}_{model}.parquet"
+    labels = pq.read_schema(swarm.results / "splits" / dataset / "y_test.parquet")
+    is_numbered = pa.types.is_integer(labels.types[0])  # no response says whose the probabilities of named classes are
+    method = "predict_proba" if is_numbered else "predict"
+    summaries = []
+    for number, more in enumerate(
+        (
+            ("--record-answers", str(answers), "--slo", "accuracy>0.01"),
+            ("--expect-answers", str(answers), "-u", "20", "-r", "1000", "--requests", "400"),
+        )
+    ):
+        name = f"{dataset}_{model}_{number}"
+        done = swarm.run(
+            "--headless", "--processes", "0", "--results", str(swarm.results), "--run-name", name, "--host", url,
+            "--dataset-name", dataset, "--model", model, "--pred-method", method, *more,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        summaries.append(swarm.read_summary(swarm.results / "runs" / name))
+    recorded, loaded = summaries
+    found, quality = loaded["answers"], recorded["answers"]["quality"]
+    assert (found["wrong"], found["unreadable"], loaded["failures"]) == (0, 0, 0), name
+    assert found["rows"] == loaded["requests"] == 400, name
+    rows = int(metrics["test_rows"])
+    assert rows == quality["labelled"] == recorded["requests"] == len(pq.read_table(answers)), name
+    assert quality["correct"] == round(float(metrics["accuracy"]) * rows), name  # of fewer than 10,000 rows
+    assert quality["accuracy"] == pytest.approx(quality["correct"] / rows, abs=1e-9)
+    if is_numbered:
+        assert quality["auc"] == pytest.approx(float(metrics["roc_auc"]), abs=1e-4 + quality["auc_error"]), name
+
+
+def trained_metrics(results: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """What training has measured of each model, by dataset and model."""
+    with (results / "metrics" / "all_metrics.csv").open(encoding="utf-8") as file:
+        return {(row["dataset"], row["model"]): row for row in csv.DictReader(file)}
 
 
 @pytest.mark.parametrize(
