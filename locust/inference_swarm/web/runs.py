@@ -65,6 +65,11 @@ class RunArchive:
             )
         return folder
 
+    def answers(self, folder: Path) -> Document | None:
+        """Return what a summary says of answers, but for what is over load; None where there is nothing."""
+        found = (self._summary(folder) or {}).get("answers")
+        return {key: value for key, value in found.items() if key != "over_load"} if isinstance(found, dict) else None
+
     def _folders(self) -> list[Path]:
         try:
             folders = [folder for folder in (self.results / RUNS).iterdir() if folder.is_dir()]

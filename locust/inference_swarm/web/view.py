@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from locust.env import Environment
@@ -21,7 +22,7 @@ from inference_swarm.export.metrics import left_out_metrics
 from inference_swarm.measure.counters import merge_counters
 from inference_swarm.measure.worker_record import WorkerRecord
 from inference_swarm.run.run import Run
-from inference_swarm.web.runs import SUMMARY, open_files
+from inference_swarm.web.runs import SUMMARY, RunArchive, open_files
 from inference_swarm.web.state import RunState, SwarmState, WorkerState, state_document
 
 KEPT_S = 1.0
@@ -47,6 +48,7 @@ class SwarmView:
         self._state: SwarmState | None = None
         self._document: Document | None = None
         self._read_s = 0.0
+        self._archive = RunArchive(Path())
 
     def read(self) -> SwarmState:
         """Return the state, not older than KEPT_S."""
@@ -87,7 +89,7 @@ class SwarmView:
             users_wanted=runner.target_user_count,
             users_draining=runner.draining_user_count,
             workers=[self._worker(node, records.get(node.id)) for node in nodes],
-            run=None if run is None else _run_state(run),
+            run=None if run is None else _run_state(run, self._archive),
             refused=self._runs.refused,
         )
 
@@ -125,7 +127,7 @@ def _state(phase: Phase, locust_state: str) -> str:
     return "stopping" if phase in (Phase.STOPPING, Phase.CLOSING) else locust_state
 
 
-def _run_state(run: Run) -> RunState:
+def _run_state(run: Run, archive: RunArchive) -> RunState:
     settings = run.plan.settings
     is_over = (run.folder / SUMMARY).is_file()
     return RunState(
@@ -155,11 +157,12 @@ def _run_state(run: Run) -> RunState:
         left_out=left_out_metrics(run.totals),
         others=run.totals.others,
         capacity=capacity_metrics(run.capacity_result()),
-        answers=_answers(run),
+        # Where wrong answers begin is looked for among all intervals: once, when the results are written.
+        answers=archive.answers(run.folder) if is_over else _answers_so_far(run),
     )
 
 
-def _answers(run: Run) -> Document | None:
+def _answers_so_far(run: Run) -> Document | None:
     found = answer_metrics(run.totals.total(), run.plan.settings)
     return None if found is None else {**found, "sentences": answer_sentences(found)}
 
