@@ -34,6 +34,20 @@ def test_what_is_sent_is_what_the_workers_use(web: WebSwarm) -> None:
     assert summary["duration_s"] == pytest.approx(2, abs=1)
 
 
+def test_a_scenario_of_the_form_sets_what_was_left_as_it_stood(web: WebSwarm) -> None:
+    """The form sends all that it shows: users and ramp up as the master was started with them."""
+    web.start("-u", "50", "-r", "10")
+    web.wait_for_workers()
+    summary = web.run_once(
+        seconds=2, dataset_name="alpha", user_count="50", spawn_rate="10", batch_size="1", scenario="multi-stream"
+    )
+    assert {len(json.loads(body)) for body in web.target.bodies} == {8}
+    assert web.target.connections == 1  # of one user
+    assert summary["settings"]["users"] == {"value": 1, "source": "scenario multi-stream"}
+    assert summary["settings"]["duration_s"] == {"value": 2, "source": "start form"}
+    assert summary["scenario"]["scenario"] == "multi-stream"
+
+
 def test_an_open_load_from_the_form_has_its_rate(web: WebSwarm) -> None:
     web.start()
     web.wait_for_workers()

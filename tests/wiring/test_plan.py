@@ -43,6 +43,8 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--stages", "1s@5,1s@1000001"], ["--stages has up to 1e+06 users", "at most 1,000,000"]),
         (["--arrival", "constant", "--stages", "1s@1e8"], ["--stages"]),
         (["--arrival", "open"], ["--arrival"]),
+        (["--scenario", "burst"], ["argument --scenario", "single-stream, multi-stream, server, offline"]),
+        (["--scenario", "server"], ["--scenario server has no objective", 'add --slo "p99<50ms"']),
         (["--warm-up", "a while"], ["--warm-up is 'a while'", "a time like 10s"]),
         (["--abort-when", "error_rate>50%"], ["--abort-when: 'error_rate>50%'", "it does not say for how long"]),
         (["--warm-up", "1s"], ["--warm-up is 1s and --run-time 1 s", "a warm-up shorter than the run"]),

@@ -54,7 +54,8 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
 # Stages stand for the rate, headers show no values, others go with one API or a search only; below by themselves.
 OF_SOME_APIS = {"api", "model_version", "api_params", "template", "predictions", "column_types", "binary"}
 OF_A_SEARCH = {option.name for option in CAPACITY_OPTIONS} - {"server_pid"}
-SKIPPED = {"stages", "headers", "burstiness", "requests", "ab", "record_answers", *OF_SOME_APIS, *OF_A_SEARCH}
+BY_THEMSELVES = {"scenario", "stages", "headers", "burstiness", "requests", "ab", "record_answers"}
+SKIPPED = BY_THEMSELVES | OF_SOME_APIS | OF_A_SEARCH
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:
@@ -141,6 +142,22 @@ def test_a_number_of_requests_comes_from_the_same_places(swarm: Swarm) -> None:
     env = {"SWARM_REQUESTS": "50"}
     assert printed(swarm, env=env)["requests"][0] == "50"
     assert printed(swarm, "--requests=2", env=env)["requests"] == ("2", "command line")
+
+
+def test_a_scenario_comes_from_the_same_places_and_its_presets_say_so(swarm: Swarm) -> None:
+    swarm.write_config({"users": 50, "duration": "30s", "scenario": "single-stream", "slo": "p99<1s"})
+    table = printed(swarm)
+    assert table["scenario"] == ("single-stream", str(swarm.config))
+    assert table["users"] == ("1", "scenario single-stream")
+    assert table["duration_s"] == ("600", "scenario single-stream")
+    env = {"SWARM_SCENARIO": "multi-stream", "LOCUST_RUN_TIME": "7"}
+    table = printed(swarm, env=env)
+    assert table["batch_size"] == ("8", "scenario multi-stream")
+    assert table["duration_s"] == ("7", "environment LOCUST_RUN_TIME")
+    table = printed(swarm, "--scenario=server", "--confirm=20s", env=env)
+    assert table["scenario"] == ("server", "command line")
+    assert table["find_capacity"] == ("True", "scenario server")
+    assert table["confirm_s"] == ("20.0", "command line")
 
 
 def test_burstiness_comes_from_the_same_places(swarm: Swarm) -> None:

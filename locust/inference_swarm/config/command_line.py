@@ -16,7 +16,8 @@ from typing import Any
 from inference_swarm.config.documents import SettingValues
 from inference_swarm.config.json_file import read_json_settings
 from inference_swarm.config.option import Option
-from inference_swarm.config.options import OPTIONS
+from inference_swarm.config.options import BY_NAME, OPTIONS
+from inference_swarm.config.scenarios import with_presets
 from inference_swarm.config.settings import Check, Settings, resolve_settings
 from inference_swarm.config.value_types import ANSWER_CHECK, ANSWER_CHECKS, FLAG
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
@@ -50,6 +51,7 @@ class CommandLine:
     def __init__(self, config_file: Path, checks: tuple[Check, ...] = ()) -> None:
         self.config_file = Path(os.environ.get(CONFIG_FILE_ENV) or config_file)
         self.sources = SettingSources()
+        self._defaults = ("built-in default", str(self.config_file))
         self._checks = checks
         self._file_problems: list[SettingProblem] = []
         self._file_values: SettingValues = {}
@@ -98,7 +100,7 @@ class CommandLine:
         """Let an empty environment variable clear a value of config.json, for settings that may be empty."""
         for option in OPTIONS:
             source = self.sources.describe(option)
-            is_lower = source in ("built-in default", str(self.config_file))
+            is_lower = source in self._defaults
             may_be_empty = option.locust_dest is None and option.default in (None, "")
             if may_be_empty and is_lower and os.environ.get(option.env) == "":
                 setattr(options, option.dest, option.default)
@@ -111,8 +113,13 @@ class CommandLine:
             is_parsed = value is None or value == self._parsed.get(option.dest)
             source = self._parsed_sources.get(option.name, "start form") if is_parsed else "start form"
             self.sources.mark(option.name, source)
+        read, presets = with_presets(
+            lambda option: getattr(options, option.dest, None), self.sources.describe, BY_NAME, self._defaults
+        )
+        for name, source in presets.items():
+            self.sources.mark(name, source)
         return resolve_settings(
-            lambda option: getattr(options, option.dest, None),
+            read,
             self.sources.describe,
             self._checks,
             is_host_required=is_host_required,

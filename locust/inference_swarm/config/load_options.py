@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from inference_swarm.config import value_types
 from inference_swarm.config.option import Option
+from inference_swarm.config.scenarios import SCENARIOS
 
 ARRIVALS = ("closed", "constant", "poisson", "gamma")
 
 LOAD_OPTIONS: tuple[Option, ...] = (
+    Option(
+        "scenario", "--scenario", "SWARM_SCENARIO", "scenario", value_types.choice(*SCENARIOS), "",
+        "presets with MLPerf's rules: single-stream (p90 of one user), multi-stream (p99 of one user, 8 rows a "
+        "request), server (Poisson, the highest rate under --slo p99<…), offline (rows per second, in batches of "
+        "--batch-size). What is set elsewhere than in config.json wins. docs/scenarios.md",
+    ),
     Option(
         "arrival", "--arrival", "SWARM_ARRIVAL", "arrival", value_types.choice(*ARRIVALS), "closed",
         "closed: each user sends its next request after the response to the last one; constant, poisson or gamma: "

@@ -28,6 +28,7 @@ class Settings:
     pred_method: str
     wait_min_s: float
     wait_max_s: float
+    scenario: str
     arrival: str
     burstiness: float
     rate_rps: float | None

@@ -34,6 +34,7 @@ from inference_swarm.export.plots import (
     plot_users,
 )
 from inference_swarm.export.report_data import ReportData
+from inference_swarm.export.scenario import scenario_lines
 from inference_swarm.export.sentence import concluding_sentence
 from inference_swarm.export.server import server_plots
 from inference_swarm.export.stage_table import HEADERS, stage_cells
@@ -72,6 +73,7 @@ def render_report(data: ReportData) -> str:
             stage_headers=HEADERS,
             stages=[(stage_cells(stage), stage["tone"]) for stage in summary["stages"]],
             plots=_plots(data, is_open),
+            scenario=scenario_lines(summary.get("scenario")),
             ab=summary.get("ab"),
             ab_headers=AB_HEADERS,
             ab_rows=ab_rows(summary["ab"]) if summary.get("ab") else [],

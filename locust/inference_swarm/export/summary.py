@@ -25,6 +25,7 @@ from inference_swarm.export.metrics import (
     left_out_metrics,
     verdict_metrics,
 )
+from inference_swarm.export.scenario import scenario_metrics
 from inference_swarm.export.server import server_metrics
 from inference_swarm.export.stage_table import stage_metrics
 from inference_swarm.export.summary_version import SUMMARY_VERSION
@@ -39,6 +40,7 @@ from inference_swarm.measure.worker_record import WorkerRecord
 from inference_swarm.run.ab import AbResult
 from inference_swarm.run.course import Change
 from inference_swarm.run.run import DataRecord, RequestNumbers, Run
+from inference_swarm.run.scenario import ScenarioResult
 
 LIBRARIES = ("locust", "gevent", "pyarrow", "pyzmq", "pandas")
 
@@ -77,6 +79,7 @@ class RunRecord:
     stages: Sequence[StageResult] = ()
     capacity: CapacityResult | None = None
     ab: AbResult | None = None
+    scenario: ScenarioResult | None = None
     server: ServerSeries | None = None
     """The server's own metrics."""
     is_cut_short: bool = False
@@ -121,6 +124,7 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         stages=run.stages(),
         capacity=run.capacity_result(),
         ab=run.ab_result(),
+        scenario=run.scenario_result(),
         server=run.server,
         is_cut_short=is_cut_short,
     )
@@ -180,8 +184,7 @@ def build_summary(run: RunRecord) -> Document:
         "possible_duplicates": run.possible_duplicates,
         "other_users": asdict(run.totals.others),
         "changes": [{"at_s": round(change.at_s, 3), "what": change.what} for change in run.changes],
-        "once": None if run.once is None else asdict(run.once),
-        "request_limit": None if run.request_numbers is None else asdict(run.request_numbers),
+        **_limit_metrics(run),
         "dataset": run.settings.dataset_name if run.data is None else source_name(run.data.source),
         "model": model_words(run.settings),
         "method": run.settings.pred_method,
@@ -196,6 +199,7 @@ def build_summary(run: RunRecord) -> Document:
         ),
         "capacity": capacity_metrics(run.capacity),
         "ab": ab_metrics(run.ab),
+        "scenario": scenario_metrics(run.scenario),
         "server": server_metrics(run.server, run.capacity),
         "stages": [stage_metrics(stage) for stage in run.stages],
         "addresses": address_metrics(total),
@@ -208,6 +212,14 @@ def build_summary(run: RunRecord) -> Document:
         "data": None if run.data is None else asdict(run.data),
         "settings": {name: {"value": value, "source": run.sources.get(name, "")} for name, value in values.items()},
         "versions": versions(),
+    }
+
+
+def _limit_metrics(run: RunRecord) -> Document:
+    """Return what became of rows that were to be sent once, and of a number of requests."""
+    return {
+        "once": None if run.once is None else asdict(run.once),
+        "request_limit": None if run.request_numbers is None else asdict(run.request_numbers),
     }
 
 

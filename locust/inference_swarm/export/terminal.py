@@ -18,6 +18,7 @@ from inference_swarm.export.formats import (
     format_us,
 )
 from inference_swarm.export.moment import Moment
+from inference_swarm.export.scenario import scenario_lines
 from inference_swarm.export.stage_table import stage_lines
 
 PERCENTILE_WORDS = {"p50": "p50", "p90": "p90", "p99": "p99", "p99_9": "p99.9", "p99_99": "p99.99", "max": "max"}
@@ -68,6 +69,10 @@ def closing_table(summary: ReadDocument, folder: Path | None) -> str:
     lines.append(_labelled("requests", request_words(summary)))
     lines += [_labelled("", failure_words(failure)) for failure in summary["failed"][:5]]
     lines.append(_labelled("rate", _rate_words(summary)))
+    lines += [
+        _labelled("" if place else "scenario", line)
+        for place, line in enumerate(scenario_lines(summary.get("scenario")))
+    ]
     sentences = (summary.get("answers") or {}).get("sentences", ())
     lines += [_labelled("answers" if not place else "", sentence) for place, sentence in enumerate(sentences)]
     if left_out := left_out_words(summary):

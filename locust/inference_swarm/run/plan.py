@@ -285,7 +285,7 @@ def first_users(settings: Settings) -> tuple[int, float] | None:
         return users, float(users)
     stages = stages_of(resolve_stages(settings))
     if stages is None:
-        return None
+        return (settings.users, settings.spawn_rate) if settings.scenario else None
     users_at_start = users_at(stages, 0.0)
     assert users_at_start is not None
     return max(1, users_at_start[0]), users_at_start[1]

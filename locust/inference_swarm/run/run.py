@@ -26,6 +26,7 @@ from inference_swarm.run.ab import AbResult, judge_ab
 from inference_swarm.run.capacity import CapacityCourse
 from inference_swarm.run.course import NS_PER_S, Change, Loss, RunCourse, Stop, StopCause
 from inference_swarm.run.plan import RunPlan, stages_of
+from inference_swarm.run.scenario import ScenarioResult, judge_scenario, with_scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,11 @@ class Run:
         """Return what an A/B run has come to; None if this run is none."""
         return judge_ab(self.plan.settings, self.totals)
 
+    def scenario_result(self) -> ScenarioResult | None:
+        """Return what a run of a scenario has come to; None for another."""
+        plan, total = self.plan, self.totals.total()
+        return judge_scenario(plan.settings, plan.sources, total, self.measured_s, self.capacity_result())
+
     def request_numbers(self) -> RequestNumbers | None:
         """Return what became of the requests of `--requests`, those of a warm-up among them; None without it."""
         asked = self.plan.settings.requests
@@ -144,6 +150,8 @@ class Run:
         """Return the verdict on the run when it has ended."""
         course, wanted = self.course, self.arrivals_wanted()
         is_aborted = course.stop is not None and course.stop.cause is StopCause.ABORTED
+        scenario = self.scenario_result()
+        shortfall = "" if scenario is None else scenario.shortfall
         facts = RunFacts(
             measured_s=self.measured_s,
             unaccounted=0 if wanted is None else self.totals.unaccounted(wanted[0]),
@@ -153,7 +161,7 @@ class Run:
             aborted_because=course.stop.text if is_aborted and course.stop is not None else "",
             interrupted_because="" if is_aborted else course.interruption(),
             has_connected=self.totals.has_connected,
-            incomplete_because=tuple(course.incompleteness()),
+            incomplete_because=(*course.incompleteness(), *((shortfall,) if shortfall else ())),
             others=self.totals.others,
         )
         found = self.capacity_result()
@@ -164,7 +172,7 @@ class Run:
         # What steps above the capacity did to requests is what they were for; that nothing could be sent is not.
         whole = judge(self.totals.names, (), facts)
         is_run = whole.status not in (Status.UNREACHABLE, Status.ABORTED, Status.INTERRUPTED, Status.NOTHING_SENT)
-        return capacity_verdict(found) if is_run else whole
+        return with_scenario(capacity_verdict(found), scenario) if is_run else whole
 
     def stages(self) -> tuple[StageResult, ...]:
         """Return the result of each reached stage; none where the load has no stages."""

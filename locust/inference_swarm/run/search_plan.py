@@ -31,11 +31,12 @@ def search_problems(values: ReadSettingValues) -> list[SettingProblem]:
     if not values["find_capacity"]:
         return []
     problems = []
+    asked = "--scenario server" if values["scenario"] else "--find-capacity"
     objectives, _ = parse_objectives(split_objectives(values["slo"]))
     if not split_objectives(values["slo"]):
         problems.append(
             SettingProblem(
-                "--find-capacity has no objective",
+                f"{asked} has no objective",
                 expected="the objectives that the server must meet",
                 action='add --slo "p99<50ms", say',
             )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from inference_swarm.config.documents import Document, ReadSettingValues, SettingValues
 from inference_swarm.config.option import Option
 from inference_swarm.config.options import BY_NAME, METHODS, OPTIONS
+from inference_swarm.config.scenarios import SCENARIOS
 from inference_swarm.config.value_types import FLAG, SIZE
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.load.stage_text import EXPECTED, is_stages_text
@@ -28,6 +29,7 @@ _HELP: Mapping[str, str] = {
     "slo": "such as p99<50ms",
     "wait_min_s": "shortest pause, s",
     "wait_max_s": "longest pause, s",
+    "scenario": "MLPerf's rules",
     "arrival": "closed: users wait",
     "burstiness": "of gamma; 1: Poisson",
     "rate_rps": "per s, if not closed",
@@ -79,6 +81,7 @@ def form_fields(values: ReadSettingValues, datasets: Sequence[str], models: Iter
         "dataset_name": [NONE, *datasets],
         "model": [NONE, *sorted({*MODELS, *models} - {""})],
         "pred_method": [NONE, *METHODS],
+        "scenario": [NONE, *SCENARIOS],
     }
     fields = {}
     for option in form_options():

@@ -104,7 +104,7 @@ class Runs:
         if self._environment.host:
             options.host = self._environment.host
         settings = self._command_line.settings(options)
-        if self._duration_s and not options.run_time:
+        if self._duration_s and not options.run_time and settings.duration_s is None:  # else a scenario's
             settings = replace(settings, duration_s=self._duration_s)
         plan = make_plan(settings, self._command_line.sources.to_dict(), self._allowed, self._where)
         run_id = secrets.token_hex(8)
