@@ -169,6 +169,7 @@ def test_workers_leave_a_master_whose_node_died_for_the_next_one(swarm: Swarm) -
     assert swarm.restarts.codes == {}
 
 
+@pytest.mark.alone
 def test_no_probe_fails_while_the_swarm_saturates_the_server(swarm: Swarm) -> None:
     pods = (swarm.master, swarm.server, *swarm.workers)
     kinds = ("readinessProbe", "livenessProbe")

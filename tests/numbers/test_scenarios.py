@@ -11,7 +11,7 @@ import pytest
 from quiet import Outcome, assert_holds, run_once
 from swarm_processes import Swarm
 
-pytestmark = [pytest.mark.processes, pytest.mark.alone]
+pytestmark = pytest.mark.processes
 
 Server = Callable[..., Any]
 SHORT = "s were measured instead of at least 600 s"
@@ -26,6 +26,7 @@ def scenario_of(run: Outcome, name: str) -> dict[str, Any]:
     return scenario
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "spec", "percentile", "rows_each"),
     # The percentile is well within the slow part of the requests.
@@ -44,9 +45,10 @@ def test_one_user_sees_the_delay_of_the_server(
         assert run.summary["rows"] == rows_each * run.summary["requests"]
         assert run.result.returncode == 0, run.result.stderr
 
-    assert_holds(check, lambda: run_once(swarm, lambda: delay_server(*spec), rows, 1, "--scenario", name, "-t", "8s"))
+    assert_holds(check, lambda: run_once(swarm, lambda: delay_server(*spec), rows, 1, "--scenario", name, "-t", "6s"))
 
 
+@pytest.mark.alone
 def test_offline_gives_the_rows_that_the_batches_in_flight_allow(
     swarm: Swarm, delay_server: Server, rows: Path
 ) -> None:
@@ -62,7 +64,7 @@ def test_offline_gives_the_rows_that_the_batches_in_flight_allow(
         check,
         lambda: run_once(
             swarm, lambda: delay_server("1@0.1"), rows, 1,
-            "--scenario", "offline", "--batch-size", "100", "-u", "4", "-r", "100", "-t", "10s",
+            "--scenario", "offline", "--batch-size", "100", "-u", "4", "-r", "100", "-t", "7s",
         ),
     )  # fmt: skip
 

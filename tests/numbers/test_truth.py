@@ -15,12 +15,13 @@ from swarm_processes import Swarm, wait_until
 
 from inference_swarm.export.saved_run import merge_intervals, read_run
 
-pytestmark = [pytest.mark.processes, pytest.mark.alone]
+pytestmark = pytest.mark.processes
 
 Server = Callable[..., Any]
 PERCENTILES = {"p50": 50.0, "p75": 75.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("workers", [1, 4])
 def test_percentiles_are_those_of_the_servers_own_record(
     swarm: Swarm, delay_server: Server, rows: Path, workers: int
@@ -31,13 +32,13 @@ def test_percentiles_are_those_of_the_servers_own_record(
     def check(run: Outcome) -> None:
         assert run.result.returncode == 0, run.result.stderr
         delays_us = (run.record[1] - run.record[0]) / 1000
-        assert delays_us.size > 5000
+        assert delays_us.size > 4000
         for name, percentile in PERCENTILES.items():
             truth_us = np.percentile(delays_us, percentile, method="inverted_cdf")
             assert run.summary["service_us"][name] == pytest.approx(truth_us, rel=0.01, abs=300), name
 
     assert_holds(
-        check, lambda: run_once(swarm, lambda: delay_server(*spec), rows, workers, "-u", "4", "-r", "100", "-t", "12s")
+        check, lambda: run_once(swarm, lambda: delay_server(*spec), rows, workers, "-u", "4", "-r", "100", "-t", "8s")
     )
 
 
@@ -52,14 +53,15 @@ def stalled_latencies_us(rate_rps: float, length_s: float, every_s: float, stall
 STALL = ("stall", "5", "0.5", "0.002")  # a tenth of the time, as 1 s in 10 s
 
 
+@pytest.mark.alone
 def test_open_load_sees_a_stall(swarm: Swarm, delay_server: Server, rows: Path) -> None:
-    expected_us = stalled_latencies_us(500, 15, 5, 0.5, 0.002)
+    expected_us = stalled_latencies_us(500, 10, 5, 0.5, 0.002)
 
     def check(run: Outcome) -> None:
         for name in ("p99", "p99_9"):
             truth_us = np.percentile(expected_us, PERCENTILES[name], method="inverted_cdf")
             assert run.summary["latency_us"][name] == pytest.approx(truth_us, rel=0.05), name
-        assert run.summary["requests"] == run.summary["arrivals"]["wanted"] == 7500
+        assert run.summary["requests"] == run.summary["arrivals"]["wanted"] == 5000
         assert run.summary["arrivals"]["dropped"] == 0
         assert run.summary["arrivals"]["unaccounted"] == 0
 
@@ -67,23 +69,25 @@ def test_open_load_sees_a_stall(swarm: Swarm, delay_server: Server, rows: Path) 
         check,
         lambda: run_once(
             swarm, lambda: delay_server(*STALL), rows, 2,
-            "--arrival", "constant", "--rate", "500", "--max-in-flight", "300", "-t", "15s",
+            "--arrival", "constant", "--rate", "500", "--max-in-flight", "300", "-t", "10s",
         ),
     )  # fmt: skip
 
 
+@pytest.mark.alone
 def test_closed_load_hides_the_same_stall(swarm: Swarm, delay_server: Server, rows: Path) -> None:
     # As many requests a second by users who wait for their answers: only those few in flight see the stall.
     def check(run: Outcome) -> None:
-        assert run.summary["requests"] > 5000
+        assert run.summary["requests"] > 3000
         assert run.summary["latency_us"]["p99"] < 10_000
         assert run.summary["latency_us"]["max"] > 400_000
 
     assert_holds(
-        check, lambda: run_once(swarm, lambda: delay_server(*STALL), rows, 2, "-u", "2", "-r", "100", "-t", "15s")
+        check, lambda: run_once(swarm, lambda: delay_server(*STALL), rows, 2, "-u", "2", "-r", "100", "-t", "10s")
     )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("process", ["constant", "poisson"])
 def test_arrivals_come_at_the_rate_and_in_the_manner_asked_for(
     swarm: Swarm, delay_server: Server, rows: Path, process: str
@@ -93,21 +97,21 @@ def test_arrivals_come_at_the_rate_and_in_the_manner_asked_for(
         assert run.summary["requests"] == arrivals["wanted"] == arrivals["sent"]
         assert arrivals["dropped"] == arrivals["unaccounted"] == 0
         came_s = np.sort(run.record[0]) / 1e9
-        assert (came_s.size - 1) / (came_s[-1] - came_s[0]) == pytest.approx(arrivals["wanted"] / 12, rel=0.005)
+        assert (came_s.size - 1) / (came_s[-1] - came_s[0]) == pytest.approx(arrivals["wanted"] / 8, rel=0.005)
         gaps_s = np.diff(came_s)
         if process == "constant":
-            assert arrivals["wanted"] == 12_000
+            assert arrivals["wanted"] == 8000
             assert np.median(gaps_s) == pytest.approx(1 / 1000, rel=0.1)
         else:
             # What is sent has the jitter of two processes on a shared machine on top: near, not at the p-value of the
             # schedule itself, which tests/load/test_arrivals.py asks for.
-            assert stats.kstest(gaps_s, stats.expon(scale=12 / arrivals["wanted"]).cdf).statistic < 0.05
+            assert stats.kstest(gaps_s, stats.expon(scale=8 / arrivals["wanted"]).cdf).statistic < 0.05
 
     assert_holds(
         check,
         lambda: run_once(
             swarm, lambda: delay_server("1@0.001"), rows, 2,
-            "--arrival", process, "--rate", "1000", "--max-in-flight", "50", "-t", "12s", "--seed", "5",
+            "--arrival", process, "--rate", "1000", "--max-in-flight", "50", "-t", "8s", "--seed", "5",
         ),
     )  # fmt: skip
 
@@ -120,6 +124,7 @@ def test_the_histogram_logs_hold_every_request_of_the_summary(swarm: Swarm, dela
     assert merged.percentile_us(99) == pytest.approx(run.summary["latency_us"]["p99"], rel=0.001)
 
 
+@pytest.mark.alone
 def test_no_arrival_is_lost_or_sent_twice_when_a_worker_joins_and_one_leaves(
     swarm: Swarm, delay_server: Server, rows: Path
 ) -> None:

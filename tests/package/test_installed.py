@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from installation import ROOT, Installed
 
 # One after the other in one process: all share the environment that is made once.
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(1800), pytest.mark.xdist_group("package")]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.xdist_group("package")]
 
 
 def test_wheel_and_sdist_hold_what_the_commands_need(distributions: Path) -> None:

@@ -27,6 +27,7 @@ from tests.apis.sent_bodies import settings_of
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.processes,
+    pytest.mark.long,
     pytest.mark.xdist_group("servers"),  # one after the other: each has two cores' worth of processes
     pytest.mark.timeout(900),
 ]

@@ -33,9 +33,10 @@ LIMIT_S = 120
 # What takes seconds to make for a session is made once: the tests that use it stay in one process of pytest.
 GROUP_OF_FIXTURE = {"trained": "trained"}
 # Long ones first, so that none is left when all others have ended.
-ORDER = ("docker", "browser", "processes")
+ORDER = ("docker", "long", "browser", "processes")
 
 LONGEST_WITH_DOCKER = "test_web_ui_swarm"
+OF_KUBERNETES = "k8s"
 GZIP_MAGIC = b"\x1f\x8b"
 
 _undeclared: list[str] = []  # the test that runs now, if its markers say that it starts no process
@@ -89,7 +90,9 @@ def group_of(item: pytest.Item) -> str:
     if item.get_closest_marker("alone"):
         return "alone"
     if item.get_closest_marker("docker"):
-        # The tests of a file share their containers; two cores have enough with those of two files.
+        # The tests of a file share their containers.
+        if OF_KUBERNETES in item.path.parts:
+            return "docker-k8s"
         return "docker" if item.path.stem == LONGEST_WITH_DOCKER else "docker-others"
     fixtures = getattr(item, "fixturenames", ())
     return next((group for fixture, group in GROUP_OF_FIXTURE.items() if fixture in fixtures), "")
