@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 
 from sample_runs import make_run
 
-from inference_swarm.export.intervals import interval_rows
+from inference_swarm.export.heat_map import heat_map
+from inference_swarm.export.intervals import hlog_intervals, interval_rows, longest_s
 from inference_swarm.export.report import render_report
 from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.summary import RunRecord, build_summary
@@ -18,8 +19,10 @@ from inference_swarm.run.run import DataRecord
 
 
 def render(run: RunRecord) -> str:
-    total = run.totals.total()
-    return render_report(ReportData(build_summary(run), interval_rows(run.totals.series), total.latency, total.service))
+    total, summary, series = run.totals.total(), build_summary(run), run.totals.series
+    rows = interval_rows(series)
+    heat = heat_map(hlog_intervals(series, is_service=False), longest_s(rows), summary["duration_s"])
+    return render_report(ReportData(summary, rows, total.latency, total.service, heat))
 
 
 class _Texts(HTMLParser):
@@ -78,7 +81,7 @@ def test_nothing_is_loaded_from_anywhere() -> None:
     assert page.count('<link rel="icon" href="data:,">') == 1
     page = page.replace('<link rel="icon" href="data:,">', "")
     assert not re.search(r"<script|<link|<img|@import|url\((?!#)|\bsrc=|xlink:href=\"http|href=\"http", page)
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
 
 
 def test_colours_are_variables_for_both_schemes() -> None:

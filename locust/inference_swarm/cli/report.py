@@ -46,6 +46,8 @@ def main(args: list[str] | None = None) -> int:
 def make_report(folder: Path) -> int:
     """Writes the page and prints its path."""
     # Not above: a help page needs none of them, and they take most of a second.
+    from inference_swarm.export.heat_map import heat_map
+    from inference_swarm.export.intervals import longest_s
     from inference_swarm.export.report import render_report
     from inference_swarm.export.report_data import ReportData
     from inference_swarm.export.run_folder import write_whole
@@ -54,7 +56,8 @@ def make_report(folder: Path) -> int:
     if (folder / "state.msgpack").exists() and not (folder / "summary.json").exists():
         _recover(folder)
     run = read_run(folder)
-    data = ReportData(run.summary, run.rows, merge_intervals(run.latency), merge_intervals(run.service))
+    heat = heat_map(run.latency, longest_s(run.rows), run.summary["duration_s"])
+    data = ReportData(run.summary, run.rows, merge_intervals(run.latency), merge_intervals(run.service), heat)
     write_whole(run.folder / "report.html", render_report(data))
     print(run.folder / "report.html")
     return 0

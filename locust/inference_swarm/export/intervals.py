@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import get_type_hints
 
@@ -149,6 +149,11 @@ def read_interval_table(text: str) -> list[IntervalRow]:
                 f"line {number} of the interval table: {error}", expected="a table of this release"
             ) from error
     return rows
+
+
+def longest_s(rows: Sequence[IntervalRow]) -> float:
+    """Return the length of the longest interval; 1 s where there is none."""
+    return max((row.length_s for row in rows), default=1.0) or 1.0
 
 
 def hlog_intervals(series: IntervalSeries, *, is_service: bool) -> Iterator[HlogInterval]:

@@ -175,8 +175,8 @@ def _clock(seconds: int) -> str:
     )
 
 
-def _value_labels(lines: Sequence[Line], *, is_logarithmic: bool) -> list[float]:
-    values = [y for line in lines for _, y in line.points if y is not None and math.isfinite(y) and y >= 0]
+def value_labels(values: Sequence[float], *, is_logarithmic: bool) -> list[float]:
+    """Return where an axis that shows these values has its labels; the first and the last enclose them."""
     highest = max(values, default=1.0) or 1.0
     if not is_logarithmic:
         step = 10 ** math.floor(math.log10(highest))
@@ -203,7 +203,8 @@ def plot_lines(
     end_x: float = 0.0,
 ) -> str:
     """Return lines over an axis with these labels."""
-    y_labels = _value_labels(lines, is_logarithmic=is_logarithmic)
+    values = [y for line in lines for _, y in line.points if y is not None and math.isfinite(y) and y >= 0]
+    y_labels = value_labels(values, is_logarithmic=is_logarithmic)
 
     def to_axis(value: float) -> float:
         # pygal's own logarithm would take both axes.

@@ -26,6 +26,7 @@ from inference_swarm.export.formats import (
     format_share,
     format_us,
 )
+from inference_swarm.export.heat_map import plot_heat_map
 from inference_swarm.export.plots import (
     plot_in_flight,
     plot_latency_by_percentile,
@@ -140,13 +141,14 @@ def _plots(data: ReportData, is_open: bool) -> list[tuple[str, str, Markup]]:
             plot_rate(rows, _wanted(data) if is_open else [], rate_bounds(summary)),
         ),
         ("Latency", "over the run, log scale", plot_latency_over_time(rows, latency_bounds(summary))),
+        ("Requests by latency and time", "log scale", plot_heat_map(data.heat)),
         ("Latency by percentile", "log scale", by_percentile),
         ("Requests in flight", "on average, over the run", plot_in_flight(rows))
         if is_open
         else ("Users", "over the run", plot_users(rows)),
         *answer_plots(rows),
     ]
-    return [(caption, unit, Markup(svg)) for caption, unit, svg in plots]
+    return [(caption, unit, Markup(svg)) for caption, unit, svg in plots if svg]
 
 
 def _capacity_steps(capacity: ReadDocument | None) -> list[tuple[list[str], str]]:

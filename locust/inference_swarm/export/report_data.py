@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference_swarm.config.documents import ReadDocument
+from inference_swarm.export.heat_map import HeatMap
 from inference_swarm.export.intervals import IntervalRow
 from inference_swarm.measure.histogram import Histogram
 
@@ -18,3 +19,4 @@ class ReportData:
     rows: Sequence[IntervalRow]
     latency: Histogram
     service: Histogram
+    heat: HeatMap

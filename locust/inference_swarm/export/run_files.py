@@ -8,7 +8,8 @@ from pathlib import Path
 from locust.env import Environment
 
 from inference_swarm.config.documents import Document
-from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
+from inference_swarm.export.heat_map import heat_map
+from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table, longest_s
 from inference_swarm.export.locust_files import write_locust_files
 from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.run_folder import write_json, write_whole
@@ -44,7 +45,8 @@ def write_number_files(run: RunRecord, folder: Path) -> Document:
         write_whole(folder / "server.csv", server_csv(run.server))
     if summary["stages"]:
         write_whole(folder / "stages.csv", stage_csv(summary["stages"]))
-    _write_report(ReportData(summary, rows, total.latency, total.service), folder)
+    heat = heat_map(hlog_intervals(series, is_service=False), longest_s(rows), summary["duration_s"])
+    _write_report(ReportData(summary, rows, total.latency, total.service, heat), folder)
     return summary
 
 
