@@ -46,6 +46,28 @@ def test_in_a_warm_up_the_line_says_so() -> None:
     )
 
 
+LONG = replace(
+    MOMENT, draining=25, abandoned=2, dropped=1234, search="step 5 of a search: 300/s, between 200/s and 400/s"
+)
+
+
+def test_a_terminal_of_80_columns_has_what_matters_on_one_line() -> None:
+    assert progress_line(MOMENT, 79) == ("50 users  1,234/s  p50 4.23 ms  p99 51.7 ms  3 failed  48 s left")
+    assert progress_line(MOMENT, 90) == (
+        "50 users  6–9 s: 1,234/s  p50 4.23 ms  p99 51.7 ms  15,000 requests  3 failed  48 s left"
+    )
+    assert progress_line(LONG, 79) == "50 users  1,234/s  p99 51.7 ms  3 failed  2 abandoned  1,234 dropped  48 s left"
+    assert progress_line(LONG, 200) == progress_line(LONG)
+
+
+@pytest.mark.parametrize("columns", range(10, 120))
+def test_the_line_is_never_wider_than_the_terminal(columns: int) -> None:
+    for moment in (MOMENT, LONG):
+        line = progress_line(moment, columns)
+        assert len(line) <= columns
+        assert line.startswith("50 users"[:columns])
+
+
 def table(tmp_path: Path, **run: object) -> list[str]:
     return closing_table(build_summary(make_run(**run)), tmp_path).splitlines()  # type: ignore[arg-type]
 

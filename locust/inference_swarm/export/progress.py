@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from inference_swarm.export.terminal import closing_table, progress_line
 if TYPE_CHECKING:
     from inference_swarm.run.run import Run
 
-PLAIN_PERIOD_S = 5.0
+PLAIN_PERIOD_S = 10.0
 LIVE_PERIOD_S = 1.0
 CLEAR_LINE = "\r\x1b[K"
 
@@ -59,12 +60,12 @@ class Progress:
         while True:
             gevent.sleep(period_s)
             moment = moment_of(run, users.user_count, time.monotonic(), users.draining_user_count)
-            line = progress_line(moment)
             if self._is_live:
+                line = progress_line(moment, shutil.get_terminal_size().columns - 1)
                 self._is_line_open = True
                 sys.stderr.write(CLEAR_LINE + line)
             else:
-                sys.stderr.write(line + "\n")
+                sys.stderr.write(progress_line(moment) + "\n")
             sys.stderr.flush()
 
     def close(self, summary: ReadDocument, folder: Path | None) -> None:

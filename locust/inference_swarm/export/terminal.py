@@ -27,28 +27,50 @@ LABEL_WIDTH = 11
 SAID_SHARE = 0.05
 
 
-def progress_line(now: Moment) -> str:
-    """Return one line: users, the rate and times of the newest window, counts so far, and how long it still goes on."""
+def progress_line(now: Moment, columns: int | None = None) -> str:
+    """Return one line: users, the rate and times of the newest window, counts so far, and how long it still goes on.
+
+    On a terminal of so many columns what matters least is shortened or left out until the line fits.
+    """
+    parts = _progress_parts(now)
+    line = "  ".join(part for part, _, _ in parts)
+    for rank in range(_RANKS):
+        if columns is None or len(line) <= columns:
+            return line
+        parts = [(short if its_rank == rank else part, short, its_rank) for part, short, its_rank in parts]
+        line = "  ".join(part for part, _, _ in parts if part)
+    return line if columns is None or len(line) <= columns else f"{line[: columns - 1]}…"
+
+
+_RANKS = 5
+_NEVER = _RANKS  # shortened
+
+
+def _progress_parts(now: Moment) -> list[tuple[str, str, int]]:
+    """Return each part of the line as it is, its short form, and its rank among those that are shortened."""
+    draining = f", {now.draining} draining" if now.draining else ""
+    users = f"{now.users} user{_s(now.users)}"
+    parts = [(f"{users} on {now.workers} worker{_s(now.workers)}{draining}", users, 0)]
+    if now.warm_up_left_s is not None:
+        parts.append((f"warm-up for {format_seconds(now.warm_up_left_s)} more", "", _NEVER))
+    if (window := now.window) is not None:
+        rates = format_rates(window.rate_rps, window.rows_per_s)
+        parts += [
+            (f"{window.start_s:.0f}–{window.end_s:.0f} s: {rates}", f"{format_rate(window.rate_rps)}/s", 1),
+            (f"p50 {format_us(window.p50_us)}", "", 3),
+            (f"p99 {format_us(window.p99_us)}", "", _NEVER),
+        ]
+    parts += [
+        (f"{format_count(now.requests)} requests", "", 2),
+        (f"{format_count(now.failures)} failed", "", _NEVER),
+    ]
+    others = {"abandoned": now.abandoned, "dropped": now.dropped}
+    parts += [(f"{format_count(count)} {label}", "", _NEVER) for label, count in others.items() if count]
     if now.length_s is None:
         time_words = f"{format_seconds(now.elapsed_s)} so far"
     else:
         time_words = f"{format_seconds(max(0.0, now.length_s - now.elapsed_s))} left"
-    if now.search:
-        time_words = f"{now.search}; {time_words}"
-    draining = f", {now.draining} draining" if now.draining else ""
-    parts = [f"{now.users} user{_s(now.users)} on {now.workers} worker{_s(now.workers)}{draining}"]
-    if now.warm_up_left_s is not None:
-        parts.append(f"warm-up for {format_seconds(now.warm_up_left_s)} more")
-    if (window := now.window) is not None:
-        parts += [
-            f"{window.start_s:.0f}–{window.end_s:.0f} s: {format_rates(window.rate_rps, window.rows_per_s)}",
-            f"p50 {format_us(window.p50_us)}",
-            f"p99 {format_us(window.p99_us)}",
-        ]
-    parts += [f"{format_count(now.requests)} requests", f"{format_count(now.failures)} failed"]
-    others = {"abandoned": now.abandoned, "dropped": now.dropped}
-    parts += [f"{format_count(count)} {label}" for label, count in others.items() if count]
-    return "  ".join([*parts, time_words])
+    return [*parts, (f"{now.search}; {time_words}" if now.search else time_words, time_words, 4)]
 
 
 def _s(count: int) -> str:
