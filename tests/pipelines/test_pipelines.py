@@ -153,7 +153,16 @@ def test_a_run_that_is_surely_worse_than_its_baseline_ends_with_3(
     assert swarm.run(*arguments(swarm, recording, rows, 26), "--run-name", "base").returncode in (0, 4)
     recording.delay_s = 0.1
     junit = swarm.results / "junit.xml"
-    options = ["--run-name", "worse", "--baseline", "base", "--max-regression", "p99:10%,rate:5%", "--junit", str(junit)]
+    options = [
+        "--run-name",
+        "worse",
+        "--baseline",
+        "base",
+        "--max-regression",
+        "p99:10%,rate:5%",
+        "--junit",
+        str(junit),
+    ]
     done = swarm.run(*arguments(swarm, recording, rows, 26), *options)
     assert done.returncode == 3, done.stderr
     summary = json.loads((swarm.results / "runs" / "worse" / "summary.json").read_text(encoding="utf-8"))

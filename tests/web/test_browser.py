@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "export"))
 
 from sample_runs import make_run, save_run
 
+from inference_swarm.export.intervals import read_interval_table
 from inference_swarm.measure.snapshot import WorkerHealth
 
 pytestmark = pytest.mark.processes
@@ -158,6 +159,13 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
         found = [float(cell.get_attribute("data-value")) for cell in shown.all()]
         names = ("p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99", "mean", "max")
         assert found == [summary[key][name] for name in names]
+    figures = page.locator("swarm-panel figure")
+    wait_until(lambda: figures.count() == 3, 20, "the run over time")
+    assert [one.get_attribute("data-name") for one in figures.all()] == ["Requests/s", "Latency", "Concurrency"]
+    rows = read_interval_table((web.swarm.run_folders()[-1] / "intervals.csv").read_text(encoding="utf-8"))
+    rate_rps = rows[-1].rate_rps
+    last = f"achieved {rate_rps:,.0f}" if rate_rps >= 100 else f"achieved {round(rate_rps, 1):g}"
+    wait_until(lambda: last in (figures.first.get_by_role("img").get_attribute("aria-label") or ""), 20, last)
 
     runs = page.get_by_role("table", name="Runs").locator("tbody tr")
     wait_until(lambda: runs.count() == 2, 10, "two runs in the list")

@@ -88,7 +88,8 @@ def _x(heat: HeatMap, at_s: float) -> float:
 
 
 def _y(heat: HeatMap, row: float) -> float:
-    return _BOTTOM - (_BOTTOM - _TOP) * (row - heat.lowest_row) / heat.counts.shape[0]
+    rows: int = heat.counts.shape[0]
+    return _BOTTOM - (_BOTTOM - _TOP) * (row - heat.lowest_row) / rows
 
 
 def _opacity(level: int) -> float:

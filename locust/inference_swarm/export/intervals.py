@@ -14,7 +14,7 @@ from inference_swarm.load.stages import Stages
 from inference_swarm.measure.answers import AnswerCounters
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.hlog import HlogInterval
-from inference_swarm.measure.intervals import IntervalSeries
+from inference_swarm.measure.intervals import Interval, IntervalSeries
 
 US_PER_S = 1_000_000
 
@@ -74,40 +74,42 @@ class WantedRate:
 
 def interval_rows(series: IntervalSeries, wanted: WantedRate | None = None) -> list[IntervalRow]:
     """Return the rows, oldest first."""
-    rows = []
-    for interval in series.intervals():
-        total = interval.total()
-        if not (total.ended or total.dropped or any(seconds > 0 for seconds in interval.covered_s.values())):
-            continue  # last reports from after the end of the load
-        rate_rps = interval.per_s(total.ended_in_time)
-        end_s = interval.start_s + interval.length_s
-        p50, p90, p99, p99_9 = total.latency.percentiles_us([50, 90, 99, 99.9])
-        service_p50, service_p99 = total.service.percentiles_us([50, 99])
-        rows.append(
-            IntervalRow(
-                start_s=interval.start_s,
-                length_s=interval.length_s,
-                seconds=total.ended_in_time / rate_rps if rate_rps else interval.length_s,
-                users=sum(interval.users.values()),
-                requests=total.ended,
-                failures=total.failures,
-                rate_rps=rate_rps,
-                rows_per_s=interval.per_s(total.rows_in_time),
-                wanted_rps=math.nan if wanted is None else wanted.between(interval.start_s, end_s),
-                late=total.late,
-                dropped=total.dropped,
-                p50_us=p50,
-                p90_us=p90,
-                p99_us=p99,
-                p99_9_us=p99_9,
-                max_us=total.latency.max_us,
-                service_p50_us=service_p50,
-                service_p99_us=service_p99,
-                in_flight=rate_rps * _mean_service_us(total) / US_PER_S,
-                **_answer_figures(total.answers),
-            )
-        )
-    return rows
+    rows = (interval_row(interval, wanted) for interval in series.intervals())
+    return [row for row in rows if row is not None]
+
+
+def interval_row(interval: Interval, wanted: WantedRate | None = None) -> IntervalRow | None:
+    """Return the row; None for last reports from after the end of the load."""
+    total = interval.total()
+    if not (total.ended or total.dropped or any(seconds > 0 for seconds in interval.covered_s.values())):
+        return None
+    rate_rps = interval.per_s(total.ended_in_time)
+    p50, p90, p99, p99_9 = total.latency.percentiles_us([50, 90, 99, 99.9])
+    service_p50, service_p99 = total.service.percentiles_us([50, 99])
+    return IntervalRow(
+        start_s=interval.start_s,
+        length_s=interval.length_s,
+        seconds=total.ended_in_time / rate_rps if rate_rps else interval.length_s,
+        users=sum(interval.users.values()),
+        requests=total.ended,
+        failures=total.failures,
+        rate_rps=rate_rps,
+        rows_per_s=interval.per_s(total.rows_in_time),
+        wanted_rps=math.nan
+        if wanted is None
+        else wanted.between(interval.start_s, interval.start_s + interval.length_s),
+        late=total.late,
+        dropped=total.dropped,
+        p50_us=p50,
+        p90_us=p90,
+        p99_us=p99,
+        p99_9_us=p99_9,
+        max_us=total.latency.max_us,
+        service_p50_us=service_p50,
+        service_p99_us=service_p99,
+        in_flight=rate_rps * _mean_service_us(total) / US_PER_S,
+        **_answer_figures(total.answers),
+    )
 
 
 def _answer_figures(answers: AnswerCounters | None) -> dict[str, float]:

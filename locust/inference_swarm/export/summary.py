@@ -113,7 +113,7 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         warnings=tuple(run.self_check.warnings()),
         master_health=run.master_health,
         arrivals_wanted=run.arrivals_wanted(),
-        wanted_rate=_wanted_rate(run),
+        wanted_rate=wanted_rate_of(run),
         data=run.data,
         lost_workers=run.losses,
         possibly_uncounted=None if is_cut_short and not run.totals.is_complete else course.possibly_uncounted(),
@@ -130,7 +130,8 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
     )
 
 
-def _wanted_rate(run: Run) -> WantedRate | None:
+def wanted_rate_of(run: Run) -> WantedRate | None:
+    """Return what the schedule of an open load asks for; None for a closed one."""
     schedule = run.course.load.schedule
     return None if schedule is None else WantedRate(schedule.rate, run.totals.epoch_start_s, run.duration_s)
 

@@ -77,6 +77,9 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
     def state() -> Response:
         return json_response(parts.view.document())
 
+    def series() -> Response:
+        return json_response(parts.view.series(request.args.get("since", 0.0, type=float)))
+
     def runs() -> Response:
         return json_response({"runs": archive.newest()})
 
@@ -103,6 +106,7 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
     route("/", page)
     route("/static/<path:path>", static)
     route("/state", state)
+    route("/series", series)
     route("/runs", runs)
     route("/runs/<name>/<path>", run_file)
     route("/compare", compare)

@@ -23,6 +23,7 @@ from inference_swarm.measure.counters import merge_counters
 from inference_swarm.measure.worker_record import WorkerRecord
 from inference_swarm.run.run import Run
 from inference_swarm.web.runs import SUMMARY, RunArchive, open_files
+from inference_swarm.web.series import LiveSeries
 from inference_swarm.web.state import RunState, SwarmState, WorkerState, state_document
 
 KEPT_S = 1.0
@@ -49,6 +50,8 @@ class SwarmView:
         self._document: Document | None = None
         self._read_s = 0.0
         self._archive = RunArchive(Path())
+        self._series = LiveSeries()
+        self._series_read_s = -KEPT_S
 
     def read(self) -> SwarmState:
         """Return the state, not older than KEPT_S."""
@@ -63,6 +66,14 @@ class SwarmView:
         if self._document is None:
             self._document = state_document(state)
         return self._document
+
+    def series(self, since_s: float) -> Document:
+        """Return the run under way, or the last one, over time, not older than KEPT_S; from `since_s` on."""
+        now_s = time.monotonic()
+        if now_s - self._series_read_s > KEPT_S:
+            run, self._series_read_s = self._runs.latest, now_s
+            self._series.read(run, is_over=run is not None and _is_over(run))
+        return self._series.document(since_s)
 
     @property
     def reason_against_start(self) -> str:
@@ -127,9 +138,14 @@ def _state(phase: Phase, locust_state: str) -> str:
     return "stopping" if phase in (Phase.STOPPING, Phase.CLOSING) else locust_state
 
 
+def _is_over(run: Run) -> bool:
+    """True once its results are written."""
+    return (run.folder / SUMMARY).is_file()
+
+
 def _run_state(run: Run, archive: RunArchive) -> RunState:
     settings = run.plan.settings
-    is_over = (run.folder / SUMMARY).is_file()
+    is_over = _is_over(run)
     return RunState(
         run_id=run.run_id,
         name=run.folder.name,

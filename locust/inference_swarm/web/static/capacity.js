@@ -1,16 +1,14 @@
 // The part of the panel that shows a search for a capacity: its answer, the curve while it grows, its steps.
-import { make, setText, table } from "./dom.js";
+import { make, setText, shape, table } from "./dom.js";
 import * as format from "./format.js";
 
 const WIDTH = 640, HEIGHT = 260, LEFT = 64, RIGHT = 16, TOP = 14, BOTTOM = 34;
 const LINES = ["p50", "p90", "p99"];
-const SVG = "http://www.w3.org/2000/svg";
 
 export class CapacitySection {
   constructor() {
     this.sentence = make("p", { class: "sentence" });
-    this.plot = document.createElementNS(SVG, "svg");
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "curve", role: "img" })) this.plot.setAttribute(name, value);
+    this.plot = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "curve", role: "img" });
     this.steps = table("Steps of the search", [
       { title: "Step", number: true }, { title: "For" }, { title: "Load", number: true }, { title: "Achieved/s", number: true },
       { title: "p50", number: true }, { title: "p99", number: true }, { title: "In flight", number: true }, { title: "Outcome" },
@@ -25,8 +23,8 @@ export class CapacitySection {
     const steps = capacity.steps.filter((step) => step.part !== "drain");
     this.steps.setRows(steps.map((step) => [
       String(step.step), step.part, load(step.load, capacity.by_users), format.rate(step.rate_rps),
-      { text: micros(step.percentiles_us.p50), value: step.percentiles_us.p50 },
-      { text: micros(step.percentiles_us.p99), value: step.percentiles_us.p99 },
+      { text: format.time(step.percentiles_us.p50), value: step.percentiles_us.p50 },
+      { text: format.time(step.percentiles_us.p99), value: step.percentiles_us.p99 },
       format.count(step.in_flight),
       { text: outcome(step), className: tone(step) },
     ]));
@@ -51,7 +49,7 @@ export class CapacitySection {
     const shapes = [];
     for (let decade = low; decade <= high; decade += 1) {
       shapes.push(shape("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: y(10 ** decade), y2: y(10 ** decade) }));
-      shapes.push(shape("text", { class: "axis end", x: LEFT - 8, y: y(10 ** decade) + 5 }, micros(10 ** decade)));
+      shapes.push(shape("text", { class: "axis end", x: LEFT - 8, y: y(10 ** decade) + 5 }, format.time(10 ** decade)));
     }
     for (const part of [0, 0.25, 0.5, 0.75, 1]) {
       shapes.push(shape("text", { class: "axis middle", x: x(part * highest), y: HEIGHT - 10 }, format.rate(part * highest)));
@@ -64,22 +62,10 @@ export class CapacitySection {
     });
     for (const step of judged) {
       const us = step.percentiles_us.p99;
-      if (us > 0) shapes.push(shape("circle", { class: `point ${tone(step)}`, cx: x(step.load), cy: y(us), r: 5 }, null, `${load(step.load, capacity.by_users)}: ${outcome(step)}, p99 ${micros(us)}`));
+      if (us > 0) shapes.push(shape("circle", { class: `point ${tone(step)}`, cx: x(step.load), cy: y(us), r: 5 }, null, `${load(step.load, capacity.by_users)}: ${outcome(step)}, p99 ${format.time(us)}`));
     }
     this.plot.replaceChildren(...shapes);
   }
-}
-
-function shape(name, attributes, text, title) {
-  const found = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, String(value));
-  if (text) found.textContent = text;
-  if (title) {
-    const words = document.createElementNS(SVG, "title");
-    words.textContent = title;
-    found.append(words);
-  }
-  return found;
 }
 
 const UNITS = { us: 1, "µs": 1, ms: 1e3, s: 1e6 };
@@ -91,13 +77,6 @@ function boundOf(objective) {
 
 function load(value, byUsers) {
   return byUsers ? `${format.count(value)} users` : `${format.rate(value)}/s`;
-}
-
-function micros(us) {
-  if (us == null) return "–";
-  if (us < 1000) return `${Math.round(us)} µs`;
-  if (us < 1e6) return `${Number((us / 1000).toPrecision(3))} ms`;
-  return `${Number((us / 1e6).toPrecision(3))} s`;
 }
 
 function outcome(step) {

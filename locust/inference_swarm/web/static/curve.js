@@ -1,9 +1,8 @@
 // The load over time that the stages in the start form stand for, drawn below the form while they are typed.
-import { make, setText } from "./dom.js";
+import { make, setText, shape } from "./dom.js";
 import * as format from "./format.js";
 
 const WIDTH = 640, HEIGHT = 160, LEFT = 64, RIGHT = 16, TOP = 12, BOTTOM = 28, PAUSE_MS = 250;
-const SVG = "http://www.w3.org/2000/svg";
 
 export function addCurve(form, base) {
   const field = form.querySelector("[name=stages]");
@@ -54,13 +53,6 @@ function draw(plot, { points, duration_s: duration, highest, unit, text }) {
   shapes.push(shape("polyline", { class: "line", points: points.map(([time, value]) => `${x(time).toFixed(1)},${y(value).toFixed(1)}`).join(" ") }));
   plot.setAttribute("aria-label", `${unit} over time: ${text}`);
   plot.replaceChildren(...shapes);
-}
-
-function shape(name, attributes, text) {
-  const found = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, String(value));
-  if (text) found.textContent = text;
-  return found;
 }
 
 async function ask(base, fields) {

@@ -7,6 +7,17 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+// A shape of an SVG, with a text in it, or with a title that shows under the pointer.
+export function shape(name, attributes, text, title) {
+  const found = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, String(value));
+  if (text) found.textContent = text;
+  if (title) found.append(shape("title", {}, title));
+  return found;
+}
+
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

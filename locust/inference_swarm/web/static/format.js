@@ -7,6 +7,14 @@ export const rate = (value) => (value == null ? DASH : value.toLocaleString("en-
 export const ms = (value) => (value == null ? DASH : `${value.toFixed(value < 10 ? 2 : 0)} ms`);
 export const percent = (value) => (value == null ? DASH : `${Math.round(value)} %`);
 
+// A time in µs, in the unit that suits it.
+export function time(us) {
+  if (us == null) return DASH;
+  if (us < 1000) return `${Math.round(us)} µs`;
+  if (us < 1e6) return `${Number((us / 1000).toPrecision(3))} ms`;
+  return `${Number((us / 1e6).toPrecision(3))} s`;
+}
+
 export function bytes(value) {
   if (value == null) return DASH;
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

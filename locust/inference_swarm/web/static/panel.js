@@ -3,6 +3,7 @@ import { make, setClass, setText, table } from "./dom.js";
 import { AnswersSection } from "./answers.js";
 import { CapacitySection } from "./capacity.js";
 import * as format from "./format.js";
+import { PlotsSection } from "./plots.js";
 import { RunsSection } from "./runs.js";
 import { extendLocustPage } from "./locust_page.js";
 import { followTheme } from "./theme.js";
@@ -51,10 +52,12 @@ class SwarmPanel extends HTMLElement {
     this.objectivesPart = part("Objectives", this.objectives.region);
     this.answers = new AnswersSection();
     this.capacity = new CapacitySection();
+    this.plots = new PlotsSection(BASE);
     this.runs = new RunsSection(BASE);
     this.timesPart = part("Percentiles", make("p", { class: "dim" }, origins), this.times.region);
     this.append(
-      this.trouble, this.banner, this.about, this.capacity.part, this.objectivesPart, this.metrics, this.answers.part, this.warningsPart,
+      this.trouble, this.banner, this.about, this.capacity.part, this.objectivesPart, this.metrics, this.plots.part, this.answers.part,
+      this.warningsPart,
       this.timesPart, part("Workers", this.workers.region), ...this.runs.parts,
     );
   }
@@ -85,6 +88,7 @@ class SwarmPanel extends HTMLElement {
     this.showWarnings(run);
     this.answers.show(run?.answers);
     this.capacity.show(run?.capacity);
+    this.plots.show(run);
     this.timesPart.hidden = !run;
     const row = (name, metrics) => [name, ...PERCENTILES.map((key) => ({ text: format.us(metrics?.[key]), value: metrics?.[key] }))];
     const failed = run?.failures ? [row("Latency of failures", run.failed_latency_us)] : [];
