@@ -109,4 +109,9 @@ def test_another_run_begins_anew() -> None:
     document = document_of(live, run_of(other, 99.0, run_id="r2"), is_over=True)
     assert (document["run_id"], len(document["points"])) == ("r2", 1)
     assert document["points"][0]["rate_rps"] == pytest.approx(2 / 3, abs=0.001)
+    run = run_of(other, 99.0, run_id="r3")
+    live.read(run, is_over=False)
+    assert live.is_of(run, is_over=False)
+    assert not live.is_of(run, is_over=True)
+    assert not live.is_of(None, is_over=False)
     assert document_of(live, None, is_over=False)["points"] == []

@@ -30,6 +30,10 @@ class LiveSeries:
         self._run: Run | None = None
         self._points: list[Document] = []
 
+    def is_of(self, run: Run | None, *, is_over: bool) -> bool:
+        """True when what was read last is of this run, and of its end if it is over."""
+        return run is self._run and (run is None or self._key == (run.run_id, is_over))
+
     def read(self, run: Run | None, *, is_over: bool) -> None:
         """Take in what the run has by now."""
         self._run, self._points = run, []

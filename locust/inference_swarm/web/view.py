@@ -69,10 +69,11 @@ class SwarmView:
 
     def series(self, since_s: float) -> Document:
         """Return the run under way, or the last one, over time, not older than KEPT_S; from `since_s` on."""
-        now_s = time.monotonic()
-        if now_s - self._series_read_s > KEPT_S:
-            run, self._series_read_s = self._runs.latest, now_s
-            self._series.read(run, is_over=run is not None and _is_over(run))
+        run, now_s = self._runs.latest, time.monotonic()
+        is_over = run is not None and _is_over(run)
+        if now_s - self._series_read_s > KEPT_S or not self._series.is_of(run, is_over=is_over):
+            self._series.read(run, is_over=is_over)
+            self._series_read_s = now_s
         return self._series.document(since_s)
 
     @property
