@@ -79,6 +79,14 @@ def test_arrivals_may_be_sent_twice_while_a_worker_has_not_heard_whose_they_are(
     assert uncounted.possible_duplicates("b", 56.0, BEGAN_S) == 0
 
 
+def test_as_many_other_arrivals_from_the_same_instant_on_may_be_sent_twice_as_well() -> None:
+    # Before the load begins, all changes hold from its beginning on.
+    uncounted = Uncounted(OPEN)
+    uncounted.notified("a", Order(1, 2, 0.5, 0.0, (1, 3)), 50.0)
+    uncounted.notified("a", Order(2, 2, 0.5, 0.0, (0, 3)), 50.1)
+    assert uncounted.possible_duplicates("a", BEGAN_S + 2.0, BEGAN_S) == 20 + 1
+
+
 def test_users_that_were_told_to_stop_count_while_their_request_is_under_way_however_long() -> None:
     uncounted = Uncounted(peak_per_user_rps=1.0)
     uncounted.notified("a", Order(1, 9, 0.0), 50.0)

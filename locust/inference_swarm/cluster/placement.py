@@ -94,4 +94,5 @@ def exposed(job: Job, worker: str, generation: int, now_s: float) -> None:
     if users and not job.course.totals.is_complete_for(worker):
         job.course.totals.expect(worker)
         job.waited_for.add(worker)
-    job.uncounted.notified(worker, Order(generation, users, share, partition.from_ns / NS_PER_S), now_s)
+    order = Order(generation, users, share, partition.from_ns / NS_PER_S, partition.indexes)
+    job.uncounted.notified(worker, order, now_s)

@@ -26,6 +26,7 @@ class Order:
     users: int
     share: float
     from_s: float = 0.0  # open load: when the share holds, since the run began
+    indexes: tuple[int, ...] = ()  # open load: which arrivals they are; as many as before may be others
 
 
 @dataclass(slots=True)
@@ -135,7 +136,7 @@ class Uncounted:
 
     def _outdated(self, former: Order, order: Order, until_s: float) -> int:
         """Return how many arrivals a worker may have sent by the former order, when the later one was in force."""
-        if order.share == former.share and order.from_s == former.from_s:
+        if (order.share, order.from_s, order.indexes) == (former.share, former.from_s, former.indexes):
             return 0
         wanted = self._count_between(order.from_s, until_s)
         return math.ceil(wanted * former.share) + 1 if wanted > 0 and former.share else 0
