@@ -28,6 +28,7 @@ from inference_swarm.cluster import events as e
 from inference_swarm.cluster.agent_state import RunStage
 from inference_swarm.cluster.request_budget import RequestBudget
 from inference_swarm.cluster.state import Member, Phase
+from inference_swarm.cluster.uncounted import Order
 from inference_swarm.load.allowance import RequestAllowance
 from inference_swarm.run.course import RunCourse
 
@@ -142,6 +143,15 @@ def _lost_requests_are_granted_again() -> list[Any]:
     return [patch.object(RequestBudget, "take_grants", take_grants)]
 
 
+def _missed_exchange_of_arrivals_is_none() -> list[Any]:
+    """As many arrivals as before are taken for the same ones."""
+
+    def order(*values: Any) -> Order:
+        return Order(*values[:4])
+
+    return [patch.object(placement, "Order", order)]
+
+
 FAULTS: dict[str, Callable[[], list[Any]]] = {
     "a stopped run starts itself again": _stopped_run_starts_again,
     "a start while a run stops is lost": lambda: [_cell(e.Start, Phase.STOPPING)],
@@ -167,6 +177,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
         patch.object(RequestAllowance, "is_used_up", False),
         patch.object(RequestAllowance, "take_one", lambda self: True),
     ],
+    "an exchange of arrivals that a worker missed is not told": _missed_exchange_of_arrivals_is_none,
     "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
     "what is said of a former run is taken for this one": lambda: [
         patch.object(agent, "OF_ONE_RUN", ()),
@@ -195,6 +206,7 @@ FOUND_BY = {
     "a lost grant of requests is not repeated": 1775,
     "what a worker leaves of its requests is lost": 2325,
     "a worker sends without a grant": 8,
+    "an exchange of arrivals that a worker missed is not told": 256989,
 }
 
 
