@@ -149,6 +149,27 @@ ARROW: dict[str, tuple[pa.Array, Any]] = {
         pa.array([{"a": [1]}, None, {"a": None}], pa.struct([("a", pa.list_view(pa.int64()))])),
         [{"a": [1]}, None, {"a": None}],
     ),
+    "list view of text views": (
+        pa.array([["a" * 20, None], None, ["b"]], pa.list_view(pa.string_view())), [["a" * 20, None], None, ["b"]]
+    ),
+    "list view of structs of byte views": (
+        pa.array([[{"b": b"\xff" * 20}], []], pa.large_list_view(pa.struct([("b", pa.binary_view())]))),
+        [[{"b": base64.b64encode(b"\xff" * 20).decode()}], []],
+    ),
+    "list view in a map": (
+        pa.array([[("a", [1, 2])], None, [], [("b", None)]], pa.map_(pa.string(), pa.list_view(pa.time64("ns")))),
+        [{"a": ["00:00:00.000000001", "00:00:00.000000002"]}, None, {}, {"b": None}],
+    ),
+    "list view in a list of fixed size": (
+        pa.array([[[1], None], None, [[2, 3], []]], pa.list_(pa.list_view(pa.duration("ns")), 2)),
+        [[["PT0.000000001S"], None], None, [["PT0.000000002S", "PT0.000000003S"], []]],
+    ),
+    "runs of list views": (
+        pa.RunEndEncodedArray.from_arrays(
+            pa.array([2, 3], pa.int32()), pa.array([[253402300800], None], pa.list_view(pa.timestamp("s")))
+        ),
+        [["10000-01-01T00:00:00"], ["10000-01-01T00:00:00"], None],
+    ),
     "text view": (pa.array(["a" * 20, None, "b"], pa.string_view()), ["a" * 20, None, "b"]),
     "byte view": (pa.array([b"\xff" * 20, None], pa.binary_view()), [base64.b64encode(b"\xff" * 20).decode(), None]),
     "bool8": (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0, None], pa.int8())), [True, False, None]),

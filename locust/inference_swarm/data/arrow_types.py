@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
-from inference_swarm.data.numpy_values import numpy_of
 from inference_swarm.errors import DataError
 
 _NULLS: Final = {b"has_nulls": b"yes"}
@@ -60,38 +58,6 @@ def holds_binary(kind: pa.DataType) -> bool:
     """Return whether some value of the type is bytes."""
     is_changed: bool = text_type(kind) != plain_type(kind)
     return is_changed
-
-
-def holds_list_view(kind: pa.DataType) -> bool:
-    """Return whether the type is, or holds, lists whose parts lie in any order."""
-    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
-        return True
-    if isinstance(kind, pa.BaseExtensionType):
-        return holds_list_view(kind.storage_type)
-    children = [kind.field(number).type for number in range(kind.num_fields)] if pa.types.is_nested(kind) else []
-    return any(holds_list_view(child) for child in children)
-
-
-def without_list_views(values: pa.Array) -> pa.Array:
-    """Return the same values as lists. Arrow's own cast of list views makes invalid arrays of some (26.0)."""
-    if not holds_list_view(values.type):
-        return values
-    if pa.types.is_struct(values.type):
-        children = [without_list_views(child) for child in values.flatten()]
-        return pa.StructArray.from_arrays(children, [field.name for field in values.type], mask=values.is_null())
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        bounds = numpy_of(values.offsets)
-        items = values.values.slice(int(bounds[0]), int(bounds[-1] - bounds[0]))
-        starts = pa.array((bounds - bounds[0]).astype(np.int32))
-        return pa.ListArray.from_arrays(starts, without_list_views(items), mask=values.is_null())
-    if not (pa.types.is_list_view(values.type) or pa.types.is_large_list_view(values.type)):
-        return pa.array(values.to_pylist(), plain_type(values.type))  # one inside of another type: slow, and rare
-    sizes = np.where(numpy_of(values.is_valid()), numpy_of(values.sizes), 0)
-    ends = np.cumsum(sizes, dtype=np.int64)
-    first = numpy_of(values.offsets).astype(np.int64) - (ends - sizes)
-    items = values.values.take(pa.array(np.arange(ends[-1] if len(ends) else 0) + np.repeat(first, sizes)))
-    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, without_list_views(items), mask=values.is_null())
 
 
 def extension_name(field: pa.Field) -> str:

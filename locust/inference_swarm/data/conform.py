@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inference_swarm.config.redaction import without_secrets
-from inference_swarm.data.arrow_types import holds_list_view, plain_type, without_list_views
+from inference_swarm.data.arrow_types import plain_type
 from inference_swarm.data.data_files import PartitionValue
+from inference_swarm.data.lists import holds_list_view, without_list_views
 from inference_swarm.errors import DataError
 
 

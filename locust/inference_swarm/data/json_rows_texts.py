@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from inference_swarm.data.arrow_types import is_binary, is_list, without_list_views
+from inference_swarm.data.arrow_types import is_binary, is_list
 from inference_swarm.data.json_rows_assembly import (
     Texts,
     assemble,
@@ -29,6 +29,7 @@ from inference_swarm.data.json_rows_assembly import (
     offsets_of,
 )
 from inference_swarm.data.json_rows_times import temporal_texts
+from inference_swarm.data.lists import offsets_and_items
 from inference_swarm.data.numpy_values import numpy_of
 from inference_swarm.errors import DataError
 
@@ -246,21 +247,17 @@ def _map_texts(values: pa.Array, name: str) -> Texts:
 
 
 def _list_texts(values: pa.Array, name: str) -> Texts:
-    values = without_list_views(values)
-    if not pa.types.is_list(values.type):
-        values = pc.cast(values, pa.list_(values.type.value_field))
-    offsets = numpy_of(values.offsets)
-    start, length = int(offsets[0]), int(offsets[-1] - offsets[0])
-    texts = texts_of(values.values.slice(start, length), name)
+    offsets, items = offsets_and_items(values)
+    texts = texts_of(items, name)
     if texts.has_comma and texts.nulls is None and offsets_of(texts.pieces)[0] == 0:
-        items = texts.pieces
+        pieces = texts.pieces
     else:
-        items = assemble((b"", b","), (texts,), length)
-    return _nested_texts(items, offsets - start, nulls_of(values), b"[", b"]")
+        pieces = assemble((b"", b","), (texts,), len(items))
+    return _nested_texts(pieces, offsets, nulls_of(values), b"[", b"]")
 
 
 def _nested_texts(
-    items: pa.Array, offsets: NDArray[np.int32], nulls: NDArray[np.bool_] | None, opening: bytes, closing: bytes
+    items: pa.Array, offsets: NDArray[Any], nulls: NDArray[np.bool_] | None, opening: bytes, closing: bytes
 ) -> Texts:
     """Neighbouring items `1,2,3,` already are a list's text: only its last comma becomes the closing bracket."""
     ends = offsets_of(items)[offsets].astype(np.int32)
