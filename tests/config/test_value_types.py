@@ -65,6 +65,9 @@ def test_a_value_is_parsed_and_parsing_it_again_changes_nothing(
         (value_types.TEXT, "caf\udce9"),
         (value_types.NAMES, ["age", "caf\udce9"]),
         (value_types.HEADERS, "X: \udce9"),
+        # an end of a line between two names that nothing quotes
+        (value_types.NAMES, "age\nsex"),
+        (value_types.PAIRS, "age=a\r\nsex=s"),
     ],
 )
 def test_what_a_value_type_does_not_accept_raises(value_type: value_types.ValueType, given: Any) -> None:

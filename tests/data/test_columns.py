@@ -87,9 +87,24 @@ def test_a_column_that_is_there_twice_is_refused_unless_it_is_dropped(tmp_path: 
 
 
 @settings(deadline=None)
-@given(names=st.lists(st.text(st.characters(exclude_categories=("C", "Z")), min_size=1), min_size=1))
+@given(
+    names=st.lists(
+        st.text(st.characters(exclude_categories=("C", "Z")) | st.sampled_from(',"\n\r '), min_size=1), min_size=1
+    )
+)
 def test_names_survive_the_way_from_a_list_to_text_and_back(names: list[str]) -> None:
-    assert split_names(NAMES.parse(names)) == names
+    assert split_names(NAMES.parse(names)) == [name.strip() for name in names if name.strip()]
+
+
+def test_a_column_with_spaces_around_its_name_is_chosen_without_them(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1], " b": [2], "c ": [3], " y ": [4], "d": [5], " d": [6]}), tmp_path / "1.parquet")
+    choice = ColumnChoice.of_settings("d,c,b", "", "b=B", "y")
+    manifest = read_manifest(str(tmp_path), choice=choice)
+    assert manifest.columns.label is not None
+    assert manifest.columns.label.name == " y "
+    chosen = {"columns": choice.columns, "rename": choice.rename, "label": choice.label}
+    assert sent_rows(tmp_path, **chosen) == [{"d": 5, "c ": 3, "B": 2}]
+    assert sent_rows(tmp_path, drop=("a", "b", "y", "d")) == [{"c ": 3, " d": 6}]
 
 
 def test_choices_are_read_from_text_lists_and_objects() -> None:

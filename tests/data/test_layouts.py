@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from sent import notes_of, sent_rows
 from inference_swarm.data.dataset import read_manifest
 from inference_swarm.data.partitions import partition_fields, partition_texts, partition_values
 from inference_swarm.data.sources import source_name
+from inference_swarm.data.storage import unreadable
 from inference_swarm.errors import DataError
 
 
@@ -340,3 +342,32 @@ def test_a_name_with_any_character_is_read_by_path_and_by_url(name: str, tmp_pat
     put(tmp_path / "k=x y%20z" / name, n=[1])
     for source in (tmp_path, f"file://{tmp_path}", f"{tmp_path}/k=*/*", f"file://{tmp_path}/k=*/*"):
         assert sent_rows(source) == [{"n": 1, "k": "x y z"}]
+
+
+def test_what_the_file_system_refuses_is_refused_in_words(tmp_path: Path) -> None:
+    for name in ("x" * 300, f"{'x' * 300}/*.parquet", f"{'y/' * 3000}z.parquet"):
+        with pytest.raises(DataError, match=r"cannot be read.*File name too long"):
+            read_manifest(str(tmp_path / name))
+
+
+def test_a_folder_that_may_not_be_read_is_refused_and_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    for folder in (tmp_path, tmp_path / "closed"):
+        pq.write_table(pa.table({"a": [1]}), folder / "1.parquet")
+    open_folder = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_folder(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"cannot be read.*Permission denied.*closed"):
+        read_manifest(str(tmp_path))
+
+
+def test_a_short_secret_is_taken_out_of_a_message_as_a_word_only() -> None:
+    error = unreadable("abfs://c@a.dfs.core.windows.net/x", ValueError("container c of account: cannot connect"))
+    assert "(container … of account: cannot connect)" in error.found

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import base64
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as encryption
 import pytest
 
 from inference_swarm.data.dataset import read_manifest
@@ -199,3 +203,58 @@ def test_a_type_without_json_form_fails_before_rows_are_read(tmp_path: Path) -> 
     table = pa.table({"x": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["f", "f"])})
     pq.write_table(table, tmp_path / "1.parquet")
     assert "Column 'x'" in error_of(tmp_path / "1.parquet")
+
+
+class _Keys(encryption.KmsClient):  # type: ignore[misc]
+    """Keys that are wrapped in nothing."""
+
+    def wrap_key(self, key: bytes, _name: str) -> bytes:
+        return base64.b64encode(key)
+
+    def unwrap_key(self, key: bytes, _name: str) -> bytes:
+        return base64.b64decode(key)
+
+
+def write_encrypted(path: Path, table: pa.Table, *, plaintext_footer: bool) -> None:
+    factory = encryption.CryptoFactory(lambda _config: _Keys())
+    config = encryption.EncryptionConfiguration("footer", column_keys={"key": ["a"]}, plaintext_footer=plaintext_footer)
+    properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), config)
+    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
+        writer.write_table(table)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("plaintext_footer", [False, True])
+def test_an_encrypted_file_is_refused_though_its_footer_can_be_read(plaintext_footer: bool, tmp_path: Path) -> None:
+    path = tmp_path / "1.parquet"
+    write_encrypted(path, pa.table({"a": [1, 2], "b": ["x", None]}), plaintext_footer=plaintext_footer)
+    script = f"""
+from inference_swarm.data.dataset import read_manifest
+from inference_swarm.errors import DataError
+try:
+    read_manifest({str(path)!r})
+except DataError as error:
+    print(error.found)
+"""
+    # in a process of its own, which Arrow would end
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.stdout, result.returncode) == (f"{path} is encrypted.\n", 0), result.stderr
+
+
+def test_types_are_at_most_so_deep_that_a_worker_can_be_told(tmp_path: Path) -> None:
+    kinds = [pa.int64()]
+    for _ in range(65):
+        kinds.append(pa.struct([("b", kinds[-1])]))
+    pq.write_table(pa.table({"x": pa.nulls(1, kinds[64])}), tmp_path / "ok.parquet")
+    manifest = read_manifest(str(tmp_path / "ok.parquet"))
+    assert manifest_from_wire(manifest_to_wire(manifest)).schema == manifest.schema
+    pq.write_table(pa.table({"x": pa.nulls(1, kinds[65])}), tmp_path / "deep.parquet")
+    with pa.ipc.new_file(tmp_path / "deep.arrow", pa.schema([("x", kinds[65])])):
+        pass
+    for name in ("deep.parquet", "deep.arrow"):
+        assert "more than 64 deep, in column 'x'" in error_of(tmp_path / name)
+    lists = pa.int64()
+    for _ in range(60):  # two levels each
+        lists = pa.list_(lists)
+    pq.write_table(pa.table({"x": pa.nulls(1, lists)}), tmp_path / "lists.parquet")
+    assert "more than 64 deep, in its schema" in error_of(tmp_path / "lists.parquet")

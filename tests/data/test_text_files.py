@@ -67,6 +67,10 @@ def refusal(path: Path) -> str:
         (['"a, ""b""\nc"', "d"], ['a, "b"\nc', "d"]),
         (["", ""], [None, None]),
         (["NaN", "inf", "1.5"], [None, None, Decimal("1.5")]),
+        (["1e400", "1.5"], ["1e400", "1.5"]),
+        (["-1e400", "inf", "1.5"], ["-1e400", "inf", "1.5"]),
+        (["0.01e-330", "1.5"], ["0.01e-330", "1.5"]),
+        (["0e400", "-0.0", ".000"], [0, Decimal("-0.0"), 0]),
     ],
 )
 def test_csv_values_are_numbers_only_where_nothing_would_change(
@@ -93,6 +97,18 @@ def test_the_type_of_a_csv_column_is_that_of_the_whole_file(tmp_path: Path, monk
 def test_the_delimiter_is_that_of_the_first_line(delimiter: str, tmp_path: Path) -> None:
     path = write(tmp_path / "1.csv", f'"a,b;c"{delimiter}d\n1{delimiter}x\n')
     assert sent_rows(path) == [{"a,b;c": 1, "d": "x"}]
+
+
+def test_a_tab_in_the_first_line_of_a_tsv_file_is_its_delimiter(tmp_path: Path) -> None:
+    assert sent_rows(write(tmp_path / "1.TSV", "a,b,c\td\n1,2\t3\n")) == [{"a,b,c": "1,2", "d": 3}]
+    assert sent_rows(write(tmp_path / "2.tsv", "a,b\n1,2\n")) == [{"a": 1, "b": 2}]
+
+
+def test_csv_columns_of_one_name_are_refused_only_if_they_are_sent(tmp_path: Path) -> None:
+    path = write(tmp_path / "1.csv", "a,b,a,,\n1,2.5,x,,\n3,4,007,,\n")
+    assert sent_rows(path, drop=("a",)) == [{"b": Decimal("2.5")}, {"b": 4}]
+    with pytest.raises(DataError, match="column name 'a' occurs 2 times"):
+        sent_rows(path)
 
 
 def test_a_first_line_that_names_the_delimiter_is_no_header(tmp_path: Path) -> None:
@@ -147,6 +163,7 @@ def test_any_csv_text_comes_back_from_any_cut(
         (b"\x1f\x8b\x08\x00", "is compressed with gzip"),
         (b"a\xff,b\n1,2\n", "begins with bytes that are not UTF-8"),
         (b"a,a\n1,2\n", "column name 'a' occurs 2 times"),
+        (b"\n1\n", "has no columns"),
         (b"a,b\n", "has no rows"),
         (b"a,b\r1,2\r", "its first line cannot be read"),
     ],
@@ -196,9 +213,23 @@ def test_a_key_that_a_row_does_not_have_is_null(tmp_path: Path, monkeypatch: pyt
         ('[{"a":1}]', "is one JSON array"),
         ('{"a":12345678901234567890}\n', "has an integer of more than 64 bits at byte 5"),
         ('{"a":1}\n{"a":\n', "cannot be read as JSON lines"),
+        # what Arrow takes for a row, or ends the process with
+        ('null\n{"a":1}\n', "has a line that is null instead of an object, behind byte 0"),
+        ("\n \tnull", "has a line that is null instead of an object, behind byte 0"),
+        ('{"a":1}\n null\r\n{"a":2}\n', "has a line that is null instead of an object, behind byte 0"),
+        ('{"a":' + "[" * 64 + "1" + "]" * 64 + "}\n", ""),
+        ('{"a":' + "[" * 65 + "1" + "]" * 65 + "}\n", "more than 64 deep, in column 'a'"),
+        ('{"a":' * 300 + "1" + "}" * 300 + "\n", "more than 64 deep, in column 'a'"),
+        ('{"b":1}\n{"a":' + "[ " * 50_000 + "]" * 50_000 + "}\n", "more than 64 deep, at byte 8"),
+        ('{"a":"' + "[" * 50_000 + '"}\n', ""),
+        (b'{"a":"\xc3\xa9\xe9"}\n', "has bytes that are not UTF-8 at byte 8"),
+        (b'{"caf\xe9":1}\n', "has bytes that are not UTF-8 at byte 5"),
     ],
 )
-def test_what_are_no_json_lines_is_refused_in_words(content: str, message: str, tmp_path: Path) -> None:
+def test_what_are_no_json_lines_is_refused_in_words(content: str | bytes, message: str, tmp_path: Path) -> None:
+    if not message:
+        assert len(sent_rows(write(tmp_path / "1.json", content))) == 1
+        return
     assert message in refusal(write(tmp_path / "1.json", content))
 
 
@@ -216,6 +247,49 @@ def test_integers_among_fractions_are_not_rounded(
     assert sent_rows(path) == [{"a": 2**53 + 1}, {"a": 1}]
 
 
+@pytest.mark.parametrize("piece_bytes", [1, 1000])
+@pytest.mark.parametrize(
+    ("lines", "is_refused"),
+    [
+        ('{"a":[9007199254740993,0.5]}', True),
+        ('{"a":[9007199254740992,0.5]}', False),
+        ('{"a":{"b":[{"c":9007199254740993}]}}\n{"a":{"b":[{"c":0.5}]}}', True),
+        ('{"a":{"b":9007199254740993,"c":0.5}}', False),
+        ('{"\\u0061":9007199254740993}\n{"a":0.5}', True),
+        ('{"a":9007199254740993}{"a":0.5}', True),
+        ('{"a":0.5}\n{"a":1e300}', False),
+    ],
+)
+def test_integers_among_fractions_are_not_rounded_wherever_they_are(
+    lines: str, is_refused: bool, piece_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_pieces, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(text_pieces, "MIN_PIECE_ROWS", 1)
+    path = write(tmp_path / "1.jsonl", lines + "\n")
+    if is_refused:
+        assert "'a' has fractions and the integer 9007199254740993, which no double holds" in refusal(path)
+    else:
+        assert sent_rows(path) == [json.loads(line, parse_float=Decimal) for line in lines.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "fraction"),
+    [
+        ("csv", "a\n9007199254740993\n", "a\n0.5\n"),
+        ("jsonl", '{"a":9007199254740993}\n', '{"a":0.5}\n'),
+        ("jsonl", '{"a":[{"b":9007199254740993}]}\n', '{"a":[{"b":0.5}]}\n'),
+    ],
+)
+def test_integers_of_one_text_file_are_not_rounded_for_the_fractions_of_another(
+    name: str, whole: str, fraction: str, tmp_path: Path
+) -> None:
+    write(tmp_path / f"1.{name}", whole)
+    assert len(sent_rows(tmp_path)) == 1
+    write(tmp_path / f"2.{name}", fraction)
+    with pytest.raises(DataError, match=r"Column 'a' of .*/1\.\w+ is .*int64.* and a value does not fit"):
+        sent_rows(tmp_path)
+
+
 def test_a_piece_of_long_rows_is_larger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_pieces, "PIECE_BYTES", 1000)
     text = b"x" * 499 + b"\n"
@@ -225,7 +299,7 @@ def test_a_piece_of_long_rows_is_larger(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_text_that_looks_like_a_long_integer_is_sent(tmp_path: Path) -> None:
     rows = [
-        {"a": "x: 12345678901234567890, y", "b": [1.5, 12345678901234567]},
+        {"a": "x: 12345678901234567890, y", "b": [1.5, 12345678901234568]},
         {"a": "[98765432109876543210]", "b": []},
     ]
     path = write(tmp_path / "1.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

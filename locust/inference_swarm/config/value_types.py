@@ -6,7 +6,6 @@ Every parser accepts its own output, because the web UI and the master hand valu
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import re
@@ -87,10 +86,21 @@ def _names(value: object) -> str:
     if isinstance(value, dict):
         value = [f"{old}={_text(new)}" for old, new in value.items()]
     if not isinstance(value, list | tuple):
-        return _text(value)
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(map(_text, value))
-    return line.getvalue()
+        return _checked_names(_text(value))
+    return ",".join(map(_quoted_name, map(_text, value)))
+
+
+def _quoted_name(name: str) -> str:
+    """Return the name as CSV has it; csv.writer leaves an end of a line without quotes."""
+    return '"' + name.replace('"', '""') + '"' if set(name) & set(',"\r\n') else name
+
+
+def _checked_names(text: str) -> str:
+    try:
+        split_names(text)
+    except csv.Error as error:
+        raise ValueError("a name with an end of a line") from error
+    return text
 
 
 def _rate(value: object) -> float:

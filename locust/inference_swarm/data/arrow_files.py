@@ -10,6 +10,7 @@ from typing import Final
 import pyarrow as pa
 
 from inference_swarm.config.redaction import without_secrets
+from inference_swarm.data.arrow_types import check_nesting
 from inference_swarm.data.data_files import DataFile, Description, FileKind
 from inference_swarm.data.parquet_files import broken, changed
 from inference_swarm.errors import DataError
@@ -24,6 +25,7 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     """Describe an open file. Its record batches are read for their rows, with one column of each."""
     size_bytes, digest = _digest(location, file)
     schema = _open(location, file).schema
+    check_nesting(schema, without_secrets(location))
     one_column = pa.ipc.IpcReadOptions(included_fields=[_cheapest(schema)] if len(schema) else None)
     try:
         reader = _open(location, file, one_column)

@@ -11,6 +11,8 @@ import pyarrow as pa
 from inference_swarm.errors import DataError
 
 _NULLS: Final = {b"has_nulls": b"yes"}
+# Levels of lists, structs and maps in each other: Arrow's messages between processes hold some 100.
+MAX_NESTING: Final = 64
 
 
 def with_nulls_noted(field: pa.Field, *, is_noted: bool = True) -> pa.Field:
@@ -58,6 +60,51 @@ def holds_binary(kind: pa.DataType) -> bool:
     """Return whether some value of the type is bytes."""
     is_changed: bool = text_type(kind) != plain_type(kind)
     return is_changed
+
+
+def check_nesting(schema: pa.Schema, location: str) -> None:
+    """Raise DataError for a column whose types are nested too deeply to be sent to a worker."""
+    for field in schema:
+        if _is_deeper(field.type, MAX_NESTING):
+            raise too_deep(location, f"in column {field.name!r}", MAX_NESTING)
+
+
+def too_deep(location: str, where: str, most: int) -> DataError:
+    """Return the error for values that are nested too deeply."""
+    return DataError(
+        f"{location} has lists or objects in each other more than {most} deep, {where}.",
+        expected=f"at most {most} levels.",
+        action="leave the column out and write the file again, or write the value as text.",
+    )
+
+
+def _is_deeper(kind: pa.DataType, levels: int) -> bool:
+    children = children_of(kind)
+    return bool(children) and (levels == 0 or any(_is_deeper(child, levels - 1) for child in children))
+
+
+def children_of(kind: pa.DataType) -> list[pa.DataType]:
+    """Return the types of what is inside of a value; of dictionaries and runs that of the values."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return [kind.storage_type]
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return [kind.value_type]
+    return [kind.field(number).type for number in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+
+
+def holds_floating(kind: pa.DataType) -> bool:
+    """Return whether the type is, or holds, binary fractions."""
+    return bool(pa.types.is_floating(kind)) or any(map(holds_floating, children_of(kind)))
+
+
+def makes_doubles(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    """Return whether integers, here or inside, are fractions in the other type; both are plain types."""
+    if pa.types.is_integer(kind):
+        return bool(pa.types.is_floating(wanted))
+    if pa.types.is_struct(kind) and pa.types.is_struct(wanted):
+        there = {field.name: field.type for field in wanted}
+        return any(field.name in there and makes_doubles(field.type, there[field.name]) for field in kind)
+    return is_list(kind) and is_list(wanted) and makes_doubles(kind.value_type, wanted.value_type)
 
 
 def extension_name(field: pa.Field) -> str:

@@ -59,6 +59,14 @@ class ColumnChoice:
         """Return the columns that the user excluded."""
         return frozenset((*self.drop, self.label) if self.label else self.drop)
 
+    def resolve(self, names: Sequence[str]) -> ColumnChoice:
+        """Return the same choice with names as the data have them: spaces around one, as in `a, b` of CSV, may lack."""
+        counts = Counter(name.strip() for name in names)
+        known = {name.strip(): name for name in names if counts[name.strip()] == 1} | {name: name for name in names}
+        columns, drop = (tuple(known.get(name, name) for name in some) for some in (self.columns, self.drop))
+        rename = {known.get(old, old): new for old, new in self.rename.items()}
+        return ColumnChoice(columns, drop, rename, known.get(self.label, self.label))
+
     def apply(self, names: Sequence[str], index: Collection[str], source: str) -> tuple[SentColumn, ...]:
         """Return the columns to send. Raises DataError for a missing name, or when nothing is left.
 

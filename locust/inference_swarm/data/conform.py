@@ -62,12 +62,17 @@ def _with_type(values: pa.Array, field: pa.Field, location: str) -> pa.Array:
     try:
         return cast(without_list_views(values), field.type)
     except pa.ArrowException as error:
-        raise DataError(
-            f"Column {field.name!r} of {without_secrets(location)} is {values.type} there and {field.type} in the "
-            f"whole dataset, and a value does not fit ({error}).",
-            expected="values that keep their meaning in the type that all files have in common.",
-            action="leave the column out with --drop-columns, or write it again in one type.",
-        ) from error
+        raise does_not_fit(field, values.type, location, str(error)) from error
+
+
+def does_not_fit(field: pa.Field, kind: pa.DataType, location: str, reason: str) -> DataError:
+    """Return the error for a value that would not be the same in the type that all files have in common."""
+    return DataError(
+        f"Column {field.name!r} of {without_secrets(location)} is {kind} there and {field.type} in the whole dataset, "
+        f"and a value does not fit ({reason}).",
+        expected="values that keep their meaning in the type that all files have in common.",
+        action="leave the column out with --drop-columns, or write it again in one type.",
+    )
 
 
 def cast(values: pa.Array, kind: pa.DataType) -> pa.Array:

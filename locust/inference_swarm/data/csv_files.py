@@ -31,6 +31,8 @@ _MAX_HEADER_BYTES: Final = 16 * 1024 * 1024
 # Texts that would lose something as numbers: zeros in front, hexadecimal digits, or more digits than a double keeps.
 _LEADING_ZERO: Final = r"^\s*[+-]?0[0-9xX]"
 _LONG_INTEGER: Final = r"^\s*[+-]?[0-9]{16,}\s*$"
+# The text of a double that is infinite or 0: one that is neither was out of a double's range.
+_NOT_ZERO: Final = r"^\s*[+-]?[0-9.]*[1-9]"
 _WIDE: Final = pa.uint64()  # stands for integers that no double holds: a type that is never inferred
 
 
@@ -50,7 +52,8 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     start = check_text(location, file)
     layout = _read_header(location, file, start)
     names, first_row = layout.names, layout.first_row
-    check_columns(names, without_secrets(location))
+    if not names:
+        check_columns(names, without_secrets(location))
     kinds: list[set[pa.DataType]] = [set() for _ in names]
     rows: list[int] = []
     offsets: list[int] = []
@@ -71,7 +74,8 @@ def describe(location: str, file: pa.NativeFile) -> Description:
         location, file.size(), digest, tuple(rows), FileKind.CSV,
         piece_offsets=(*offsets, end), piece_checksums=tuple(checksums),
     )  # fmt: skip
-    return Description(data_file, schema, nulls=frozenset(nulls))
+    wide = {name for name, seen in zip(names, kinds, strict=True) if _WIDE in seen and pa.string() not in seen}
+    return Description(data_file, schema, wide=frozenset(wide), nulls=frozenset(nulls))
 
 
 def iter_batches(
@@ -101,26 +105,31 @@ def _read_typed(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.F
     rows = -1
     for some in (texts, others):
         if some or rows < 0:
-            table = _parse(layout, offset, data, some)
-            parsed.update(zip(table.column_names, table.columns, strict=True))
+            table = _parse(layout, offset, data, {layout.names.index(field.name): field.type for field in some})
+            parsed.update({field.name: table.column(number) for number, field in enumerate(some)})
             rows = table.num_rows
     if not fields:
         return pa.table({name: pa.nulls(rows) for name in layout.names[:1]})
     return pa.table([parsed[field.name] for field in fields], names=[field.name for field in fields])
 
 
-def _parse(layout: _Layout, offset: int, data: bytes, fields: Sequence[pa.Field] | None = None) -> pa.Table:
-    """Parse these `fields` in their types; without them all, in the types that Arrow infers."""
+def _parse(layout: _Layout, offset: int, data: bytes, types: Mapping[int, pa.DataType] | None = None) -> pa.Table:
+    """Parse the columns at these places in these types; without any the first, without `types` all, as Arrow infers.
+
+    To Arrow a column's name is its place: that in the file may be there twice.
+    """
     options = pa_csv.ConvertOptions(true_values=_TRUE, false_values=_FALSE)
-    if fields is not None:
-        options.column_types = {field.name: field.type for field in fields}
-        options.include_columns = [field.name for field in fields] or layout.names[:1]
-        if fields and all(pa.types.is_string(field.type) for field in fields):
+    if types is not None:
+        options.column_types = {str(place): kind for place, kind in types.items()}
+        options.include_columns = list(map(str, types or (0,)))
+        if types and all(map(pa.types.is_string, types.values())):
             options.strings_can_be_null, options.quoted_strings_can_be_null, options.null_values = True, False, [""]
     try:
         return pa_csv.read_csv(
             pa.BufferReader(data),
-            pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=layout.names),
+            pa_csv.ReadOptions(
+                use_threads=False, block_size=len(data) + 1, column_names=list(map(str, range(len(layout.names))))
+            ),
             pa_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
             options,
         )
@@ -149,13 +158,19 @@ def _note_types(layout: _Layout, offset: int, data: bytes, table: pa.Table, kind
             numbers.append(number)
     if not numbers:
         return
-    texts = _parse(layout, offset, data, [pa.field(names[number], pa.string()) for number in numbers])
+    texts = _parse(layout, offset, data, dict.fromkeys(numbers, pa.string()))
     written = dict(zip(numbers, texts.columns, strict=True))
-    for number in _matching(_LEADING_ZERO, written):
+    extreme = {number: text for number, text in written.items() if pa.types.is_floating(table.column(number).type)}
+    extreme = {number: text.filter(_is_extreme(table.column(number))) for number, text in extreme.items()}
+    for number in (*_matching(_LEADING_ZERO, written), *_matching(_NOT_ZERO, extreme)):
         kinds[number].add(pa.string())
     wide = {number: written[number] for number in numbers if exceeds_double(table.column(number))}
     for number in _matching(_LONG_INTEGER, wide):
         kinds[number].add(_WIDE)
+
+
+def _is_extreme(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.or_(pc.is_inf(column), pc.equal(column, 0.0))
 
 
 def _matching(pattern: str, columns: Mapping[int, pa.ChunkedArray]) -> list[int]:
@@ -200,7 +215,10 @@ def _read_header(location: str, file: pa.NativeFile, start: int) -> _Layout:
         layout = _read_header(location, file, start + len(line))
         return _layout(location, layout.header, said[1], layout.first_row)
     outside = "".join(text.split('"')[::2])
-    return _layout(location, text, max(_DELIMITERS, key=outside.count), start + len(line))
+    name = location.partition("?")[0] if "://" in location else location
+    is_tab = name.lower().endswith(".tsv") and "\t" in outside
+    delimiter = "\t" if is_tab else max(_DELIMITERS, key=outside.count)
+    return _layout(location, text, delimiter, start + len(line))
 
 
 def _layout(location: str, header: str, delimiter: str, first_row: int) -> _Layout:

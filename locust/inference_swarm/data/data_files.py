@@ -60,4 +60,5 @@ class Description:
     refused: Mapping[str, str] = field(default_factory=dict)  # columns that have no form in a request, and their type
     encoded: Mapping[str, str] = field(default_factory=dict)  # columns of bytes that are no text, and what they are
     notes: tuple[str, ...] = ()
+    wide: frozenset[str] = frozenset()  # columns of text files with integers of 2^53 and more, which doubles may change
     nulls: frozenset[str] = frozenset()  # columns that have some, as far as the file says so before its rows are read

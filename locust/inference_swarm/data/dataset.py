@@ -16,6 +16,7 @@ from inference_swarm.data.arrow_types import (
     extension_name,
     holds_binary,
     lost_meaning,
+    makes_doubles,
     plain_type,
     text_type,
     unify_types,
@@ -23,7 +24,7 @@ from inference_swarm.data.arrow_types import (
     with_timestamp_unit,
 )
 from inference_swarm.data.columns import ColumnChoice, index_columns, index_note
-from inference_swarm.data.conform import check_castable
+from inference_swarm.data.conform import check_castable, does_not_fit
 from inference_swarm.data.data_files import DataFile
 from inference_swarm.data.examine import examine
 from inference_swarm.data.file_schemas import check_related, distinct_schemas
@@ -155,6 +156,7 @@ class _Files:
 
     def choose(self, choice: ColumnChoice) -> Columns:
         """Return the columns to send, with their types. Decisions are written to `notes`."""
+        choice = choice.resolve(self.names)
         index: frozenset[str] = frozenset()
         if not choice.columns:
             index = self._index()
@@ -212,6 +214,7 @@ class _Files:
         field = pa.field(name, self._type(name))
         for each in holders:
             check_castable(each.types[name], field, each.location)
+        self._check_integers(field)
         if any(name in description.nulls for description in self._descriptions):
             field = with_nulls_noted(field)
         absent = len(self._descriptions) - sum(each.count for each in holders)
@@ -219,6 +222,14 @@ class _Files:
             self.notes.add_column(name, f"is missing in {absent} of {len(self._descriptions)} files and is null there")
             field = with_nulls_noted(field)
         return field
+
+    def _check_integers(self, field: pa.Field) -> None:
+        """Raise DataError for integers of a text file, which are read as the dataset's doubles and would change."""
+        for description in self._descriptions:
+            if field.name in description.wide:
+                kind = plain_type(description.schema.field(field.name).type)
+                if makes_doubles(kind, field.type):
+                    raise does_not_fit(field, kind, description.file.location, "integers of 2^53 and more")
 
     def _examine(self, names: Iterable[str]) -> None:
         """Look into the columns whose types do not say what they hold. DataError for types without a common one."""

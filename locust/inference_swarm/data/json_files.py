@@ -6,21 +6,23 @@ Numbers, booleans, text and nested values stay what they are; a key that a row d
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.json as pa_json
 
 from inference_swarm.config.redaction import without_secrets
-from inference_swarm.data.arrow_types import plain_type, unify_types, with_text_for_times
+from inference_swarm.data.arrow_types import (
+    check_nesting,
+    holds_floating,
+    plain_type,
+    unify_types,
+    with_text_for_times,
+)
 from inference_swarm.data.data_files import DataFile, Description, FileKind
+from inference_swarm.data.json_checks import check_doubles, check_integers, check_piece
 from inference_swarm.data.text_pieces import check_text, exceeds_double, iter_pieces, read_piece
 from inference_swarm.errors import DataError
-
-_LONG_INTEGER: Final = re.compile(rb"[:\[,]\s*(-?\d{19,})(?=\s*[,\]}])")
 
 
 def describe(location: str, file: pa.NativeFile) -> Description:
@@ -39,11 +41,13 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     end = start
     wide: set[str] = set()  # columns with integers that no double holds
     for piece in iter_pieces(location, file, start, has_quotes=False):
+        check_piece(location, piece)
         table = _parse(location, piece.offset, piece.data)
-        _check_integers(location, piece.offset, piece.data)
+        check_nesting(table.schema, without_secrets(location))
+        check_integers(location, piece)
         end = piece.offset + len(piece.data)
         for field in table.schema:
-            if _is_number(field.type) and exceeds_double(table.column(field.name)):
+            if exceeds_double(table.column(field.name)):
                 wide.add(field.name)
             kind = with_text_for_times(plain_type(field.type))
             seen.setdefault(field.name, {}).setdefault(kind, f"{without_secrets(location)} from byte {piece.offset} on")
@@ -52,14 +56,15 @@ def describe(location: str, file: pa.NativeFile) -> Description:
         checksums.append(piece.checksum)
     schema = pa.schema([pa.field(name, unify_types(name, kinds)) for name, kinds in seen.items()])
     for name in wide:
-        if pa.types.is_floating(schema.field(name).type):
-            _check_doubles(location, file, start, name)
+        if holds_floating(schema.field(name).type):
+            for piece in iter_pieces(location, file, start, has_quotes=False):
+                check_doubles(location, piece, name, schema.field(name).type)
     digest = hashlib.sha256(repr((offsets, checksums, end)).encode()).hexdigest()
     data_file = DataFile(
         location, file.size(), digest, tuple(rows), FileKind.JSON_LINES,
         piece_offsets=(*offsets, end), piece_checksums=tuple(checksums),
     )  # fmt: skip
-    return Description(data_file, schema)
+    return Description(data_file, schema, wide=frozenset(wide))
 
 
 def iter_batches(
@@ -94,40 +99,3 @@ def _parse(location: str, offset: int, data: bytes, schema: pa.Schema | None = N
             expected="UTF-8 text with an object in each line, and for each key values of one type.",
             action="correct the lines, or convert the file to parquet.",
         ) from error
-
-
-def _check_integers(location: str, offset: int, data: bytes) -> None:
-    """Refuse integers that Arrow would turn into doubles, which do not keep their digits."""
-    for match in _LONG_INTEGER.finditer(data):
-        begin, end = data.rfind(b"\n", 0, match.start()) + 1, data.find(b"\n", match.end())
-        if _holds_long_integer(data[begin : end if end >= 0 else len(data)]):  # and not a text that looks like one
-            raise DataError(
-                f"{without_secrets(location)} has an integer of more than 64 bits at byte {offset + match.start(1)}.",
-                expected="integers from -2^63 to 2^63 - 1.",
-                action="write it as text, or convert the file to parquet with a decimal.",
-            )
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def _check_doubles(location: str, file: pa.NativeFile, start: int, name: str) -> None:
-    """Refuse a column of fractions and of integers that would change as doubles; reads the file once more."""
-    key = json.dumps(name, ensure_ascii=False)[1:-1].encode()
-    for piece in iter_pieces(location, file, start, has_quotes=False):
-        for line in piece.data.splitlines():
-            value = json.loads(line).get(name) if key in line else None
-            if isinstance(value, int) and int(float(value)) != value:
-                raise DataError(
-                    f"{without_secrets(location)}: {name!r} has fractions and the integer {value}, which no double "
-                    "holds.",
-                    expected="integers of at most 2^53 among fractions.",
-                    action="write the column as text, or convert the file to parquet with a decimal.",
-                )
-
-
-def _holds_long_integer(line: bytes) -> bool:
-    found: list[int] = []
-    json.loads(line, parse_int=lambda digits: found.append(int(digits)))
-    return any(not -(2**63) <= number < 2**63 for number in found)

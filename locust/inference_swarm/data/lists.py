@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from inference_swarm.data.arrow_types import plain_type
+from inference_swarm.data.arrow_types import children_of, plain_type
 from inference_swarm.data.numpy_values import numpy_of
 
 
@@ -24,7 +24,7 @@ def is_list_view(kind: pa.DataType) -> bool:
 
 def holds_list_view(kind: pa.DataType) -> bool:
     """Return whether the type is, or holds, lists whose parts lie in any order."""
-    return is_list_view(kind) or any(map(holds_list_view, _children(kind)))
+    return is_list_view(kind) or any(map(holds_list_view, children_of(kind)))
 
 
 def offsets_and_items(values: pa.Array) -> tuple[NDArray[Any], pa.Array]:
@@ -73,12 +73,4 @@ def _without_text_views(values: pa.Array) -> pa.Array:
 
 def _holds_text_view(kind: pa.DataType) -> bool:
     is_view = pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
-    return bool(is_view) or any(map(_holds_text_view, _children(kind)))
-
-
-def _children(kind: pa.DataType) -> list[pa.DataType]:
-    if isinstance(kind, pa.BaseExtensionType):
-        return [kind.storage_type]
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return [kind.value_type]
-    return [kind.field(number).type for number in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+    return bool(is_view) or any(map(_holds_text_view, children_of(kind)))

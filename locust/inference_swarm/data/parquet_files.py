@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from inference_swarm.config.redaction import without_secrets
+from inference_swarm.data.arrow_types import MAX_NESTING, check_nesting, too_deep
 from inference_swarm.data.data_files import DataFile, Description, FileKind
 from inference_swarm.errors import DataError
 
 _TAIL_BYTES: Final = 64 * 1024  # one read gets the whole footer of most files
 MAGIC: Final = b"PAR1"
+_TRAILER_BYTES: Final = 8  # the footer's length, and MAGIC
+_SIGNATURE_BYTES: Final = 28
 # Read-ahead per column. Without it Arrow holds whole column chunks: all compressed bytes of a row group.
 _LOCAL_BUFFER_BYTES: Final = 64 * 1024
 _REMOTE_BUFFER_BYTES: Final = 1024 * 1024  # every refill is a request to the object store
@@ -28,6 +31,10 @@ def describe(location: str, file: pa.NativeFile) -> Description:
     size_bytes, footer = _read_footer(location, file)
     parsed = _parse(location, footer)
     metadata = parsed.metadata
+    # Behind a footer that is signed and not encrypted stands its signature; to ask for a column ends the process then.
+    if metadata.serialized_size == len(footer) - _TRAILER_BYTES - _SIGNATURE_BYTES:
+        raise _encrypted(location)
+    check_nesting(parsed.schema_arrow, without_secrets(location))
     row_group_rows = tuple(metadata.row_group(number).num_rows for number in range(metadata.num_row_groups))
     data_file = DataFile(location, size_bytes, hashlib.sha256(footer).hexdigest(), row_group_rows, FileKind.PARQUET)
     return Description(
@@ -129,6 +136,8 @@ def _parse(location: str, footer: bytes) -> pq.ParquetFile:
             action="write the file again without the column, or with the column as text or decimal.",
         ) from error
     except (OSError, pa.ArrowException) as error:
+        if "deeply nested" in str(error):
+            raise too_deep(without_secrets(location), "in its schema", MAX_NESTING) from error
         raise broken(location, str(error)) from error
 
 
@@ -217,15 +226,19 @@ def _not_parquet(location: str, file: pa.NativeFile, size_bytes: int, tail: byte
     if size_bytes == 0:
         return DataError(f"{shown} is empty (0 bytes).", expected="a parquet file.", action="make or copy it again.")
     if tail[-4:] == b"PARE":
-        return DataError(
-            f"{shown} is encrypted.",
-            expected="a parquet file without encryption.",
-            action="write it again without encryption.",
-        )
+        return _encrypted(location)
     if size_bytes >= 4 and file.read_at(4, 0) == MAGIC:
         return broken(location, f"its end is missing: {size_bytes} bytes, and the last are not PAR1")
     return DataError(
         f"{shown} is not a parquet file (it begins with {bytes(file.read_at(16, 0))!r}).",
         expected="a parquet file, which begins and ends with PAR1; or one whose name says .csv, .jsonl or .arrow.",
         action="convert it, for example with pandas: read_csv(...).to_parquet(...).",
+    )
+
+
+def _encrypted(location: str) -> DataError:
+    return DataError(
+        f"{without_secrets(location)} is encrypted.",
+        expected="a parquet file without encryption.",
+        action="write it again without encryption.",
     )

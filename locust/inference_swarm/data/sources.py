@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.data.data_files import FileKind, FoundFile
-from inference_swarm.data.storage import SOURCES, existing, list_folder, list_url, missing
+from inference_swarm.data.storage import SOURCES, existing, list_folder, list_url, missing, unreadable
 from inference_swarm.data.table_formats import ICEBERG_MARKER, ICEBERG_METADATA, check_no_table, markers_above
 from inference_swarm.errors import DataError
 
@@ -51,11 +51,11 @@ def list_files(source: str) -> Listing:
     Folders are searched with their subfolders for the files of one format, whatever the case of their suffix. Names
     that begin with `_` or `.` are left out, as all tools do that write folders; `_key=value` is a partition.
     """
-    whole = [source] if Path(source).exists() else [part.strip() for part in source.split(",")]
+    whole = [source] if _is_there(source) else [part.strip() for part in source.split(",")]
     parts = [part for part in whole if part]
     if not parts:
         raise DataError("The data source is empty.", expected=SOURCES, action="name the file with the rows to send.")
-    listings = [_list_url(part) if "://" in part else _list_local(part) for part in parts]
+    listings = [_list_part(part) for part in parts]
     files = tuple(file for listing in listings for file in listing.files)
     for location, count in Counter(file.location for file in files).items():
         if count > 1:
@@ -87,6 +87,20 @@ def source_name(source: str) -> str:
     last = named[-1]
     stem = last[: -len(PurePosixPath(last).suffix)] if kind_of_name(last) else last
     return named[-2] if stem == "X_test" and len(named) > 1 else stem
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # as several names too long for one, or in a folder that may not be read: said of each
+        return False
+
+
+def _list_part(part: str) -> Listing:
+    try:
+        return _list_url(part) if "://" in part else _list_local(part)
+    except OSError as error:
+        raise unreadable(part, error) from error
 
 
 def _list_local(path: str) -> Listing:
@@ -137,11 +151,15 @@ def _list_url(url: str) -> Listing:
 def _walk(root: Path) -> Iterator[str]:
     """Yield all files below a folder, links followed; a folder that is reached twice is listed once."""
     seen: set[str] = set()
-    for folder, inner, names in os.walk(root, followlinks=True):
+    for folder, inner, names in os.walk(root, onerror=_raise, followlinks=True):
         seen.add(os.path.realpath(folder))
         inner[:] = sorted(name for name in inner if os.path.realpath(os.path.join(folder, name)) not in seen)
         seen.update(os.path.realpath(os.path.join(folder, name)) for name in inner)
         yield from (Path(folder, name).relative_to(root).as_posix() for name in names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _markers(folder: str, query: str = "") -> list[str]:

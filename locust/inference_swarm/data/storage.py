@@ -5,6 +5,7 @@ Everything that can go wrong with a file becomes a DataError here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -102,8 +103,8 @@ def _without_location(text: str, location: str) -> str:
         return text
     rest = location.partition("://")[2]
     for secret in (rest, rest.partition("?")[2], rest.partition("?")[0].rpartition("@")[0]):
-        if secret:
-            text = text.replace(secret, "…")
+        if secret:  # a whole word: that of `abfs://c@…` is one letter
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", text)
     return text
 
 

@@ -86,8 +86,18 @@ def read_piece(file: pa.NativeFile, known: DataFile, number: int) -> bytes:
 
 
 def exceeds_double(column: pa.ChunkedArray) -> bool:
-    """Return whether a number of the column is so large that doubles skip integers there."""
-    limits = pc.min_max(column).as_py()
+    """Return whether a number of the column, or inside of its values, is so large that doubles skip integers there."""
+    return any(map(_exceeds_double, column.chunks))
+
+
+def _exceeds_double(values: pa.Array) -> bool:
+    if pa.types.is_struct(values.type):
+        return any(map(_exceeds_double, values.flatten()))
+    if pa.types.is_list(values.type):
+        return _exceeds_double(values.flatten())
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return False
+    limits = pc.min_max(values).as_py()
     return any(limit is not None and abs(limit) >= MAX_DOUBLE_INTEGER for limit in limits.values())
 
 
