@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pygal  # type: ignore[import-untyped]
 from pygal.style import Style  # type: ignore[import-untyped]
@@ -177,6 +178,7 @@ def _clock(seconds: int) -> str:
 
 def value_labels(values: Sequence[float], *, is_logarithmic: bool) -> list[float]:
     """Return where an axis that shows these values has its labels; the first and the last enclose them."""
+    values = [value for value in values if math.isfinite(value) and value >= 0]
     highest = max(values, default=1.0) or 1.0
     if not is_logarithmic:
         step = 10 ** math.floor(math.log10(highest))
@@ -203,8 +205,9 @@ def plot_lines(
     end_x: float = 0.0,
 ) -> str:
     """Return lines over an axis with these labels."""
-    values = [y for line in lines for _, y in line.points if y is not None and math.isfinite(y) and y >= 0]
-    y_labels = value_labels(values, is_logarithmic=is_logarithmic)
+    y_labels = value_labels(
+        [y for line in lines for _, y in line.points if y is not None], is_logarithmic=is_logarithmic
+    )
 
     def to_axis(value: float) -> float:
         # pygal's own logarithm would take both axes.
@@ -237,6 +240,11 @@ def plot_lines(
     )
     chart.x_labels = [{"label": label, "value": value} for value, label in x_labels]
     chart.y_labels = [{"label": format_value(value), "value": to_axis(value)} for value in y_labels]
+    _add_lines(chart, lines, to_axis)
+    return _NOT_WANTED.sub("", str(chart.render(is_unicode=True)))
+
+
+def _add_lines(chart: Any, lines: Sequence[Line], to_axis: Callable[[float], float]) -> None:
     for line in lines:
         stroke = {"width": 2, "dasharray": "6, 5"} if line.is_dashed else {"width": 2}
         points = [(x, None if y is None else to_axis(y)) for x, y in _thinned(line.points)]
@@ -244,7 +252,6 @@ def plot_lines(
             chart.add(line.label, points, stroke=False, dots_size=5)
         else:
             chart.add(line.label, points, stroke_style=stroke)
-    return _NOT_WANTED.sub("", str(chart.render(is_unicode=True)))
 
 
 def _legend_columns(labels: Sequence[str]) -> int:

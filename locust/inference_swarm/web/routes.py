@@ -87,21 +87,12 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
         return _result_file(archive, name, path)
 
     def compare() -> Response:
-        return compared(lambda found: json_response(comparison_document(found)))
+        return _compared(archive, lambda found: json_response(comparison_document(found)))
 
     def compare_page() -> Response:
-        return compared(
-            lambda found: with_policy(Response(comparison_page(found), mimetype="text/html"), POLICY_OF_REPORT)
+        return _compared(
+            archive, lambda found: with_policy(Response(comparison_page(found), mimetype="text/html"), POLICY_OF_REPORT)
         )
-
-    def compared(show: Callable[[ComparedRuns], Response]) -> Response:
-        one, other = request.args.get("one", ""), request.args.get("other", "")
-        try:
-            # Reading histograms and drawing from them takes a moment, which must not stop the master's loop.
-            response: Response = gevent.get_hub().threadpool.apply(lambda: show(compare_in(archive, one, other)))
-        except SwarmError as error:
-            return problem_response(error, 404)
-        return response
 
     route("/", page)
     route("/static/<path:path>", static)
@@ -114,6 +105,16 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
     route("/preview", form.preview, "POST")
     route("/curve", form.curve, "POST")
     return pages
+
+
+def _compared(archive: RunArchive, show: Callable[[ComparedRuns], Response]) -> Response:
+    one, other = request.args.get("one", ""), request.args.get("other", "")
+    try:
+        # Reading histograms and drawing from them takes a moment, which must not stop the master's loop.
+        response: Response = gevent.get_hub().threadpool.apply(lambda: show(compare_in(archive, one, other)))
+    except SwarmError as error:
+        return problem_response(error, 404)
+    return response
 
 
 def _result_file(archive: RunArchive, name: str, path: str) -> Response:
