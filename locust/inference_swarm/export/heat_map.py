@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from inference_swarm.export.axes import time_labels, value_labels
 from inference_swarm.export.formats import format_count, format_us
-from inference_swarm.export.plots import HEIGHT, WIDTH, time_labels, value_labels
+from inference_swarm.export.plots import HEIGHT, WIDTH
 from inference_swarm.measure.histogram import BUCKET_COUNT, LOWEST_IN_BUCKET_US
 from inference_swarm.measure.hlog import HlogInterval
 

@@ -11,6 +11,7 @@ from typing import Any
 import pygal  # type: ignore[import-untyped]
 from pygal.style import Style  # type: ignore[import-untyped]
 
+from inference_swarm.export.axes import time_labels, value_labels
 from inference_swarm.export.formats import format_rate, format_us
 from inference_swarm.export.intervals import IntervalRow
 from inference_swarm.measure.histogram import Histogram
@@ -139,61 +140,6 @@ def middle(row: IntervalRow) -> float:
 
 def row_time_labels(rows: Sequence[IntervalRow]) -> list[tuple[float, str]]:
     return time_labels(max((row.start_s + row.length_s for row in rows), default=1.0))
-
-
-def time_labels(end_s: float) -> list[tuple[float, str]]:
-    """Return the labels of an axis of time that ends here."""
-    step_s = next(step for step in _TIME_STEPS_S if end_s / step <= 7)
-    return [(at, _clock(at)) for at in range(0, math.floor(end_s) + 1, step_s)]
-
-
-_TIME_STEPS_S = (
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    1200,
-    1800,
-    3600,
-    7200,
-    14400,
-    28800,
-    *(86400 * 2**n for n in range(20)),
-)
-
-
-def _clock(seconds: int) -> str:
-    return (
-        f"{seconds} s"
-        if seconds < 60
-        else f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}".removeprefix("0:")
-    )
-
-
-def value_labels(values: Sequence[float], *, is_logarithmic: bool) -> list[float]:
-    """Return where an axis that shows these values has its labels; the first and the last enclose them."""
-    values = [value for value in values if math.isfinite(value) and value >= 0]
-    highest = max(values, default=1.0) or 1.0
-    if not is_logarithmic:
-        step = 10 ** math.floor(math.log10(highest))
-        step = next(step * factor for factor in (0.2, 0.5, 1, 2, 5) if highest / (step * factor) <= 5)
-        return [step * n for n in range(math.ceil(highest / step) + 1)]
-    lowest = max(1.0, min(value for value in values)) if values else 1.0
-    exponents = range(math.floor(math.log10(lowest)), math.ceil(math.log10(max(highest, lowest * 1.01))) + 1)
-    steps = [factor * 10**n for n in exponents for factor in (1, 2, 5)]
-    low = max(step for step in steps if step <= lowest)
-    high = min((step for step in steps if step >= highest), default=steps[-1])
-    kept = [float(step) for step in steps if low <= step <= high]
-    # Only the powers of ten where there are many.
-    return (
-        kept if len(kept) <= 7 else sorted({kept[0], *(step for step in kept if math.log10(step) % 1 == 0), kept[-1]})
-    )
 
 
 def plot_lines(

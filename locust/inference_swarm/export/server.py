@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from inference_swarm.config.documents import Document, ReadDocument
-from inference_swarm.export.plots import Line, plot_lines, time_labels
+from inference_swarm.export.axes import time_labels
+from inference_swarm.export.plots import Line, plot_lines
 from inference_swarm.judge.capacity.answer import load_words
 from inference_swarm.judge.capacity.result import CapacityResult
 from inference_swarm.measure.server_metrics import ServerSeries
