@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from inference_swarm.apis.api import Predictions
 from inference_swarm.apis.predictions import reader_of
-from inference_swarm.data.orders import Taken
+from inference_swarm.data.orders import RandomFeed, Taken
+from inference_swarm.data.packed import Heads, PackedBodies, Requests
 from inference_swarm.data.truth import RowTruth
 from inference_swarm.load.answer_watch import MAX_ASKED, SWAPPED, WRONG, AnswerWatch, WatchRules
 from inference_swarm.load.expectations import Recorded, Remembered
@@ -164,6 +166,76 @@ def test_the_partner_of_a_swap_is_found_though_it_is_in_no_sample() -> None:
         row for row, request in requests.items() if id(request) not in watch.asked and abs(row - sampled) < 3
     )
     assert judge(watch, requests[sampled], body_of(partner / 7)) == SWAPPED
+
+
+def feed_of(count: int) -> RandomFeed:
+    """Draws requests of one row each, which are numbered from 1,000 on."""
+    bodies = PackedBodies.pack([pa.array([json.dumps([1_000 + row]).encode() for row in range(count)])])
+    requests = Requests([(1_000, bodies)], Heads(lambda _length: HEAD))
+    return RandomFeed(lambda: requests, (1, 2), lambda _count: None)
+
+
+def test_a_sample_of_draws_is_noted_with_its_rows_when_its_turn_comes() -> None:
+    watch, feed = watch_of(lambda row: row / 7, share=0.1, seed=7), feed_of(500)
+    unwatched = feed_of(500)
+    feed.compose_with(watch.sample_draws())
+    asked, others, taken = 0, 0, []
+    for _ in range(5_000):
+        request = feed.take()
+        assert request is not None
+        taken.append(json.loads(request.removeprefix(HEAD))[0])
+        if id(request) in watch.asked:
+            asked += 1
+            assert judge(watch, request, body_of(taken[-1] / 7)) is None
+            assert watch.asked == {}  # none of those that are still to be taken
+        else:
+            others += 1
+            assert judge(watch, request, b"nonsense") is None
+    assert (asked + others, len(watch.right)) == (5_000, asked)
+    assert 400 < asked < 600
+    assert taken == [json.loads((unwatched.take() or b"").removeprefix(HEAD))[0] for _ in range(5_000)]
+
+
+@pytest.mark.parametrize("taken_before", [0, 1_020, 1_024, 5_000])
+def test_the_partner_of_a_swap_among_draws_is_found_and_none_that_was_not_in_flight(taken_before: int) -> None:
+    watch, feed = watch_of(lambda row: row / 7, in_flight=3, share=0.5, seed=1), feed_of(100_000)
+    feed.compose_with(watch.sample_draws())
+    rows, sampled = [], None
+    for _ in range(taken_before):
+        rows.append(row_of(feed.take()))
+    while sampled is None or len(rows) < 3:
+        request = feed.take()
+        rows.append(row_of(request))
+        sampled = request if request is not None and id(request) in watch.asked else None
+    after = row_of(feed.take())
+    kept = watch.asked.copy()
+    for other in (rows[-2], rows[-3], after):
+        watch.asked |= kept
+        assert judge(watch, sampled, body_of(other / 7)) == SWAPPED
+        assert watch.log[-1].wrong[0].other_row == other
+    watch.asked |= kept
+    assert judge(watch, sampled, body_of(rows[-4] / 7 if len(rows) > 3 else -1)) == WRONG
+    watch.asked |= kept
+    upcoming = row_of(feed.take())
+    assert judge(watch, sampled, body_of(upcoming / 7)) == SWAPPED  # now it is
+
+
+def test_draws_that_are_dropped_were_not_taken() -> None:
+    watch, feed = watch_of(lambda row: row / 7, in_flight=2, share=0.5, seed=1), feed_of(100_000)
+    feed.compose_with(watch.sample_draws())
+    before = [row_of(feed.take()) for _ in range(10)]
+    feed.forget_drawn()  # rows went to another worker
+    request = feed.take()
+    while request is None or id(request) not in watch.asked:
+        before.append(row_of(request))
+        request = feed.take()
+    assert judge(watch, request, body_of(before[-1] / 7)) == SWAPPED
+    assert watch.log[-1].wrong[0].other_row == before[-1]
+
+
+def row_of(request: bytes | None) -> int:
+    assert request is not None
+    return int(json.loads(request.removeprefix(HEAD))[0])
 
 
 def test_a_request_that_goes_out_with_other_headers_is_the_same_one() -> None:

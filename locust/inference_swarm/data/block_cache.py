@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from inference_swarm.data.orders import Taken
+from inference_swarm.data.orders import Compose, Taken
 from inference_swarm.data.packed import Heads, PackedBodies, Requests
 from inference_swarm.data.truth import BlockTruth
 
@@ -153,6 +153,10 @@ class BlockCache(ABC):
     def fits(self) -> bool:
         """True when the whole shard may be in memory."""
         return self.budget.fits(self.rows)
+
+    def compose_with(self, make: Callable[[], Compose]) -> bool:
+        """Have `take` compose its requests so; False, with nothing done, where it goes by rows one by one."""
+        return False
 
     def assign(self, blocks: Iterable[Block]) -> tuple[list[int], list[int]]:
         """Assign exactly these blocks. Returns the new ones and the removed ones, whose rows are taken no more."""

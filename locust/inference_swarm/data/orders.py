@@ -26,6 +26,8 @@ REMEMBERED_DRAWS = 16  # this many draws back, `find_rows` still knows which row
 
 Taken = tuple[Sequence[int], bytes]
 """The numbers of rows in the dataset, and the request that was made of them."""
+Compose = Callable[[Requests, Indices], Iterator[bytes]]
+"""Yields the requests of these rows, as `Requests.compose`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class RandomFeed:
     def __init__(self, rows: Callable[[], Requests], seed: Sequence[int], on_draw: Callable[[int], None]) -> None:
         """`rows` is asked at each draw; before that `on_draw` gets the number of requests that will be taken next."""
         draws = _Draws(rows, seed, on_draw)
+        compose: Compose = Requests.compose
         drawn: Iterator[bytes] = iter(())
         drawn_rows: Iterator[Taken] = iter(())
 
@@ -89,7 +92,7 @@ class RandomFeed:
             if (choice := draws.draw()) is None:
                 return None
             requests, indices = choice
-            drawn = requests.compose(indices)
+            drawn = compose(requests, indices)
             return next(drawn)
 
         def take_rows() -> Taken | None:
@@ -105,10 +108,15 @@ class RandomFeed:
             drawn, drawn_rows = iter(()), iter(())
             draws.forget()
 
+        def compose_with(other: Compose) -> None:
+            nonlocal compose, drawn
+            compose, drawn = other, iter(())
+
         self.take = take
         self.take_rows = take_rows
         self.find_rows = draws.find_rows  # the row of a request that was taken lately
         self.forget_drawn = forget_drawn
+        self.compose_with = compose_with  # `take` gets its requests from this from now on
 
 
 class ChunkFeed:

@@ -121,13 +121,19 @@ class Requests:
 
         For 1024 rows at once about 270 ns each, and the cache misses that sending would have had otherwise.
         """
+        return self._compose(indices, self._ends.searchsorted(indices, side="right"))[0]
+
+    def compose_numbered(self, indices: Indices) -> tuple[Iterator[bytes], Callable[[], int], NDArray[np.int64]]:
+        """Return the same, what says how many of them are left, and the numbers of their rows in the dataset."""
         blocks = self._ends.searchsorted(indices, side="right")
+        return *self._compose(indices, blocks), self._to_row[blocks] + indices
+
+    def _compose(self, indices: Indices, blocks: Indices) -> tuple[Iterator[bytes], Callable[[], int]]:
         places = indices + blocks
         starts, ends = self._offsets[places], self._offsets[places + 1]
-        pieces = zip(
-            self._heads.of(ends - starts), self._data[blocks].tolist(), starts.tolist(), ends.tolist(), strict=True
-        )
-        return (head + data[start:end] for head, data, start, end in pieces)
+        heads = iter(self._heads.of(ends - starts))
+        pieces = zip(heads, self._data[blocks].tolist(), starts.tolist(), ends.tolist(), strict=True)
+        return (head + data[start:end] for head, data, start, end in pieces), heads.__length_hint__
 
     def texts(self, indices: Indices) -> Iterator[bytes]:
         """Yield the stored texts of these rows, without a head."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from inference_swarm.data.batches import Batching, RandomBatches
 from inference_swarm.data.block_cache import Block, BlockCache, Budget, EncodedBlock
-from inference_swarm.data.orders import RandomFeed
+from inference_swarm.data.orders import Compose, RandomFeed
 from inference_swarm.data.packed import Heads, Requests
 
 TAKES_PER_ROW = 8  # of a resident set, before a block goes: encoding costs each request an eighth of a row's
@@ -42,6 +42,12 @@ class RandomCache(BlockCache):
         self.take = self._feed.take
         self.take_rows = self._feed.take_rows
         self.find_rows = self._feed.find_rows
+
+    def compose_with(self, make: Callable[[], Compose]) -> bool:
+        if not isinstance(self._feed, RandomFeed):
+            return False
+        self._feed.compose_with(make())
+        return True
 
     def next_block(self) -> Block | None:
         if self._spare is not None:

@@ -92,6 +92,7 @@ class RowStore:
         self.take = self._cache.take
         self.take_rows = self._cache.take_rows
         self.find_rows = self._cache.find_rows
+        self.compose_with = self._cache.compose_with
         self.hold(first)
 
     def hold(self, blocks: Iterable[Block], leases: Iterable[BlockLease] = ()) -> None:

@@ -6,17 +6,16 @@ What it has seen is kept in `log` until the measuring code takes it. Pure, but f
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-import numpy as np
-
 from inference_swarm.apis.predictions import AnswerError, Reader
-from inference_swarm.data.orders import Taken
+from inference_swarm.data.orders import Compose, Taken
 from inference_swarm.data.truth import RowTruth
 from inference_swarm.load.answer_log import Judged, RightAnswers, WrongAnswer
+from inference_swarm.load.answer_sample import SampledDraws, gaps_of
 from inference_swarm.load.expectations import Expectation, show_answer
 from inference_swarm.transport.check import ResponseCheck
 
@@ -24,7 +23,6 @@ WRONG: Final = "another answer than expected"
 SWAPPED: Final = "the answer of another row (swapped)"
 INCONSISTENT: Final = "another answer than before to the same row"
 MAX_ASKED: Final = 16_384
-_DRAWN: Final = 4096
 _RECENT: Final = 2048
 # Other requests beside those in flight, to see whether an answer is a common one.
 _MORE: Final = 256
@@ -36,7 +34,7 @@ _NS_PER_S: Final = 1_000_000_000
 _MAX_CHANCE: Final = 0.1
 
 _Truths = Sequence[RowTruth | None]
-# A request, its rows, their truths, how many requests were taken before it.
+# A request, its rows, their truths, how many requests were taken up to it.
 _Asked = tuple[bytes, Sequence[int], _Truths, int]
 _NO_TRUTHS: Final[_Truths] = ()
 _NO_TRUTH: Final[tuple[None]] = (None,)
@@ -58,7 +56,7 @@ class WatchRules:
 
 
 class AnswerWatch:
-    """Implements `transport.check.AnswerChecks`. `take_of` and `take_rows_of` wrap the source of requests."""
+    """Implements `transport.check.AnswerChecks`. `sample_draws`, or else `take_of` and `take_rows_of`, get it requests."""
 
     def __init__(
         self,
@@ -85,10 +83,16 @@ class AnswerWatch:
         self._check = check if rules.share >= 1 else None
         # Rows, no requests: what is kept of them would drive everything else out of the processor's cache.
         self._recent: deque[int | Sequence[int]] = deque(maxlen=_RECENT)
+        self._lately: Callable[[], Iterable[int | Sequence[int]]] = lambda: reversed(self._recent)
         self._count_taken: Callable[[], int] = lambda: 0
         self._second = self._searches = 0
         self._known: dict[bytes, list[Any]] = {}  # predictions in bodies: answers that are classes are few
         self.note = self._make_note()
+
+    @property
+    def is_sampling(self) -> bool:
+        """True when not all answers are looked at."""
+        return self._rules.share < 1
 
     @property
     def is_recording(self) -> bool:
@@ -96,6 +100,12 @@ class AnswerWatch:
         return self._rules.is_recording
 
     # before a request: what is done here is done for each of them
+
+    def sample_draws(self) -> Compose:
+        """Return what makes requests of one row from rows that were drawn, and notes a sample of them."""
+        sample = SampledDraws(self._rules.share, self._rules.seed, self._ask)
+        self._count_taken, self._lately = sample.count_taken, sample.lately
+        return sample.compose
 
     def take_rows_of(self, take_rows: Callable[[], Taken | None]) -> Callable[[], Taken | None]:
         """Return the same source, whose requests are noted."""
@@ -111,9 +121,9 @@ class AnswerWatch:
 
     def take_of(self, take_rows: Callable[[], Taken | None]) -> Callable[[], bytes | None]:
         """Return a source of requests of one row, which are noted. The same as `note`, without a call for each."""
-        gaps = None if self._rules.share >= 1 else _gaps(self._rules.share, self._rules.seed)
+        gaps = gaps_of(self._rules.share, self._rules.seed)
         remember, ask = self._recent.append, self._ask
-        skipped, number = 1 if gaps is None else next(gaps), 0
+        skipped, number = next(gaps), 0
 
         def take() -> bytes | None:
             nonlocal skipped, number
@@ -123,9 +133,6 @@ class AnswerWatch:
             rows, request = taken
             number += 1
             remember(rows[0])
-            if gaps is None:
-                ask(rows, request, number)
-                return request
             skipped -= 1
             if not skipped:
                 skipped = next(gaps)
@@ -137,18 +144,18 @@ class AnswerWatch:
 
     def _make_note(self) -> Callable[[Taken], None]:
         """Return what notes that a request was taken, and is about to be sent."""
-        gaps = None if self._rules.share >= 1 else _gaps(self._rules.share, self._rules.seed)
+        gaps = gaps_of(self._rules.share, self._rules.seed)
         remember, ask = self._recent.append, self._ask
-        skipped, number = 1 if gaps is None else next(gaps), 0
+        skipped, number = next(gaps), 0
 
         def note(taken: Taken) -> None:
             nonlocal skipped, number
             rows, request = taken
             number += 1
             remember(rows[0] if len(rows) == 1 else rows)
-            skipped -= gaps is not None
-            if not skipped or gaps is None:
-                skipped = 1 if gaps is None else next(gaps)
+            skipped -= 1
+            if not skipped:
+                skipped = next(gaps)
                 ask(rows, request, number)
 
         self._count_taken = lambda: number
@@ -270,7 +277,7 @@ class AnswerWatch:
         window = self._count_taken() - number + max(1, self.count_in_flight())
         near: set[int] = set()
         others: set[int] = set()
-        for entry in islice(reversed(self._recent), window + _MORE):
+        for entry in islice(self._lately(), window + _MORE):
             known = near if window > 0 else others
             window -= 1
             if isinstance(entry, int):
@@ -289,10 +296,3 @@ class AnswerWatch:
     def _is_answer_of(self, expectation: Expectation, row: int, prediction: Any) -> bool:
         truths = self.truths_of(row) if self._rules.has_truth else None
         return expectation.is_answer_of(row, truths and truths[0], prediction)
-
-
-def _gaps(share: float, seed: int) -> Iterator[int]:
-    """Yield how many requests it is to the next of a sample: drawn, as even gaps may keep step with a server."""
-    generator = np.random.default_rng([seed, 16])
-    while True:
-        yield from generator.geometric(share, _DRAWN).tolist()

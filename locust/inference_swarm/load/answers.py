@@ -64,7 +64,8 @@ def watch_answers(assignment: Assignment, answers: AnswerWatch, store: RowStore,
     if assignment.take_rows is not None:
         assignment.take_rows = answers.take_rows_of(store.take_rows)
     if not is_batched:  # a request of one row is whole
-        if not assignment.is_counted:
+        is_drawn = answers.is_sampling and store.compose_with(answers.sample_draws)
+        if not is_drawn and not assignment.is_counted:
             assignment.take = answers.take_of(store.take_rows)
         return
     take = store.take

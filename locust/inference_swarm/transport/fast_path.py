@@ -6,7 +6,7 @@ buffer for the whole process, no record for a response of a known shape, and no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Container, Sized
 from time import monotonic_ns
 from typing import Final
 
@@ -25,6 +25,7 @@ class FastPath:
 
     __slots__ = (
         "_answers",
+        "_asked",
         "_greenlet",
         "_is_running",
         "_lane",
@@ -47,6 +48,7 @@ class FastPath:
     def __init__(self, stream: Stream, shapes: HeadShapes, answers: AnswerChecks | None = None) -> None:
         self.stream = stream
         self._answers = answers
+        self._asked: Container[int] | None = None if answers is None else answers.asked
         self._shapes = shapes
         self._wait = stream.wait
         self._greenlet = stream.wait.greenlet
@@ -113,13 +115,14 @@ class FastPath:
             self._greenlet.throw(error)
             return
         done_ns, wait = monotonic_ns(), self._wait
+        is_asked = self._asked is not None and id(self.request) in self._asked
         if count != shapes.total_bytes or not buffer.startswith(shapes.head):
             body_bytes = shapes.match_fast(count)
-            if body_bytes < 0 or (self._answers is not None and not self._is_right(shapes.head_bytes, count, done_ns)):
+            if body_bytes < 0 or (is_asked and not self._is_right(shapes.head_bytes, count, done_ns)):
                 self._hand_over(count, done_ns)
                 return
             self._lane.body_bytes += body_bytes - shapes.body_bytes
-        elif self._answers is not None and not self._is_right(len(shapes.head), count, done_ns):
+        elif is_asked and not self._is_right(len(shapes.head), count, done_ns):
             self._hand_over(count, done_ns)
             return
         self._note_sent(wait.sent_ns)
@@ -154,12 +157,10 @@ class FastPath:
         self._stop_sent_in_part(sent_bytes)
 
     def _is_right(self, head_bytes: int, count: int, done_ns: int) -> bool:
-        """Look at the answer, if somebody asks for that; what is wrong with it is found out by the user."""
-        answers, request = self._answers, self.request
-        if answers is None or id(request) not in answers.asked:
-            return True
+        """Look at the answer, which somebody asks for; what is wrong with it is found out by the user."""
+        assert self._answers is not None
         body = bytes(self._shapes.view[head_bytes:count])
-        return answers.accepts(request, body, self._wait.sent_ns, done_ns)
+        return self._answers.accepts(self.request, body, self._wait.sent_ns, done_ns)
 
     def _hand_over(self, count: int, done_ns: int) -> None:
         self._wait.done_ns = done_ns
