@@ -63,6 +63,7 @@ SCORES = tensor("proba", [3, 2], [0.1, 0.9, 0.8, 0.2, 0.3, 0.7])
         (nodes("$.score"), b'{"score":"yes"}', 1, ["yes"]),
         (nodes("$['a:b']"), b'{"a:b":[0.1,0.9]}', 2, [0.1, 0.9]),
         (nodes("$.rows[?@.kind == 'score'].at"), b'{"rows":[{"kind":"id","at":7},{"kind":"score","at":1}]}', 1, [1]),
+        (NAMED, b'{"predictions":[18446744073709551616,"\\ud83d\\ude00"]}', 2, [1.8446744073709552e19, "\U0001f600"]),
         # labels are texts of any kind, and what says that there is no error is none
         (NAMED, b'{"predictions":["None","NA","null","0","error"]}', 5, ["None", "NA", "null", "0", "error"]),
         (NAMED, b'{"predictions":[1],"error":null,"errors":[],"error_code":0,"error_message":"OK"}', 1, [1]),
@@ -109,6 +110,10 @@ def test_there_is_one_prediction_for_each_row(where: Predictions, body: bytes, r
         (FIRST, outputs(tensor("o", [1, 1], ["nan"])), 1, "NaN or infinity in place of a prediction"),
         (NAMED, b'{"predictions":[""]}', 1, "an empty text in place of a prediction"),
         (ANY, b'" "', 1, "an empty text in place of a prediction"),
+        (NAMED, b'{"predictions":["\\ud800"]}', 1, "a text that is no Unicode in place of a prediction"),
+        (NAMED, b'{"predictions":[{"\\ud800":1}]}', 1, "a text that is no Unicode in place of a prediction"),
+        (NAMED, b'{"predictions":[' + b"9" * 400 + b"]}", 1, "NaN or infinity in place of a prediction"),
+        (NAMED, b'{"predictions":[-' + b"9" * 5000 + b"]}", 1, "NaN or infinity in place of a prediction"),
         (nodes("$.scores[*]"), b'{"scores":["\\n"]}', 1, "an empty text in place of a prediction"),
         (NAMED, b'{"predictions":[{"label":""}]}', 1, "an empty object in place of a prediction"),
         (NAMED, b'{"predictions":[{"label":"nan"}]}', 1, "NaN or infinity in place of a prediction"),
@@ -148,6 +153,8 @@ def test_there_is_one_prediction_for_each_row(where: Predictions, body: bytes, r
         # made to hurt who reads it
         (NAMED, b'{"predictions":[1],"error":' + b"[" * 900 + b"1" + b"]" * 900 + b"}", 1, TOO_DEEP),
         (NAMED, b'{"predictions":[' + b"[" * 900 + b"1" + b"]" * 900 + b"]}", 1, TOO_DEEP),
+        (NAMED, b'{"predictions":[' + b"[" * 300 + b"1" + b"]" * 300 + b"]}", 1, TOO_DEEP),
+        (FIRST, outputs(tensor("o", [1] * 65, [1])), 1, "an output without a shape"),
         (nodes("$..score"), b"[" * 200 + b"1" + b"]" * 200, 1, TOO_DEEP),
         (FIRST, b'{"outputs":[{"shape":[1000000000000,0],"data":[]}]}', 1, OTHER_DATA),
         (LINES, b"<html>", 1, "not CSV"),

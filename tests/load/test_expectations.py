@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from inference_swarm.apis.api import Predictions
+from inference_swarm.apis.predictions import AnswerError, predictions
 from inference_swarm.data.truth import RowTruth
-from inference_swarm.load.expectations import Recorded, Remembered, is_same
+from inference_swarm.load.expectations import Recorded, Remembered, is_same, show_answer
+from inference_swarm.measure.quality import QualityCounters
 
 
 @pytest.mark.parametrize(
@@ -75,3 +81,28 @@ def test_what_is_remembered_takes_8_bytes_a_row() -> None:
         assert remembered.is_met(row, None, row / 3)
     taken = sum(page.itemsize * len(page) for page in remembered._pages.values())
     assert 8 * 100_000 <= taken < 8 * 101_000
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(st.characters(), max_size=3) | st.integers(-(10**330), 10**330),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=2), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(ANY_JSON, ANY_JSON, st.sampled_from([None, 0, 1, 0.5, "a", True]))
+def test_whatever_passes_for_a_prediction_can_be_compared_shown_and_counted(first: Any, second: Any, label: Any) -> None:
+    try:
+        one, other = predictions(Predictions(), json.dumps([first, second]).encode(), 2)
+    except AnswerError:
+        return
+    remembered = Remembered(1e-6)
+    assert remembered.is_met(0, None, one)
+    assert remembered.is_met(0, None, one)
+    remembered.is_met(0, None, other)
+    assert Recorded(1e-6).is_met(0, RowTruth(label, one), one)
+    Recorded(1e-6).is_met(0, RowTruth(label, one), other)
+    assert show_answer(one).encode()
+    quality = QualityCounters()
+    quality.add_pairs([(label, one), (label, other)])
+    assert quality.labelled == (0 if label is None else 2)

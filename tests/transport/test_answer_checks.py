@@ -96,6 +96,19 @@ def test_a_wrong_answer_is_handed_over_to_the_user_and_not_noted(wrong: bytes) -
     assert (batch.success_count, batch.body_bytes) == (1, 2)
 
 
+def test_an_answer_that_cannot_be_looked_at_in_the_event_loop_is_the_users_to_look_at() -> None:
+    answers = Answers(b"[]")
+    case = case_of(answers, [b"[]", b"[]"], asked=lambda number: True)
+
+    def accepts(request: bytes, body: bytes, sent_ns: int, done_ns: int) -> bool:
+        raise OverflowError("int too large to convert to float")
+
+    answers.accepts = accepts  # type: ignore[method-assign]
+    assert case.run() == len(HEAD) + 2
+    assert case.path.is_in_flight
+    assert case.log.take_batch().success_count == 0
+
+
 def test_answers_that_nobody_asks_for_are_not_looked_at() -> None:
     answers = Answers(b"[]")
     case = case_of(answers, [b"()", b"[]", b"()", b"[]"], asked=lambda number: number % 2 == 0)

@@ -17,7 +17,7 @@ import orjson
 
 from inference_swarm.apis.api import Layout, Predictions
 from inference_swarm.apis.json_path import nodes_of
-from inference_swarm.apis.usable import AnswerError, check_prediction, has_error
+from inference_swarm.apis.usable import MAX_DEPTH, TOO_DEEP, AnswerError, check_prediction, has_error
 
 __all__ = ["AnswerError", "Reader", "predictions", "reader_of"]
 Reader = Callable[[bytes, int], list[Any]]
@@ -25,7 +25,7 @@ Reader = Callable[[bytes, int], list[Any]]
 
 NO_PREDICTIONS: Final = "no predictions in it"
 _REASON_KEYS: Final = ("detail", "message")
-_TOO_DEEP: Final = "nested too deeply to be predictions"
+_MAX_INT_DIGITS: Final = 18
 _MISSING_WORDS: Final = frozenset({"", "nan", "null", "none", "na", "n/a"})
 
 
@@ -46,7 +46,7 @@ def reader_of(where: Predictions) -> Reader:
             for prediction in found:
                 check_prediction(prediction)
         except RecursionError:
-            raise AnswerError(_TOO_DEEP) from None
+            raise AnswerError(TOO_DEEP) from None
         return found
 
     return read
@@ -80,9 +80,15 @@ def _parse(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(body)  # NaN and Infinity, which some servers write, are told from what is no JSON at all
+        # NaN and Infinity, which some servers write, are told from what is no JSON at all.
+        return json.loads(body, parse_int=_whole_number)
     except (ValueError, RecursionError):
         raise AnswerError("not JSON") from None
+
+
+def _whole_number(digits: str) -> int | float:
+    """Return what orjson would: a fraction where 64 bits do not hold it, infinity where no number does."""
+    return int(digits) if len(digits) <= _MAX_INT_DIGITS else float(digits)
 
 
 def _list_in(answer: Any, where: Predictions) -> list[Any]:
@@ -114,7 +120,7 @@ def _tensor_in(answer: Any, name: str) -> list[Any]:
     if not named:
         raise AnswerError(f"no output {name!r} in it")
     shape, data = named[0].get("shape"), named[0].get("data")
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+    if not isinstance(shape, list) or len(shape) > MAX_DEPTH or not all(type(size) is int and size >= 0 for size in shape):
         raise AnswerError("an output without a shape")
     if not isinstance(data, list):
         raise AnswerError("an output without data")

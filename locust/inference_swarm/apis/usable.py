@@ -16,14 +16,17 @@ _NO_NUMBER: Final = frozenset(
     {"nan", "+nan", "-nan", "<na>", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
 )
 _MAX_SPELLED: Final = 32
+# Far more than any tensor has, and less than orjson writes (254).
+MAX_DEPTH: Final = 64
+TOO_DEEP: Final = "nested too deeply to be predictions"
 
 
 class AnswerError(Exception):
     """The body is not what a model that answers says."""
 
 
-def check_prediction(prediction: Any) -> None:
-    """Raise AnswerError for what is no prediction, at any depth. Raises RecursionError for a very deep one."""
+def check_prediction(prediction: Any, depth: int = 0) -> None:
+    """Raise AnswerError for what is no prediction, at any depth, and for what could not be compared or written."""
     if prediction is None:
         raise AnswerError("null in place of a prediction")
     if isinstance(prediction, float):
@@ -34,12 +37,13 @@ def check_prediction(prediction: Any) -> None:
     elif isinstance(prediction, dict):
         if has_error(prediction):
             raise AnswerError("an error in place of a prediction")
+        for key in prediction:
+            _check_unicode(key)
         # Beside a prediction, an empty note or error says that there is nothing to say.
-        _check_all(
-            (value for key, value in prediction.items() if value != "" and (key not in ERROR_KEYS or value)), "object"
-        )
+        said = (value for key, value in prediction.items() if value != "" and (key not in ERROR_KEYS or value))
+        _check_all(said, "object", depth)
     elif isinstance(prediction, list):
-        _check_all(prediction, "list")
+        _check_all(prediction, "list", depth)
 
 
 def has_error(answer: Mapping[str, Any]) -> bool:
@@ -67,12 +71,24 @@ def _check_text(text: str) -> None:
         raise AnswerError("an empty text in place of a prediction")
     if len(text) <= _MAX_SPELLED and text.strip().lower() in _NO_NUMBER:
         raise AnswerError("NaN or infinity in place of a prediction")
+    _check_unicode(text)
 
 
-def _check_all(values: Iterable[Any], what: str) -> None:
+def _check_unicode(text: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can escape and nobody can write
+        raise AnswerError("a text that is no Unicode in place of a prediction") from None
+
+
+def _check_all(values: Iterable[Any], what: str, depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise AnswerError(TOO_DEEP)
     is_empty = True
     for value in values:
         is_empty = False
-        check_prediction(value)
+        check_prediction(value, depth + 1)
     if is_empty:
         raise AnswerError(f"an empty {what} in place of a prediction")
