@@ -200,9 +200,7 @@ def test_a_sample_of_draws_is_noted_with_its_rows_when_its_turn_comes() -> None:
 def test_the_partner_of_a_swap_among_draws_is_found_and_none_that_was_not_in_flight(taken_before: int) -> None:
     watch, feed = watch_of(lambda row: row / 7, in_flight=3, share=0.5, seed=1), feed_of(100_000)
     feed.compose_with(watch.sample_draws())
-    rows, sampled = [], None
-    for _ in range(taken_before):
-        rows.append(row_of(feed.take()))
+    rows, sampled = [row_of(feed.take()) for _ in range(taken_before)], None
     while sampled is None or len(rows) < 3:
         request = feed.take()
         rows.append(row_of(request))

@@ -85,13 +85,17 @@ def test_what_is_remembered_takes_8_bytes_a_row() -> None:
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(st.characters(), max_size=3) | st.integers(-(10**330), 10**330),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=2), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=2), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 @given(ANY_JSON, ANY_JSON, st.sampled_from([None, 0, 1, 0.5, "a", True]))
-def test_whatever_passes_for_a_prediction_can_be_compared_shown_and_counted(first: Any, second: Any, label: Any) -> None:
+def test_whatever_passes_for_a_prediction_can_be_compared_shown_and_counted(
+    first: Any, second: Any, label: Any
+) -> None:
     try:
         one, other = predictions(Predictions(), json.dumps([first, second]).encode(), 2)
     except AnswerError:

@@ -120,7 +120,11 @@ def _tensor_in(answer: Any, name: str) -> list[Any]:
     if not named:
         raise AnswerError(f"no output {name!r} in it")
     shape, data = named[0].get("shape"), named[0].get("data")
-    if not isinstance(shape, list) or len(shape) > MAX_DEPTH or not all(type(size) is int and size >= 0 for size in shape):
+    if (
+        not isinstance(shape, list)
+        or len(shape) > MAX_DEPTH
+        or not all(type(size) is int and size >= 0 for size in shape)
+    ):
         raise AnswerError("an output without a shape")
     if not isinstance(data, list):
         raise AnswerError("an output without data")

@@ -6,6 +6,7 @@ A text may be any label, `None` and `NA` too; only those that servers write for 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,12 @@ _NO_NUMBER: Final = frozenset(
     {"nan", "+nan", "-nan", "<na>", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
 )
 _MAX_SPELLED: Final = 32
+# What frameworks and proxies write in place of an answer; a class may well be called "error".
+_ERROR_TEXT: Final = re.compile(
+    r"([\w.]*(error|exception):\s|internal (server )?error\b|traceback \(most recent call"
+    r"|(service unavailable|bad gateway|gateway time-?out)\b)",
+    re.IGNORECASE,
+)
 # Far more than any tensor has, and less than orjson writes (254).
 MAX_DEPTH: Final = 64
 TOO_DEEP: Final = "nested too deeply to be predictions"
@@ -71,6 +78,8 @@ def _check_text(text: str) -> None:
         raise AnswerError("an empty text in place of a prediction")
     if len(text) <= _MAX_SPELLED and text.strip().lower() in _NO_NUMBER:
         raise AnswerError("NaN or infinity in place of a prediction")
+    if _ERROR_TEXT.match(text):
+        raise AnswerError("an error in place of a prediction")
     _check_unicode(text)
 
 

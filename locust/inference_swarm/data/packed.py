@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import length_hint
 from typing import Any, Final
 
 import numpy as np
@@ -133,7 +135,7 @@ class Requests:
         starts, ends = self._offsets[places], self._offsets[places + 1]
         heads = iter(self._heads.of(ends - starts))
         pieces = zip(heads, self._data[blocks].tolist(), starts.tolist(), ends.tolist(), strict=True)
-        return (head + data[start:end] for head, data, start, end in pieces), heads.__length_hint__
+        return (head + data[start:end] for head, data, start, end in pieces), partial(length_hint, heads)
 
     def texts(self, indices: Indices) -> Iterator[bytes]:
         """Yield the stored texts of these rows, without a head."""

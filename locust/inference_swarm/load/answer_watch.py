@@ -56,7 +56,7 @@ class WatchRules:
 
 
 class AnswerWatch:
-    """Implements `transport.check.AnswerChecks`. `sample_draws`, or else `take_of` and `take_rows_of`, get it requests."""
+    """Implements `transport.check.AnswerChecks`. `sample_draws`, `take_of` or `take_rows_of` show it the requests."""
 
     def __init__(
         self,

@@ -138,8 +138,7 @@ class FastPath:
             self._greenlet.throw(error)
             return
         if request is None:
-            self.is_starved = True
-            self._stop_noted(done_ns)
+            self._stop_noted(done_ns, is_starved=True)
             return
         self.request = request
         wait.sent_ns = monotonic_ns()
@@ -174,7 +173,8 @@ class FastPath:
         self.stream.sent_bytes = sent_bytes
         self._greenlet.switch(SENT_IN_PART)
 
-    def _stop_noted(self, done_ns: int) -> None:
+    def _stop_noted(self, done_ns: int, *, is_starved: bool = False) -> None:
+        self.is_starved = is_starved
         self.is_in_flight = False
         self._wait.done_ns = done_ns
         self._greenlet.switch(ALL_NOTED)
