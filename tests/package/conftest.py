@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,12 +28,11 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """The wheel and what it needs, in an environment that was empty."""
-    folder = tmp_path_factory.mktemp("user")
     venv = tmp_path_factory.mktemp("environment") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    made = Installed(venv, folder)
+    made = Installed.make(venv, tmp_path_factory.mktemp("user"))
     (wheel,) = distributions.glob("*.whl")
-    made.install(str(wheel))
-    return made
+    made.install(str(wheel), "swarm")
+    yield made
+    shutil.rmtree(venv)  # a gigabyte, which pytest would keep for three sessions
