@@ -19,6 +19,8 @@ USERS_PAGES = (
     "README.md",
     "docs/quickstart.md",
     "docs/capacity.md",
+    "docs/ci.md",
+    "docs/install.md",
     "docs/settings.md",
     "docs/results.md",
     "docs/words.md",

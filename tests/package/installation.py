@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,12 +23,24 @@ class Installed:
 
     def run(self, *words: str, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
         """One of the environment's commands, in the user's folder, without any setting of the machine."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(OUR_VARIABLES)}
-        command = [str(self.venv / "bin" / words[0]), *words[1:]]
-        variables = {**kept, "PATH": f"{self.venv / 'bin'}:{kept['PATH']}", "HOME": str(self.folder)}
         return subprocess.run(
-            command, cwd=self.folder, env=variables, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
+            self._command(words), cwd=self.folder, env=self._variables(), capture_output=True, text=True,
+            timeout=timeout_s, check=False,
+        )  # fmt: skip
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """The same in the background; what it prints is read from its `stdout`."""
+        return subprocess.Popen(
+            self._command(words), cwd=self.folder, env=self._variables(), stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def _command(self, words: Sequence[str]) -> list[str]:
+        return [str(self.venv / "bin" / words[0]), *words[1:]]
+
+    def _variables(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(OUR_VARIABLES)}
+        return {**kept, "PATH": f"{self.venv / 'bin'}:{kept['PATH']}", "HOME": str(self.folder)}
 
     def must(self, *words: str, timeout_s: float = 240) -> str:
         """The same; fails the test unless it ends with 0."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 import tarfile
+import threading
 import tomllib
+import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
 from recording_server import recording_server
-from swarm_processes import free_port
+from swarm_processes import free_port, wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -113,7 +116,7 @@ def test_the_library_imports_in_an_installed_environment(installed: Installed) -
 
 
 def test_the_demo_with_the_extra_server(installed: Installed, distributions: Path) -> None:
-    """Last: what it installs, the tests above want to be missing."""
+    """What it installs, the tests above want to be missing."""
     (wheel,) = distributions.glob("*.whl")
     installed.install(f"{wheel}[server]", "server")
     assert "No broken requirements" in installed.must("pip", "check")
@@ -132,3 +135,32 @@ def test_the_demo_with_the_extra_server(installed: Installed, distributions: Pat
     assert summary["requests"] > 0
     assert done.stderr.count(f"report     {run.relative_to(installed.folder)}/report.html") == 1
     assert "/INFO/" not in done.stderr
+
+
+def test_the_demo_leaves_its_web_ui_open_until_ctrl_c(installed: Installed) -> None:
+    """With what the test before has installed and trained."""
+    web_port = free_port()
+    ports = ["--server-port", str(free_port()), "--master-port", str(free_port()), "--web-port", str(web_port)]
+    demo = installed.start("inference-swarm", "demo", "--ui", "--workers", "1", *ports)
+    said: list[str] = []
+    assert demo.stdout is not None
+    reader = threading.Thread(target=lambda stream: said.extend(stream), args=(demo.stdout,))
+    reader.start()
+
+    def page() -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{web_port}/", timeout=5) as response:
+                return str(response.read().decode())
+        except OSError:
+            return ""
+
+    try:
+        wait_until(lambda: demo.poll() is not None or "Locust" in page(), 60, "the web UI")
+        assert f"web UI at http://127.0.0.1:{web_port} with 1 workers; Ctrl-C stops everything" in "".join(said)
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.wait(60)
+        reader.join()
+        demo.stdout.close()
+    assert page() == ""
+    assert "Traceback" not in "".join(said)
