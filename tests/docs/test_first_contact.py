@@ -65,6 +65,13 @@ def test_exit_codes_have_one_table_and_tests_are_in_no_page_of_a_user() -> None:
         assert "tests/" not in (ROOT / name).read_text(encoding="utf-8"), name
 
 
+def test_what_heads_that_differ_cost_is_in_the_documents_and_below_a_third() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    (rate, cpu) = re.findall(r"^\| heads that differ in each response .*?\| (\d+) % \| (\d+) % \|", page, re.M)[0]
+    assert 0 < int(rate) < 30
+    assert 0 < int(cpu) < 30
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -203,3 +203,20 @@ def test_a_refusal_of_the_parser_is_no_shape() -> None:
         parsed(b"hello\r\n\r\n")
     assert read_shape(b"hello\r\n\r\n", LIMITS) is None
     assert read_shape(b"HTTP/1.1 200 OK\r\nContent-Length", LIMITS) is None
+
+
+def test_behind_a_mesh_the_first_response_is_parsed_and_all_others_match() -> None:
+    """C10 of the cases: what `throughput --tools ours,changing-heads` (docs/benchmarks.md) measures in time."""
+    shapes = known()
+    parsed_ones = 0
+    for number in range(1000):
+        head = (
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n"
+            b"x-request-id: %032x\r\ndate: Thu, 26 Nov 2026 18:%02d:%02d GMT\r\n"
+            b"x-envoy-upstream-service-time: %d\r\nserver: istio-envoy\r\n\r\n"
+            % (number * 7919, number // 60 % 60, number % 60, number % 250)
+        )
+        if matched(shapes, head + b"ok") == -1:
+            parsed_ones += 1
+            shapes.learn(head)
+    assert parsed_ones == 1
