@@ -17,8 +17,7 @@ from swarm_processes import ROOT
 pytestmark = pytest.mark.docker
 
 IMAGE = "python:3.13-slim"
-# pip is offered the locked packages and no index; uv brings them (4 s, of which pip makes 50 s). Datasets
-# that the demo does not test are trained before it, in small.
+# pip is offered the locked packages and no index; uv brings them (4 s, of which pip makes 50 s).
 SCRIPT = """
 set -eu
 if [ -s /given/ca.pem ]; then export SSL_CERT_FILE=/given/ca.pem PIP_CERT=/given/ca.pem; fi
@@ -31,7 +30,6 @@ pip check
 python --version
 mkdir /opt/work
 cd /opt/work
-inference-swarm train --rows 500 --dataset credit_card_transactions,diabetic,UNSW_NB15_merged
 inference-swarm demo --seconds 3 --users 4 --workers 1
 """
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from inference_swarm.apis.table import request_path
-from inference_swarm.cli.demo import APIS, parse_arguments, swarm_arguments
+from inference_swarm.cli.demo import APIS, GENERATED, chosen_dataset, parse_arguments, swarm_arguments
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
+from server.train.datasets import RECIPES
 
 PATHS = {
     "invocation": "/invocation?method=predict&dataset=my%20data&model=lgbm",
@@ -35,3 +36,11 @@ def test_requests_of_the_demo_go_where_the_reference_server_has_the_model(api: s
     }
     settings = Settings(**values)
     assert request_path(settings) == PATHS[api]
+
+
+def test_a_demo_trains_the_dataset_that_it_tests_and_for_the_web_ui_all() -> None:
+    assert set(GENERATED) == set(RECIPES)
+    assert chosen_dataset(parse_arguments([])) == ["--dataset", "healthcare-dataset-stroke"]
+    assert chosen_dataset(parse_arguments(["--dataset", "diabetic"])) == ["--dataset", "diabetic"]
+    assert chosen_dataset(parse_arguments(["--ui"])) == []
+    assert chosen_dataset(parse_arguments(["--dataset", "of my own"])) == []
