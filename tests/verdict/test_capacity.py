@@ -88,7 +88,7 @@ def test_the_scenario_of_a_server_is_such_a_search(swarm: Swarm, rows: Path, url
     assert result.returncode == 0
 
 
-def test_a_worker_that_is_killed_in_mid_search_is_said_and_the_search_goes_on(
+def test_workers_that_are_killed_or_join_in_mid_search_are_said_and_the_search_goes_on(
     swarm: Swarm, rows: Path, url: str
 ) -> None:
     master = swarm.start_master("--host", url, "--data", str(rows), *QUICK, workers=2)
@@ -96,9 +96,12 @@ def test_a_worker_that_is_killed_in_mid_search_is_said_and_the_search_goes_on(
     log = swarm.log_file("master")
     wait_until(lambda: "step 2" in log.read_text(encoding="utf-8"), 40, "a second step")
     workers[0].kill()
+    swarm.start_worker(3)
     wait_until(lambda: master.poll() is not None, 120, "the end of the search")
     capacity = capacity_of(swarm)
-    assert any(" is gone: the step at " in note for note in capacity["notes"]), json.dumps(capacity["notes"])
+    notes = [note for note in capacity["notes"] if ": the step at " in note]
+    for words in (" is gone", " has joined"):
+        assert any(words in note for note in notes), json.dumps(capacity["notes"])
     assert capacity["outcome"] == "found"
     assert 150 <= capacity["load"] <= 310
 
