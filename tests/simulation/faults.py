@@ -143,6 +143,18 @@ def _lost_requests_are_granted_again() -> list[Any]:
     return [patch.object(RequestBudget, "take_grants", take_grants)]
 
 
+def _leaving_worker_keeps_its_arrivals() -> list[Any]:
+    real = agent_run.set_users
+
+    def set_users(state: Any, message: Any, now_s: float) -> None:
+        if state.is_leaving and any(message.users.values()):
+            state.users_generation = max(state.users_generation, message.generation)
+        else:
+            real(state, message, now_s)
+
+    return [_agent_cell(protocol.SetUsers, RunStage.SENDING, set_users)]
+
+
 def _missed_exchange_of_arrivals_is_none() -> list[Any]:
     """As many arrivals as before are taken for the same ones."""
 
@@ -177,6 +189,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
         patch.object(RequestAllowance, "is_used_up", False),
         patch.object(RequestAllowance, "take_one", lambda self: True),
     ],
+    "a worker that leaves keeps arrivals that are others' by now": _leaving_worker_keeps_its_arrivals,
     "an exchange of arrivals that a worker missed is not told": _missed_exchange_of_arrivals_is_none,
     "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
     "what is said of a former run is taken for this one": lambda: [
@@ -207,6 +220,7 @@ FOUND_BY = {
     "what a worker leaves of its requests is lost": 2325,
     "a worker sends without a grant": 8,
     "an exchange of arrivals that a worker missed is not told": 256989,
+    "a worker that leaves keeps arrivals that are others' by now": 246193,
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from recording_server import answer_bytes
 from swarm_processes import wait_until
 from web_swarm import WebSwarm
@@ -335,8 +336,23 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
     assert page.evaluate("document.activeElement.textContent") == "Start, change or stop a run"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Objectives"
+    assert violations(page) == []
+    page.goto(runs.first.get_by_role("link").first.get_attribute("href"))
+    page.get_by_role("heading", name="Metrics").wait_for()
+    assert violations(page) == []
     assert watched.errors == []
     assert watched.hosts == {f"127.0.0.1:{web.port}"}
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds serious or critical."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
 
 
 def worker(host: str, number: int, **changes: Any) -> dict[str, Any]:

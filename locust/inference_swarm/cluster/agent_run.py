@@ -145,10 +145,7 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
         return
     state.users_generation = message.generation
     users = {name: count for name, count in message.users.items() if count}
-    if state.is_leaving and users:
-        return
     partition = message.partition
-    state.lower_at_s = None
     if message.epochs_ns != state.epochs_ns:
         state.epochs_ns = message.epochs_ns
         state.do(SetEpochs(message.epochs_ns))
@@ -162,6 +159,9 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
     if partition is not None and partition != state.partition:
         state.partition = partition
         state.do(SetPartition(partition))
+    if state.is_leaving and users:
+        return  # the master does not know yet: until others take over, the users go on as they are
+    state.lower_at_s = None
     if partition is not None and sum(users.values()) < sum(state.users.values()):
         from_s = state.began_s + partition.from_ns / NS_PER_S
         if from_s > now_s:
