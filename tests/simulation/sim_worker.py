@@ -98,7 +98,7 @@ class SimWorker:
         self._user_seconds = 0.0
         self._users_since_s = 0.0
         self._lease_s = 0.0
-        self._thawed_s = -1.0
+        self.thawed_s = -1.0
         clock.after(rng.random() * 0.5, self._tick)
 
     # events
@@ -167,7 +167,7 @@ class SimWorker:
         if self.is_dead or not self.is_frozen:
             return
         self.is_frozen = False
-        self._thawed_s = self.clock.now_s
+        self.thawed_s = self.clock.now_s
         if self._users is not None:
             self._users.shift_to(self.clock.now_s)
         self._wake_s = -1.0
@@ -284,7 +284,7 @@ class SimWorker:
         self.clock.after(rng.choice((0.01, 0.5, 4.0)), reply)
 
     def _is_thawing(self) -> bool:
-        return self.clock.now_s - self._thawed_s < THAW_S
+        return self.clock.now_s - self.thawed_s < THAW_S
 
     def _release_rows(self) -> None:
         if self._once is not None:

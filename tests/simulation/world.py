@@ -380,10 +380,10 @@ class World:
         self.require(not master.runs[run_id].outcome, f"{run_id} begins though it was {master.runs[run_id].outcome}")
 
     def check_lease(self, worker: SimWorker, now_s: float) -> None:
-        """3. A worker without a master sends no more when its lease is over."""
+        """3. A worker without a master sends no more when its lease is over, or as soon as it runs again."""
         state = worker.state
         self.require(
-            now_s <= state.lease_until_s + LEASE_SLACK_S or not state.users,
+            now_s <= max(state.lease_until_s, worker.thawed_s) + LEASE_SLACK_S or not state.users,
             f"{worker.name} sends without a lease since {state.lease_until_s:.3f} s",
         )
 
