@@ -1,6 +1,8 @@
 """Entry point of the swarm image: `master`, `worker` or `headless` (or SWARM_ROLE), then Locust's options.
 
 Anything else is passed to Locust as it is. This process becomes Locust, so that SIGTERM reaches it. An edge, as wiring.
+The image starts it with the signals that end it blocked (`env --block-signal`): process 1 has no default for them, so that
+one that comes before there is a handler would be lost. They wait until main() lets them in.
 Environment, beside that of docs/settings.md:
   SWARM_ROLE          master, worker or headless when no argument says so
   SWARM_WORKERS       headless: worker containers to wait for
@@ -12,10 +14,10 @@ Environment, beside that of docs/settings.md:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
-import shutil
 import signal
 import socket
 import sys
@@ -23,7 +25,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 LOCUSTFILE = str(Path(__file__).resolve().parent.parent / "locust" / "locustfile.py")
 STATE_FOLDER = Path(os.environ.get("SWARM_STATE_FOLDER") or "/tmp/inference-swarm")  # as in health.py
@@ -35,22 +37,20 @@ STATE_PERIOD_S = 1.0
 LOOK_PERIOD_S = 0.5
 CONNECT_WITHIN_S = 2.0
 SAY_AGAIN_AFTER_S = 30.0
+MAX_PORT = 65535
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: list[str]) -> None:
     """Never returns: ends with Locust's exit code."""
-    # Process 1 has no default for signals: without this a stop before Locust is up would wait for SIGKILL.
-    signal.signal(signal.SIGINT, send_sigterm)
-    signal.signal(signal.SIGTERM, leave)
-    if umask := os.environ.get("SWARM_UMASK"):
-        os.umask(int(umask, 8))
-    shutil.rmtree(STATE_FOLDER, ignore_errors=True)
-    STATE_FOLDER.mkdir(parents=True)
     role = os.environ.get("SWARM_ROLE") or "master"
     if arguments and not arguments[0].startswith("-"):
         role, *arguments = arguments
-    if role == "headless":
-        signal.signal(signal.SIGTERM, leave_without_result)
+    signal.signal(signal.SIGINT, send_sigterm)
+    signal.signal(signal.SIGTERM, leave_without_result if role == "headless" else leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+    set_umask()
+    clear_state()
     if role not in ROLES:
         fail(f"the role is {role!r} (first argument or SWARM_ROLE)", f"one of {', '.join(ROLES)}")
     if role == "worker":
@@ -67,6 +67,25 @@ def main(arguments: list[str]) -> None:
         os.environ.setdefault("LOCUST_WEB_HOST", "0.0.0.0")
     modes = {"master": ["--master"], "worker": ["--worker"], "headless": ["--master", "--headless"]}
     become_locust(role, modes[role] + arguments)
+
+
+def set_umask() -> None:
+    """Mode bits from the environment, if any."""
+    text = os.environ.get("SWARM_UMASK") or ""
+    if text and not (len(text) <= 4 and set(text) <= set("01234567") and int(text, 8) <= 0o777):
+        fail(f"SWARM_UMASK is {text!r} (environment)", "three octal digits, such as 022")
+    if text:
+        os.umask(int(text, 8))
+
+
+def clear_state() -> None:
+    """Takes away what this container's processes wrote before it was started again, and nothing else."""
+    try:
+        STATE_FOLDER.mkdir(parents=True, exist_ok=True)
+        for path in (*STATE_FOLDER.glob("process-*"), STATE_FOLDER / "waiting"):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        fail(f"{STATE_FOLDER} cannot be written ({error.strerror})", "a folder for the health check", "mount one there")
 
 
 def become_locust(role: str, arguments: list[str]) -> None:
@@ -104,8 +123,9 @@ def write_state_loop(role: str, runner: Any, web_port: int | None) -> None:
             "is_loading": worker is not None and worker.is_loading,
         }
         beside = path.with_suffix(".part")
-        beside.write_text(json.dumps(state))
-        beside.replace(path)
+        with contextlib.suppress(OSError):  # a full disk: when it lasts the health check finds this process silent
+            beside.write_text(json.dumps(state))
+            beside.replace(path)
         gevent.sleep(STATE_PERIOD_S)
 
 
@@ -120,22 +140,29 @@ def fork_processes(processes: int) -> None:
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
         for child in children:
-            os.kill(child, number)
+            with contextlib.suppress(ProcessLookupError):  # has ended
+                os.kill(child, number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # until all can be told
     for _ in range(processes):
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as error:
+            hand_on(signal.SIGKILL, None)
+            fail(f"WORKER_PROCESSES is {processes}, and after {len(children)} none can be started ({error.strerror})",
+                 "as many as the container has cores and may have processes")  # fmt: skip
         if not child:
-            signal.signal(signal.SIGINT, send_sigterm)
-            signal.signal(signal.SIGTERM, leave)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
             return
         children.append(child)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING_SIGNALS:
         signal.signal(number, hand_on)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     worst = 0
     while children:
         pid, status = os.wait()
+        if pid not in children:
+            continue  # process 1 gets the orphans of others too, such as those of `kubectl exec`
         children.remove(pid)
         code = os.waitstatus_to_exitcode(status)
         if code and not worst:
@@ -146,7 +173,7 @@ def fork_processes(processes: int) -> None:
 
 def wait_for_master() -> str:
     """The host at which a master listens; waits for one as long as it takes."""
-    port = count("LOCUST_MASTER_NODE_PORT", 5557)
+    port = master_port()
     said, said_at_s = "", 0.0
     (STATE_FOLDER / "waiting").touch()
     while True:
@@ -181,14 +208,20 @@ def masters_to_try() -> Iterator[str]:
     """The named master, then what a headless one has written down."""
     yield os.environ.get("LOCUST_MASTER_NODE_HOST") or "master"
     discovery_file = os.environ.get("SWARM_DISCOVERY_FILE")
-    if discovery_file and Path(discovery_file).exists():
-        yield from Path(discovery_file).read_text().split()
+    if discovery_file:
+        with contextlib.suppress(OSError):  # not there yet, or may not be read: then the named master counts
+            yield from Path(discovery_file).read_text(errors="replace").split()
+
+
+def master_port() -> int:
+    """The port of the master that is named."""
+    return count("LOCUST_MASTER_NODE_PORT", 5557, MAX_PORT)
 
 
 def refuse_second_master() -> None:
     """A master with a web UI in the same compose project has all the workers."""
     host = os.environ.get("LOCUST_MASTER_NODE_HOST")
-    if host and not why_unreachable(host, count("LOCUST_MASTER_NODE_PORT", 5557)):
+    if host and not why_unreachable(host, master_port()):
         fail(
             f"a master with a web UI runs at {host} and has the workers",
             "no other master for a headless test",
@@ -200,8 +233,12 @@ def write_discovery_file() -> None:
     """`docker compose run` gives a container no name that workers could know: they read its addresses here."""
     discovery_file = os.environ.get("SWARM_DISCOVERY_FILE")
     if discovery_file:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-        Path(discovery_file).write_text("\n".join(sorted(addresses)) + "\n")
+        try:
+            addresses = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+            Path(discovery_file).write_text("\n".join(sorted(addresses)) + "\n")
+        except OSError as error:
+            fail(f"this master's addresses cannot be written to {discovery_file} ({error.strerror or error})",
+                 "a file in a folder that master and workers share", "correct SWARM_DISCOVERY_FILE")  # fmt: skip
 
 
 def why_unreachable(host: str, port: int) -> str:
@@ -227,15 +264,15 @@ def raise_file_limit() -> None:
     say(f"{hard:,} open files: enough for {users:,} users in each of {processes} process(es)")
 
 
-def count(name: str, default: int) -> int:
+def count(name: str, default: int, most: int = 1_000_000) -> int:
     """A whole number above zero from the environment."""
     text = os.environ.get(name) or str(default)
-    if not text.isdecimal() or int(text) < 1:
-        fail(f"{name} is {text!r} (environment)", "a whole number above zero")
+    if not (text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
+        fail(f"{name} is {text!r} (environment)", f"a whole number from 1 to {most:,}")
     return int(text)
 
 
-def fail(found: str, expected: str, action: str = "correct it in .env or in the environment") -> None:
+def fail(found: str, expected: str, action: str = "correct it in .env or in the environment") -> NoReturn:
     """Ends with the code for bad configuration."""
     say(f"{found}\n  Expected: {expected}\n  Fix: {action}")
     sys.exit(BAD_CONFIGURATION)

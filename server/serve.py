@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _configure_logging()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))  # as the image starts it
     try:
         os.environ.update(
             zip(

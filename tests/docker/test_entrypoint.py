@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -184,3 +187,158 @@ def test_options_alone_leave_the_role_to_the_environment(containers: Containers)
     done = containers.run("--users", "0.5", "--host", "http://127.0.0.1:9", env=env)
     assert done.returncode == 2, done.stderr
     assert "0.5" in done.stderr
+
+
+IMAGE_COMMANDS = [
+    json.loads(line) for line in re.findall("^ENTRYPOINT (.*)", (ROOT / "docker" / "Dockerfile").read_text(), re.M)
+]
+BLOCKED = ["env", "--block-signal=TERM", "--block-signal=INT", "python"]
+
+
+def block_signals() -> None:
+    """As for process 1, which has no default for a signal: here it waits instead of being lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["docker/entrypoint.py", "headless"], INCOMPLETE),
+        (["docker/entrypoint.py", "worker"], 0),
+        (["docker/entrypoint.py", "master"], 0),
+        (["-m", "server.serve", "--host", "0.0.0.0", "--port", "0"], 0),
+    ],
+)
+def test_a_stop_that_comes_before_python_can_handle_it_is_not_lost(
+    arguments: list[str], code: int, number: signal.Signals, tmp_path: Path
+) -> None:
+    assert any(command == [*BLOCKED, *arguments[: len(command) - len(BLOCKED)]] for command in IMAGE_COMMANDS)
+    environment = {**os.environ, "SWARM_STATE_FOLDER": str(tmp_path / "state"), "LOCUST_MASTER_NODE_PORT": "9"}
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE, preexec_fn=block_signals
+    ) as process:
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (code, b"")
+
+
+@pytest.mark.parametrize(
+    ("role", "variables", "words"),
+    [
+        ("worker", {"LOCUST_MASTER_NODE_PORT": "99999"}, "LOCUST_MASTER_NODE_PORT is '99999'"),
+        ("worker", {"LOCUST_MASTER_NODE_PORT": "tcp://10.0.0.1:5557"}, "a whole number from 1 to 65,535"),
+        ("worker", {"WORKER_PROCESSES": "9" * 5000}, "WORKER_PROCESSES is '999"),
+        ("master", {"SWARM_UMASK": "rwx"}, "SWARM_UMASK is 'rwx'"),
+        ("master", {"SWARM_UMASK": "8"}, "three octal digits"),
+        ("master", {"SWARM_UMASK": "7777"}, "three octal digits"),
+        ("master", {"SWARM_STATE_FOLDER": "/proc/nothing/state"}, "/proc/nothing/state cannot be written"),
+        ("headless", {"SWARM_DISCOVERY_FILE": "/proc/nothing"}, "cannot be written to /proc/nothing"),
+    ],
+)
+def test_what_the_environment_has_and_cannot_be_used_is_said_in_words(
+    role: str, variables: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "SWARM_STATE_FOLDER": str(tmp_path / "state"), **variables}
+    command = [sys.executable, str(ENTRYPOINT), role]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (2, False), ended.stderr
+    assert words in ended.stderr
+    assert "  Fix: " in ended.stderr
+
+
+def run_script(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run some lines with the entry point as a module."""
+    start = f"""
+import ctypes, importlib.util, os, pathlib, signal, sys, time
+spec = importlib.util.spec_from_file_location("entrypoint", {str(ENTRYPOINT)!r})
+entrypoint = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(entrypoint)
+"""
+    environment = {**os.environ, "SWARM_STATE_FOLDER": str(folder / "state")}
+    return subprocess.run(
+        [sys.executable, "-c", start + script], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_only_what_processes_say_about_themselves_is_removed_at_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    for name in ("process-7.json", "process-7.part", "waiting", "result.json"):
+        (folder / name).touch()
+    assert run_script("entrypoint.clear_state()", tmp_path).returncode == 0
+    assert [path.name for path in folder.iterdir()] == ["result.json"]
+
+
+def test_a_discovery_file_that_cannot_be_read_leaves_the_named_master(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"10.0.0.1\n\xff\n")
+    script = """
+os.environ["LOCUST_MASTER_NODE_HOST"] = "named"
+for name in ("file", "nothing", "."):
+    os.environ["SWARM_DISCOVERY_FILE"] = str(pathlib.Path(entrypoint.STATE_FOLDER).parent / name)
+    print(ascii(list(entrypoint.masters_to_try())))
+"""
+    ended = run_script(script, tmp_path)
+    assert ended.stdout.splitlines() == ["['named', '10.0.0.1', '\\ufffd']", "['named']", "['named']"], ended.stderr
+
+
+def test_orphans_of_others_do_not_end_a_container_with_several_processes(tmp_path: Path) -> None:
+    script = """
+PR_SET_CHILD_SUBREAPER = 36  # as process 1
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+parent = os.getpid()
+entrypoint.fork_processes(2)
+child = os.fork()
+if not child and not os.fork():
+    while os.getppid() != parent:
+        time.sleep(0.01)
+    os._exit(7)
+if not child:
+    os._exit(0)
+os.waitpid(child, 0)
+time.sleep(1)
+os._exit(0)
+"""
+    ended = run_script(script, tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_stop_while_processes_are_forked_reaches_all_of_them(tmp_path: Path) -> None:
+    script = """
+signal.signal(signal.SIGTERM, entrypoint.leave)
+fork = os.fork
+def fork_and_be_stopped():
+    child = fork()
+    if child:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return child
+os.fork = fork_and_be_stopped
+entrypoint.fork_processes(3)
+signal.alarm(30)
+signal.pause()
+os._exit(9)
+"""
+    ended = run_script(script, tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_processes_that_cannot_be_started_are_said_and_leave_none_behind(tmp_path: Path) -> None:
+    script = """
+fork, started = os.fork, []
+def fork_two():
+    if len(started) == 2:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    child = fork()
+    started.append(child)
+    return child
+os.fork = fork_two
+try:
+    entrypoint.fork_processes(9)
+except SystemExit as end:
+    print(end.code, [os.waitpid(child, 0)[1] for child in started])
+    os._exit(0)
+signal.pause()
+"""
+    ended = run_script(script, tmp_path)
+    assert ended.stdout == "2 [9, 9]\n"
+    assert "WORKER_PROCESSES is 9, and after 2 none can be started (Resource temporarily" in ended.stderr
