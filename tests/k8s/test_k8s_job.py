@@ -18,6 +18,7 @@ from inference_swarm.cli.k8s_job import HOPELESS_FOR_S, LOOK_PERIOD_S
 from inference_swarm.cli.k8s_manifests import parse_arguments, render, way_to_target
 from inference_swarm.cli.k8s_pods import hopeless
 from inference_swarm.cli.kubectl import problem_words
+from inference_swarm.cli.processes import CommandError
 from manifests.agreement import Code, check_agreement
 from manifests.build import parse
 from manifests.objects import config_map, find
@@ -438,6 +439,52 @@ def test_arguments_reach_the_manifests() -> None:
     (rule,) = policy["spec"]["egress"]
     assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
     assert rule["to"][1]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "models"}
+
+
+HOST = ("http://model.models.svc:8000", "1", "1", "10s")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("http://h:99999", *HOST[1:]), "HOST is 'http://h:99999'.\n  Expected: an address that begins with http"),
+        (("http://[::1", *HOST[1:]), "HOST is 'http://[::1'"),
+        (("model:8000", *HOST[1:]), "HOST is 'model:8000'"),
+        ((*HOST, "--workers", "0"), "--workers is '0'.\n  Expected: a whole number above zero"),
+        ((*HOST, "--workers", "-3"), "--workers is '-3'"),
+        ((*HOST, "--set", "A B=c"), "--set names 'A B'.\n  Expected: a variable's name"),
+        ((*HOST, "--namespace", "Bad_NS"), "--namespace is 'Bad_NS'"),
+        ((*HOST, "--namespace", "x" * 64), "at most 63 small letters, digits and hyphens"),
+        ((*HOST, "--component", "data_s3"), "--component is 'data_s3'.\n  Expected: one of autoscale, "),
+        ((*HOST, "--overlay", "/dev/null"), "--overlay is '/dev/null'.\n  Expected: a folder"),
+        ((*HOST, "--target-cidr", "everything"), "--target-cidr is 'everything'"),
+        ((*HOST, "--start-timeout", "nan"), "--start-timeout is 'nan'.\n  Expected: seconds above zero"),
+    ],
+)
+def test_arguments_that_no_cluster_would_take_are_refused_before_it_is_asked(
+    arguments: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(CommandError) as caught:
+        render(parse_arguments(list(arguments)))
+    assert words in str(caught.value)
+
+
+def test_values_of_settings_reach_the_cluster_as_they_are_given() -> None:
+    values = {
+        "LOCUST_TAGS": "'x'", "SWARM_COLUMNS": '"a,b"', "SWARM_SLO": " p99<50ms ", "SWARM_RUN_NAME": "é😀 # $(A): [",
+        "SWARM_HEADERS": "A: b\nC: 'd'\n", "SWARM_LABELS": "", "SWARM_SEED": "007",
+    }  # fmt: skip
+    options = [text for name, value in values.items() for text in ("--set", f"{name}={value}")]
+    rendered = render(parse_arguments([*HOST, "--namespace", "123", "--target-cidr", "10.1.2.3/8", *options]))
+    assert rendered.namespace == "123"
+    items = parse(rendered.text)
+    (settings,) = (
+        item["data"]
+        for item in items
+        if item["kind"] == "ConfigMap" and item["metadata"]["name"].startswith("swarm-settings")
+    )
+    assert {name: settings[name] for name in values} == values
+    assert "cidr: 10.0.0.0/8" in rendered.text
 
 
 def test_an_overlay_of_ones_own_gets_the_arguments_too() -> None:

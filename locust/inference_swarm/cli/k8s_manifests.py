@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,9 +13,12 @@ from inference_swarm.cli.command_line import command_parser
 from inference_swarm.cli.kustomize import K8S, BuildError, kustomize_overlay, overlay
 from inference_swarm.cli.processes import CommandError
 from inference_swarm.cli.runs import default_results
+from inference_swarm.config.value_types import URL
 from inference_swarm.program import PROGRAM
 
 NAMESPACE = "inference-swarm-job"
+_NAMESPACE = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Rendered:
             )
         names = re.findall(r"secretName: (\S+)", text)
         names += re.findall(r"secret(?:Key)?Ref:\n(?: +key: .*\n)? +name: (\S+)", text)
-        return cls(text, namespace[1], int(workers[1]), tuple(sorted(set(names))))
+        # a namespace that YAML would take for a number stands in quotes
+        return cls(text, namespace[1].strip('"'), int(workers[1]), tuple(sorted(set(names))))
 
     def removable(self) -> str:
         """All but the Namespace and the volume with the user's data."""
@@ -92,11 +96,15 @@ def parse_arguments(args: list[str] | None = None) -> argparse.Namespace:
 def render(options: argparse.Namespace) -> Rendered:
     """The manifests of this run. Raises CommandError."""
     settings: dict[str, str] = {}
+    _check(options)
     if options.host:
         names = ("LOCUST_HOST", "LOCUST_USERS", "LOCUST_SPAWN_RATE", "LOCUST_RUN_TIME", "LOGLEVEL")
         values = (options.host, options.users, options.spawn_rate, options.duration, options.log_level)
         settings |= {name: value for name, value in zip(names, values, strict=True) if value}
     settings |= _pairs(options.set, "--set")
+    _require(
+        next((name for name in settings if not _VARIABLE.fullmatch(name)), ""), "--set names", "a variable's name"
+    )
     cluster = {"workers": str(options.workers)} if options.workers else {}
     if options.host:
         cluster |= way_to_target(options.host, options.target_cidr)
@@ -121,6 +129,36 @@ def render(options: argparse.Namespace) -> Rendered:
         raise CommandError("No kubectl was found on the PATH.\n  Fix: install it.") from None
     except BuildError as error:
         raise CommandError(f"The manifests cannot be built: {error}") from None
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises CommandError for what no cluster would take, or would take as something else."""
+    if options.host:
+        try:
+            options.host = URL.parse(options.host)
+        except ValueError:
+            _require(options.host, "HOST is", URL.expected)
+    if options.target_cidr:
+        try:
+            options.target_cidr = str(ip_network(options.target_cidr, strict=False))
+        except ValueError:
+            _require(options.target_cidr, "--target-cidr is", "an address or a network, such as 10.0.0.0/8")
+    if options.namespace and not _NAMESPACE.fullmatch(options.namespace):
+        _require(options.namespace, "--namespace is", "at most 63 small letters, digits and hyphens")
+    if options.workers is not None and options.workers < 1:
+        _require(str(options.workers), "--workers is", "a whole number above zero")
+    if not 0 < options.start_timeout < float("inf"):
+        _require(str(options.start_timeout), "--start-timeout is", "seconds above zero")
+    known = sorted(path.parent.name for path in (K8S / "components").glob("*/kustomization.yaml"))
+    unknown = next((name for name in options.component if name not in known), "")
+    _require(unknown, "--component is", f"one of {', '.join(known)}")
+    if options.overlay and not options.overlay.is_dir():
+        _require(str(options.overlay), "--overlay is", "a folder with a kustomization.yaml")
+
+
+def _require(wrong: str, what: str, expected: str) -> None:
+    if wrong:
+        raise CommandError(f"{what} {wrong!r}.\n  Expected: {expected}.")
 
 
 def way_to_target(host: str, cidr: str | None) -> dict[str, str]:

@@ -62,5 +62,19 @@ def kustomize_overlay(document: Mapping[str, Any]) -> str:
         relative = {
             key: [os.path.relpath(path, folder) for path in document[key]] for key in ("resources", "components")
         }
-        (folder / "kustomization.yaml").write_text(json.dumps({**document, **relative}), encoding="utf-8")
+        generators = [_with_files(folder, number, each) for number, each in enumerate(document.get("configMapGenerator", ()))]
+        whole = {**document, **relative, "configMapGenerator": generators}
+        # YAML has no surrogate pairs, which JSON's escapes of an emoji are.
+        (folder / "kustomization.yaml").write_text(json.dumps(whole, ensure_ascii=False), encoding="utf-8")
         return kustomize(folder)
+
+
+def _with_files(folder: Path, number: int, generator: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the generator with its values in files: of a literal kustomize takes away the quotes around it."""
+    files = []
+    for place, literal in enumerate(generator["literals"]):
+        name, _, value = literal.partition("=")
+        file = folder / f"value-{number}-{place}"
+        file.write_bytes(value.encode())
+        files.append(f"{name}={file.name}")
+    return {**{key: value for key, value in generator.items() if key != "literals"}, "files": files}
