@@ -43,6 +43,10 @@ def test_a_second_apply_changes_nothing(api: FakeApi) -> None:
     ((path, patch),) = api.patches
     assert path.endswith("/poddisruptionbudgets/swarm-worker")
     assert list(patch["spec"]) == ["selector"]
+    # what docs/kubernetes.md offers to see that nothing changes
+    assert "`kubectl diff -k k8s` shows nothing and ends with 0" in DOCS
+    difference = kubectl(api, "diff", "-f", "-", text=manifests)
+    assert (difference.returncode, difference.stdout) == (0, ""), difference.stderr
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,7 @@ def render(options: argparse.Namespace) -> Rendered:
         values = (options.host, options.users, options.spawn_rate, options.duration, options.log_level)
         settings |= {name: value for name, value in zip(names, values, strict=True) if value}
     settings |= _pairs(options.set, "--set")
-    _require(
-        next((name for name in settings if not _VARIABLE.fullmatch(name)), ""), "--set names", "a variable's name"
-    )
+    _require(next((name for name in settings if not _VARIABLE.fullmatch(name)), ""), "--set names", "a variable's name")
     cluster = {"workers": str(options.workers)} if options.workers else {}
     if options.host:
         cluster |= way_to_target(options.host, options.target_cidr)

@@ -62,7 +62,9 @@ def kustomize_overlay(document: Mapping[str, Any]) -> str:
         relative = {
             key: [os.path.relpath(path, folder) for path in document[key]] for key in ("resources", "components")
         }
-        generators = [_with_files(folder, number, each) for number, each in enumerate(document.get("configMapGenerator", ()))]
+        generators = [
+            _with_files(folder, number, each) for number, each in enumerate(document.get("configMapGenerator", ()))
+        ]
         whole = {**document, **relative, "configMapGenerator": generators}
         # YAML has no surrogate pairs, which JSON's escapes of an emoji are.
         (folder / "kustomization.yaml").write_text(json.dumps(whole, ensure_ascii=False), encoding="utf-8")
