@@ -1,7 +1,7 @@
 """Entry point of the swarm image: `master`, `worker` or `headless` (or SWARM_ROLE), then Locust's options.
 
 Anything else is passed to Locust as it is. This process becomes Locust, so that SIGTERM reaches it. An edge, as wiring.
-The image starts it with the signals that end it blocked (`env --block-signal`): process 1 has no default for them, so that
+The image starts it with the signals that end it blocked (`env --block-signal`): process 1 has no default for them, so
 one that comes before there is a handler would be lost. They wait until main() lets them in.
 Environment, beside that of docs/settings.md:
   SWARM_ROLE          master, worker or headless when no argument says so
@@ -173,7 +173,7 @@ def fork_processes(processes: int) -> None:
 
 def wait_for_master() -> str:
     """The host at which a master listens; waits for one as long as it takes."""
-    port = master_port()
+    port = count("LOCUST_MASTER_NODE_PORT", 5557, MAX_PORT)
     said, said_at_s = "", 0.0
     (STATE_FOLDER / "waiting").touch()
     while True:
@@ -213,15 +213,10 @@ def masters_to_try() -> Iterator[str]:
             yield from Path(discovery_file).read_text(errors="replace").split()
 
 
-def master_port() -> int:
-    """The port of the master that is named."""
-    return count("LOCUST_MASTER_NODE_PORT", 5557, MAX_PORT)
-
-
 def refuse_second_master() -> None:
     """A master with a web UI in the same compose project has all the workers."""
     host = os.environ.get("LOCUST_MASTER_NODE_HOST")
-    if host and not why_unreachable(host, master_port()):
+    if host and not why_unreachable(host, count("LOCUST_MASTER_NODE_PORT", 5557, MAX_PORT)):
         fail(
             f"a master with a web UI runs at {host} and has the workers",
             "no other master for a headless test",
