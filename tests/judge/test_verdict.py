@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from inference_swarm.errors import ExitCode
 from inference_swarm.judge.evaluate import ObjectiveOutcome
 from inference_swarm.judge.objectives import Objective, parse_objective
 from inference_swarm.judge.verdict import GENERATOR_BOUND_WORDS, RunFacts, Status, Tone, Verdict, judge
+from inference_swarm.measure.answers import AnswerCounters
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.snapshot import OtherCounts
 
@@ -39,6 +41,30 @@ def with_others(requests: int = 0, failures: int = 0, exceptions: int = 0) -> Ru
 
 def verdict(given_counters: RequestCounters, slo: str = "", facts: RunFacts = FACTS) -> Verdict:
     return judge({"/x": given_counters}, [parse_objective(text) for text in slo.split(";") if text], facts)
+
+
+def looked_at(requests: int, unreadable: int, **counted: Any) -> RequestCounters:
+    made = counters(**counted)
+    made.answers = AnswerCounters(requests=requests, rows=requests, unreadable=unreadable)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given_counters", "status", "reason"),
+    [
+        (looked_at(100, 100), Status.INCOMPLETE, "100 responses were looked at, and none held a prediction"),
+        (looked_at(100, 99), Status.PASSED, ""),
+        (looked_at(0, 0), Status.PASSED, ""),
+        (looked_at(100, 100, failed=100, kind="answer"), Status.REQUESTS_FAILED, "100 of 10,100 requests failed"),
+        (looked_at(100, 100, succeeded=0, failed=100), Status.REQUESTS_FAILED, "no request succeeded"),
+    ],
+)
+def test_answers_that_were_to_be_looked_at_and_that_nobody_gave_are_no_success(
+    given_counters: RequestCounters, status: Status, reason: str
+) -> None:
+    found = verdict(given_counters)
+    assert found.status is status
+    assert (found.reasons[0] if found.reasons else "").startswith(reason)
 
 
 @pytest.mark.parametrize(

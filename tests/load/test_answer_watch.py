@@ -83,6 +83,14 @@ def test_without_labels_right_answers_are_only_counted() -> None:
     assert (len(seen), seen.truths, seen.predictions) == (1, [], [])
 
 
+def test_rows_without_a_recorded_answer_are_counted_as_not_compared() -> None:
+    watch = watch_of(lambda row: None if row == 3 else row)
+    assert judge(watch, take(watch, 3), body_of(7)) is None
+    assert judge(watch, take(watch, 3, 4), body_of(7, 4)) is None
+    assert judge(watch, take(watch, 4, 3), body_of(5, 7)) == WRONG
+    assert (list(watch.right.unknown_counts), [seen.unknown for seen in watch.log]) == ([1, 1], [1])
+
+
 def test_the_answer_of_a_row_in_flight_is_called_swapped_and_both_rows_are_known() -> None:
     watch = watch_of(lambda row: row / 7)
     first, second = take(watch, 1), take(watch, 2)

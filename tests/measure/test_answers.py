@@ -7,10 +7,14 @@ from typing import Any
 import msgpack
 import pytest
 
+from inference_swarm.config.options import OPTIONS
+from inference_swarm.config.settings import Settings
 from inference_swarm.data.truth import RowTruth
 from inference_swarm.errors import ProtocolError
+from inference_swarm.export.answers import answer_metrics, answer_sentences
 from inference_swarm.load.answer_log import Judged, RightAnswers, WrongAnswer
 from inference_swarm.measure.answers import MAX_EXAMPLES, AnswerCounters
+from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.phases import Phases
 from inference_swarm.measure.recorded import RecordedAnswers, pack_recorded, recorded_answers, unpack_recorded
 from inference_swarm.measure.recorder import RunRecorder
@@ -24,6 +28,10 @@ def judged(at_s: float, row: int, prediction: Any, label: Any = 1, late_s: float
     at_ns = round(at_s * S)
     truths = [RowTruth(label, None)]
     return Judged(at_ns - round(late_s * S), at_ns, at_ns + S // 100, (row,), truths, [prediction], **more)
+
+
+def settings_of(**changes: Any) -> Settings:
+    return Settings(**{**{option.name: option.default for option in OPTIONS}, **changes})
 
 
 def wrong(row: int, other_row: int | None = None) -> WrongAnswer:
@@ -52,6 +60,36 @@ def test_right_late_and_failed_answers_are_counted_apart_and_together() -> None:
     (example,) = counters.examples
     assert (example.at_s, example.row, example.other_row, example.latency_us) == (3.01, 2, 7, 10_000)
     assert (example.expected, example.got, example.body) == ("1", "0", '{"id":2}')
+
+
+def test_rows_without_a_recorded_answer_add_up_and_are_said() -> None:
+    right = RightAnswers()
+    for place in range(3):
+        for values, value in (
+            (right.sent_ns, 1),
+            (right.done_ns, 2),
+            (right.row_counts, 2),
+            (right.unknown_counts, place),
+        ):
+            values.append(value)
+    counters = AnswerCounters()
+    counters.add_seen([judged(1, 0, 1, unknown=1)], right, 0, None)
+    total = RequestCounters(answers=AnswerCounters())
+    for _ in range(2):
+        total.count_answers().add(counters)
+    found = answer_metrics(total, settings_of(expect_answers="a.parquet"))
+    assert found is not None
+    assert (found["rows"], found["unknown"], found["wrong"]) == (14, 8, 0)
+    assert answer_sentences(found)[0] == (
+        "14 answers looked at (8 of them could not be compared), each of the others the same as the recorded one"
+    )
+
+
+def test_a_recording_says_what_it_recorded() -> None:
+    total = RequestCounters(answers=counters_of(judged(1, 0, 1, label=None), judged(2, 1, 1, label=None)))
+    found = answer_metrics(total, settings_of(record_answers="a.parquet"))
+    assert found is not None
+    assert answer_sentences(found) == ["2 of 2 answers were read for the recording"]
 
 
 def test_the_first_wrong_answers_of_all_workers_are_kept() -> None:

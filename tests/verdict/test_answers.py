@@ -213,6 +213,25 @@ def test_a_file_that_was_recorded_of_something_else_is_refused_before_a_request(
     assert server.log == []
 
 
+def test_a_server_that_answers_with_errors_alone_is_not_passed_because_of_its_status(
+    swarm: Swarm, server: Answering, rows: Path, labels: Path
+) -> None:
+    server.predict = lambda row: {"error": "model not loaded"}
+    summary, said = run(swarm, server, rows, "errors", "--labels", str(labels), "--no-probe", "-u", "4", "-t", "1s")
+    assert summary["succeeded"] == summary["requests"] == summary["answers"]["unreadable"] > 0
+    assert (summary["verdict"], summary["exit_code"]) == ("incomplete", 4)
+    assert "looked at, and none held a prediction for each row" in said
+    summary, _ = run(
+        swarm, server, rows, "again", "--check-answer", "consistent", "--no-probe", "-u", "4", "-t", "1s"
+    )  # fmt: skip
+    assert (summary["verdict"], summary["exit_code"]) == ("requests failed", 1)
+    looked_at = summary["answers"]["sentences"][0]
+    assert (
+        looked_at
+        == f"{summary['requests']:,} answers looked at ({summary['requests']:,} of them could not be compared)"
+    )
+
+
 def test_an_objective_on_quality_without_labels_is_refused(swarm: Swarm, server: Answering, rows: Path) -> None:
     done = swarm.run(
         "--headless", "--host", server.url, "--data", str(rows), "--results", str(swarm.results), "--processes", "0",

@@ -36,9 +36,11 @@ def answer_metrics(total: RequestCounters, settings: Settings) -> Document | Non
         else "first"
         if settings.check_answer == "consistent"
         else None,
+        "is_recording": bool(settings.record_answers),
         "requests": answers.requests,
         "rows": answers.rows,
         "unreadable": answers.unreadable,
+        "unknown": answers.unknown,
         "wrong": answers.wrong,
         "examined": answers.examined,
         "swapped": answers.swapped,
@@ -93,6 +95,9 @@ def answer_sentences(answers: ReadDocument) -> list[str]:
     for key, words in (("quality", ""), ("late", "of requests sent late: "), ("failed", "of answers that failed: ")):
         if (quality := answers[key]) is not None:
             sentences.append(words + quality_words(quality))
+    if answers.get("is_recording"):
+        read = format_count(answers["requests"] - answers["unreadable"])  # each of one row
+        sentences.insert(0, f"{read} of {format_count(answers['requests'])} answers were read for the recording")
     return sentences or [f"{_looked_at(answers)}: nothing to compare them with"]
 
 
@@ -156,7 +161,10 @@ def _wrong_words(answers: ReadDocument) -> str:
     wrong, rows, examined = answers["wrong"], answers["rows"], answers["examined"]
     than = "the recorded one" if answers["expected"] == "recorded" else "the first one to its row"
     if not wrong:
-        return f"{_looked_at(answers)}, each the same as {than}"
+        if answers["rows"] and answers.get("unknown", 0) >= answers["rows"]:
+            return _looked_at(answers)
+        each = "each of the others" if answers.get("unknown") else "each"
+        return f"{_looked_at(answers)}, {each} the same as {than}"
     words = f"{_looked_at(answers)}: {format_count(wrong)} ({format_share(wrong, rows)}) other than {than}"
     if not examined:
         return words
@@ -166,7 +174,9 @@ def _wrong_words(answers: ReadDocument) -> str:
 
 def _looked_at(answers: ReadDocument) -> str:
     share = "" if answers["share"] >= 1 else f" of a sample of {answers['share'] * 100:g} %"
-    return f"{format_count(answers['rows'])} answers{share} looked at"
+    unknown = answers.get("unknown")
+    lacking = f" ({format_count(unknown)} of them could not be compared)" if unknown else ""
+    return f"{format_count(answers['rows'])} answers{share} looked at{lacking}"
 
 
 def _begin_words(begins: ReadDocument) -> str:

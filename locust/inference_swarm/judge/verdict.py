@@ -17,6 +17,7 @@ from inference_swarm.judge.evaluate import Evidence, InTime, ObjectiveOutcome, O
 from inference_swarm.judge.objectives import Objective
 from inference_swarm.measure.counters import RequestCounters, merge_counters
 from inference_swarm.measure.snapshot import OtherCounts
+from inference_swarm.transport.outcome import ErrorKind
 
 GENERATOR_BOUND_WORDS = (
     "the load generator was the bottleneck: the server may do more than these rates, and times include the generator's"
@@ -129,6 +130,7 @@ def judge(names: Mapping[str, RequestCounters], objectives: Sequence[Objective],
         *_unreachable(total, facts),
         *_by_objectives(results),
         *_incomplete(facts),
+        *_unread(total),
         *_unserved(total, facts, any(objective.is_on_all_failures for objective in objectives)),
         *_others(facts.others),
     ]
@@ -183,6 +185,17 @@ def _incomplete(facts: RunFacts) -> _Reasons:
     if facts.unaccounted:
         reasons.append((Status.INCOMPLETE, f"{_count(facts.unaccounted, 'arrival')} unaccounted for"))
     return reasons
+
+
+def _unread(total: RequestCounters) -> _Reasons:
+    """Return that answers were to be looked at and there was none, where that is no failure of each request already."""
+    answers = total.answers
+    if answers is None or not answers.requests or answers.unreadable < answers.requests or not total.succeeded:
+        return []
+    if ErrorKind.ANSWER in total.failed_by_kind:
+        return []
+    words = f"{_count(answers.requests, 'response')} looked at, and none held a prediction for each row"
+    return [(Status.INCOMPLETE, words)]
 
 
 def _unserved(total: RequestCounters, facts: RunFacts, are_failures_judged: bool) -> _Reasons:

@@ -18,12 +18,14 @@ class RightAnswers:
     `truths` and `predictions` are parallel to the rest where rows have labels, and empty where they have none.
     """
 
-    __slots__ = ("done_ns", "predictions", "row_counts", "sent_ns", "truths")
+    __slots__ = ("done_ns", "predictions", "row_counts", "sent_ns", "truths", "unknown_counts")
 
     def __init__(self) -> None:
         self.sent_ns: array[int] = array(_INT64)
         self.done_ns: array[int] = array(_INT64)
         self.row_counts: array[int] = array(_INT64)
+        self.unknown_counts: array[int] = array(_INT64)
+        """Of these, rows whose answers there was nothing to compare with."""
         self.truths: list[Sequence[RowTruth | None]] = []
         self.predictions: list[Sequence[Any]] = []
 
@@ -77,3 +79,5 @@ class Judged(NamedTuple):
     """None: there were none to be read."""
     wrong: tuple[WrongAnswer, ...] = ()
     is_failure: bool = False
+    unknown: int = 0
+    """Rows whose answers were not compared: none was recorded, or there was none."""

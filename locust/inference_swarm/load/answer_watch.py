@@ -200,6 +200,7 @@ class AnswerWatch:
         right.sent_ns.append(sent_ns)
         right.done_ns.append(done_ns)
         right.row_counts.append(len(rows))
+        right.unknown_counts.append(0 if expectation is None else expectation.count_unknown(truths))
         if self._rules.has_labels:
             right.truths.append(truths)
             right.predictions.append(predictions)
@@ -224,13 +225,14 @@ class AnswerWatch:
         try:
             predictions = self._read(body, len(rows))
         except AnswerError as error:
-            self.log.append(Judged(*instants, rows, truths, None, is_failure=self._rules.is_strict))
+            self.log.append(Judged(*instants, rows, truths, None, (), self._rules.is_strict, len(rows)))
             if not self._rules.is_strict:
                 return None
             self.failed = (request, rows)
             return str(error)
         wrong = self._wrong_answers(asked, predictions, instants[2])
-        self.log.append(Judged(*instants, rows, truths, predictions, wrong, is_failure=bool(wrong)))
+        unknown = 0 if self._expectation is None else self._expectation.count_unknown(truths)
+        self.log.append(Judged(*instants, rows, truths, predictions, wrong, bool(wrong), unknown))
         if not wrong:
             return None
         self.failed = (request, [one.row for one in wrong])

@@ -33,6 +33,9 @@ class Expectation(Protocol):
     def are_met(self, rows: Sequence[int], truths: Sequence[RowTruth | None], predictions: Sequence[Any]) -> bool:
         """Return whether all predictions of a request are right."""
 
+    def count_unknown(self, truths: Sequence[RowTruth | None]) -> int:
+        """Return how many rows of a request there is nothing to compare with for."""
+
     def is_answer_of(self, row: int, truth: RowTruth | None, prediction: Any) -> bool:
         """Return whether it would be right for this row; False where nothing is known."""
 
@@ -57,6 +60,13 @@ class Recorded:
             if (truth is None or truth.expected != prediction) and not self.is_met(row, truth, prediction):
                 return False
         return True
+
+    def count_unknown(self, truths: Sequence[RowTruth | None]) -> int:
+        count = 0
+        for truth in truths:
+            if truth is None or truth.expected is None:
+                count += 1
+        return count
 
     def is_answer_of(self, row: int, truth: RowTruth | None, prediction: Any) -> bool:
         return truth is not None and truth.expected is not None and self.is_met(row, truth, prediction)
@@ -88,6 +98,9 @@ class Remembered:
 
     def are_met(self, rows: Sequence[int], truths: Sequence[RowTruth | None], predictions: Sequence[Any]) -> bool:
         return all(self.is_met(row, None, prediction) for row, prediction in zip(rows, predictions, strict=True))
+
+    def count_unknown(self, truths: Sequence[RowTruth | None]) -> int:
+        return 0  # the first answer to a row is what the next is compared with
 
     def is_answer_of(self, row: int, truth: RowTruth | None, prediction: Any) -> bool:
         page = self._pages.get(row >> _PAGE_BITS)

@@ -48,6 +48,8 @@ class AnswerCounters:
     rows: Count = 0
     unreadable: Count = 0
     """Requests whose response held no prediction for each row."""
+    unknown: Count = 0
+    """Rows whose answers were not compared: none was recorded, or the response held none."""
     wrong: Count = 0
     """Rows with another answer than expected."""
     examined: Count = 0
@@ -68,6 +70,7 @@ class AnswerCounters:
         self.requests += other.requests
         self.rows += other.rows
         self.unreadable += other.unreadable
+        self.unknown += other.unknown
         self.wrong += other.wrong
         self.examined += other.examined
         self.swapped += other.swapped
@@ -89,9 +92,10 @@ class AnswerCounters:
         late: list[tuple[Any, Any]] = []
         failed: list[tuple[Any, Any]] = []
         for one in judged:
-            _, sent_ns, _, rows, truths, predictions, wrong_answers, is_failure = one
+            _, sent_ns, _, rows, truths, predictions, wrong_answers, is_failure, unknown = one
             self.requests += 1
             self.rows += len(rows)
+            self.unknown += unknown
             if predictions is None:
                 self.unreadable += 1
                 continue
@@ -109,6 +113,7 @@ class AnswerCounters:
     def _add_right(self, right: RightAnswers) -> None:
         self.requests += len(right)
         self.rows += sum(right.row_counts)
+        self.unknown += sum(right.unknown_counts)
         if right.truths:
             self.served.add_pairs(
                 (truth.label, prediction)

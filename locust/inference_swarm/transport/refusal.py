@@ -7,6 +7,7 @@ from typing import Final
 from inference_swarm.errors import SwarmError
 from inference_swarm.transport.attempt import describe_status
 from inference_swarm.transport.body import first_words
+from inference_swarm.transport.response import TOO_LARGE
 from inference_swarm.transport.rules import AttemptRules
 
 # A model server may say in front of the reason what data it was given.
@@ -64,6 +65,12 @@ def find_refusal(status: int, body: bytes, rules: AttemptRules, url: str, api: s
 
 def no_http(words: str, said: str, url: str) -> ServerRefusal:
     """Return the refusal of a run whose server sent something, but no HTTP response: `words` say what is wrong."""
+    if words.endswith(TOO_LARGE):
+        return ServerRefusal(
+            f"the response to one row is too large ({words}): POST {url}: {said or '(no text)'}",
+            expected="predictions, which are short",
+            action=_or_not("check --host and --path, and that --api is what this server speaks"),
+        )
     return ServerRefusal(
         f"the server answered one row with what is no HTTP response ({words}): POST {url}: {said or '(no text)'}",
         expected="a model server behind this address, which speaks HTTP/1.1",

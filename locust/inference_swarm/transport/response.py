@@ -12,6 +12,7 @@ from typing import Final
 import httptools
 
 NO_BODY_STATUSES: Final = frozenset({204, 304})
+TOO_LARGE: Final = "larger than the limit"
 HEAD_END: Final = b"\r\n\r\n"
 
 
@@ -149,7 +150,7 @@ class ResponseParser:
             raise ResponseError("more bytes than the response has")
         # Bytes that are not body: heads, chunk sizes and extensions, trailers. An honest chunk size line is short.
         if self._fed_bytes - self.body_bytes - 32 * self._chunk_count > self._limits.head_bytes:
-            raise ResponseError("head larger than the limit")
+            raise ResponseError(f"head {TOO_LARGE}")
 
     def feed_end(self) -> None:
         """The server closed the connection. Raises ResponseError unless that is how this response ends."""
@@ -196,7 +197,7 @@ class ResponseParser:
         if self.status == 101:
             raise ResponseError("the server switches to another protocol")
         if self._content_length is not None and self._content_length > self._limits.body_bytes:
-            raise ResponseError("body larger than the limit")
+            raise ResponseError(f"body {TOO_LARGE}")
 
     def on_chunk_header(self) -> None:
         self._chunk_count += 1
@@ -206,7 +207,7 @@ class ResponseParser:
             return
         self.body_bytes += len(piece)
         if self.body_bytes > self._limits.body_bytes:
-            raise ResponseError("body larger than the limit")
+            raise ResponseError(f"body {TOO_LARGE}")
         if self._kept_bytes < self._max_kept_bytes:
             self._pieces.append(piece)
             self._kept_bytes += len(piece)
