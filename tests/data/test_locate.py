@@ -46,6 +46,7 @@ def test_without_data_the_error_names_both_places_and_the_command(roots: list[Pa
     assert str(roots[0] / "diabetic" / "X_test.parquet") in message
     assert str(roots[1] / "diabetic" / "X_test.parquet") in message
     assert "scripts/start.sh train" in message
+    assert "name a file of your own with --data" in message
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest_one(roots: list[Path]) -> None:

@@ -108,6 +108,7 @@ def by_capacity(words: list[str], folder: Path, swarm: Swarm, recording: Recordi
     done = by_command([*words[:at], *data, *SEARCH, "--", *words[at + 1 :], "--processes", "0"], folder)
     assert done.returncode in (0, 3, 4), done.stderr
     assert "Report: " in done.stdout, done.stdout + done.stderr
+    assert "/INFO/" not in done.stderr
     assert recording.count > 0
 
 

@@ -10,7 +10,7 @@ from sample_runs import make_run
 
 from inference_swarm.export.moment import Moment, Window
 from inference_swarm.export.summary import build_summary
-from inference_swarm.export.terminal import closing_table, progress_line
+from inference_swarm.export.terminal import closing_table, load_words, progress_line
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.run.course import Change
 
@@ -165,3 +165,8 @@ def test_numbers_are_shown_even_if_no_file_could_be_written() -> None:
     lines = closing_table(build_summary(make_run()), None).splitlines()
     assert lines[-1] == "files      none: they could not be written"
     assert any(line.startswith("requests   ") for line in lines)
+
+
+def test_one_user_on_one_worker_is_said_in_the_singular() -> None:
+    assert load_words({"workers": 1, "users": 1, "arrivals": None}) == "1 user on 1 worker"
+    assert load_words({"workers": 2, "users": 50, "arrivals": None}) == "50 users on 2 workers"

@@ -155,7 +155,7 @@ def test_the_demo_leaves_its_web_ui_open_until_ctrl_c(installed: Installed) -> N
 
     try:
         wait_until(lambda: demo.poll() is not None or "Locust" in page(), 60, "the web UI")
-        assert f"web UI at http://127.0.0.1:{web_port} with 1 workers; Ctrl-C stops everything" in "".join(said)
+        assert f"web UI at http://127.0.0.1:{web_port} with 1 worker; Ctrl-C stops everything" in "".join(said)
     finally:
         demo.send_signal(signal.SIGINT)
         demo.wait(60)

@@ -218,6 +218,11 @@ def test_the_exit_code_says_found_below_or_not_settled(result: CapacityResult, c
     assert capacity_verdict(result).exit_code == code
 
 
+def test_what_was_met_and_not_confirmed_is_said_in_a_sentence() -> None:
+    result = result_of(None, Outcome.UNSETTLED, why="its time was over", low=30.0)
+    assert answer_words(result).startswith("No load was confirmed: 30.0/s met every objective and was not confirmed. ")
+
+
 def test_servers_for_a_target_are_planned_with_headroom() -> None:
     assert servers_for(1840, 10_000) == 7  # 10,000 ÷ (1,840 × 0.8) = 6.8
     swarm = Swarm("a")

@@ -179,3 +179,9 @@ def test_a_web_port_that_is_taken_is_said_with_the_option_that_moves_it(swarm: S
     assert f"--web-port is {recording.port}, which cannot be listened at: Address already in use" in done.stderr
     assert "choose another with --web-port (LOCUST_WEB_PORT)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_option_is_answered_with_the_nearest_one_under_the_name_of_the_command(swarm: Swarm) -> None:
+    wanted = "error: unrecognized arguments: --drop-cols\nDid you mean '--drop-columns'?\n"
+    assert refuse(swarm, "--drop-cols", "id") == f"locust: {wanted}"
+    assert refuse(swarm, "--drop-cols", "id", env={"SWARM_PROGRAM": "inference-swarm"}) == f"inference-swarm: {wanted}"

@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from inference_swarm.cli.command_line import command_parser, require_writable, run_command
+from inference_swarm.cli.command_line import command_parser, parse_before_dashes, require_writable, run_command
 from inference_swarm.cli.processes import CommandError, Processes
-from inference_swarm.cli.runs import default_results, locust_command, read_result, wait_for
+from inference_swarm.cli.runs import default_results, locust_command, quiet, read_result, wait_for
 from inference_swarm.program import PROGRAM
 
 # Of our options, those that are passed on to Locust as they are.
@@ -40,13 +40,15 @@ def make_parser(name: str = "capacity") -> argparse.ArgumentParser:
         name,
         "Finds the highest rate at which HOST meets every objective: raises the rate until one is missed, "
         "closes in on the bound, confirms it, and answers in one sentence. Exit code 0: found; 3: below --at-least; "
-        "4: not settled. WORKERS sets the number of workers (default: one per core). Arguments after -- are passed to "
-        "Locust. docs/capacity.md",
+        "4: not settled. WORKERS sets the number of workers (default: one per core). Other options of a run "
+        "(--path, --api, --drop-columns, --header …) go behind --. docs/capacity.md",
         f"{PROGRAM} capacity http://127.0.0.1:8000 --slo 'p99<50ms' --data rows.csv",
         f"{PROGRAM} capacity http://127.0.0.1:8000 --slo 'p99<50ms' --at-least 500    # exit code 3 below that",
         f"{PROGRAM} capacity http://127.0.0.1:8000 --slo 'p99<50ms' --by users",
+        f"{PROGRAM} capacity http://127.0.0.1:8000 --slo 'p99<50ms' --data rows.csv -- --path /predict",
     )
     parser.add_argument("host", metavar="HOST", help="such as http://127.0.0.1:8000")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what goes on, not only progress and result")
     parser.add_argument("--slo", action="append", required=True, metavar="OBJECTIVE", help="such as 'p99<50ms'; may be "
                         "given several times")  # fmt: skip
     parser.add_argument("--by", choices=("rate", "users"), default="rate", help="users: of a closed load")
@@ -61,9 +63,7 @@ def make_parser(name: str = "capacity") -> argparse.ArgumentParser:
 
 def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """Our arguments, and those after `--`, which are passed to Locust as they are."""
-    args = sys.argv[1:] if args is None else args
-    at = args.index("--") if "--" in args else len(args)
-    return make_parser().parse_args(args[:at]), args[at + 1 :]
+    return parse_before_dashes(make_parser(), sys.argv[1:] if args is None else args)
 
 
 def run_search(options: argparse.Namespace, for_locust: list[str]) -> int:
@@ -85,17 +85,18 @@ def run_search(options: argparse.Namespace, for_locust: list[str]) -> int:
         if value is not None:
             arguments += [f"--{setting.replace('_', '-')}", value]
     with Processes() as processes:
-        result = read_result(
-            options.results, name, wait_for(processes.start("the swarm", locust_command(*arguments, *for_locust)))
-        )
+        env = {} if options.verbose else quiet()
+        swarm = processes.start("the swarm", locust_command(*arguments, *for_locust), env=env)
+        result = read_result(options.results, name, wait_for(swarm))
     capacity = (result.summary or {}).get("capacity")
     if capacity is None:
         raise CommandError(
             f"The search ended with code {result.exit_code} and without a result; its message is above.",
             result.exit_code or 4,
         )
-    print(capacity["sentence"])
-    print(f"Report: {result.folder / 'report.html'}")
+    if not sys.stdout.isatty():  # on a terminal the swarm has just said both
+        print(capacity["sentence"])
+        print(f"Report: {result.folder / 'report.html'}")
     return result.exit_code
 
 

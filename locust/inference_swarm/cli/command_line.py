@@ -26,6 +26,18 @@ def command_parser(name: str, description: str, *examples: str) -> argparse.Argu
     )
 
 
+def parse_before_dashes(parser: argparse.ArgumentParser, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our arguments, and those after `--`, which are passed to Locust as they are."""
+    at = args.index("--") if "--" in args else len(args)
+    options, unknown = parser.parse_known_args(args[:at])
+    if unknown:
+        words = " ".join(unknown)
+        parser.error(
+            f"unrecognized arguments: {words}\nOptions of `{PROGRAM} run` go behind --: {parser.prog} … -- {words}"
+        )
+    return options, args[at + 1 :]
+
+
 def positive(text: str) -> int:
     """argparse type: a whole number of at least 1."""
     return _whole_number(text, 1)

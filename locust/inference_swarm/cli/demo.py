@@ -18,6 +18,7 @@ from inference_swarm.cli.runs import (
     read_result,
     wait_for,
 )
+from inference_swarm.export.formats import format_number_of
 from inference_swarm.program import PROGRAM
 
 # What `train` generates (a test compares): the demo without a UI trains no more than it tests.
@@ -118,7 +119,8 @@ def model_arguments(options: argparse.Namespace) -> list[str]:
 
 def run_headless(processes: Processes, options: argparse.Namespace, host: str) -> int:
     """One test, then its result."""
-    say(f"3/3  a master and {options.workers} workers: {options.users} users for {options.seconds} s")
+    users = format_number_of(options.users, "user")
+    say(f"3/3  a master and {format_number_of(options.workers, 'worker')}: {users} for {options.seconds} s")
     run_name = f"{time.strftime('%Y%m%d-%H%M%S')}_{options.dataset}_{options.model}"
     swarm = processes.start(
         "the swarm",
@@ -133,7 +135,8 @@ def run_headless(processes: Processes, options: argparse.Namespace, host: str) -
 
 def run_with_ui(processes: Processes, options: argparse.Namespace, host: str) -> int:
     """The web UI until Ctrl-C."""
-    say(f"3/3  web UI at http://127.0.0.1:{options.web_port} with {options.workers} workers; Ctrl-C stops everything")
+    workers = format_number_of(options.workers, "worker")
+    say(f"3/3  web UI at http://127.0.0.1:{options.web_port} with {workers}; Ctrl-C stops everything")
     swarm = processes.start("the swarm", locust_command(*swarm_arguments(options, host)))
     return wait_for(swarm)
 

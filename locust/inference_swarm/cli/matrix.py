@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference_swarm.cli.command_line import command_parser, require_writable, run_command
+from inference_swarm.cli.command_line import command_parser, parse_before_dashes, require_writable, run_command
 from inference_swarm.cli.processes import CommandError, Processes
 from inference_swarm.cli.runs import (
     RESULT_HEADERS,
@@ -92,15 +92,7 @@ def make_parser(name: str = "test") -> argparse.ArgumentParser:
 
 def parse_arguments(args: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
     """Our arguments, and those after `--`, which are passed to Locust as they are."""
-    own, for_locust = _partition(sys.argv[1:] if args is None else args)
-    return make_parser().parse_args(own), for_locust
-
-
-def _partition(args: list[str]) -> tuple[list[str], list[str]]:
-    if "--" not in args:
-        return args, []
-    at = args.index("--")
-    return args[:at], args[at + 1 :]
+    return parse_before_dashes(make_parser(), sys.argv[1:] if args is None else args)
 
 
 def known_datasets(results: Path) -> tuple[str, ...]:

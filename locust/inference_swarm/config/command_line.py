@@ -23,6 +23,8 @@ from inference_swarm.config.value_types import ANSWER_CHECK, ANSWER_CHECKS, FLAG
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 
 CONFIG_FILE_ENV = "SWARM_CONFIG"
+PROGRAM_ENV = "SWARM_PROGRAM"
+"""Set by our command, which becomes Locust's: what the user has called."""
 WORKERS_ENV = "WORKERS"
 
 
@@ -63,6 +65,8 @@ class CommandLine:
 
         `before_run` gets the parsed options and, unless this is a worker, the settings; it may raise SwarmError.
         """
+        if parser.prog == "__main__.py":  # as `python -m locust` calls itself; its messages begin with it
+            parser.prog = os.environ.get(PROGRAM_ENV) or "locust"
         self._file_problems = []
         self._file_values = read_json_settings(self.config_file, self._file_problems)
         group = parser.add_argument_group(

@@ -123,7 +123,7 @@ def find_dataset(dataset_name: str, search_roots: Sequence[Path] = DEFAULT_SEARC
             return DatasetFiles(features, labels if labels.is_file() else None)
     available = list_datasets(search_roots)
     nearest = difflib.get_close_matches(dataset_name, available, n=1)
-    action = f"{_TRAIN}, or put the file at the first place."
+    action = f"name a file of your own with --data, {_TRAIN}, or put the file at the first place."
     if nearest:
         action = f"use {nearest[0]!r} if that was meant; or {action}"
     elif available:

@@ -23,6 +23,11 @@ def format_count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def format_number_of(count: int, thing: str) -> str:
+    """1 user, 2 users."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def format_rate(value: float) -> str:
     """A rate, with as many digits as are significant."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -10,6 +10,7 @@ from inference_swarm.export.ab import ab_lines
 from inference_swarm.export.capacity import capacity_lines
 from inference_swarm.export.formats import (
     format_count,
+    format_number_of,
     format_rate,
     format_rates,
     format_rows,
@@ -49,8 +50,8 @@ _NEVER = _RANKS  # shortened
 def _progress_parts(now: Moment) -> list[tuple[str, str, int]]:
     """Return each part of the line as it is, its short form, and its rank among those that are shortened."""
     draining = f", {now.draining} draining" if now.draining else ""
-    users = f"{now.users} user{_s(now.users)}"
-    parts = [(f"{users} on {now.workers} worker{_s(now.workers)}{draining}", users, 0)]
+    users = format_number_of(now.users, "user")
+    parts = [(f"{users} on {format_number_of(now.workers, 'worker')}{draining}", users, 0)]
     if now.warm_up_left_s is not None:
         parts.append((f"warm-up for {format_seconds(now.warm_up_left_s)} more", "", _NEVER))
     if (window := now.window) is not None:
@@ -71,10 +72,6 @@ def _progress_parts(now: Moment) -> list[tuple[str, str, int]]:
     else:
         time_words = f"{format_seconds(max(0.0, now.length_s - now.elapsed_s))} left"
     return [*parts, (f"{now.search}; {time_words}" if now.search else time_words, time_words, 4)]
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def closing_table(summary: ReadDocument, folder: Path | None) -> str:
@@ -195,8 +192,7 @@ def _labelled(label: str, text: str) -> str:
 
 def load_words(summary: ReadDocument) -> str:
     """Return the kind of load: users or arrivals."""
-    workers = f"{summary['workers']} worker{'' if summary['workers'] == 1 else 's'}"
-    users = f"{summary['users']} users on {workers}"
+    users = f"{format_number_of(summary['users'], 'user')} on {format_number_of(summary['workers'], 'worker')}"
     if summary["arrivals"] is None:
         return users
     return f"{format_rate(summary['arrivals']['wanted_rps'])}/s wanted ({summary['load']} arrivals), {users}"

@@ -58,7 +58,9 @@ def _first(result: CapacityResult) -> str:
         return f"Searching, {search_words(result)}." if result.steps else "Searching."
     if answer is None or result.load is None:
         missed = _missed_words(result)
-        low = "" if result.low is None else f", met and not confirmed at {_words(result.low, by_users)}"
+        low = (
+            "" if result.low is None else f": {_words(result.low, by_users)} met every objective and was not confirmed"
+        )
         begin = "No load was held" if result.outcome is Outcome.NONE_HELD else f"No load was confirmed{low}"
         return f"{begin}{f'; {missed}' if missed else ''}."
     rate = f"{result.load:,.{0 if result.load >= 100 else 1 if result.load >= 10 else 2}f} requests/s"
