@@ -47,7 +47,8 @@ def test_a_setting_is_in_the_form_or_refused() -> None:
     taken = {option.name for option in OPTIONS if not words(option.name)}
     assert taken == {
         "host", "users", "spawn_rate", "duration_s", "dataset_name", "model", "pred_method", "wait_min_s", "wait_max_s",
-        "arrival", "scenario", "burstiness", "rate_rps", "stages", "requests", "slo", "row_order", "batch_size", "seed",
+        "arrival", "scenario", "speed", "loop", "burstiness", "rate_rps", "stages", "requests", "slo", "row_order",
+        "batch_size", "seed",
         "row_memory_bytes", "body_format", "expect_status", "check_answer", "no_probe", "wait_ready_s", "warm_up",
         "abort_when", "find_capacity", "capacity_by", "precision", "confirm_s", "budget_s", "api", "path",
         "model_version", "ab", "answer_sample",

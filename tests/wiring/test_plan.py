@@ -43,6 +43,17 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--stages", "1s@5,1s@1000001"], ["--stages has up to 1e+06 users", "at most 1,000,000"]),
         (["--arrival", "constant", "--stages", "1s@1e8"], ["--stages"]),
         (["--arrival", "open"], ["--arrival"]),
+        (["--arrival", "trace"], ["--arrival is trace and --time-column is not set", "give --time-column"]),
+        (["--time-column", "ts"], ["--time-column is given and --arrival is closed", "add --arrival trace"]),
+        (["--speed", "2", "--loop"], ["2 problems with the settings", "--speed is given", "--loop is given"]),
+        (
+            ["--arrival", "trace", "--time-column", "ts", "--rate", "5", "--batch-size", "2", "--row-order", "once"],
+            ["3 problems with the settings", "--rate is given", "--batch-size is given", "--row-order is given"],
+        ),
+        (
+            ["--arrival", "trace", "--time-column", "ts", "--find-capacity", "--slo", "p99<1s"],
+            ["--arrival is trace and --find-capacity is given", "a search decides the rate"],
+        ),
         (["--scenario", "burst"], ["argument --scenario", "single-stream, multi-stream, server, offline"]),
         (["--scenario", "server"], ["--scenario server has no objective", 'add --slo "p99<50ms"']),
         (["--warm-up", "a while"], ["--warm-up is 'a while'", "a time like 10s"]),

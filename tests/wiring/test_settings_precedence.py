@@ -54,8 +54,9 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
 # Stages stand for the rate, headers show no values, others go with one API or a search only; below by themselves.
 OF_SOME_APIS = {"api", "model_version", "api_params", "template", "predictions", "column_types", "binary"}
 OF_A_SEARCH = {option.name for option in CAPACITY_OPTIONS} - {"server_pid"}
+OF_A_TRACE = {"time_column", "speed", "loop"}
 BY_THEMSELVES = {"scenario", "stages", "headers", "burstiness", "requests", "ab", "record_answers"}
-SKIPPED = BY_THEMSELVES | OF_SOME_APIS | OF_A_SEARCH
+SKIPPED = BY_THEMSELVES | OF_A_TRACE | OF_SOME_APIS | OF_A_SEARCH
 
 
 def values_of(option: Option) -> tuple[Any, Any, Any]:
@@ -158,6 +159,15 @@ def test_a_scenario_comes_from_the_same_places_and_its_presets_say_so(swarm: Swa
     assert table["scenario"] == ("server", "command line")
     assert table["find_capacity"] == ("True", "scenario server")
     assert table["confirm_s"] == ("20.0", "command line")
+
+
+def test_settings_of_a_trace_come_from_the_same_places(swarm: Swarm) -> None:
+    swarm.write_config({"arrival": "trace", "time_column": "a", "speed": 2, "loop": True})
+    env = {"SWARM_TIME_COLUMN": "b", "SWARM_SPEED": "3", "SWARM_LOOP": "false"}
+    typed = ("--time-column=c", "--speed=4", "--loop")
+    tables = printed(swarm), printed(swarm, env=env), printed(swarm, *typed, env=env)
+    shown = [[table[name][0] for name in ("arrival", "time_column", "speed", "loop")] for table in tables]
+    assert shown == [["trace", "a", "2.0", "True"], ["trace", "b", "3.0", "False"], ["trace", "c", "4.0", "True"]]
 
 
 def test_burstiness_comes_from_the_same_places(swarm: Swarm) -> None:

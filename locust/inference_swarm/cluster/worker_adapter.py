@@ -43,10 +43,7 @@ from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.driver import Driver
 from inference_swarm.cluster.locust_report import locust_report
 from inference_swarm.cluster.master_clock import MasterClock
-from inference_swarm.cluster.protocol import (
-    Envelope,
-    Partition,
-)
+from inference_swarm.cluster.protocol import Envelope, Partition
 from inference_swarm.cluster.worker_requests import WorkerRequests
 from inference_swarm.cluster.worker_rows import WorkerRows
 from inference_swarm.cluster.worker_seams import WorkerSeams
@@ -55,7 +52,9 @@ from inference_swarm.load.arrivals import Part, Share
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.load.listeners import OtherUsers
+from inference_swarm.load.shard import Shard
 from inference_swarm.load.steps import LoadStep, ends_of_steps, rate_of_steps
+from inference_swarm.load.trace_feed import arrivals_of
 from inference_swarm.load.user_host import UserHost, assign_users
 from inference_swarm.measure.locust_stats import wall_offset_ns
 from inference_swarm.measure.phases import Phases
@@ -64,6 +63,7 @@ from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import OtherCounts, Snapshot
 from inference_swarm.run.ab import interval_s_of
 from inference_swarm.run.plan import phases_of, schedule_of
+from inference_swarm.run.trace_plan import trace_schedule_of
 
 logger = logging.getLogger(__name__)
 NS_PER_S = 1_000_000_000
@@ -188,7 +188,8 @@ class WorkerAdapter:
             self._environment._filter_tasks_by_tags()
             self._environment.events.test_start.fire(environment=self._environment)
         assignment = self._assignment = shard.assignment()
-        assignment.arrivals = self._dispatcher = self._make_dispatcher(settings)
+        self._dispatcher = self._make_dispatcher(settings, shard)
+        assignment.arrivals = arrivals_of(self._dispatcher, shard.store, began_ns)
         if settings.requests is not None:
             self._requests = WorkerRequests(run_id, lambda: self.users.count, self._dispatcher, self.feed)
             self._requests.count(assignment)
@@ -219,8 +220,8 @@ class WorkerAdapter:
         self._others.counts_from_s = (epoch_start_ns + wall_offset_ns()) / NS_PER_S
         self._others.take()
 
-    def _make_dispatcher(self, settings: Settings) -> ArrivalDispatcher | None:
-        schedule = schedule_of(settings)
+    def _make_dispatcher(self, settings: Settings, shard: Shard) -> ArrivalDispatcher | None:
+        schedule = schedule_of(settings) if shard.trace is None else trace_schedule_of(settings, shard.trace)
         if schedule is None:
             return None
         return ArrivalDispatcher(

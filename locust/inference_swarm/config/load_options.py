@@ -6,7 +6,7 @@ from inference_swarm.config import value_types
 from inference_swarm.config.option import Option
 from inference_swarm.config.scenarios import SCENARIOS
 
-ARRIVALS = ("closed", "constant", "poisson", "gamma")
+ARRIVALS = ("closed", "constant", "poisson", "gamma", "trace")
 
 LOAD_OPTIONS: tuple[Option, ...] = (
     Option(
@@ -18,7 +18,21 @@ LOAD_OPTIONS: tuple[Option, ...] = (
     Option(
         "arrival", "--arrival", "SWARM_ARRIVAL", "arrival", value_types.choice(*ARRIVALS), "closed",
         "closed: each user sends its next request after the response to the last one; constant, poisson or gamma: "
-        "requests are sent at --rate whatever the server does (open load), by the users", choices=ARRIVALS,
+        "requests are sent at --rate whatever the server does (open load), by the users; trace: each row at its "
+        "instant in --time-column", choices=ARRIVALS,
+    ),
+    Option(
+        "time_column", "--time-column", "SWARM_TIME_COLUMN", "time_column", value_types.TEXT, "",
+        "column of the data with the instant of each row, for --arrival trace: timestamps with or without a zone, "
+        "ISO 8601, or numbers of s, ms, µs or ns. It is not sent unless --columns names it", in_start_form=False,
+    ),
+    Option(
+        "speed", "--speed", "SWARM_SPEED", "speed", value_types.RATE, 1.0,
+        "how many times as fast as it was recorded a trace is replayed",
+    ),
+    Option(
+        "loop", "--loop", "SWARM_LOOP", "loop", value_types.FLAG, False,
+        "begin the trace again when it is over, until --run-time or --requests ends the run",
     ),
     Option(
         "burstiness", "--burstiness", "SWARM_BURSTINESS", "burstiness", value_types.BURSTINESS, 1.0,

@@ -30,6 +30,9 @@ class Settings:
     wait_max_s: float
     scenario: str
     arrival: str
+    time_column: str
+    speed: float
+    loop: bool
     burstiness: float
     rate_rps: float | None
     stages: str
@@ -221,7 +224,7 @@ def _cross_problems(
     found = _problems_of_pairs(values, describe_source, unread)
     if unread & {"arrival", "rate_rps"}:
         return found
-    if values["find_capacity"]:  # brings its own load
+    if values["find_capacity"] or values["arrival"] == "trace":  # bring their own load
         return found
     is_open, rate, stages = values["arrival"] != "closed", values["rate_rps"], values["stages"]
     if is_open and not rate and not stages:

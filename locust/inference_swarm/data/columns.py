@@ -35,9 +35,11 @@ class ColumnChoice:
     drop: tuple[str, ...] = ()
     rename: dict[str, str] = field(default_factory=dict)
     label: str = ""
+    instant: str = ""
+    """The column with the instant of each row; it is not sent unless `columns` names it."""
 
     @classmethod
-    def of_settings(cls, columns: str, drop: str, rename: str, label: str) -> ColumnChoice:
+    def of_settings(cls, columns: str, drop: str, rename: str, label: str, instant: str = "") -> ColumnChoice:
         """Parse the settings' texts with `split_names`. Raises DataError for a rename without `=`."""
         pairs: dict[str, str] = {}
         for text in split_names(rename):
@@ -52,12 +54,13 @@ class ColumnChoice:
                     expected="each column once.",
                     action="leave one of them out.",
                 )
-        return cls(tuple(split_names(columns)), tuple(split_names(drop)), pairs, label)
+        return cls(tuple(split_names(columns)), tuple(split_names(drop)), pairs, label, instant)
 
     @property
     def left_out(self) -> frozenset[str]:
         """Return the columns that the user excluded."""
-        return frozenset((*self.drop, self.label) if self.label else self.drop)
+        instant = () if self.instant in self.columns else (self.instant,)
+        return frozenset(name for name in (*self.drop, self.label, *instant) if name)
 
     def resolve(self, names: Sequence[str]) -> ColumnChoice:
         """Return the same choice with names as the data have them: spaces around one, as in `a, b` of CSV, may lack."""
@@ -65,7 +68,8 @@ class ColumnChoice:
         known = {name.strip(): name for name in names if counts[name.strip()] == 1} | {name: name for name in names}
         columns, drop = (tuple(known.get(name, name) for name in some) for some in (self.columns, self.drop))
         rename = {known.get(old, old): new for old, new in self.rename.items()}
-        return ColumnChoice(columns, drop, rename, known.get(self.label, self.label))
+        label, instant = (known.get(name, name) for name in (self.label, self.instant))
+        return ColumnChoice(columns, drop, rename, label, instant)
 
     def apply(self, names: Sequence[str], index: Collection[str], source: str) -> tuple[SentColumn, ...]:
         """Return the columns to send. Raises DataError for a missing name, or when nothing is left.
@@ -88,8 +92,9 @@ class ColumnChoice:
     def _check_known(self, names: Sequence[str], source: str) -> None:
         asked = [("--columns", self.columns), ("--drop-columns", self.drop), ("--rename", tuple(self.rename))]
         known = set(names)
-        for option, wanted in (*asked, ("--label-column", (self.label,) if self.label else ())):
-            for name in wanted:
+        asked += [("--label-column", (self.label,)), ("--time-column", (self.instant,))]
+        for option, wanted in asked:
+            for name in filter(None, wanted):
                 if name not in known:
                     nearest = difflib.get_close_matches(name, names, n=1)
                     raise DataError(

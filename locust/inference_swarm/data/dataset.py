@@ -66,7 +66,9 @@ def read_manifest(
             expected="at least one row to send.",
             action="make the data again, or name another file.",
         )
-    manifest = Manifest(files.data_files(columns.partitions), columns, block_rows, (), files.notes.lines())
+    instant = files.instant(choice.resolve(files.names).instant) if choice.instant else None
+    data_files, notes = files.data_files(columns.partitions), files.notes.lines()
+    manifest = Manifest(data_files, columns, block_rows, (), notes, instant_field=instant)
     if label_source is None:
         return manifest
     if choice.label:
@@ -181,6 +183,17 @@ class _Files:
             tuple(field.name for field in partitions),
             label,
         )
+
+    def instant(self, name: str) -> pa.Field:
+        """The column with the instant of each row."""
+        if name in self._partition_types:
+            raise DataError(
+                f"--time-column names {name!r}, which is a folder of {self._source}.",
+                expected="a column of the files: rows of one folder would all have one instant.",
+                action="name the column with the instants.",
+            )
+        self._examine((name,))
+        return self._field(name)
 
     def _index(self) -> frozenset[str]:
         found: dict[bytes, frozenset[str]] = {}

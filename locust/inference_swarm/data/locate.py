@@ -69,7 +69,9 @@ def find_source(settings: Settings, *, are_labels_needed: bool = False) -> Sourc
     Labels that lie beside a dataset are used when they are needed or answers are checked anyway; until then they are
     only looked at.
     """
-    choice = ColumnChoice.of_settings(settings.columns, settings.drop_columns, settings.rename, settings.label_column)
+    choice = ColumnChoice.of_settings(
+        settings.columns, settings.drop_columns, settings.rename, settings.label_column, settings.time_column
+    )
     if settings.data:
         return _source(settings, settings.data, settings.labels or None, choice, are_labels_needed=are_labels_needed)
     roots = search_roots(settings.results_dir)

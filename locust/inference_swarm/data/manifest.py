@@ -84,6 +84,8 @@ class Manifest:
     answers: tuple[DataFile, ...] = ()
     """Recorded answers to the same rows, in their order."""
     answer_field: pa.Field | None = None
+    instant_field: pa.Field | None = None
+    """The column of the files with the instant of each row, for a trace."""
 
     @property
     def schema(self) -> pa.Schema:

@@ -12,7 +12,7 @@ from inference_swarm.data.data_files import DataFile, FileKind, PartitionValue
 from inference_swarm.data.manifest import Columns, Manifest
 from inference_swarm.errors import DataError, ProtocolError
 
-WIRE_VERSION: Final = 3
+WIRE_VERSION: Final = 4
 # A message may have 16 MiB, and the settings travel with the manifest.
 MAX_WIRE_BYTES: Final = 15 * 1024 * 1024
 _FILES: Final = pa.schema(
@@ -46,6 +46,7 @@ def manifest_to_wire(manifest: Manifest) -> Document:
         "label_schema": _pack_schema(pa.schema([columns.label] if columns.label is not None else [])),
         "answers": _files_to_wire(manifest.answers, []),
         "answer_schema": _pack_schema(pa.schema([manifest.answer_field] if manifest.answer_field is not None else [])),
+        "instant_schema": _pack_schema(pa.schema([] if manifest.instant_field is None else [manifest.instant_field])),
     }
     size_bytes = sum(len(part) for part in wire.values() if isinstance(part, bytes)) + sum(map(len, columns.sources))
     if size_bytes > MAX_WIRE_BYTES:
@@ -67,7 +68,9 @@ def manifest_from_wire(wire: ReadDocument) -> Manifest:
             action="run the same release of the swarm on the master and on all workers.",
         )
     try:
-        label_schema, answer_schema = _unpack_schema(wire["label_schema"]), _unpack_schema(wire["answer_schema"])
+        label_schema, answer_schema, instant_schema = (
+            _unpack_schema(wire[key]) for key in ("label_schema", "answer_schema", "instant_schema")
+        )
         columns = Columns(
             _unpack_schema(wire["schema"]),
             tuple(map(str, wire["sources"])),
@@ -87,6 +90,7 @@ def manifest_from_wire(wire: ReadDocument) -> Manifest:
             _files_from_wire(wire["labels"], ()),
             answers=_files_from_wire(wire["answers"], ()),
             answer_field=answer_schema.field(0) if len(answer_schema) else None,
+            instant_field=instant_schema.field(0) if len(instant_schema) else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException, OSError) as error:
         raise ProtocolError(

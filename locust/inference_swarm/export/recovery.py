@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from inference_swarm.config.settings import Settings
-from inference_swarm.data.locate import Source
+from inference_swarm.data.locate import Source, find_source
 from inference_swarm.errors import DataError, SwarmError
 from inference_swarm.export.checkpoint import RUN_FILE, read_state
 from inference_swarm.export.run_files import write_number_files
@@ -14,6 +16,7 @@ from inference_swarm.export.summary import record_of
 from inference_swarm.run.course import Stop, StopCause
 from inference_swarm.run.plan import RunPlan, load_of, objectives_of
 from inference_swarm.run.run import DataRecord, Run
+from inference_swarm.run.trace_plan import with_trace
 from inference_swarm.transport.target import target_of
 
 UP_TO = "these are the numbers up to its last report"
@@ -35,12 +38,15 @@ def read_run(folder: Path) -> Run:
     known = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     settings = Settings(**known["settings"])
     data = DataRecord(**known["data"])
+    source = Source(data.source)
     plan = RunPlan(
         settings,
         dict(known["sources"]),
         target_of(settings),
-        Source(data.source),
+        source,
         tuple(objectives_of(settings)),
         load_of(settings),
     )
+    with suppress(SwarmError):  # data that are not there any more: arrivals are not compared with the trace then
+        plan = replace(with_trace(replace(plan, source=find_source(settings)), lambda read: read())[0], source=source)
     return Run.from_state(plan, data, known["run_id"], float(known["started_unix_s"]), folder, read_state(folder))

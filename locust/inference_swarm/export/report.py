@@ -5,6 +5,8 @@ Everything that came from outside (names, error texts, settings) is escaped by J
 
 from __future__ import annotations
 
+import math
+
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
@@ -166,6 +168,13 @@ def _wanted(data: ReportData) -> list[tuple[float, float | None]]:
             for at_s in (step["start_s"], step["end_s"] or data.summary["duration_s"])
         ]
     settings = data.summary["settings"]
+    if settings["arrival"]["value"] == "trace":
+        return [
+            (at_s, row.wanted_rps)
+            for row in data.rows
+            if not math.isnan(row.wanted_rps)
+            for at_s in (row.start_s, row.start_s + row.length_s)
+        ]
     text = settings["stages"]["value"]
     try:
         stages = parse_stages(text) if text else Stages.constant(settings["rate_rps"]["value"])

@@ -10,6 +10,7 @@ from inference_swarm.config.answer_options import CHECK_CONSISTENT
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.manifest import Manifest
 from inference_swarm.data.row_store import RowStore
+from inference_swarm.data.trace_store import TraceStore
 from inference_swarm.load.answer_watch import INCONSISTENT, WRONG, AnswerWatch, WatchRules
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.expectations import Expectation, Recorded, Remembered
@@ -42,13 +43,15 @@ def make_answer_watch(settings: Settings, manifest: Manifest) -> AnswerWatch | N
     return AnswerWatch(rules, reader_of(where), expectation, check=check)
 
 
-def look_up_truths(watches: Iterable[AnswerWatch], store: RowStore) -> None:
+def look_up_truths(watches: Iterable[AnswerWatch], store: RowStore | TraceStore) -> None:
     """Have what rows are compared with looked up among these."""
     for watch in watches:
         watch.truths_of = store.truths
 
 
-def watch_answers(assignment: Assignment, answers: AnswerWatch, store: RowStore, *, is_batched: bool) -> None:
+def watch_answers(
+    assignment: Assignment, answers: AnswerWatch, store: RowStore | TraceStore, *, is_batched: bool
+) -> None:
     """Have every request noted with its rows before it is sent."""
     find_rows = store.find_rows
 

@@ -6,8 +6,9 @@ An edge: threads and greenlets. What to hold is decided elsewhere.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import gevent
@@ -26,7 +27,9 @@ from inference_swarm.data.packed import PackedBodies
 from inference_swarm.data.progress import BlockLease, BlockProgress
 from inference_swarm.data.row_store import RowStore, StoreStatus
 from inference_swarm.data.threads import run_in_pool
-from inference_swarm.data.truth import iter_with_truth
+from inference_swarm.data.trace import Trace, read_trace
+from inference_swarm.data.trace_store import TraceStore
+from inference_swarm.data.truth import BlockTruth, iter_with_truth
 from inference_swarm.errors import DataError, SwarmError, TargetError
 from inference_swarm.load.answers import look_up_truths, watch_answers
 from inference_swarm.load.assignment import Assignment, no_row_is_counted
@@ -77,8 +80,35 @@ class Shard:
         self._format: RequestFormat | None = None  # made when the server has been asked, before the first block
         self._head_of: Callable[[int], bytes] | None = None
         self._not_ready: TargetError | None = None
-        self.store = RowStore(
-            lambda blocks: iter_with_truth(manifest, blocks),
+        self.trace: Trace | None = None
+        self.store = self._make_store(block_ids)
+        look_up_truths(self.watches, self.store)
+        self._began_s = time.monotonic()
+        self._is_ready_sent = False
+        if self.store.once is not None:
+            self.hold(generation, block_ids, leases)
+        self._greenlets = [gevent.spawn(self._load), gevent.spawn(self._report_loading)]
+        if self.store.once is not None:
+            self._greenlets.append(gevent.spawn(self._report_once))
+
+    def _make_store(self, block_ids: Sequence[int]) -> RowStore | TraceStore:
+        settings, manifest = self._settings, self._manifest
+
+        def read(blocks: Iterable[Block]) -> Iterator[tuple[Block, pa.Table, BlockTruth | None]]:
+            return iter_with_truth(manifest, blocks)
+
+        if manifest.instant_field is not None and settings.arrival == "trace":
+            return TraceStore(
+                read,
+                self._encode,
+                manifest.blocks,
+                self._blocks(block_ids),
+                row_memory_bytes=settings.row_memory_bytes,
+                head_of=self._make_head,
+                on_want=self._wanted.set,
+            )
+        return RowStore(
+            read,
             self._encode,
             self._blocks(block_ids),
             order=cast("Order", settings.row_order),
@@ -88,14 +118,6 @@ class Shard:
             on_want=self._wanted.set,
             batching=Batching(settings.batch_size, self._join) if settings.batch_size > 1 else None,
         )
-        look_up_truths(self.watches, self.store)
-        self._began_s = time.monotonic()
-        self._is_ready_sent = False
-        if self.store.once is not None:
-            self.hold(generation, block_ids, leases)
-        self._greenlets = [gevent.spawn(self._load), gevent.spawn(self._report_loading)]
-        if self.store.once is not None:
-            self._greenlets.append(gevent.spawn(self._report_once))
 
     @property
     def is_loading(self) -> bool:
@@ -154,7 +176,7 @@ class Shard:
             take=self.store.take,
             wait_for_row=self._wait_for_row,
             row_count=self._settings.batch_size,
-            take_rows=self.store.take_rows if is_once or is_batched else None,
+            take_rows=self.store.take_rows if is_once or is_batched or self.trace is not None else None,
             done=self._done if is_once else no_row_is_counted,
             is_counted=is_once,
             example_rows=ExampleRows(self.store.find_rows),
@@ -212,6 +234,12 @@ class Shard:
         pool = gevent.get_hub().threadpool
         try:
             self._make_format()
+            if isinstance(self.store, TraceStore):
+                memory_bytes = self._settings.row_memory_bytes
+                self.trace = run_in_pool(
+                    pool.apply, partial(read_trace, self._manifest, self._settings.speed, memory_bytes)
+                )
+                self.store.begin(self.trace, is_repeated=self._settings.loop)
         except SwarmError as error:
             self._fail(error)
             return

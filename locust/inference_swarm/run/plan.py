@@ -32,6 +32,7 @@ from inference_swarm.run.answer_plan import answer_problems, are_labels_needed, 
 from inference_swarm.run.course import LoadPlan
 from inference_swarm.run.request_plan import request_problems
 from inference_swarm.run.search_plan import first_step_of, resolve_search, search_problems
+from inference_swarm.run.trace_plan import TRACE, trace_problems
 from inference_swarm.transport.allowed import check_hosts_allowed, parse_patterns
 from inference_swarm.transport.target import Target, parse_headers, target_of
 
@@ -107,6 +108,7 @@ def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
         problems.append(problem)
     problems += parse_abort_conditions(values["abort_when"])[1]
     problems += search_problems(values) + _server_problems(values) + ab_problems(values) + answer_problems(values)
+    problems += trace_problems(values)
     for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
         try:
             parse(text)
@@ -237,8 +239,8 @@ def length_of(settings: Settings) -> float | None:
 
 
 def schedule_of(settings: Settings) -> Schedule | None:
-    """Return the schedule of an open load; None for a closed one."""
-    if not settings.is_open:
+    """Return the schedule of an open load; None for a closed one, and for a trace, which must be read first."""
+    if not settings.is_open or settings.arrival == TRACE:
         return None
     rate = stages_of(settings)
     if rate is None:

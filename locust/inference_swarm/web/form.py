@@ -33,6 +33,8 @@ _HELP: Mapping[str, str] = {
     "arrival": "closed: users wait",
     "burstiness": "of gamma; 1: Poisson",
     "rate_rps": "per s, if not closed",
+    "speed": "of a trace; 2: twice as fast",
+    "loop": "begin the trace again",
     "requests": "ends with this number",
     "stages": "30s@500,1m->800",
     "abort_when": "error_rate>50% for 10s",

@@ -56,6 +56,7 @@ from inference_swarm.transport.request_text import RequestText
 from inference_swarm.wiring.answers import AnswerRecording, read_rows
 from inference_swarm.wiring.run_time import take_run_time
 from inference_swarm.wiring.server_watch import ServerWatch
+from inference_swarm.wiring.traces import plan_trace
 
 logger = logging.getLogger(__name__)
 HEALTH_PERIOD_S = 3.0
@@ -106,7 +107,7 @@ class Runs:
         settings = self._command_line.settings(options)
         if self._duration_s and not options.run_time and settings.duration_s is None:  # else a scenario's
             settings = replace(settings, duration_s=self._duration_s)
-        plan = make_plan(settings, self._command_line.sources.to_dict(), self._allowed, self._where)
+        plan = plan_trace(make_plan(settings, self._command_line.sources.to_dict(), self._allowed, self._where))
         run_id = secrets.token_hex(8)
         self._plans[run_id] = plan
         totals = SwarmTotals(run_id, is_staged=bool(plan.settings.stages), series=series_of(plan.settings))
