@@ -190,6 +190,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
         patch.object(RequestAllowance, "take_one", lambda self: True),
     ],
     "a worker that leaves keeps arrivals that are others' by now": _leaving_worker_keeps_its_arrivals,
+    "what a lost worker was granted is not asked": lambda: [patch.object(RequestBudget, "possibly_sent", _nothing)],
     "an exchange of arrivals that a worker missed is not told": _missed_exchange_of_arrivals_is_none,
     "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
     "what is said of a former run is taken for this one": lambda: [
@@ -220,6 +221,7 @@ FOUND_BY = {
     "what a worker leaves of its requests is lost": 2325,
     "a worker sends without a grant": 8,
     "an exchange of arrivals that a worker missed is not told": 256989,
+    "what a lost worker was granted is not asked": 750039,
     "a worker that leaves keeps arrivals that are others' by now": 246193,
 }
 

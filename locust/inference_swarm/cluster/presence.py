@@ -174,12 +174,13 @@ def _loss(job: Job, worker: str, reason: str, until_s: float) -> Loss:
     """Return what is lost with a worker that may have sent until `until_s`."""
     began_s = job.course.began_s
     assert began_s is not None
-    possibly_sent = job.rows.possibly_sent(worker) if job.rows is not None else None
-    bound = job.uncounted.bound(worker, until_s, began_s, possibly_sent)
+    rows = None if job.rows is None else job.rows.possibly_sent(worker)
     granted = None if job.budget is None else job.budget.possibly_sent(worker)
-    if granted is not None:
-        of_granted = job.uncounted.bound(worker, until_s, began_s, granted)
-        bound = of_granted if bound is None or of_granted is None else min(bound, of_granted)
+    bounds = [job.uncounted.bound(worker, until_s, began_s, sent) for sent in (rows, granted) if sent is not None]
+    if not bounds or job.load.is_open:
+        # Closed load: users that waited for grants are no measure of how fast others sent.
+        bounds.append(job.uncounted.bound(worker, until_s, began_s))
+    bound = min((one for one in bounds if one is not None), default=None)
     return Loss(reason, bound, job.uncounted.unreported_duplicates(worker, began_s))
 
 
