@@ -77,7 +77,8 @@ for name in {absent!r}:
 def test_image_runs_as_a_fixed_user_with_health_check_and_labels(image_tag: str, image: str) -> None:
     config = json.loads(docker("image", "inspect", f"{image}:{image_tag}"))[0]["Config"]
     assert config["User"] == "10001:10001"
-    assert config["Entrypoint"][0] == "python"  # exec form: signals reach it
+    # The exec form, and `env` replaces itself: signals reach Python, which lets them in when it can handle them.
+    assert config["Entrypoint"][:4] == ["env", "--block-signal=TERM", "--block-signal=INT", "python"]
     assert config["Healthcheck"]["Test"][:5] == ["CMD", "python", "-I", "-S", "docker/health.py"]
     assert config["Labels"]["org.opencontainers.image.licenses"] == "MIT"
     assert config["Labels"]["org.opencontainers.image.title"].startswith("Inference Swarm")
