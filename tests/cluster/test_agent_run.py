@@ -43,3 +43,18 @@ def test_an_order_that_was_missed_is_made_up_for() -> None:
     assert actions_of(sending(), ORDER, SetPartition) == [SetPartition(SECOND), SetPartition(THIRD)]
     assert actions_of(sending(partition=SECOND), ORDER, SetPartition) == [SetPartition(THIRD)]
     assert actions_of(sending(), replace(ORDER, earlier=()), SetPartition) == [SetPartition(THIRD)]
+
+
+def test_a_worker_that_leaves_takes_up_which_arrivals_are_its_own_and_no_other_users() -> None:
+    state = sending(is_leaving=True, lower_at_s=6.0)
+    order = replace(ORDER, partition=SECOND, earlier=())
+    assert actions_of(state, order, SetPartition) == [SetPartition(SECOND)]
+    assert (state.users, state.lower_at_s) == ({"A": 2}, 6.0)
+
+
+def test_the_master_is_told_at_once_that_a_worker_knows_whose_its_arrivals_will_be() -> None:
+    """Else what it sends until then might, for all that the master knows, be sent twice."""
+    state = sending()
+    actions_of(state, ORDER, SetPartition)
+    assert state.beat_due_s == 1.0
+    assert state.lower_at_s is not None

@@ -237,7 +237,10 @@ except DataError as error:
     print(error.found)
 """
     # in a process of its own, which Arrow would end
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "locust")}
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (result.stdout, result.returncode) == (f"{path} is encrypted.\n", 0), result.stderr
 
 

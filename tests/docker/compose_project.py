@@ -141,8 +141,13 @@ class Project:
             "run_time": run_time,
             "host": "http://inference-server:8000",
         }
-        document = self.post("/swarm", form)
-        assert document["success"], document
+
+        def has_begun() -> bool:
+            document = self.post("/swarm", form)
+            assert document["success"] or "results of the last run" in document["message"], document
+            return bool(document["success"])
+
+        wait_until(has_begun, 60, "the end of the run before")
         wait_until(lambda: len(self.runs()) > runs_before, 60, "a run")
 
     def runs(self) -> list[Path]:

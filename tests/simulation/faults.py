@@ -143,18 +143,6 @@ def _lost_requests_are_granted_again() -> list[Any]:
     return [patch.object(RequestBudget, "take_grants", take_grants)]
 
 
-def _leaving_worker_keeps_its_arrivals() -> list[Any]:
-    real = agent_run.set_users
-
-    def set_users(state: Any, message: Any, now_s: float) -> None:
-        if state.is_leaving and any(message.users.values()):
-            state.users_generation = max(state.users_generation, message.generation)
-        else:
-            real(state, message, now_s)
-
-    return [_agent_cell(protocol.SetUsers, RunStage.SENDING, set_users)]
-
-
 def _missed_exchange_of_arrivals_is_none() -> list[Any]:
     """As many arrivals as before are taken for the same ones."""
 
@@ -189,7 +177,6 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
         patch.object(RequestAllowance, "is_used_up", False),
         patch.object(RequestAllowance, "take_one", lambda self: True),
     ],
-    "a worker that leaves keeps arrivals that are others' by now": _leaving_worker_keeps_its_arrivals,
     "what a lost worker was granted is not asked": lambda: [patch.object(RequestBudget, "possibly_sent", _nothing)],
     "an exchange of arrivals that a worker missed is not told": _missed_exchange_of_arrivals_is_none,
     "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
@@ -201,7 +188,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
 FOUND_BY = {
     "a stopped run starts itself again": 0,
     "a worker that comes back never sends again": 473,
-    "results that cannot be written keep the run open": 92,
+    "results that cannot be written keep the run open": 93,
     "the ramp of the former run holds up the next": 3,
     "a stop during a slow listener is lost": 47,
     "rows lie with workers without users": 321,
@@ -222,7 +209,6 @@ FOUND_BY = {
     "a worker sends without a grant": 8,
     "an exchange of arrivals that a worker missed is not told": 256989,
     "what a lost worker was granted is not asked": 750039,
-    "a worker that leaves keeps arrivals that are others' by now": 246193,
 }
 
 

@@ -24,7 +24,7 @@ def test_datasets_models_and_methods_are_choices_and_none_is_the_first() -> None
     assert found["model"]["choices"] == ["(none)", "catboost", "lgbm", "own-model", "xgboost"]
     assert found["pred_method"]["choices"] == ["(none)", "predict", "predict_proba"]
     assert found["row_order"]["choices"] == ["random", "sequential", "shuffle", "once"]
-    assert found["arrival"]["choices"] == ["closed", "constant", "poisson", "gamma"]
+    assert found["arrival"]["choices"] == ["closed", "constant", "poisson", "gamma", "trace"]
 
 
 def test_what_is_set_is_shown_also_when_it_is_not_among_the_choices() -> None:

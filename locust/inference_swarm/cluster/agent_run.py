@@ -166,6 +166,7 @@ def set_users(state: Agent, message: SetUsers, now_s: float) -> None:
         from_s = state.began_s + partition.from_ns / NS_PER_S
         if from_s > now_s:
             state.lower_at_s, state.lower_to = from_s + LAST_ARRIVALS_S, users
+            state.beat_due_s = now_s  # that it has heard whose its arrivals are is known before it leaves
             return
     _apply_users(state, users, now_s)
 

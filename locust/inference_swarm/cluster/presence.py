@@ -46,6 +46,7 @@ def is_heard(state: Coordinator, event: Received, now_s: float) -> bool:
             _answer_unknown(state, event)
         return False
     member.heard_s = now_s
+    member.is_welcome = True
     return True
 
 
@@ -70,7 +71,11 @@ def hello(state: Coordinator, event: Received, now_s: float) -> None:
         return
     is_same = known is not None and known.session == message.session and known.is_here
     if known is not None and not is_same and known.is_here:
-        lose(state, known, "it lost the connection and came back", now_s)
+        if known.is_welcome:
+            lose(state, known, "it lost the connection and came back", now_s)
+        else:  # it asked again, since the welcome took long: it had nothing yet
+            _take_out(state, known, now_s)
+            state.do(WorkerGone(known.worker, ""))
     if not is_same:
         index = state.next_index if known is None else known.index
         state.next_index = max(state.next_index, index + 1)

@@ -50,6 +50,7 @@ class Member:
     session: int
     index: int
     heard_s: float
+    is_welcome: bool = False  # it has said more than hellos, so it has got the welcome
     is_leaving: bool = False
     lost_s: float | None = None
     state: str = "ready"
