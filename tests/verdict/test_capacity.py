@@ -70,6 +70,7 @@ def test_the_limit_is_found_and_is_said_first_everywhere(swarm: Swarm, rows: Pat
     assert (float(row["capacity"]), row["capacity_of"], row["capacity_outcome"]) == (capacity["load"], "rate", "found")
 
 
+@pytest.mark.alone
 def test_the_scenario_of_a_server_is_such_a_search(swarm: Swarm, rows: Path, url: str) -> None:
     result = swarm.run(
         "--headless", "--host", url, "--data", str(rows), "--results", str(swarm.results), "--processes", "1",
