@@ -73,7 +73,7 @@ def cpu_ms(answer: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    workers = [f"host_{number:032x}" for number in range(WORKERS)]
+    workers = [f"host_{number:08x}" for number in range(WORKERS)]
     run = make_run(Path(sys.argv[1]), workers)
     shards = {name: RowsState(10, 2000, 2000, 500_000, True) for name in workers}
     job = SimpleNamespace(rows=SimpleNamespace(states=lambda: shards))

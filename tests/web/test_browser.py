@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "export"))
 
 from sample_runs import make_run, save_run
 
+from inference_swarm.cluster.worker_name import short_name
 from inference_swarm.export.intervals import read_interval_table
 from inference_swarm.measure.snapshot import WorkerHealth
 
@@ -358,7 +359,8 @@ def violations(page: Any) -> list[str]:
 def worker(host: str, number: int, **changes: Any) -> dict[str, Any]:
     shard = {"blocks": 1, "rows": 10, "ready_rows": 10, "ready_bytes": 100, "is_ready": True}
     return {
-        "id": f"{host}_{number:032x}", "state": "running", "users": 2, "rate_rps": 5.0, "rows_per_s": 5.0,
+        "id": short_name(f"{host}_{number:08x}{0:024x}"),
+        "state": "running", "users": 2, "rate_rps": 5.0, "rows_per_s": 5.0,
         "cpu_percent": 10.0, "memory_bytes": 1, "loop_lag_p99_ms": 1.0, "loop_lag_max_ms": 1.0,
         "scheduling_lag_p99_ms": None, "shard": shard, **changes,
     }  # fmt: skip
@@ -379,7 +381,7 @@ def test_many_workers_are_one_row_a_host_but_for_those_in_trouble(web: WebSwarm,
     wait_until(lambda: rows.count() == 5, 10, "two workers and three hosts")
     found = [row.locator("th, td").all_inner_texts() for row in rows.all()]
     assert [cells[0] for cells in found] == [
-        "host-2_00000000", "host-1_00000000", "host-0: 100 workers", "host-1: 99 workers", "host-2: 99 workers",
+        "host-2_00000008", "host-1_00000007", "host-0: 100 workers", "host-1: 99 workers", "host-2: 99 workers",
     ]  # fmt: skip
     assert [cells[1] for cells in found] == ["missing", "running", "running", "running", "running"]
     assert found[2][2:9] == ["1,000", "1,000", "9.8 KiB", "100", "200", "500", "10 %"]

@@ -1,5 +1,5 @@
 // One plot over time: lines in, SVG out. A gap is a value that is null.
-import { make, setText, shape } from "./dom.js";
+import { make, shape } from "./dom.js";
 import * as format from "./format.js";
 
 const WIDTH = 560, HEIGHT = 220, LEFT = 84, RIGHT = 26, TOP = 10, BOTTOM = 28;
@@ -33,7 +33,6 @@ export class Plot {
     const last = drawn.map(({ name, points }) => `${name} ${written(points.findLast(([, value]) => value != null)[1])}`);
     this.svg.setAttribute("aria-label", `${caption} over the run; last: ${last.join(", ")}`);
     const words = drawn.map(({ name, hue, isDashed }) => make("span", { class: classOf(hue, isDashed) }, name));
-    setText(this.title, caption);
     this.legend.replaceChildren(this.title, ...(words.length > 1 || drawn[0]?.name !== caption ? words : []));
   }
 }

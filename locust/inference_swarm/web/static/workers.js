@@ -19,7 +19,7 @@ function trouble(worker) {
 
 const isLate = (worker) => worker.loop_lag_p99_ms >= 10;
 const isBusy = (worker) => worker.cpu_percent >= 90;
-const hostOf = (worker) => worker.id.replace(/_[0-9a-f]{32}$/, "");
+const hostOf = (worker) => worker.id.replace(/_[0-9a-f]{8}$/, "");
 
 function groupedByHost(workers) {
   const groups = new Map();
