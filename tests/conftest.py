@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for plugin in (shared, alone, groups, leftovers, watchdog, rules, real_servers, closing):
         config.pluginmanager.register(plugin)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests are no garbage, and looking through them again and again took a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -53,14 +53,18 @@ def test_every_api_is_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from inference_swarm.apis.table import APIS
 
-    assert set(api_cases.CASES) == {*APIS, "open-inference-binary"}
+    assert set(api_cases.CASES) == {
+        *APIS, "open-inference-binary", "open-inference-matrix", "open-inference-matrix-binary",
+    }  # fmt: skip
     table = pa.table({"n": [1, 2], "s": ["a", "b"]})
     assert api_cases.mean_body_bytes("invocation", table) == len('{"n":1,"s":"a"}')
     for case in api_cases.CASES:
-        made = api_cases.format_of(case, table.schema, 2)
-        stored = [text for part in made.encode(table) for text in part.to_pylist()]
+        sent = api_cases.sent_of(case, table)
+        made = api_cases.format_of(case, sent.schema, 2)
+        stored = [text for part in made.encode(sent) for text in part.to_pylist()]
         assert len(made.body_of(stored)) > api_cases.mean_body_bytes(case, table)
-        assert api_cases.arguments_of(case)[:2] == ["--api", case.removesuffix("-binary")]
+        api = case.removesuffix("-binary").removesuffix("-matrix")
+        assert api_cases.arguments_of(case, table)[:2] == ["--api", api]
 
 
 def test_rows_have_on_average_the_length_that_the_other_load_generators_send(

@@ -30,6 +30,7 @@ from inference_swarm.cluster.request_budget import RequestBudget
 from inference_swarm.cluster.state import Member, Phase
 from inference_swarm.cluster.uncounted import Order
 from inference_swarm.load.allowance import RequestAllowance
+from inference_swarm.load.trace_schedule import TraceSchedule
 from inference_swarm.run.course import RunCourse
 
 
@@ -152,6 +153,17 @@ def _missed_exchange_of_arrivals_is_none() -> list[Any]:
     return [patch.object(placement, "Order", order)]
 
 
+def _trace_ends_before_its_last_arrival() -> list[Any]:
+    """The end of the load is the last instant, and what is intended at the end is not sent."""
+    real = TraceSchedule.__init__
+
+    def init(self: TraceSchedule, *values: Any, **named: Any) -> None:
+        real(self, *values, **named)
+        self.end_ns = None if self.end_ns is None else self.end_ns - 1
+
+    return [patch.object(TraceSchedule, "__init__", init)]
+
+
 FAULTS: dict[str, Callable[[], list[Any]]] = {
     "a stopped run starts itself again": _stopped_run_starts_again,
     "a start while a run stops is lost": lambda: [_cell(e.Start, Phase.STOPPING)],
@@ -179,6 +191,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
     ],
     "what a lost worker was granted is not asked": lambda: [patch.object(RequestBudget, "possibly_sent", _nothing)],
     "an exchange of arrivals that a worker missed is not told": _missed_exchange_of_arrivals_is_none,
+    "a trace ends before its last arrival": _trace_ends_before_its_last_arrival,
     "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
     "what is said of a former run is taken for this one": lambda: [
         patch.object(agent, "OF_ONE_RUN", ()),
@@ -194,7 +207,7 @@ FOUND_BY = {
     "rows lie with workers without users": 321,
     "a worker that leaves gets rows": 40,
     "a lost question to the server is not repeated": 1528,
-    "what is said of a former run is taken for this one": 126,
+    "what is said of a former run is taken for this one": 952,
     "a start while a run stops is lost": 23,
     "a worker that cannot load is forgotten": 223,
     "a refused start is never answered": 135,
@@ -208,6 +221,7 @@ FOUND_BY = {
     "what a worker leaves of its requests is lost": 2325,
     "a worker sends without a grant": 8,
     "an exchange of arrivals that a worker missed is not told": 256989,
+    "a trace ends before its last arrival": 248,
     "what a lost worker was granted is not asked": 750039,
 }
 

@@ -388,6 +388,8 @@ class SimWorker:
             self._share.change(part, partition.from_ns)
 
     def _set_steps(self, steps: tuple[LoadStep, ...]) -> None:
+        if not self._load.is_open:
+            return
         self._advance()
         known, self._steps_known = self._steps_known, len(steps)
         if self._share is None:

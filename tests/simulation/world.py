@@ -14,9 +14,10 @@ from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, HoldRows, ReleaseRun, SetUsers
 from inference_swarm.cluster.run_probe import is_asking
 from inference_swarm.cluster.state import Phase
-from inference_swarm.load.arrivals import ArrivalProcess, Schedule
+from inference_swarm.load.arrivals import NS_PER_S, ArrivalProcess, Schedule
 from inference_swarm.load.stages import Stage, Stages
 from inference_swarm.load.steps import LoadStep
+from inference_swarm.load.trace_schedule import TraceSchedule
 from inference_swarm.run.course import LoadPlan, StopCause
 from tests.simulation.clock import Clock
 from tests.simulation.load_model import Truth
@@ -24,6 +25,7 @@ from tests.simulation.mishaps import Mishaps
 from tests.simulation.network import Network
 from tests.simulation.sim_master import RunLog, SimMaster, SimTotals
 from tests.simulation.sim_worker import SimWorker
+from tests.simulation.trace_loads import draw_trace_load, with_limit
 
 QUIET_S = 8.0
 DELIVERY_S = 1.5
@@ -80,6 +82,7 @@ class World:
         self.probe_rng = random.Random(f"{seed} probe")
         self.server_refusals = 0.0 if calm else self.probe_rng.choice((0.0, 0.1))
         self.requests_rng = random.Random(f"{seed} requests")
+        self.trace_rng = random.Random(f"{seed} trace")
         self.asking_since_s: dict[str, float] = {}
         self.answered: set[str] = set()  # runs of which a worker knows that the server takes them
         self.network = Network(self.clock, rng, delay_s, self.drops, duplicates)
@@ -179,6 +182,8 @@ class World:
         for number in range(1 if self.is_finite else rng.randint(1, 3)):
             run_id = f"r{number}"
             load = replace(self._draw_load(), asks_server=self.probe_rng.random() < 0.3)
+            if load.is_open and self.trace_rng.random() < 0.4:
+                load = draw_trace_load(load, self.trace_rng)
             self._loads[run_id] = load = self._with_requests(load)
             self.do_at(time_s, f"start {run_id} {load}", lambda run_id=run_id: self.master.start(run_id))
             length_s = load.length_s or rng.uniform(1.0, 8.0)
@@ -226,7 +231,9 @@ class World:
         if self.requests_rng.random() > 0.3 or load.is_once or load.first_step is not None:
             return load
         schedule = load.schedule
-        if schedule is not None:
+        if isinstance(schedule, TraceSchedule):
+            schedule = with_limit(schedule, requests, load.length_s)
+        elif schedule is not None:
             schedule = Schedule(schedule.process, schedule.rate, schedule.seed, limit=requests)
         return replace(load, requests=requests, schedule=schedule)
 
@@ -554,6 +561,8 @@ class Judgement:
         """6. Every arrival of an open load is sent, dropped or unaccounted; every attempt has an outcome."""
         truth, course = self._world.truth(run_id), log.course
         assert course is not None
+        if isinstance(course.load.schedule, TraceSchedule):
+            self._check_trace(run_id, log, course.load.schedule)
         twice = sum(times - 1 for times in truth.arrivals.values())
         totals = course.totals
         duplicates = course.possible_duplicates + totals.possible_duplicates
@@ -564,6 +573,19 @@ class Judgement:
             self._require(not twice, f"{run_id}: {twice} arrivals were sent twice, and no problem")
         else:
             self._require(twice <= duplicates, f"{run_id}: {twice} arrivals sent twice, {duplicates} admitted")
+
+    def _check_trace(self, run_id: str, log: RunLog, schedule: TraceSchedule) -> None:
+        """6. What is sent for a trace was recorded, and a trace that came to its end was sent or dropped to its end."""
+        truth, course = self._world.truth(run_id), log.course
+        assert course is not None
+        other = [at_ns for at_ns in truth.arrivals if not schedule.between(at_ns, at_ns + 1).offsets_ns.size]
+        self._require(not other, f"{run_id}: sent at {other} ns, which the trace does not have")
+        sent, served = sum(truth.arrivals.values()), sum(truth.served.values())
+        self._require(sent == served, f"{run_id}: {served} requests for {sent} arrivals of the trace")
+        is_whole = (course.load.length_s or 0.0) >= schedule.trace.offsets_ns[-1] / NS_PER_S and schedule.limit is None
+        if is_whole and not log.problems:
+            known = course.totals.arrivals_accounted()
+            self._require(known >= len(schedule.trace), f"{run_id}: {known} of {len(schedule.trace)} rows, no problem")
 
     def _check_rows(self, run_id: str, log: RunLog) -> None:
         """8. Order once sends each row at least once, twice at most where it says so, and is incomplete otherwise."""

@@ -9,6 +9,7 @@ import locust.main  # first: it makes the standard library cooperative  # isort:
 
 import _socket
 import array
+import gc
 import json
 import os
 import sys
@@ -29,6 +30,9 @@ def main() -> None:
 
     import inference_swarm.wiring  # noqa: F401 - what every locustfile of ours imports
 
+    # A process that looked for garbage among what was imported would have a copy made of all of that.
+    gc.collect()
+    gc.freeze()
     plain_fork = gevent.monkey.get_original("os", "fork")
     while True:
         message, ancillary, _, _ = channel.recvmsg(LARGEST, _socket.CMSG_SPACE(3 * 4))

@@ -72,17 +72,24 @@ def test_the_limit_is_found_and_is_said_first_everywhere(swarm: Swarm, rows: Pat
 
 @pytest.mark.alone
 def test_the_scenario_of_a_server_is_such_a_search(swarm: Swarm, rows: Path, url: str) -> None:
-    result = swarm.run(
-        "--headless", "--host", url, "--data", str(rows), "--results", str(swarm.results), "--processes", "1",
-        "--scenario", "server", "--slo", "p99<50ms", "--rate", "250", "--precision", "4%", "--confirm", "4s",
-        "--step-max", "4s", "--budget", "120s", "--master-bind-port", str(swarm.master_port), timeout_s=125,
-    )  # fmt: skip
-    summary = swarm.summary()
-    scenario = summary["scenario"]
-    assert summary["capacity"]["outcome"] == "found", result.stderr
     # A refused request counts as slower than any bound. Of Poisson arrivals at 300/s a bucket of a tenth of a second
-    # refuses more than 1 %, of those at 285/s less.
-    assert scenario["value"] == summary["capacity"]["load"] == pytest.approx(300, rel=0.05)
+    # refuses more than 1 %, of those at 285/s less. One search in ten or so is further off than that by chance, or
+    # since another program took the core for as long as the bucket lasts: then a second one is not.
+    for name in ("first", "second"):
+        swarm.results = swarm.folder / name
+        result = swarm.run(
+            "--headless", "--host", url, "--data", str(rows), "--results", str(swarm.results),
+            "--processes", "1", "--scenario", "server", "--slo", "p99<50ms", "--rate", "250", "--precision", "4%",
+            "--confirm", "4s", "--step-max", "4s", "--budget", "120s",
+            "--master-bind-port", str(swarm.master_port), timeout_s=125,
+        )  # fmt: skip
+        summary = swarm.summary()
+        scenario = summary["scenario"]
+        assert summary["capacity"]["outcome"] == "found", result.stderr
+        assert scenario["value"] == summary["capacity"]["load"]
+        if scenario["value"] == pytest.approx(300, rel=0.05):
+            break
+    assert scenario["value"] == pytest.approx(300, rel=0.05)
     assert scenario["samples"] >= scenario["samples_needed"] == 662
     (difference,) = scenario["differences"]
     assert "s were measured instead of at least 600 s" in difference

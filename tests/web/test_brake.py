@@ -27,7 +27,7 @@ class Desk:
 
     def try_at(self, address: str, password: str) -> gevent.Greenlet:
         attempt = gevent.spawn(self.brake.check, address, "ada", password)
-        gevent.idle()
+        gevent.sleep(0)
         return attempt
 
 

@@ -26,6 +26,7 @@ class TraceSchedule(Schedule):
         self.limit = limit
         self.seed = 0
         self.burstiness = 1.0
+        self.is_repeated = is_repeated
         self._period_ns = trace.period_ns if is_repeated else None
         ends_ns = [] if is_repeated else [int(trace.offsets_ns[-1]) + 1]
         if length_s is not None:
