@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of collected tests are no garbage, and looking through them again and again took a tenth of the time."""
+    """Thousands of collected tests are no garbage; to look through them again and again took a tenth of the time."""
     gc.collect()
     gc.freeze()
 
