@@ -34,6 +34,7 @@ class Recording:
     bodies: list[bytes] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
     last_head: bytes = b""
+    heads: list[bytes] = field(default_factory=list)
     connections: int = 0
     peers: list[int] = field(default_factory=list)
     owners: dict[int, int] = field(default_factory=dict)
@@ -104,6 +105,7 @@ class _Connection(asyncio.Protocol):
                 self._transport.write(self._recording.answer_probe(rest[:length]))
                 continue
             self._recording.last_head = head
+            self._recording.heads.append(head)
             self._record(lines[0].split(b" ")[1].decode(), rest[:length])
 
     def _record(self, target: str, body: bytes) -> None:

@@ -199,7 +199,7 @@ def test_unsorted_rows_above_the_memory_are_refused_with_what_to_do(loaded: Call
     with pytest.raises(DataError) as error:
         store.load()
     assert "The trace is not in the order of time, and its requests need about 1.2 KiB" in str(error.value)
-    assert "sort the rows by --time-column and write them again, or raise --row-memory" in str(error.value)
+    assert "sort the rows by their instants and write them again, or raise --row-memory" in str(error.value)
 
 
 def test_a_block_larger_than_the_memory_is_read_all_the_same(loaded: Callable[..., Loaded]) -> None:

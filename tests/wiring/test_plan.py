@@ -44,6 +44,34 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--arrival", "constant", "--stages", "1s@1e8"], ["--stages"]),
         (["--arrival", "open"], ["--arrival"]),
         (["--arrival", "trace"], ["--arrival is trace and --time-column is not set", "give --time-column"]),
+        (["--trace-format", "inference-table"], ["--trace-format is given and --arrival is closed", "add --arrival"]),
+        (
+            ["--arrival", "trace", "--trace-format", "inference-table", "--fill-null", "a=0", "--label-column", "y"],
+            [
+                "3 problems with the settings",
+                "--trace-format is inference-table and --data is not set",
+                "--fill-null is given",
+                "bodies are sent as they were recorded",
+                "--label-column is given",
+                "a record is a request, which may have any number of rows",
+            ],
+        ),
+        (
+            [
+                *(
+                    "--arrival",
+                    "trace",
+                    "--trace-format",
+                    "sagemaker-data-capture",
+                    "--data",
+                    "a",
+                    "--time-column",
+                    "t",
+                ),
+                *("--header", "content-type: text/csv"),
+            ],
+            ["2 problems with the settings", "inferenceTime", "the content type that was recorded"],
+        ),
         (["--time-column", "ts"], ["--time-column is given and --arrival is closed", "add --arrival trace"]),
         (["--speed", "2", "--loop"], ["2 problems with the settings", "--speed is given", "--loop is given"]),
         (

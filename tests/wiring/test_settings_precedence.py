@@ -54,7 +54,7 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
 # Stages stand for the rate, headers show no values, others go with one API or a search only; below by themselves.
 OF_SOME_APIS = {"api", "model_version", "api_params", "template", "predictions", "column_types", "binary"}
 OF_A_SEARCH = {option.name for option in CAPACITY_OPTIONS} - {"server_pid"}
-OF_A_TRACE = {"time_column", "speed", "loop"}
+OF_A_TRACE = {"time_column", "trace_format", "speed", "loop"}
 BY_THEMSELVES = {"scenario", "stages", "headers", "burstiness", "requests", "ab", "record_answers"}
 SKIPPED = BY_THEMSELVES | OF_A_TRACE | OF_SOME_APIS | OF_A_SEARCH
 
@@ -168,6 +168,18 @@ def test_settings_of_a_trace_come_from_the_same_places(swarm: Swarm) -> None:
     tables = printed(swarm), printed(swarm, env=env), printed(swarm, *typed, env=env)
     shown = [[table[name][0] for name in ("arrival", "time_column", "speed", "loop")] for table in tables]
     assert shown == [["trace", "a", "2.0", "True"], ["trace", "b", "3.0", "False"], ["trace", "c", "4.0", "True"]]
+
+
+def test_the_format_of_a_capture_comes_from_the_same_places(swarm: Swarm) -> None:
+    swarm.write_config({"arrival": "trace", "data": "captures", "trace_format": "sagemaker-data-capture"})
+    env = {"SWARM_TRACE_FORMAT": "inference-table"}
+    typed = "--trace-format=sagemaker-data-capture"
+    tables = printed(swarm), printed(swarm, env=env), printed(swarm, typed, env=env)
+    assert [table["trace_format"] for table in tables] == [
+        ("sagemaker-data-capture", str(swarm.config)),
+        ("inference-table", "environment SWARM_TRACE_FORMAT"),
+        ("sagemaker-data-capture", "command line"),
+    ]
 
 
 def test_burstiness_comes_from_the_same_places(swarm: Swarm) -> None:

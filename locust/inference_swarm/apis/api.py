@@ -53,6 +53,8 @@ class Predictions:
     json_path: str = ""
     may_be_scalar: bool = False
     """What is not a list counts as one prediction."""
+    are_one: bool = False
+    """How many rows a request has is not known: all its predictions, at least one, count as that of one row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ class RequestFormat:
     join: Callable[[Sequence[bytes]], bytes] | None = None
     """Make a body of the stored texts of its rows; None: a stored text is a body, as there is one row to a request."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    begins_with_headers: bool = False
+    """Stored texts begin with the last lines of the head: those that differ from request to request."""
 
     def body_of(self, stored: Sequence[bytes]) -> bytes:
         """Return the body of these rows."""

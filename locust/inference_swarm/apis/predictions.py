@@ -41,6 +41,10 @@ def reader_of(where: Predictions) -> Reader:
     def read(body: bytes, row_count: int) -> list[Any]:
         try:
             found = find(body, row_count)
+            if where.are_one:
+                if not found:
+                    raise AnswerError(NO_PREDICTIONS)
+                found = [found]
             if len(found) != row_count:
                 raise AnswerError(f"{len(found)} predictions for {row_count} rows")
             for prediction in found:

@@ -14,6 +14,7 @@ from inference_swarm.apis.api import Api, Predictions, RequestContext
 from inference_swarm.apis.azureml import AZUREML
 from inference_swarm.apis.bentoml import BENTOML
 from inference_swarm.apis.body import Body, RequestFormat, encoders_of, format_of
+from inference_swarm.apis.captured import captured_format
 from inference_swarm.apis.cells import fill, parse_fills, with_nan
 from inference_swarm.apis.invocation import INVOCATION
 from inference_swarm.apis.kserve_v1 import KSERVE_V1
@@ -26,6 +27,7 @@ from inference_swarm.apis.seldon_v1 import SELDON_V1
 from inference_swarm.apis.template import TEMPLATE
 from inference_swarm.apis.tf_serving import TF_SERVING
 from inference_swarm.config.documents import ReadDocument
+from inference_swarm.config.load_options import COLUMNS
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.arrow_types import with_nulls_noted
 from inference_swarm.data.columns import check_columns
@@ -70,11 +72,14 @@ def ready_path(settings: Settings) -> str:
 
 def predictions_of(settings: Settings) -> Predictions:
     """Return where the predictions of a response are."""
-    return api_of(settings).predictions(settings)
+    where = api_of(settings).predictions(settings)
+    return where if settings.trace_format == COLUMNS else replace(where, are_one=True)
 
 
 def metadata_paths(settings: Settings) -> tuple[str, ...]:
     """Return the paths below the host's own that a worker asks before it encodes rows. Raises SettingProblem."""
+    if settings.trace_format != COLUMNS:  # nothing is encoded
+        return ()
     return tuple(_filled(_with_version(path, settings), settings) for path in api_of(settings).metadata)
 
 
@@ -88,6 +93,8 @@ def request_format(
     """
     check_columns(schema.names)
     api = api_of(settings)
+    if settings.trace_format != COLUMNS:
+        return captured_format(settings.trace_format, api)
     own, params = parse_params(settings.api_params, api.own_params)
     fills = parse_fills(settings.fill_null, schema)
     notes = [with_nulls_noted(field, is_noted=False) if field.name in fills else field for field in schema]

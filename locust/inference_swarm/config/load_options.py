@@ -7,6 +7,8 @@ from inference_swarm.config.option import Option
 from inference_swarm.config.scenarios import SCENARIOS
 
 ARRIVALS = ("closed", "constant", "poisson", "gamma", "trace")
+COLUMNS, SAGEMAKER, INFERENCE_TABLE = "columns", "sagemaker-data-capture", "inference-table"
+TRACE_FORMATS = (COLUMNS, SAGEMAKER, INFERENCE_TABLE)
 
 LOAD_OPTIONS: tuple[Option, ...] = (
     Option(
@@ -25,6 +27,12 @@ LOAD_OPTIONS: tuple[Option, ...] = (
         "time_column", "--time-column", "SWARM_TIME_COLUMN", "time_column", value_types.TEXT, "",
         "column of the data with the instant of each row, for --arrival trace: timestamps with or without a zone, "
         "ISO 8601, or numbers of s, ms, µs or ns. It is not sent unless --columns names it", in_start_form=False,
+    ),
+    Option(
+        "trace_format", "--trace-format", "SWARM_TRACE_FORMAT", "trace_format", value_types.choice(*TRACE_FORMATS),
+        COLUMNS, "what a trace is read from; columns: rows and --time-column; sagemaker-data-capture, inference-table "
+        "(Databricks, MLflow): files of such a capture, whose request bodies are sent as they were recorded. "
+        "docs/traces.md", choices=TRACE_FORMATS, in_start_form=False,
     ),
     Option(
         "speed", "--speed", "SWARM_SPEED", "speed", value_types.RATE, 1.0,

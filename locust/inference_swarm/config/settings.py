@@ -31,6 +31,7 @@ class Settings:
     scenario: str
     arrival: str
     time_column: str
+    trace_format: str
     speed: float
     loop: bool
     burstiness: float

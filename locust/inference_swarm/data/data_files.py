@@ -18,6 +18,11 @@ class FileKind(StrEnum):
     CSV = "csv"
     JSON_LINES = "jsonl"
     ARROW = "arrow"
+    # Captures (`capture_formats`), whose rows are the recorded requests.
+    SAGEMAKER_LINES = "sagemaker-data-capture jsonl"
+    SAGEMAKER_PARQUET = "sagemaker-data-capture parquet"
+    TABLE_LINES = "inference-table jsonl"
+    TABLE_PARQUET = "inference-table parquet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,20 @@ def join_times(parts: Sequence[Times], kind: pa.DataType) -> Nanoseconds:
     return nanoseconds
 
 
+def spread_seconds(instants: Nanoseconds) -> tuple[Nanoseconds, bool]:
+    """Return instants of whole seconds with those of each second spread evenly over it, and whether that was done."""
+    if instants.size < 2 or bool((instants % NS_PER_S).any()):
+        return instants, False
+    order = np.argsort(instants, kind="stable")
+    _, begins, counts = np.unique(instants[order], return_index=True, return_counts=True)
+    if int(counts.max()) == 1:
+        return instants, False
+    places = np.arange(instants.size) - np.repeat(begins, counts)
+    spread = instants.copy()
+    spread[order] += places * NS_PER_S // np.repeat(counts, counts)
+    return spread, True
+
+
 def unit_of(values: Times) -> str:
     """Return the epoch unit that numbers are taken for, by the largest of them."""
     largest = float(np.abs(values).max(initial=0))

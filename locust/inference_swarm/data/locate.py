@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from inference_swarm.config.load_options import COLUMNS
 from inference_swarm.config.settings import Settings
+from inference_swarm.data.captures import read_capture
 from inference_swarm.data.columns import ColumnChoice
 from inference_swarm.data.dataset import read_manifest
 from inference_swarm.data.manifest import Manifest, choose_block_rows
@@ -44,6 +46,8 @@ class Source:
     answers: str = ""
     """Answers that were recorded for the rows."""
     choice: ColumnChoice = field(default_factory=ColumnChoice)
+    trace_format: str = COLUMNS
+    """Of a capture, whose rows are recorded requests: its format."""
 
     @property
     def has_labels(self) -> bool:
@@ -95,18 +99,29 @@ def _source(
 ) -> Source:
     are_answers_checked = settings.checks_answers or bool(settings.expect_answers)
     is_needed = bool(settings.labels) or are_labels_needed
-    return Source(features, labels, is_needed or are_answers_checked, is_needed, settings.expect_answers, choice)
+    return Source(
+        features,
+        labels,
+        is_needed or are_answers_checked,
+        is_needed,
+        settings.expect_answers,
+        choice,
+        settings.trace_format,
+    )
 
 
 def read_source(source: Source) -> Manifest:
     """The manifest, with blocks small enough for the rows and columns there are. May take a while."""
-    manifest = read_manifest(
-        source.features,
-        source.labels,
-        choice=source.choice,
-        are_labels_used=source.are_labels_used,
-        are_labels_needed=source.are_labels_needed,
-    )
+    if source.trace_format != COLUMNS:
+        manifest = read_capture(source.features, source.trace_format, source.choice.instant)
+    else:
+        manifest = read_manifest(
+            source.features,
+            source.labels,
+            choice=source.choice,
+            are_labels_used=source.are_labels_used,
+            are_labels_needed=source.are_labels_needed,
+        )
     return manifest.with_block_rows(choose_block_rows(manifest.rows, len(manifest.schema)))
 
 

@@ -14,7 +14,7 @@ from typing import Final, Self
 import pyarrow as pa
 
 from inference_swarm.config.redaction import without_secrets
-from inference_swarm.data.data_files import DataFile
+from inference_swarm.data.data_files import DataFile, FileKind
 
 BLOCK_ROWS: Final = 8192
 # Blocks of a small dataset are smaller, so that it still spreads evenly over many workers. Each costs 2 ms to load.
@@ -96,6 +96,11 @@ class Manifest:
     def label_field(self) -> pa.Field | None:
         """The label's column, if there are labels."""
         return self.columns.label
+
+    @property
+    def is_of_whole_seconds(self) -> bool:
+        """Whether its format writes no fractions of a second."""
+        return self.files[0].kind in (FileKind.SAGEMAKER_LINES, FileKind.SAGEMAKER_PARQUET)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from inference_swarm.config.redaction import without_secrets
 from inference_swarm.data import arrow_files, csv_files, json_files, parquet_files
+from inference_swarm.data.capture_files import CAPTURE_READERS
 from inference_swarm.data.conform import Conformer
 from inference_swarm.data.data_files import DataFile, Description, FileKind, FoundFile
 from inference_swarm.data.sources import kind_of_name
@@ -17,10 +18,7 @@ from inference_swarm.errors import DataError
 
 
 class Reader(Protocol):
-    """A module that reads one format."""
-
-    def describe(self, location: str, file: pa.NativeFile) -> Description:
-        """Columns and row groups of an open file."""
+    """What reads the rows of one format."""
 
     def iter_batches(
         self,
@@ -34,18 +32,26 @@ class Reader(Protocol):
         """(row group, its next rows) for row groups in ascending order."""
 
 
-READERS: Final[dict[FileKind, Reader]] = {
+class TableReader(Reader, Protocol):
+    """A module that reads one format of tables."""
+
+    def describe(self, location: str, file: pa.NativeFile) -> Description:
+        """Columns and row groups of an open file."""
+
+
+_TABLES: Final[dict[FileKind, TableReader]] = {
     FileKind.PARQUET: parquet_files,
     FileKind.CSV: csv_files,
     FileKind.JSON_LINES: json_files,
     FileKind.ARROW: arrow_files,
 }
+READERS: Final[dict[FileKind, Reader]] = {**_TABLES, **CAPTURE_READERS}
 
 
 def describe_file(found: FoundFile) -> Description:
     """Describe a file. Raises DataError for one that is empty, damaged, or of an unknown format."""
     with open_file(found.location) as file:
-        return READERS[_kind(found.location, file)].describe(found.location, file)
+        return _TABLES[_kind(found.location, file)].describe(found.location, file)
 
 
 def iter_rows(

@@ -14,7 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from inference_swarm.data.blocks import iter_blocks
-from inference_swarm.data.instants import NS_PER_S, BadInstant, Times, check_time_type, join_times, read_times, unit_of
+from inference_swarm.data.instants import (
+    NS_PER_S,
+    BadInstant,
+    Times,
+    check_time_type,
+    join_times,
+    read_times,
+    spread_seconds,
+    unit_of,
+)
 from inference_swarm.data.manifest import Columns, Manifest
 from inference_swarm.errors import DataError
 
@@ -39,6 +48,8 @@ class Trace:
     """The instant of the first, in ns since 1970."""
     unit: str = ""
     """Of a column of numbers: the epoch unit they are taken for."""
+    is_spread: bool = False
+    """Whole seconds were recorded, and those of each are spread over it."""
 
     def __len__(self) -> int:
         return len(self.offsets_ns)
@@ -74,7 +85,8 @@ class Trace:
             begin = f"{began_s:g} s"
         unit = f" (epoch {self.unit})" if self.unit else ""
         order = "in the order of time" if self.is_sorted else "not in the order of time"
-        return f"{len(self):,} rows, {order}, first at {begin}{unit}"
+        spread = "; whole seconds, those of each are spread evenly over it" if self.is_spread else ""
+        return f"{len(self):,} rows, {order}, first at {begin}{unit}{spread}"
 
 
 def read_trace(manifest: Manifest, speed: float, row_memory_bytes: int) -> Trace:
@@ -90,7 +102,9 @@ def read_trace(manifest: Manifest, speed: float, row_memory_bytes: int) -> Trace
             action="raise --row-memory, or replay a part of the trace.",
         )
     times = _read_all(manifest, field)
-    instants = join_times(times, field.type)
+    instants, is_spread = join_times(times, field.type), False
+    if manifest.is_of_whole_seconds:
+        instants, is_spread = spread_seconds(instants)
     is_number = not (pa.types.is_timestamp(field.type) or pa.types.is_date(field.type))
     unit = unit_of(np.concatenate(times)) if is_number and not _is_of_texts(field.type, times) else ""
     rows = None if bool((np.diff(instants) >= 0).all()) else np.argsort(instants, kind="stable")
@@ -105,7 +119,7 @@ def read_trace(manifest: Manifest, speed: float, row_memory_bytes: int) -> Trace
             expected="at most three years.",
             action="raise --speed, or look whether all values of the column have the same unit.",
         )
-    return Trace(offsets, rows, began_ns, unit)
+    return Trace(offsets, rows, began_ns, unit, is_spread)
 
 
 def _is_of_texts(kind: pa.DataType, times: list[Times]) -> bool:

@@ -204,7 +204,7 @@ class TraceStore:
             f"The trace is not in the order of time, and its requests need about {needed} on each worker, "
             f"more than --row-memory leaves ({limit}).",
             expected="a trace whose rows are in the order of their instants, or one that fits into --row-memory.",
-            action="sort the rows by --time-column and write them again, or raise --row-memory.",
+            action="sort the rows by their instants and write them again, or raise --row-memory.",
         )
 
 

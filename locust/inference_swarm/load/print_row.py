@@ -96,7 +96,7 @@ def request_of_rows(settings: Settings, manifest: Manifest, row: int, count: int
             labels += [label_of(loaded.labels, number) for number in range(first, first + wanted)]
     body = row_format.body_of(texts)
     target, headers = target_of(settings), parse_headers(settings.headers)
-    head = request_heads(target, headers, row_format.headers)(len(body))
+    head = request_heads(target, headers, row_format.headers, is_open=row_format.begins_with_headers)(len(body))
     secret = [name for name in headers if name.lower() not in _PUBLIC_HEADERS]
     options = ["--insecure"] if settings.insecure else ["--cacert", settings.ca_file] if settings.ca_file else []
     return show_request(head + body, target.scheme, secret, options), labels

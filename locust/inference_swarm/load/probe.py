@@ -73,7 +73,7 @@ def _send_row(
     headers = parse_headers(settings.headers)
     if "user-agent" not in map(str.lower, headers):
         headers["User-Agent"] = USER_AGENT
-    head_of = request_heads(client.target, headers, row_format.headers)
+    head_of = request_heads(client.target, headers, row_format.headers, is_open=row_format.begins_with_headers)
     make = partial(request_of_row, manifest, row, row_format, head_of)
     request, _ = run_in_pool(gevent.get_hub().threadpool.apply, make)
     outcome, body = send_once(client, request)

@@ -281,8 +281,9 @@ class Shard:
             except TargetError as error:
                 self._not_ready = error
         metadata = ask_metadata(settings, self.clients[0])
-        self._format = request_format(settings, self._manifest.schema, settings.batch_size, metadata)
-        self._head_of = request_heads(self.clients[0].target, parse_headers(settings.headers), self._format.headers)
+        made = self._format = request_format(settings, self._manifest.schema, settings.batch_size, metadata)
+        headers, is_open = parse_headers(settings.headers), made.begins_with_headers
+        self._head_of = request_heads(self.clients[0].target, headers, made.headers, is_open=is_open)
 
     def _send_ready(self) -> None:
         if not self._is_ready_sent:

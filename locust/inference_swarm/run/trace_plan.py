@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from inference_swarm.config.documents import ReadSettingValues
+from inference_swarm.config.load_options import COLUMNS
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import read_source
 from inference_swarm.data.trace import Trace, read_trace
 from inference_swarm.errors import SettingProblem
 from inference_swarm.load.arrivals import NS_PER_S
 from inference_swarm.load.trace_schedule import TraceSchedule
+from inference_swarm.run.capture_plan import capture_problems
 
 if TYPE_CHECKING:
     from inference_swarm.run.plan import RunPlan
@@ -25,6 +27,7 @@ def trace_problems(values: ReadSettingValues) -> list[SettingProblem]:
     if values["arrival"] != TRACE:
         given = (
             ("--time-column", bool(values["time_column"])),
+            ("--trace-format", values["trace_format"] != COLUMNS),
             ("--speed", values["speed"] != 1),
             ("--loop", values["loop"]),
         )
@@ -37,13 +40,13 @@ def trace_problems(values: ReadSettingValues) -> list[SettingProblem]:
             for flag, is_given in given
             if is_given
         ]
-    problems = []
-    if not values["time_column"]:
+    problems = capture_problems(values)
+    if not values["time_column"] and values["trace_format"] == COLUMNS:
         problems.append(
             SettingProblem(
                 "--arrival is trace and --time-column is not set",
-                expected="the column of the data that holds the instant of each row",
-                action="give --time-column",
+                expected="the column of the data that holds the instant of each row, or the format of a capture",
+                action="give --time-column, or --trace-format",
             )
         )
     others = (

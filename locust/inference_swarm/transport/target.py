@@ -177,10 +177,12 @@ def request_heads(
     format_headers: Mapping[str, str] = JSON_HEADERS,
     *,
     method: str = METHOD,
+    is_open: bool = False,
 ) -> Callable[[int], bytes]:
     """Return a function that makes the head of a request from its body's length.
 
-    `headers` are from `parse_headers` and go before `format_headers`, those of the API.
+    `headers` are from `parse_headers` and go before `format_headers`, those of the API. With `is_open` the head ends
+    where what is stored of a request begins with the rest of it (`RequestFormat.begins_with_headers`).
     """
     fields = {"Host": target.authority, "User-Agent": "inference-swarm", **format_headers}
     names = {name.lower(): name for name in fields}
@@ -189,9 +191,11 @@ def request_heads(
     lines = [
         f"{method} {target.path} HTTP/1.1",
         *(f"{name}: {value}" for name, value in fields.items()),
-        "Content-Length: ",
+        "" if is_open else "Content-Length: ",
     ]
     start = "\r\n".join(lines).encode("latin-1")
+    if is_open:
+        return lambda _: start
     return lambda body_bytes: b"%b%d\r\n\r\n" % (start, body_bytes)
 
 
