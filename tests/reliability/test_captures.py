@@ -147,3 +147,25 @@ def test_a_line_that_is_no_record_ends_the_run_before_anything_is_sent(
     assert result.returncode == 2, result.stderr
     assert f"{data}, line 2: it is not JSON" in result.stderr
     assert recording.count == 0
+
+
+def test_all_predictions_for_a_recorded_request_are_compared_with_those_before(
+    swarm: Swarm, recording: Recording, tmp_path: Path
+) -> None:
+    data = write_lines(
+        tmp_path / "table.jsonl",
+        [legacy_row(f'{{"inputs":[[{number}],[0]]}}', 1714521600000 + 20 * number) for number in range(5)],
+    )
+    # The second prediction of the first record is another one when it comes again.
+    recording.answer = lambda body: answer_bytes(
+        body=b'{"predictions":[1,%d]}' % (recording.bodies.count(body) if b"[0],[0]" in body else 7)
+    )
+    swarm.run(
+        "--headless", "--no-probe", "--host", recording.url, "--data", str(data), "--results", str(swarm.results),
+        "--processes", "0", "--arrival", "trace", "--trace-format", "inference-table", "--api", "mlflow", "--loop",
+        "--requests", "10", "--check-answer", "consistent",
+    )  # fmt: skip
+    assert recording.count == 10
+    (failure,) = swarm.summary()["failed"]
+    assert failure["error"] == "answer: another answer than before to the same row"
+    assert (failure["count"], failure["rows"]) == (1, [0])
