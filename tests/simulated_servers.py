@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 REPORT_S = 1.0
 LEAD_S = 0.4
+STALL_S = 0.1
 
 
 class Server(Protocol):
@@ -158,12 +159,17 @@ class World:
     server: Server
     rng: np.random.Generator
     plan: SearchPlan
+    stalls_per_s: float = 0.0
+    """How often the load generator stands still for a tenth of a second, and sends late what was due then."""
+    is_stall_known: bool = True
     now_s: float = 0.0
     offered: int = 0
     _done: Floats = field(default_factory=lambda: np.zeros(0))
     _latency: Floats = field(default_factory=lambda: np.zeros(0))
     _served: Flags = field(default_factory=lambda: np.zeros(0, dtype=bool))
     _step: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _is_late: bool = False
+    _stall_rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
 
     def run(self, search: Search, max_s: float = 3600.0) -> Search:
         """Run the search to its end."""
@@ -176,7 +182,11 @@ class World:
             mine = ended & (self._step == step)
             times = self._latency[mine & self._served]
             mean_s = float(times.mean()) if times.size else 0.0
-            look = Look(step, self.now_s, int(mine.sum()), self._beyond(mine), int((~ended).sum()), mean_s)
+            in_flight, is_late = int((~ended).sum()), self._is_late and self.is_stall_known
+            look = Look(
+                step, self.now_s, int(mine.sum()), self._beyond(mine), in_flight, mean_s,
+                is_generator_bound=is_late, is_late=is_late,
+            )  # fmt: skip
             self._keep(~ended)
             order_now = search.look(look)
             if order_now is not None:
@@ -190,12 +200,21 @@ class World:
         count = int(self.rng.poisson(load * length_s))
         arrivals = np.sort(self.rng.random(count)) * length_s + self.now_s
         self.offered += count
-        done, served = self.server.serve(arrivals)
+        done, served = self.server.serve(self._sent(arrivals, length_s))
         self._done = np.concatenate([self._done, done])
         self._latency = np.concatenate([self._latency, done - arrivals])
         self._served = np.concatenate([self._served, served])
         self._step = np.concatenate([self._step, np.where(arrivals >= settled_s, step, 0)])
         self.now_s += length_s
+
+    def _sent(self, arrivals: Floats, length_s: float) -> Floats:
+        """When the load generator sends what is intended at these instants of a second."""
+        self._is_late = bool(self.stalls_per_s) and self._stall_rng.random() < self.stalls_per_s * length_s
+        if not self._is_late:
+            return arrivals
+        end_s = self.now_s + STALL_S + self._stall_rng.random() * (length_s - STALL_S)
+        stalled = (arrivals > end_s - STALL_S) & (arrivals < end_s)
+        return np.where(stalled, end_s, arrivals)
 
     def _beyond(self, mine: Flags) -> tuple[int, ...]:
         latency, served = self._latency[mine], self._served[mine]

@@ -183,6 +183,33 @@ def test_a_miss_that_was_the_generators_own_is_looked_at_once_more() -> None:
     assert order.load == 100.0
 
 
+def test_stalls_of_the_load_generator_are_not_held_against_the_server() -> None:
+    def within(**stalls: object) -> int:
+        count = 0
+        for seed in range(12):
+            rng, plan = np.random.default_rng(seed), plan_of("p99<50ms")
+            world = World(OneQueue(exponential(rng, 0.002)), rng, plan, stalls_per_s=0.05, **stalls)  # type: ignore[arg-type]
+            answer = world.run(Search(plan)).answer
+            count += answer is not None and abs(answer.load / MM1 - 1) <= 0.07
+        return count
+
+    assert within() >= 9
+    assert within(is_stall_known=False) <= 6
+
+
+def test_more_than_a_fifth_of_a_step_is_not_left_out() -> None:
+    step = Step(1, Part.CLOSE, 100.0, 0.0, 1.0, (0.01,))
+    for second in range(2, 12):
+        is_late = second in (3, 7)
+        step.take(Look(1, float(second), 100, (50 * is_late,), is_generator_bound=is_late, is_late=is_late))
+    assert (step.left_out_s, step.evidence.asked) == (2.0, 800)
+    assert step.judged_s(11.0) == 8.0
+    assert step.evidence.shares()[0].measured == 0
+    step.take(Look(1, 12.0, 100, (50,), is_generator_bound=True, is_late=True))
+    assert (step.left_out_s, step.evidence.asked) == (0.0, 1100)
+    assert not step.is_generator_bound
+
+
 # by users
 
 

@@ -143,6 +143,27 @@ def test_a_worker_that_is_lost_and_one_that_joins_begin_the_step_again_and_are_s
     assert [step.is_discarded for step in result.steps[:3]] == [True, True, False]
 
 
+def test_seconds_in_which_a_worker_was_late_are_left_out_of_a_step_and_of_its_numbers() -> None:
+    swarm = Swarm("a", "b", settings=replace(SETTINGS, confirm_s=8.0, step_max_s=10.0))
+    while not swarm.course.is_over and swarm.now_s < 1000:
+        swarm.lag_ms = 60.0 if swarm.now_s % 10 == 4 else 1.0
+        swarm.second(120_000.0 if swarm.lag_ms > 10 else None)
+    result = swarm.course.result()
+    assert result.outcome is Outcome.FOUND
+    assert result.load == pytest.approx(400, rel=0.05)
+    assert not result.is_at_least
+    confirmed = result.answer
+    assert confirmed is not None
+    assert confirmed.left_out_s == 1.0
+    slowest_us = confirmed.percentiles_us["p99_9"]
+    assert slowest_us is not None
+    assert slowest_us < 3000
+    assert confirmed.measured[0].share == 0
+    document = capacity_metrics(result)
+    assert document is not None
+    assert "1 s left out" in "\n".join(capacity_lines(document))
+
+
 def test_a_generator_that_was_the_bottleneck_makes_the_answer_at_least() -> None:
     swarm = Swarm("a", "b")
     while not swarm.course.is_over and swarm.now_s < 1000:

@@ -40,6 +40,9 @@ def step_words(step: ReadDocument) -> str:
     finding = step["finding"] or "under way"
     if step["is_overloaded"]:
         finding = "missed: the queue grows"
+    left_out_s = step.get("left_out_s", 0.0)
+    if left_out_s:
+        return f"{finding}, {left_out_s:.0f} s left out"
     return f"{finding}, generator-bound" if step["is_generator_bound"] else str(finding)
 
 

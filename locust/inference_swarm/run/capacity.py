@@ -110,7 +110,8 @@ class CapacityCourse:
         names, self._fresh = self._fresh, {}
         workers = [self._workers[worker] for worker in present]
         in_flight = sum(worker.in_flight for worker in workers)
-        self._numbers.take(names, in_flight, [worker.health for worker in workers])
+        is_late = any(_is_late(worker.health) for worker in workers)
+        self._numbers.take(names, in_flight, [worker.health for worker in workers], is_late=is_late)
         asked = sum(counters.succeeded + counters.unserved for counters in names.values())
         succeeded = sum(counters.succeeded for counters in names.values())
         seconds = sum(counters.latency.sum_us for counters in names.values()) / 1e6
@@ -121,7 +122,8 @@ class CapacityCourse:
             beyond=tuple(beyond(criterion, names) for criterion in self.plan.criteria),
             in_flight=in_flight,
             mean_s=seconds / succeeded if succeeded else 0.0,
-            is_generator_bound=any(_is_bound(worker.health) for worker in workers) or self._lacks_senders(in_flight),
+            is_generator_bound=is_late or self._lacks_senders(in_flight),
+            is_late=is_late,
         )
 
     def _lacks_senders(self, in_flight: int) -> bool:
@@ -199,7 +201,7 @@ def beyond(criterion: Criterion, names: Mapping[str, RequestCounters]) -> int:
     return count
 
 
-def _is_bound(health: WorkerHealth) -> bool:
+def _is_late(health: WorkerHealth) -> bool:
     return any((getattr(health, limit.metric) or 0.0) >= limit.limit for limit in LIMITS)
 
 

@@ -43,11 +43,13 @@ class StepRow:
     is_overloaded: bool = False
     is_generator_bound: bool = False
     is_discarded: bool = False
+    left_out_s: float = 0.0
+    """How many seconds of its judged part are in none of its numbers, since a worker was late in them."""
     requests: int = 0
     failures: int = 0
     dropped: int = 0
     rate_rps: float = 0.0
-    """Successes of its judged part, by its length."""
+    """Successes of its judged part, by its length without what is left out."""
     percentiles_us: dict[str, float | None] = field(default_factory=dict)
     measured: tuple[Measured, ...] = ()
     in_flight: int = 0

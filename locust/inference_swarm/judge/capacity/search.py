@@ -90,8 +90,8 @@ class Search:
         if not self.steps:
             self._began_s = start_s
         self._pending = None
-        evidence = Evidence(self.plan.allowed)
-        self.steps.append(Step(order.step, order.part, order.load, start_s, start_s + order.settle_s, evidence))
+        settled_s = start_s + order.settle_s
+        self.steps.append(Step(order.step, order.part, order.load, start_s, settled_s, self.plan.allowed))
 
     def look(self, look: Look) -> Order | None:
         """Take in what has become known; returns the next order when the step is over and there is one."""
@@ -124,11 +124,14 @@ class Search:
         """Return the finding on a step if it is over, else None."""
         plan, judged_s = self.plan, step.judged_s(now_s)
         if not plan.by_users and step.is_growing(plan.bound_s):
-            step.evidence.is_overloaded = True
+            step.is_overloaded = True
             return Finding.MISSED
-        if judged_s < MIN_JUDGED_S or (len(step.evidence.batches) < MIN_BATCHES and judged_s < plan.step_max_s):
+        evidence = step.evidence
+        if judged_s < MIN_JUDGED_S or (len(evidence.batches) < MIN_BATCHES and judged_s < plan.step_max_s):
             return None
-        finding = step.evidence.finding(0 if plan.by_users else step.unresolved(plan.bound_s))
+        if step.may_leave_out and judged_s < plan.step_max_s:
+            return None
+        finding = evidence.finding(0 if plan.by_users else step.unresolved(plan.bound_s))
         if finding is Finding.MISSED:
             return finding
         if step.part is Part.CONFIRM:
@@ -136,8 +139,8 @@ class Search:
         if judged_s >= plan.step_max_s:
             return finding
         if step.part is Part.RAISE and finding.is_met:
-            return finding if judged_s >= RAISE_S and step.evidence.asked >= RAISE_REQUESTS else None
-        return finding if finding is Finding.MET and step.evidence.asked >= plan.samples_needed else None
+            return finding if judged_s >= RAISE_S and evidence.asked >= RAISE_REQUESTS else None
+        return finding if finding is Finding.MET and evidence.asked >= plan.samples_needed else None
 
     def _finish(self, step: Step, finding: Finding, look: Look) -> None:
         step.end_s, step.finding = look.now_s, finding
@@ -146,9 +149,7 @@ class Search:
         known = self.levels.get(step.load)
         is_again = known is not None and step.load in self._retested and step.part is not Part.CONFIRM
         if known is None or (is_again and finding.is_met):  # what disturbed it the first time is over
-            self.levels[step.load] = Evidence(
-                self.plan.allowed, list(step.evidence.batches), step.evidence.is_overloaded
-            )
+            self.levels[step.load] = step.evidence
         else:
             known.merge(step.evidence)
 

@@ -82,7 +82,8 @@ function load(value, byUsers) {
 function outcome(step) {
   if (step.is_discarded) return "begun again";
   if (step.is_overloaded) return "missed: the queue grows";
-  return `${step.finding ?? "under way"}${step.is_generator_bound ? ", generator-bound" : ""}`;
+  const leftOut = step.left_out_s ? `, ${Math.round(step.left_out_s)} s left out` : "";
+  return `${step.finding ?? "under way"}${leftOut}${step.is_generator_bound ? ", generator-bound" : ""}`;
 }
 
 function tone(step) {
