@@ -153,6 +153,16 @@ def _missed_exchange_of_arrivals_is_none() -> list[Any]:
     return [patch.object(placement, "Order", order)]
 
 
+def _open_load_that_ends_early_is_whole() -> list[Any]:
+    """What a lost worker had left of the requests of an open load is not told: what it sent is known when it is back."""
+    real = run_end._requests_unsent
+
+    def requests_unsent(job: Any) -> int:
+        return 0 if job.load.is_open else real(job)
+
+    return [patch.object(run_end, "_requests_unsent", requests_unsent)]
+
+
 def _trace_ends_before_its_last_arrival() -> list[Any]:
     """The end of the load is the last instant, and what is intended at the end is not sent."""
     real = TraceSchedule.__init__
@@ -191,6 +201,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
     ],
     "what a lost worker was granted is not asked": lambda: [patch.object(RequestBudget, "possibly_sent", _nothing)],
     "an exchange of arrivals that a worker missed is not told": _missed_exchange_of_arrivals_is_none,
+    "an open load that ends early is whole": _open_load_that_ends_early_is_whole,
     "a trace ends before its last arrival": _trace_ends_before_its_last_arrival,
     "a worker without a lease goes on": lambda: [patch.object(agent.link, "check_lease", _nothing)],
     "what is said of a former run is taken for this one": lambda: [
@@ -221,6 +232,7 @@ FOUND_BY = {
     "what a worker leaves of its requests is lost": 2325,
     "a worker sends without a grant": 8,
     "an exchange of arrivals that a worker missed is not told": 256989,
+    "an open load that ends early is whole": 34135,
     "a trace ends before its last arrival": 248,
     "what a lost worker was granted is not asked": 750039,
 }

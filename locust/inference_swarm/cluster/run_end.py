@@ -16,6 +16,7 @@ from inference_swarm.cluster.protocol import StopRun
 from inference_swarm.cluster.run_common import end_if_wanted, enter, job_of, over, release, rows_of, without_run
 from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
 from inference_swarm.errors import ExitCode
+from inference_swarm.load.arrivals import NS_PER_S
 from inference_swarm.run.course import Stop, StopCause
 
 FINALS_TIMEOUT_S = 10.0
@@ -73,12 +74,19 @@ def _is_waited_for(member: Member | None, job: Job, now_s: float) -> bool:
 def close(state: Coordinator, job: Job, now_s: float) -> None:
     note_missing_finals(state, job, now_s)
     job.course.once = rows_of(state).once_numbers()
-    stop = job.course.stop
-    if job.budget is not None and not job.load.is_open and stop is not None and stop.cause is StopCause.ALL_REQUESTS:
-        job.course.requests_unsent = job.budget.unsent()
+    job.course.requests_unsent = _requests_unsent(job)
     release(state)
     enter(state, Phase.CLOSING, now_s)
     state.do(WriteResults(job.run_id))
+
+
+def _requests_unsent(job: Job) -> int:
+    """Return how many requests a lost worker had left. Its part of an open load that came to its end is unaccounted."""
+    stop, schedule = job.course.stop, job.load.schedule
+    if job.budget is None or stop is None or stop.cause is not StopCause.ALL_REQUESTS:
+        return 0
+    is_at_end = schedule is not None and schedule.end_ns is not None and stop.at_s >= schedule.end_ns / NS_PER_S
+    return 0 if is_at_end else job.budget.unsent()
 
 
 def results_written(state: Coordinator, event: ResultsWritten, now_s: float) -> None:

@@ -168,7 +168,7 @@ class RunCourse:
     """Why answers that were to be recorded are in no file."""
     once: OnceNumbers | None = None
     requests_unsent: int = 0
-    """Closed load with a number of requests: what a lost worker had left of them."""
+    """With a number of requests: what a lost worker had left of them when nobody could send any more."""
     changes: list[Change] = field(default_factory=list)
     steps: tuple[LoadStep, ...] = ()
     """Of a load that is decided while the run goes on."""
