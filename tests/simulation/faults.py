@@ -154,7 +154,7 @@ def _missed_exchange_of_arrivals_is_none() -> list[Any]:
 
 
 def _open_load_that_ends_early_is_whole() -> list[Any]:
-    """What a lost worker had left of the requests of an open load is not told: what it sent is known when it is back."""
+    """What a lost worker had left of the requests of an open load is not told once it is back."""
     real = run_end._requests_unsent
 
     def requests_unsent(job: Any) -> int:
