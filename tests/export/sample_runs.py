@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import numpy as np
 
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
-from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table
+from inference_swarm.export.heat_map import heat_map
+from inference_swarm.export.intervals import hlog_intervals, interval_rows, interval_table, longest_s
+from inference_swarm.export.report import render_report
+from inference_swarm.export.report_data import ReportData
 from inference_swarm.export.run_folder import write_json, write_whole
 from inference_swarm.export.summary import RunRecord, build_summary
 from inference_swarm.judge.objectives import parse_objective
@@ -20,6 +24,7 @@ from inference_swarm.load.stage_text import parse_stages
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.hlog import hlog_lines
 from inference_swarm.measure.phases import phases_of_run
+from inference_swarm.measure.server_metrics import Reading, ServerSeries
 from inference_swarm.measure.snapshot import WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import Change
@@ -123,6 +128,30 @@ def make_run(
         changes=changes,
         data=DataRecord(f"splits/{settings.get('dataset_name') or 'rows'}/X_test.parquet", 300, 5, "f00d"),
     )
+
+
+def typical_run() -> RunRecord:
+    """An open load of a minute and a half with objectives, failures, eight workers and the server's own metrics."""
+    server = ServerSeries()
+    for at_s in range(90):
+        used_s = 0.5 * at_s + math.sin(at_s / 9)
+        readings = [Reading("CPU", "% of a core", 100 * used_s, True), Reading("memory", "MiB", 90.0, False)]
+        server.add(float(at_s), {"http://127.0.0.1:8000/metrics": readings})
+    run = make_run(
+        name="20261126-220342_healthcare-dataset-stroke_xgboost", slo=("p99<50ms", "error_rate<1%", "rate>=500"),
+        intervals=30, failed=4, workers=8, explanation='{"detail": "the model is being loaded, try again later"}',
+        arrivals=(240_000, 2666.7), arrival="poisson", rate_rps=2666.7, warm_up_s=5.0, model="xgboost",
+        dataset_name="healthcare-dataset-stroke",
+    )  # fmt: skip
+    return replace(run, server=server)
+
+
+def rendered(run: RunRecord) -> str:
+    """The run's report."""
+    total, summary, series = run.totals.total(), build_summary(run), run.totals.series
+    rows = interval_rows(series)
+    heat = heat_map(hlog_intervals(series, is_service=False), longest_s(rows), summary["duration_s"])
+    return render_report(ReportData(summary, rows, total.latency, total.service, heat))
 
 
 def save_run(run: RunRecord, folder: Path) -> Path:

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from sample_runs import make_run
 
 from inference_swarm.export.bounds import latency_bounds, rate_bounds
-from inference_swarm.export.intervals import IntervalRow, interval_rows
+from inference_swarm.export.intervals import IntervalRow, interval_rows, interval_table, read_interval_table
 from inference_swarm.export.plots import (
     MAX_POINTS,
     Bound,
+    Line,
     _thinned,
+    plot_failures,
     plot_in_flight,
     plot_latency_over_time,
+    plot_lines,
     plot_rate,
     plot_users,
 )
@@ -82,7 +85,7 @@ def test_objectives_are_lines_under_their_own_text() -> None:
         )
     )
     assert latency_bounds(summary) == [
-        Bound("p99<50ms", 50_000, 3), Bound("max<2s", 2_000_000, 4), Bound("p90{POST /invocation}<9ms", 9_000, 2),
+        Bound("p99<50ms", 50_000, 3), Bound("max<2s", 2_000_000, 5), Bound("p90{POST /invocation}<9ms", 9_000, 2),
     ]  # fmt: skip
     assert rate_bounds(summary) == [Bound("rate>=1000", 1000, 5)]
     svg = plot_latency_over_time(calm_run(10), latency_bounds(summary))
@@ -103,6 +106,23 @@ def test_the_last_label_of_the_time_axis_is_within_the_drawing(intervals: int) -
     assert all(left + x + len(text) * 11 / 2 <= width for x, text in labels), labels
 
 
+def test_failures_are_drawn_by_kind_and_read_back_from_the_table() -> None:
+    rows = calm_run(4)
+    rows[1] = replace(rows[1], failures=9, failed_by_kind="connect 6; status 3")
+    assert read_interval_table(interval_table(rows))[1].failed == {"connect": 6, "status": 3}
+    svg = plot_failures(read_interval_table(interval_table(rows)))
+    assert 'aria-label="connect 0 to 2, at the end 0; status 0 to 1, at the end 0"' in svg
+    assert plot_failures(calm_run(4)) == ""
+
+
+def test_each_plot_has_its_figures_in_words() -> None:
+    rows = calm_run(3)
+    rows[1] = replace(rows[1], rate_rps=140.0, p99_us=5_000.0)
+    assert 'aria-label="requests/s 100 to 140, at the end 100"' in plot_rate(rows, [])
+    assert 'aria-label="p50 950 µs; p99 1 ms to 5 ms, at the end 1 ms; p99.9 1 ms' in plot_latency_over_time(rows)
+    assert 'aria-label="a &lt;b&gt; 7"' in plot_lines([Line("a <b>", [(0.0, 7.0)], 1)], "{:g}".format, [(0.0, "0")])
+
+
 def test_requests_in_flight_are_the_rate_times_the_service_time() -> None:
     rows = interval_rows(make_run(median_ms=5.0, per_interval=3000, workers=2).totals.series)
     # 2,000 requests a second of 5 ms (log-normal with sigma 0.3: mean 5.23 ms)
@@ -119,6 +139,6 @@ def test_every_line_has_its_label_within_the_drawing(bounds: int) -> None:
     legends = svg[svg.index('class="legends"') - 40 :]
     top = float(re.search(r"translate\([\d.]+, ([\d.]+)\)", legends)[1])  # type: ignore[index]
     labels = [(float(y), text) for y, text in re.findall(r'<text x="[\d.]+" y="([\d.]+)">([^<]+)</text>', legends)]
-    assert [text for _, text in labels][:4] == ["p50", "p90", "p99", "max"]
+    assert [text for _, text in labels][:4] == ["p50", "p99", "p99.9", "max"]
     assert len(labels) == 4 + bounds
     assert all(top + y < height for y, _ in labels), labels

@@ -6,23 +6,13 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from sample_runs import make_run
+from sample_runs import make_run, typical_run
+from sample_runs import rendered as render
 
-from inference_swarm.export.heat_map import heat_map
-from inference_swarm.export.intervals import hlog_intervals, interval_rows, longest_s
-from inference_swarm.export.report import render_report
-from inference_swarm.export.report_data import ReportData
-from inference_swarm.export.summary import RunRecord, build_summary
+from inference_swarm.export.summary import build_summary
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.run.course import Change
 from inference_swarm.run.run import DataRecord
-
-
-def render(run: RunRecord) -> str:
-    total, summary, series = run.totals.total(), build_summary(run), run.totals.series
-    rows = interval_rows(series)
-    heat = heat_map(hlog_intervals(series, is_service=False), longest_s(rows), summary["duration_s"])
-    return render_report(ReportData(summary, rows, total.latency, total.service, heat))
 
 
 class _Texts(HTMLParser):
@@ -46,6 +36,40 @@ def test_the_verdict_and_the_objectives_come_first() -> None:
     verdict, objectives, metrics = (found.index(word) for word in ("Objective missed", "Objectives", "Metrics"))
     assert verdict < objectives < metrics
     assert found[objectives + 1 : metrics][6:8] == ["p99<1ms", "fail"]
+
+
+def test_the_order_is_that_of_the_tab() -> None:
+    found = texts(render(typical_run()))
+    order = [
+        "Passed", "Objectives", "Metrics", "Throughput", "Latency", "Requests by latency and time",
+        "Requests in flight", "Failures by kind", "Server: CPU", "Failures", "Times",
+        "The server's own metrics", "Workers", "Data",
+    ]  # fmt: skip
+    places = [found.index(words) for words in order]
+    assert places == sorted(places)
+
+
+def test_one_line_identifies_the_run() -> None:
+    page = render(typical_run())
+    line = re.sub("<[^>]*>", "", page[page.index("</h1>") : page.index("</header>")]).strip()
+    assert line.startswith(
+        "http://127.0.0.1:8000 · healthcare-dataset-stroke (300 rows, fingerprint f00d) · xgboost · invocation · "
+        "2,667/s wanted (poisson arrivals), 50 users on 8 workers · 2023-11-14T"
+    )
+    assert line.endswith(" · 1:35")
+
+
+def test_a_failure_has_its_first_and_last_time_and_an_example() -> None:
+    found = texts(render(typical_run()))
+    at = found.index("status: 500 Oops")
+    assert found[at + 1 : at + 6] == [
+        "960", "0.0 s", "89.9 s", '{"detail": "the model is being loaded, try again later"}', "row 17",
+    ]  # fmt: skip
+
+
+def test_rows_are_counted_only_where_requests_have_several() -> None:
+    assert "rows/s" not in texts(render(make_run()))
+    assert "rows/s" in texts(render(make_run(batch_size=4)))
 
 
 def test_a_sentence_under_the_verdict_concludes() -> None:
@@ -104,8 +128,16 @@ def test_a_bound_generator_and_failures_are_shown() -> None:
     assert "Generator-bound" in found
     assert "the load generator was the bottleneck" in found
     assert "ran out of file descriptors 6 times" not in found  # counted by worker and report
-    assert "Errors" in found
+    assert "Failures by kind" in found
     assert "latency of failures" in found
+
+
+def test_many_workers_in_the_same_trouble_are_a_few_sentences() -> None:
+    run = make_run(workers=40, per_interval=10, intervals=2, health=WorkerHealth(cpu_percent=99.0))
+    found = " ".join(texts(render(run)))
+    assert found.count("used 99 % of a core") == 10
+    assert "30 more such sentences are in summary.json." in found
+    assert len(build_summary(run)["self_check"]) == 40
 
 
 def test_a_run_without_a_request_has_a_report_too() -> None:

@@ -15,7 +15,8 @@ from inference_swarm.errors import ExitCode
 from inference_swarm.judge.verdict import Status, Verdict
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.web.metrics import expose
-from inference_swarm.web.state import RunState, SwarmState, WorkerState
+from inference_swarm.web.state import RunState, SwarmState
+from inference_swarm.web.worker_rows import WorkerState
 from manifests.agreement import check_dashboard
 
 DASHBOARD = Path(__file__).resolve().parent.parent.parent / "docker" / "grafana" / "dashboard.json"
@@ -36,7 +37,8 @@ def exposed() -> set[str]:
     run = RunState(
         run_id="r", name="n", started_unix_s=0, duration_s=1, measured_s=1, is_over=False, target="t", dataset="",
         model="",
-        method="", load="constant", source="", rows=1, blocks=1, fingerprint="", names={"a": counters},
+        method="",
+        api="invocation", load="constant", source="", rows=1, blocks=1, fingerprint="", names={"a": counters},
         verdict=Verdict(Status.PASSED), rate_wanted_rps=1,
     )  # fmt: skip
     worker = WorkerState("w", "running", 1, 1, 1, 1, 1, shard=RowsState())

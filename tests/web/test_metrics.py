@@ -20,7 +20,8 @@ from inference_swarm.judge.verdict import Status, Verdict
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.web.metrics import BUCKETS_US, WIDEST_STEP, expose
-from inference_swarm.web.state import RunState, SwarmState, WorkerState
+from inference_swarm.web.state import RunState, SwarmState
+from inference_swarm.web.worker_rows import WorkerState
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -36,7 +37,8 @@ def swarm(names: dict[str, RequestCounters]) -> SwarmState:
     run = RunState(
         run_id="r", name="n", started_unix_s=1000.5, duration_s=10.0, measured_s=10.0, is_over=False, target="t",
         dataset="d",
-        model="m", method="", load="constant", source="s", rows=7, blocks=2, fingerprint="f", names=names,
+        model="m", method="",
+        api="invocation", load="constant", source="s", rows=7, blocks=2, fingerprint="f", names=names,
         verdict=Verdict(Status.OBJECTIVE_MISSED), rate_wanted_rps=500.0,
     )  # fmt: skip
     health = WorkerHealth(loop_lag_p99_ms=2.5)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from inference_swarm.export.formats import format_seconds
+
 _SHORT_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)
 _TIME_STEPS_S = (*_SHORT_S, *(86400 * 2**n for n in range(20)))
 
@@ -12,15 +14,7 @@ _TIME_STEPS_S = (*_SHORT_S, *(86400 * 2**n for n in range(20)))
 def time_labels(end_s: float) -> list[tuple[float, str]]:
     """Return the labels of an axis of time that ends here."""
     step_s = next(step for step in _TIME_STEPS_S if end_s / step <= 7)
-    return [(at, _clock(at)) for at in range(0, math.floor(end_s) + 1, step_s)]
-
-
-def _clock(seconds: int) -> str:
-    return (
-        f"{seconds} s"
-        if seconds < 60
-        else f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}".removeprefix("0:")
-    )
+    return [(at, format_seconds(at)) for at in range(0, math.floor(end_s) + 1, step_s)]
 
 
 def value_labels(values: Sequence[float], *, is_logarithmic: bool) -> list[float]:

@@ -10,7 +10,7 @@ from inference_swarm.export.plots import Bound
 from inference_swarm.judge.objectives import Quantity, TimeOrigin, parse_objective
 
 # As the lines of the percentiles in the plot of the latency over the run.
-_COLOURS: Mapping[str, int] = {"p50": 1, "p90": 2, "p99": 3, "max": 4}
+_COLOURS: Mapping[str, int] = {"p50": 1, "p90": 2, "p99": 3, "p99.9": 4}
 OTHER_COLOUR = 5
 
 

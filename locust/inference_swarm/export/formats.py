@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from inference_swarm.config.documents import ReadDocument
+
 MAX_RUNS = 20
+MAX_SENTENCES = 10
 
 
 def format_us(value: float | None) -> str:
@@ -48,6 +51,13 @@ def format_seconds(value: float) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def self_check_sentences(warnings: Sequence[ReadDocument]) -> list[str]:
+    """The sentences of a self-check; of many workers in trouble the first, and how many others there are."""
+    said = [str(warning["sentence"]) for warning in warnings[:MAX_SENTENCES]]
+    others = len(warnings) - len(said)
+    return [*said, f"{format_count(others)} more such sentences are in summary.json."] if others else said
 
 
 def format_rates(rate_rps: float, rows_per_s: float) -> str:

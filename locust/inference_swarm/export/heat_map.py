@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_swarm.export.axes import time_labels, value_labels
-from inference_swarm.export.formats import format_count, format_us
+from inference_swarm.export.formats import format_count, format_share, format_us
 from inference_swarm.export.plots import HEIGHT, WIDTH
 from inference_swarm.measure.histogram import BUCKET_COUNT, LOWEST_IN_BUCKET_US
 from inference_swarm.measure.hlog import HlogInterval
@@ -62,7 +62,8 @@ def plot_heat_map(heat: HeatMap) -> str:
     low, high = (10 ** (row / ROWS_PER_DECADE) for row in (heat.lowest_row, heat.lowest_row + heat.counts.shape[0]))
     ticks = [tick for tick in value_labels([low, high], is_logarithmic=True) if low <= tick <= high]
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="17" fill="var(--ink)">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{described(heat)}" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" font-size="17" fill="var(--ink)">'
     ]
     parts += [
         f'<text x="{_LEFT - 8}" y="{_y(heat, math.log10(tick) * ROWS_PER_DECADE) + 6:.1f}" text-anchor="end">'
@@ -82,6 +83,16 @@ def plot_heat_map(heat: HeatMap) -> str:
         f"{''.join(_legend(most, heat.column_s))}</svg>"
     )
     return "".join(parts)
+
+
+def described(heat: HeatMap) -> str:
+    """Return the map in words, for those who cannot see it."""
+    totals = heat.counts.sum(axis=1)
+    most = int(totals.argmax())
+    bounds_us = [10 ** ((heat.lowest_row + row) / ROWS_PER_DECADE) for row in (0, most, most + 1, len(totals))]
+    low, from_, to, high = (format_us(value) for value in bounds_us)
+    share = format_share(int(totals[most]), int(totals.sum()))
+    return f"latencies from {low} to {high}, most of them, {share}, from {from_} to {to}"
 
 
 def _x(heat: HeatMap, at_s: float) -> float:

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from inference_swarm.errors import DataError
 from inference_swarm.load.stages import Stages
@@ -54,6 +54,14 @@ class IntervalRow:
     accuracy: float = math.nan
     """Of labelled rows, as `rmse`."""
     rmse: float = math.nan
+    failed_by_kind: str = ""
+    """The failures of each kind, as `connect 12; status 3`."""
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """The failures of each kind."""
+        pairs = (part.rpartition(" ") for part in self.failed_by_kind.split("; ") if part)
+        return {kind: int(count) for kind, _, count in pairs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +116,12 @@ def interval_row(interval: Interval, wanted: WantedRate | None = None) -> Interv
         service_p50_us=service_p50,
         service_p99_us=service_p99,
         in_flight=rate_rps * _mean_service_us(total) / US_PER_S,
+        failed_by_kind="; ".join(f"{kind} {count}" for kind, count in sorted(total.failed_by_kind.items()) if count),
         **_answer_figures(total.answers),
     )
 
 
-def _answer_figures(answers: AnswerCounters | None) -> dict[str, float]:
+def _answer_figures(answers: AnswerCounters | None) -> dict[str, Any]:
     if answers is None:
         return {}
     quality = answers.quality
@@ -145,7 +154,7 @@ def read_interval_table(text: str) -> list[IntervalRow]:
     rows = []
     for number, line in enumerate(csv.DictReader(io.StringIO(text, newline="")), 2):
         try:
-            rows.append(IntervalRow(**{name: kind(line[name] or "nan") for name, kind in kinds.items()}))
+            rows.append(IntervalRow(**{name: _read_cell(kind, line[name]) for name, kind in kinds.items()}))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"line {number} of the interval table: {error}", expected="a table of this release"
@@ -167,7 +176,11 @@ def hlog_intervals(series: IntervalSeries, *, is_service: bool) -> Iterator[Hlog
                 yield HlogInterval(name, interval.start_s, interval.length_s, histogram)
 
 
-def _cell(value: float) -> str:
-    if isinstance(value, int):
+def _read_cell(kind: type, cell: str) -> Any:
+    return cell if kind is str else kind(cell or "nan")
+
+
+def _cell(value: float | str) -> str:
+    if isinstance(value, int | str):
         return str(value)
     return "" if math.isnan(value) else f"{value:.6g}" if 0 < abs(value) < 1 else f"{value:.3f}"

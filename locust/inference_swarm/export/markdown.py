@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from inference_swarm.config.documents import ReadDocument
 from inference_swarm.export.ab import HEADERS, ab_rows
-from inference_swarm.export.formats import format_rate, format_seconds, format_us
+from inference_swarm.export.formats import format_rate, format_seconds, format_us, self_check_sentences
 from inference_swarm.export.terminal import PERCENTILE_WORDS, failure_words, load_words, request_words
 
 MAX_FAILURES = 5
@@ -26,7 +26,7 @@ def markdown_summary(summary: ReadDocument) -> str:
         _objectives(summary["objectives"]),
         "\n".join(f"- {_cell(failure_words(failure))}" for failure in summary["failed"][:MAX_FAILURES]),
         "\n".join(f"- {_cell(sentence)}" for sentence in (summary.get("answers") or {}).get("sentences", ())),
-        "\n".join(f"- {_cell(warning['sentence'])}" for warning in summary["self_check"]),
+        "\n".join(f"- {_cell(sentence)}" for sentence in self_check_sentences(summary["self_check"])),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from inference_swarm.config.documents import ReadDocument
 from inference_swarm.config.settings import Settings
 from inference_swarm.errors import SettingProblem
+from inference_swarm.export.formats import self_check_sentences
 from inference_swarm.export.junit import junit_xml
 from inference_swarm.export.markdown import markdown_summary
 from inference_swarm.export.run_folder import write_whole
@@ -66,8 +67,8 @@ def annotation_lines(summary: ReadDocument) -> Iterator[str]:
         yield _annotation("error", f"objective {result['outcome']}", words)
     if summary["exit_code"] and not missed:
         yield _annotation("error", f"load test: {summary['verdict']}", "; ".join(summary["reasons"]))
-    for warning in summary["self_check"]:
-        yield _annotation("warning", "load generator", warning["sentence"])
+    for sentence in self_check_sentences(summary["self_check"]):
+        yield _annotation("warning", "load generator", sentence)
 
 
 def _annotation(level: str, title: str, text: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pygal  # type: ignore[import-untyped]
+from markupsafe import escape
 from pygal.style import Style  # type: ignore[import-untyped]
 
 from inference_swarm.export.axes import time_labels, value_labels
@@ -84,12 +85,28 @@ def plot_latency_over_time(rows: Sequence[IntervalRow], bounds: Sequence[Bound] 
     """Percentiles of each interval, on a logarithmic scale, and the objectives."""
     lines = [
         Line("p50", [(middle(row), row.p50_us) for row in rows], 1),
-        Line("p90", [(middle(row), row.p90_us) for row in rows], 2),
         Line("p99", [(middle(row), row.p99_us) for row in rows], 3),
-        Line("max", [(middle(row), row.max_us) for row in rows], 4),
+        Line("p99.9", [(middle(row), row.p99_9_us) for row in rows], 4),
+        Line("max", [(middle(row), row.max_us) for row in rows], 5),
     ]
     lines += _bound_lines(rows, bounds)
     return plot_lines(lines, format_us, row_time_labels(rows), is_logarithmic=True)
+
+
+def plot_failures(rows: Sequence[IntervalRow]) -> str:
+    """Failures per second over the run, a line for each kind; nothing where none failed."""
+    kinds = sorted({kind for row in rows for kind in row.failed})
+    if not kinds:
+        return ""
+    lines = [
+        Line(
+            kind,
+            [(middle(row), row.failed.get(kind, 0) / row.seconds if row.seconds else None) for row in rows],
+            (place + 3) % MAX_COLOURS + 1,
+        )
+        for place, kind in enumerate(kinds)
+    ]
+    return plot_lines(lines, format_rate, row_time_labels(rows))
 
 
 def _bound_lines(rows: Sequence[IntervalRow], bounds: Sequence[Bound]) -> list[Line]:
@@ -187,7 +204,20 @@ def plot_lines(
     chart.x_labels = [{"label": label, "value": value} for value, label in x_labels]
     chart.y_labels = [{"label": format_value(value), "value": to_axis(value)} for value in y_labels]
     _add_lines(chart, lines, to_axis)
-    return _NOT_WANTED.sub("", str(chart.render(is_unicode=True)))
+    svg = _NOT_WANTED.sub("", str(chart.render(is_unicode=True)))
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(described(lines, format_value))}" ', 1)
+
+
+def described(lines: Sequence[Line], format_value: Callable[[float], str]) -> str:
+    """Return the plot in words, for those who cannot see it: lowest, highest and last value of each line."""
+    said = []
+    for line in lines:
+        values = [y for _, y in line.points if y is not None and not math.isnan(y)]
+        if not values:
+            continue
+        low, high, last = (format_value(value) for value in (min(values), max(values), values[-1]))
+        said.append(f"{line.label} {low}" if low == high else f"{line.label} {low} to {high}, at the end {last}")
+    return "; ".join(said) or "nothing was measured"
 
 
 def _add_lines(chart: Any, lines: Sequence[Line], to_axis: Callable[[float], float]) -> None:

@@ -27,9 +27,11 @@ from inference_swarm.export.formats import (
     format_seconds,
     format_share,
     format_us,
+    self_check_sentences,
 )
 from inference_swarm.export.heat_map import plot_heat_map
 from inference_swarm.export.plots import (
+    plot_failures,
     plot_in_flight,
     plot_latency_by_percentile,
     plot_latency_over_time,
@@ -68,7 +70,8 @@ def render_report(data: ReportData) -> str:
         .render(
             summary=summary,
             sentence=concluding_sentence(summary),
-            load_words=load_words(summary),
+            about=_about(summary),
+            warnings=self_check_sentences(summary["self_check"]),
             left_out=left_out_words(summary),
             other_users=other_users_words(summary),
             changes=[change_words(change) for change in summary["changes"]],
@@ -117,14 +120,32 @@ def page_environment() -> Environment:
     return environment
 
 
+def _about(summary: ReadDocument) -> list[tuple[str, str]]:
+    """Return what identifies the run, in a line: title, words."""
+    data, settings = summary["data"], summary["settings"]
+    rows = f" ({format_count(data['rows'])} rows, fingerprint {data['fingerprint'][:8]})" if data else ""
+    said = [
+        ("Target", settings["host"]["value"] or ""),
+        ("Data", f"{summary['dataset'] or (data or {}).get('source', '')}{rows}"),
+        ("Model", ", ".join(part for part in (summary["model"], summary["method"]) if part)),
+        ("API", settings["api"]["value"]),
+        ("Load", load_words(summary)),
+        ("Began", summary["started_at"]),
+        ("Time", format_seconds(summary["duration_s"])),
+    ]
+    return [(title, words) for title, words in said if words]
+
+
 def _metrics(summary: ReadDocument) -> list[tuple[str, str]]:
     latency, arrivals = summary["latency_us"], summary["arrivals"]
+    share = format_share(summary["failures"], summary["requests"]).replace(" ", "\N{NO-BREAK SPACE}")
     metrics = [
         ("requests", format_count(summary["requests"])),
-        ("failed", f"{format_count(summary['failures'])} ({format_share(summary['failures'], summary['requests'])})"),
+        ("failed", f"{format_count(summary['failures'])} ({share})"),
         ("requests/s", format_rate(summary["rate_rps"])),
-        ("rows/s", format_rate(summary["rows_per_s"])),
     ]
+    if summary["rows_per_s"] != summary["rate_rps"]:
+        metrics.append(("rows/s", format_rate(summary["rows_per_s"])))
     if arrivals:
         metrics += [("wanted/s", format_rate(arrivals["wanted_rps"])), ("late", format_count(arrivals["late"]))]
         metrics += [] if summary["dropped"] else [("dropped", "0")]
@@ -144,10 +165,11 @@ def _plots(data: ReportData, is_open: bool) -> list[tuple[str, str, Markup]]:
         ),
         ("Latency", "over the run, log scale", plot_latency_over_time(rows, latency_bounds(summary))),
         ("Requests by latency and time", "log scale", plot_heat_map(data.heat)),
-        ("Latency by percentile", "log scale", by_percentile),
         ("Requests in flight", "on average, over the run", plot_in_flight(rows))
         if is_open
         else ("Users", "over the run", plot_users(rows)),
+        ("Failures by kind", "per second, over the run", plot_failures(rows)),
+        ("Latency by percentile", "log scale", by_percentile),
         *answer_plots(rows),
     ]
     return [(caption, unit, Markup(svg)) for caption, unit, svg in plots if svg]

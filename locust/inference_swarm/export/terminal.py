@@ -17,6 +17,7 @@ from inference_swarm.export.formats import (
     format_seconds,
     format_share,
     format_us,
+    self_check_sentences,
 )
 from inference_swarm.export.moment import Moment
 from inference_swarm.export.scenario import scenario_lines
@@ -100,8 +101,7 @@ def closing_table(summary: ReadDocument, folder: Path | None) -> str:
         lines.append(_labelled("others", others))
     lines += [_labelled("changed", change_words(change)) for change in summary["changes"]]
     lines += [_labelled("server", sentence) for sentence in (summary.get("server") or {}).get("sentences", ())]
-    for warning in summary["self_check"]:
-        lines.append(_labelled("warning", warning["sentence"]))
+    lines += [_labelled("warning", sentence) for sentence in self_check_sentences(summary["self_check"])]
     for result in summary["objectives"]:
         lines.append(_labelled(result["outcome"], f"{result['objective']}: {objective_words(result)}"))
     lines.append(_labelled("verdict", verdict_words(summary)))

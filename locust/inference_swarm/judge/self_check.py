@@ -63,11 +63,14 @@ class SelfCheck:
 
     def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
+        # What was said of each after its last report: of two thousand workers the page asks every second.
+        self._said: dict[str, list[SelfCheckWarning]] = {}
 
     def observe(self, who: str, health: WorkerHealth) -> None:
         """Take one report in; `who` is a worker's id or MASTER."""
         watched = self._watched.setdefault(who, _Watched())
         watched.reports += 1
+        self._said.pop(who, None)
         for limit in LIMITS:
             value = getattr(health, limit.metric)
             if value is not None:
@@ -95,7 +98,12 @@ class SelfCheck:
     def warnings(self) -> list[SelfCheckWarning]:
         """Return the warnings about the run so far, the master first, then workers by id."""
         ordered = sorted(self._watched, key=lambda who: (who != MASTER, who))
-        return [warning for who in ordered for warning in _warnings_of(who, self._watched[who])]
+        return [warning for who in ordered for warning in self._warnings_of(who)]
+
+    def _warnings_of(self, who: str) -> list[SelfCheckWarning]:
+        if who not in self._said:
+            self._said[who] = _warnings_of(who, self._watched[who])
+        return self._said[who]
 
 
 def is_generator_bottleneck(warnings: Iterable[SelfCheckWarning]) -> bool:

@@ -23,7 +23,8 @@ from inference_swarm.judge.self_check import is_generator_bottleneck
 from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.histogram import Histogram, bucket_of_ns
 from inference_swarm.web.answer_families import answer_families
-from inference_swarm.web.state import RunState, SwarmState, WorkerState
+from inference_swarm.web.state import RunState, SwarmState
+from inference_swarm.web.worker_rows import WorkerState
 
 # Twelve a decade from 100 µs to 10 s: a quantile that Prometheus interpolates is never off by more than one such step.
 _STEPS = (10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82)

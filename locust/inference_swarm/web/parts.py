@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import Response
-from flask.json import dumps
 from flask_login import current_user  # type: ignore[import-untyped]
 from locust.env import Environment
 from locust.web import WebUI
@@ -15,6 +14,7 @@ from inference_swarm.config.documents import Document
 from inference_swarm.errors import SwarmError
 from inference_swarm.web import form as web_form
 from inference_swarm.web.brake import PasswordBrake
+from inference_swarm.web.json_text import json_bytes
 from inference_swarm.web.runs import RunArchive
 from inference_swarm.web.view import SwarmView
 
@@ -40,7 +40,12 @@ def is_logged_out(web_ui: WebUI) -> bool:
 
 def json_response(document: Document) -> Response:
     """Return a JSON response that browsers never cache."""
-    response = Response(dumps(document), mimetype="application/json")
+    return bytes_response(json_bytes(document))
+
+
+def bytes_response(body: bytes) -> Response:
+    """Return a response with this JSON that browsers never cache."""
+    response = Response(body, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -22,7 +22,7 @@ from inference_swarm.web.brake import Checked, PasswordBrake
 from inference_swarm.web.compare import compare_in, comparison_document
 from inference_swarm.web.headers import POLICY_OF_PANEL, POLICY_OF_REPORT, policy_of_locust
 from inference_swarm.web.metrics import expose
-from inference_swarm.web.parts import WebParts, is_logged_out, json_response, problem_response
+from inference_swarm.web.parts import WebParts, bytes_response, is_logged_out, json_response, problem_response
 from inference_swarm.web.runs import RunArchive
 from inference_swarm.web.start import StartForm
 from inference_swarm.web.view import KeptRuns, SwarmView
@@ -75,10 +75,10 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
         return send_from_directory(STATIC, path)
 
     def state() -> Response:
-        return json_response(parts.view.document())
+        return bytes_response(parts.view.state_body())
 
     def series() -> Response:
-        return json_response(parts.view.series(request.args.get("since", 0.0, type=float)))
+        return bytes_response(parts.view.series_body(request.args.get("since", 0.0, type=float)))
 
     def runs() -> Response:
         return json_response({"runs": archive.newest()})

@@ -8,28 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from inference_swarm.cluster.run_rows import RowsState
 from inference_swarm.config.documents import Document, ReadDocument
 from inference_swarm.export.metrics import counter_metrics, verdict_metrics
 from inference_swarm.judge.self_check import SelfCheckWarning, is_generator_bottleneck
 from inference_swarm.judge.verdict import Verdict
 from inference_swarm.measure.counters import RequestCounters, merge_counters
-from inference_swarm.measure.snapshot import OtherCounts, WorkerHealth
+from inference_swarm.measure.snapshot import OtherCounts
+from inference_swarm.web.worker_rows import WorkerState, worker_rows
 
-
-@dataclass(frozen=True, slots=True)
-class WorkerState:
-    """One worker as the master sees it; `state` is Locust's word."""
-
-    id: str
-    state: str
-    users: int
-    rate_rps: float
-    rows_per_s: float
-    cpu_percent: float
-    memory_bytes: int
-    health: WorkerHealth = field(default_factory=WorkerHealth)
-    shard: RowsState | None = None
+# Of many workers in the same trouble a few tell it all.
+MAX_WARNINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +34,7 @@ class RunState:
     dataset: str
     model: str
     method: str
+    api: str
     load: str
     source: str
     rows: int
@@ -106,24 +95,9 @@ def state_document(swarm: SwarmState) -> Document:
         "rate_now_rps": round(swarm.rate_rps, 3),
         "rows_now_per_s": round(swarm.rows_per_s, 3),
         "refused": swarm.refused,
-        "workers": [_worker(worker) for worker in swarm.workers],
+        "worker_count": len(swarm.workers),
+        "workers": worker_rows(swarm.workers),
         "run": None if swarm.run is None else _run(swarm.run),
-    }
-
-
-def _worker(worker: WorkerState) -> Document:
-    return {
-        "id": worker.id,
-        "state": worker.state,
-        "users": worker.users,
-        "rate_rps": round(worker.rate_rps, 3),
-        "rows_per_s": round(worker.rows_per_s, 3),
-        "cpu_percent": round(worker.cpu_percent, 1),
-        "memory_bytes": worker.memory_bytes,
-        "loop_lag_p99_ms": worker.health.loop_lag_p99_ms,
-        "loop_lag_max_ms": worker.health.loop_lag_max_ms,
-        "scheduling_lag_p99_ms": worker.health.scheduling_lag_p99_ms,
-        "shard": None if worker.shard is None else asdict(worker.shard),
     }
 
 
@@ -138,6 +112,7 @@ def _run(run: RunState) -> Document:
         "dataset": run.dataset,
         "model": run.model,
         "method": run.method,
+        "api": run.api,
         "load": run.load,
         "rate_wanted_rps": run.rate_wanted_rps,
         "measured_s": round(run.measured_s, 3),
@@ -145,7 +120,8 @@ def _run(run: RunState) -> Document:
         "other_users": asdict(run.others),
         **verdict_metrics(run.verdict),
         "generator_bound": is_generator_bottleneck(run.warnings),
-        "self_check": [asdict(warning) for warning in run.warnings],
+        "self_check": [asdict(warning) for warning in run.warnings[:MAX_WARNINGS]],
+        "self_check_left_out": max(0, len(run.warnings) - MAX_WARNINGS),
         "capacity": run.capacity,
         "answers": run.answers,
         "data": {"source": run.source, "rows": run.rows, "blocks": run.blocks, "fingerprint": run.fingerprint},

@@ -22,11 +22,15 @@ from inference_swarm.export.metrics import left_out_metrics
 from inference_swarm.measure.counters import merge_counters
 from inference_swarm.measure.worker_record import WorkerRecord
 from inference_swarm.run.run import Run
+from inference_swarm.web.json_text import json_bytes
 from inference_swarm.web.runs import SUMMARY, RunArchive, open_files
 from inference_swarm.web.series import LiveSeries
-from inference_swarm.web.state import RunState, SwarmState, WorkerState, state_document
+from inference_swarm.web.state import RunState, SwarmState, state_document
+from inference_swarm.web.worker_rows import WorkerState
 
 KEPT_S = 1.0
+# Viewers of one run ask from the same instants on.
+MAX_KEPT = 8
 
 
 class KeptRuns(Protocol):
@@ -47,7 +51,8 @@ class SwarmView:
         self._runs = runs
         self._shards: Mapping[str, RowsState] = {}
         self._state: SwarmState | None = None
-        self._document: Document | None = None
+        self._body: bytes | None = None
+        self._series_bodies: dict[float, bytes] = {}
         self._read_s = 0.0
         self._archive = RunArchive(Path())
         self._series = LiveSeries()
@@ -57,24 +62,29 @@ class SwarmView:
         """Return the state, not older than KEPT_S."""
         now_s = time.monotonic()
         if self._state is None or now_s - self._read_s > KEPT_S:
-            self._state, self._document, self._read_s = self._read(), None, now_s
+            self._state, self._body, self._read_s = self._read(), None, now_s
         return self._state
 
-    def document(self) -> Document:
-        """Return the state as the page gets it."""
+    def state_body(self) -> bytes:
+        """Return the state as the page gets it, written once for all viewers."""
         state = self.read()
-        if self._document is None:
-            self._document = state_document(state)
-        return self._document
+        if self._body is None:
+            self._body = json_bytes(state_document(state))
+        return self._body
 
-    def series(self, since_s: float) -> Document:
-        """Return the run under way, or the last one, over time, not older than KEPT_S; from `since_s` on."""
+    def series_body(self, since_s: float) -> bytes:
+        """Return the run under way, or the last one, over time from `since_s` on, not older than KEPT_S."""
         run, now_s = self._runs.latest, time.monotonic()
         is_over = run is not None and _is_over(run)
         if now_s - self._series_read_s > KEPT_S or not self._series.is_of(run, is_over=is_over):
             self._series.read(run, is_over=is_over)
-            self._series_read_s = now_s
-        return self._series.document(since_s)
+            self._series_read_s, self._series_bodies = now_s, {}
+        body = self._series_bodies.get(since_s)
+        if body is None:
+            body = json_bytes(self._series.document(since_s))
+            if len(self._series_bodies) < MAX_KEPT:
+                self._series_bodies[since_s] = body
+        return body
 
     @property
     def reason_against_start(self) -> str:
@@ -158,6 +168,7 @@ def _run_state(run: Run, archive: RunArchive) -> RunState:
         dataset=source_name(run.data.source),
         model=settings.model,
         method=settings.pred_method,
+        api=settings.api,
         load=settings.arrival,
         source=run.data.source,
         rows=run.data.rows,

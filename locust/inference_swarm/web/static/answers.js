@@ -7,7 +7,7 @@ export class AnswersSection {
     this.sentences = make("div");
     this.examples = table("First wrong answers", [
       { title: "At", number: true }, { title: "Row", number: true }, { title: "Expected" }, { title: "Got" },
-      { title: "Right for row", number: true }, { title: "Latency, µs", number: true },
+      { title: "Right for row", number: true }, { title: "Latency", number: true },
     ]);
     this.part = make("section", { hidden: "" }, make("h2", {}, "Answers"), this.sentences, this.examples.region);
   }
@@ -23,7 +23,7 @@ export class AnswersSection {
     this.examples.region.hidden = !answers.examples.length;
     this.examples.setRows(answers.examples.map((one) => [
       `${one.at_s.toFixed(1)} s`, format.count(one.row), one.expected, one.got,
-      one.other_row == null ? "" : format.count(one.other_row), format.us(one.latency_us),
+      one.other_row == null ? "" : format.count(one.other_row), format.time(one.latency_us),
     ]));
   }
 }

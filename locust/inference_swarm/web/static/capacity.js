@@ -38,7 +38,7 @@ export class CapacitySection {
     this.plot.dataset.shown = key;
     this.plot.setAttribute("aria-label", `Latency over load, log scale: ${judged.length} steps`);
     const times = judged.flatMap((step) => LINES.map((name) => step.percentiles_us[name])).filter((us) => us > 0);
-    const bounds = judged.length ? judged[0].measured.map((one) => boundOf(one.objective)).filter(Boolean) : [];
+    const bounds = judged.length ? judged[0].measured.map((one) => format.latencyBound(one.objective)).filter(Boolean) : [];
     this.plot.toggleAttribute("hidden", !times.length);
     if (!times.length) return;
     const highest = Math.max(...judged.map((step) => step.load));
@@ -66,13 +66,6 @@ export class CapacitySection {
     }
     this.plot.replaceChildren(...shapes);
   }
-}
-
-const UNITS = { us: 1, "µs": 1, ms: 1e3, s: 1e6 };
-
-function boundOf(objective) {
-  const found = /^p[\d.]+<=?\s*([\d.]+)\s*(us|µs|ms|s)$/.exec(objective.replaceAll(" ", ""));
-  return found ? Number(found[1]) * UNITS[found[2]] : null;
 }
 
 function load(value, byUsers) {

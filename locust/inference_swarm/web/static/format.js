@@ -2,17 +2,16 @@
 const DASH = "–";
 
 export const count = (value) => (value == null ? DASH : Math.round(value).toLocaleString("en-US"));
-export const us = (value) => (value == null ? DASH : (value < 100 ? Number(value.toFixed(1)) : Math.round(value)).toLocaleString("en-US"));
 export const rate = (value) => (value == null ? DASH : value.toLocaleString("en-US", { maximumFractionDigits: value < 100 ? 1 : 0 }));
 export const ms = (value) => (value == null ? DASH : `${value.toFixed(value < 10 ? 2 : 0)} ms`);
 export const percent = (value) => (value == null ? DASH : `${Math.round(value)} %`);
 
-// A time in µs, in the unit that suits it.
+// A time in µs, in the unit that suits it, as terminal and report write it.
 export function time(us) {
   if (us == null) return DASH;
-  if (us < 1000) return `${Math.round(us)} µs`;
-  if (us < 1e6) return `${Number((us / 1000).toPrecision(3))} ms`;
-  return `${Number((us / 1e6).toPrecision(3))} s`;
+  if (us < 999.5) return `${Math.round(us)} µs`;
+  if (us < 999_500) return `${Number((us / 1000).toPrecision(3))} ms`;
+  return `${us < 99.5e6 ? Number((us / 1e6).toPrecision(3)) : Math.round(us / 1e6)} s`;
 }
 
 export function bytes(value) {
@@ -44,4 +43,18 @@ export function verdictOf(run) {
 export function toneOf(run) {
   const tone = run.tone ?? verdictClass(run.verdict);
   return run.generator_bound && tone === "good" ? "warn" : tone;
+}
+
+const UNITS_US = { us: 1, "µs": 1, ms: 1e3, s: 1e6 };
+
+// The bound of an objective on a latency from the intended instant, in µs; null for any other.
+export function latencyBound(objective) {
+  const found = /^(?:p[\d.]+|max|mean)(?:\{.*\})?<=?([\d.]+)(us|µs|ms|s)$/.exec(objective.replaceAll(" ", ""));
+  return found ? Number(found[1]) * UNITS_US[found[2]] : null;
+}
+
+// The bound of an objective on the rate, per second; null for any other.
+export function rateBound(objective) {
+  const found = /^rate(?:\{.*\})?>=?([\d.]+)$/.exec(objective.replaceAll(" ", ""));
+  return found ? Number(found[1]) : null;
 }

@@ -3,8 +3,8 @@
 import { make, setText } from "./dom.js";
 import { addCurve } from "./curve.js";
 import { addPreview } from "./preview.js";
+import { watchState } from "./state.js";
 
-const PERIOD_MS = 2000;
 const FIELDS = "Custom parameters";
 
 export function extendLocustPage(base) {
@@ -35,20 +35,10 @@ export function extendLocustPage(base) {
   new MutationObserver(lookAtForms).observe(document.body, { childList: true, subtree: true });
   lookAtForms();
 
-  const look = async () => {
-    if (document.hidden) return;
-    try {
-      const response = await fetch(new URL("state", base), { cache: "no-store" });
-      if (!response.ok || response.redirected) return;
-      const { refused } = await response.json();
-      words.hidden = !refused;
-      setText(words, refused ? `The run was refused: ${refused}` : "");
-    } catch {
-      // the page itself says when the master is gone
-    }
-  };
-  setInterval(look, PERIOD_MS);
-  look();
+  watchState(base, ({ refused }) => {
+    words.hidden = !refused;
+    setText(words, refused ? `The run was refused: ${refused}` : "");
+  });
 }
 
 // "Edit" during a run: users and ramp up may change, so nothing else is shown. Locust sends every field with a name.

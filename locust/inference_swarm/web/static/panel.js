@@ -1,4 +1,4 @@
-// <swarm-panel>: the Swarm tab of Locust's page, and the whole of our own. Reads ./state every 2 s while it can be seen.
+// <swarm-panel>: the Swarm tab of Locust's page, and the whole of our own. Shows ./state.
 import { make, setClass, setText, table } from "./dom.js";
 import { AnswersSection } from "./answers.js";
 import { CapacitySection } from "./capacity.js";
@@ -6,32 +6,31 @@ import * as format from "./format.js";
 import { PlotsSection } from "./plots.js";
 import { RunsSection } from "./runs.js";
 import { extendLocustPage } from "./locust_page.js";
+import { watchState } from "./state.js";
 import { followTheme } from "./theme.js";
 import { workerRows } from "./workers.js";
 
 export const BASE = new URL("../", import.meta.url);
-const PERIOD_MS = 2000;
 const PERCENTILES = ["p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99", "mean", "max"];
 const title = (key) => key.replace("_", ".");
 
 class SwarmPanel extends HTMLElement {
   connectedCallback() {
     if (!this.sections) this.build();
-    this.timer = setInterval(() => document.hidden || this.update(), PERIOD_MS);
-    this.update();
+    this.unwatch = watchState(BASE, (state) => this.update(state), (why) => this.tell(why));
     this.runs.load();
   }
 
   disconnectedCallback() {
-    clearInterval(this.timer);
+    this.unwatch();
   }
 
   build() {
     this.sections = true;
     this.trouble = make("p", { class: "bad", role: "alert", hidden: "" });
-    this.verdict = make("strong");
+    this.verdict = make("strong", { role: "status" }); // the word alone: measured values would be read out every 2 s
     this.reasons = make("div");
-    this.banner = make("div", { class: "verdict", role: "status" }, this.verdict, this.reasons);
+    this.banner = make("div", { class: "verdict" }, this.verdict, this.reasons);
     this.about = make("p", { class: "about dim", hidden: "" });
     this.metrics = make("dl");
     this.objectives = table("Objectives", [
@@ -39,9 +38,9 @@ class SwarmPanel extends HTMLElement {
       { title: "Samples", number: true }, { title: "Note" },
     ]);
     this.times = table("Latency and service time", [
-      { title: "µs" }, ...PERCENTILES.map((key) => ({ title: title(key), number: true })),
+      { title: "Time" }, ...PERCENTILES.map((key) => ({ title: title(key), number: true })),
     ]);
-    const origins = "Latency runs from the intended instant, service time from the send; in microseconds, all workers merged.";
+    const origins = "Latency runs from the intended instant, service time from the send; all workers merged.";
     this.workers = table("Workers", [
       { title: "Worker" }, { title: "State" }, { title: "Rows", number: true }, { title: "Ready", number: true },
       { title: "In memory", number: true }, { title: "Blocks", number: true }, { title: "Users", number: true },
@@ -62,17 +61,12 @@ class SwarmPanel extends HTMLElement {
     );
   }
 
-  async update() {
-    let state;
-    try {
-      const response = await fetch(new URL("state", BASE), { cache: "no-store" });
-      if (response.redirected || !response.ok) throw new Error(response.redirected ? "log in again" : response.statusText);
-      state = await response.json();
-    } catch (error) {
-      this.trouble.hidden = false;
-      setText(this.trouble, `The master cannot be read (${error.message}). What is shown may be old.`);
-      return;
-    }
+  tell(why) {
+    this.trouble.hidden = false;
+    setText(this.trouble, `The master cannot be read (${why}). What is shown may be old.`);
+  }
+
+  update(state) {
     this.trouble.hidden = true;
     this.show(state);
   }
@@ -90,7 +84,7 @@ class SwarmPanel extends HTMLElement {
     this.capacity.show(run?.capacity);
     this.plots.show(run);
     this.timesPart.hidden = !run;
-    const row = (name, metrics) => [name, ...PERCENTILES.map((key) => ({ text: format.us(metrics?.[key]), value: metrics?.[key] }))];
+    const row = (name, metrics) => [name, ...PERCENTILES.map((key) => ({ text: format.time(metrics?.[key]), value: metrics?.[key] }))];
     const failed = run?.failures ? [row("Latency of failures", run.failed_latency_us)] : [];
     this.times.setRows([row("Latency", run?.latency_us), row("Service time", run?.service_us), ...failed]);
     this.workers.setRows(workerRows(state.workers));
@@ -106,15 +100,16 @@ class SwarmPanel extends HTMLElement {
     this.about.hidden = !run;
     if (!run) return;
     const model = [run.model, run.method].filter(Boolean).join(", ");
-    const data = `${run.dataset || run.data.source} (${format.count(run.data.rows)} rows, fingerprint ${run.data.fingerprint})`;
+    const data = `${run.dataset || run.data.source} (${format.count(run.data.rows)} rows, fingerprint ${run.data.fingerprint.slice(0, 8)})`;
     const load = run.load === "closed" ? "closed load" : `${run.load} arrivals`;
-    const said = [["Run", run.run], ["Target", run.target], ["Data", data], ["Model", model], ["Load", load], ["Run id", run.run_id]]
-      .filter(([, text]) => text);
+    const said = [
+      ["Target", run.target], ["Data", data, run.data.fingerprint], ["Model", model], ["API", run.api], ["Load", load], ["Run", run.run, run.run_id],
+    ].filter(([, text]) => text);
     const key = JSON.stringify(said);
     if (this.about.dataset.shown === key) return;
     this.about.dataset.shown = key;
-    this.about.replaceChildren(...said.flatMap(([name, text], place) =>
-      [place ? " · " : "", make("span", { "data-name": name, title: name }, text)]));
+    this.about.replaceChildren(...said.flatMap(([name, text, more], place) =>
+      [place ? " · " : "", make("span", { class: "spoken" }, `${name}: `), make("span", { "data-name": name, title: more ? `${name}: ${more}` : name }, text)]));
   }
 
   showVerdict({ state, run, refused }) {
@@ -131,14 +126,14 @@ class SwarmPanel extends HTMLElement {
     }
   }
 
-  showMetrics({ state, users, users_wanted: wanted, users_draining: draining, rate_now_rps: now, rows_now_per_s: rowsNow, workers, run }) {
+  showMetrics({ state, users, users_wanted: wanted, users_draining: draining, rate_now_rps: now, rows_now_per_s: rowsNow, worker_count: count, run }) {
     const of = (part, whole) => (whole == null || part === whole ? part : `${part} of ${whole}`);
     const isOn = state === "running" || state === "spawning";
     const metrics = [
       ["State", state],
       ["Users", isOn ? of(format.count(users), format.count(wanted)) : format.count(users)],
       ...(draining ? [["Users draining", format.count(draining)]] : []),
-      ["Workers", format.count(workers.length)],
+      ["Workers", format.count(count)],
       ["Requests/s now", isOn && run?.rate_wanted_rps != null ? of(format.rate(now), format.rate(run.rate_wanted_rps)) : format.rate(now)],
     ];
     if (rowsNow !== now) metrics.push(["Rows/s now", format.rate(rowsNow)]);
@@ -146,7 +141,7 @@ class SwarmPanel extends HTMLElement {
       const errors = Object.entries(run.errors).map(([kind, number]) => `${kind} ${format.count(number)}`).join(", ");
       metrics.push(
         ["Requests/s in all", format.rate(run.rate_rps)],
-        ["Rows/s in all", format.rate(run.rows_per_s)],
+        ...(run.rows_per_s === run.rate_rps ? [] : [["Rows/s in all", format.rate(run.rows_per_s)]]),
         ["Requests", format.count(run.requests)],
         ["Failures", format.count(run.failures)],
         ...(errors ? [["Failures by kind", errors, "small"]] : []),
@@ -181,6 +176,7 @@ class SwarmPanel extends HTMLElement {
 
   showWarnings(run) {
     const sentences = run?.self_check.map((warning) => warning.sentence) ?? [];
+    if (run?.self_check_left_out) sentences.push(`${format.count(run.self_check_left_out)} others are in summary.json.`);
     this.warningsPart.hidden = !sentences.length;
     if (this.warnings.dataset.shown !== sentences.join("\n")) {
       this.warnings.dataset.shown = sentences.join("\n");

@@ -30,8 +30,7 @@ export class Plot {
       shapes.push(shape("path", { class: classOf(hue, isDashed), d: path(points, x, y) }));
     }
     this.svg.replaceChildren(...shapes);
-    const last = drawn.map(({ name, points }) => `${name} ${written(points.findLast(([, value]) => value != null)[1])}`);
-    this.svg.setAttribute("aria-label", `${caption} over the run; last: ${last.join(", ")}`);
+    this.svg.setAttribute("aria-label", `${caption} over the run: ${drawn.map((line) => spoken(line, caption, written)).join("; ")}`);
     const words = drawn.map(({ name, hue, isDashed }) => make("span", { class: classOf(hue, isDashed) }, name));
     this.legend.replaceChildren(this.title, ...(words.length > 1 || drawn[0]?.name !== caption ? words : []));
   }
@@ -39,13 +38,22 @@ export class Plot {
 
 const classOf = (hue, isDashed) => `hue-${hue}${isDashed ? " dashed" : ""}`;
 
+// A line in words, for those who cannot see it.
+function spoken({ name, points }, caption, written) {
+  const values = points.map(([, value]) => value).filter((value) => value != null);
+  const [low, high, last] = [Math.min(...values), Math.max(...values), values.at(-1)].map(written);
+  const range = low === high ? low : `${low} to ${high}, last ${last}`;
+  return name === caption ? range : `${name} ${range}`;
+}
+
+// A value between two gaps is a dash.
 function path(points, x, y) {
-  let isGap = true;
-  return points.map(([at, value]) => {
-    if (value == null) return void (isGap = true) ?? "";
-    const step = `${isGap ? "M" : "L"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
-    isGap = false;
-    return step;
+  const isKnown = (place) => points[place]?.[1] != null;
+  return points.map(([at, value], place) => {
+    if (value == null) return "";
+    const [right, up] = [x(at).toFixed(1), y(value).toFixed(1)];
+    if (isKnown(place - 1)) return `L${right} ${up}`;
+    return `M${right} ${up}${isKnown(place + 1) ? "" : "h3"}`;
   }).join("");
 }
 

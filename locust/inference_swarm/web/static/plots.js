@@ -4,14 +4,15 @@ import * as format from "./format.js";
 import { Plot } from "./plot.js";
 
 const EVERY = 2; // of the page's updates
+const MAX_BOUNDS = 3;
 // Points that are younger may still change: reports come late.
 const READ_AGAIN_S = 60;
 
 const PLOTS = [
-  { caption: "Requests/s", format: format.rate, lines: [
+  { caption: "Requests/s", format: format.rate, boundOf: format.rateBound, lines: [
     { name: "achieved", of: (point) => point.rate_rps, hue: 1 }, { name: "wanted", of: (point) => point.wanted_rps, hue: 5, isDashed: true },
   ] },
-  { caption: "Latency", format: format.time, isLogarithmic: true, lines: [
+  { caption: "Latency", format: format.time, boundOf: format.latencyBound, isLogarithmic: true, lines: [
     { name: "p50", of: (point) => point.p50_us, hue: 1 }, { name: "p99", of: (point) => point.p99_us, hue: 3 },
     { name: "p99.9", of: (point) => point.p99_9_us, hue: 4 },
   ] },
@@ -44,6 +45,7 @@ export class PlotsSection {
     this.part.hidden = !run || !this.points.length;
     const key = run ? `${run.run_id} ${run.is_over}` : "";
     this.updates = key === this.shown ? this.updates + 1 : 0;
+    this.objectives = run?.objectives ?? [];
     if (!run || this.isReading || this.updates % EVERY || (run.is_over && this.updates)) return;
     this.isReading = true;
     try {
@@ -72,7 +74,7 @@ export class PlotsSection {
   draw() {
     this.part.hidden = !this.points.length;
     if (!this.points.length) return;
-    const wanted = [...PLOTS, ...this.failures(), ...this.metrics()];
+    const wanted = [...PLOTS.map((spec) => ({ ...spec, lines: [...spec.lines, ...this.bounds(spec)] })), ...this.failures(), ...this.metrics()];
     const plots = wanted.map((spec) => {
       const plot = this.plots.get(spec.caption) ?? new Plot(spec.caption);
       this.plots.set(spec.caption, plot);
@@ -84,6 +86,13 @@ export class PlotsSection {
     }
   }
 
+  // The objectives that a plot is about.
+  bounds({ boundOf }) {
+    const found = boundOf ? this.objectives.map(({ objective }) => ({ name: objective, value: boundOf(objective) })) : [];
+    return found.filter(({ value }) => value != null).slice(0, MAX_BOUNDS)
+      .map(({ name, value }) => ({ name, hue: 5, isDashed: true, points: [[0, value], [this.lengthS, value]] }));
+  }
+
   failures() {
     const kinds = [...new Set(this.points.flatMap((point) => Object.keys(point.failed_rps)))].sort();
     const lines = kinds.map((kind, place) => ({ name: kind, of: (point) => point.failed_rps[kind] ?? 0, hue: ((place + 3) % 6) + 1 }));
@@ -91,10 +100,10 @@ export class PlotsSection {
   }
 
   metrics() {
-    return Object.entries(this.server.units).map(([title, unit]) => ({
-      caption: `Server: ${title}${unit ? ` (${unit})` : ""}`,
-      format: format.rate,
-      lines: [{ name: title, hue: 2, points: this.server.rows.filter(([, row]) => row[title] != null).map(([at, row]) => [at, row[title]]) }],
-    }));
+    return Object.entries(this.server.units).map(([title, unit]) => {
+      const caption = `Server: ${title}${unit ? ` (${unit})` : ""}`;
+      const points = this.server.rows.filter(([, row]) => row[title] != null).map(([at, row]) => [at, row[title]]);
+      return { caption, format: format.rate, lines: [{ name: caption, hue: 2, points }] };
+    });
   }
 }

@@ -57,7 +57,8 @@ export class RunsSection {
     this.table.setRows(shown.map((run) => this.cells(run)));
     this.button.disabled = this.picked.length < 2;
     const [one, other] = this.picked;
-    setText(this.hint, other ? `A is ${one}, B is ${other}` : one ? `A is ${one}: pick B` : "Pick two runs to compare them.");
+    const found = words.length ? `${format.count(shown.length)} of ${format.count(this.all.length)} runs. ` : "";
+    setText(this.hint, found + (other ? `A is ${one}, B is ${other}` : one ? `A is ${one}: pick B` : "Pick two runs to compare them."));
   }
 
   pick(name, isPicked) {
@@ -79,7 +80,7 @@ export class RunsSection {
       { text: run.target || "–", className: "long", title: "Target" },
       { text: format.seconds(run.duration_s), title: "Time" },
       { text: format.rate(run.rate_rps), value: run.rate_rps, title: "Requests/s" },
-      { text: run.p99_us == null ? "–" : format.ms(run.p99_us / 1000), value: run.p99_us, title: "p99" },
+      { text: format.time(run.p99_us), value: run.p99_us, title: "p99" },
       { text: format.count(run.failures), title: "Failures" },
       { text: format.verdictOf(run), className: format.toneOf(run) },
     ];
@@ -123,11 +124,11 @@ function textOf(run) {
 
 function comparedCells({ metric, one, other, ratio, result }) {
   const isTime = metric !== "rate";
-  const show = isTime ? format.us : format.rate;
+  const show = isTime ? format.time : format.rate;
   const range = ({ low, high }, number) => (low == null ? "" : ` (${number(low)} … ${number(high)})`);
   const times = (value) => (value == null ? "–" : `×${value.toFixed(3)}`);
   return [
-    isTime ? `${metric} µs` : "requests/s",
+    isTime ? metric : "requests/s",
     { text: show(one.value) + range(one, show), value: one.value },
     { text: show(other.value) + range(other, show), value: other.value },
     { text: times(ratio.value) + range(ratio, times), value: ratio.value },

@@ -1,6 +1,9 @@
-"""CPU time that one answer of each route costs a master with 50 workers; a program of its own, as Locust patches.
+"""CPU time that one response of each route costs a master with N workers; a program of its own, as Locust patches.
 
-Prints a JSON object. Nothing is kept between the answers, as if each came after the time for which one is kept.
+    many_workers.py FOLDER WORKERS
+
+Prints a JSON object. `state_ms` and `series_ms` are of a response for which nothing was kept, as the first viewer of
+each second gets it; `kept_ms` of one that the others get.
 """
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative  # isort: skip
@@ -29,8 +32,7 @@ from inference_swarm.run.run import DataRecord, Run
 from inference_swarm.web.metrics import expose
 from inference_swarm.web.view import SwarmView
 
-WORKERS = 50
-ROUNDS = 40
+INTERVALS = 40
 SLO = "p99<5ms; service.p99.9<20ms; error_rate<1%; rate>=1000"
 
 
@@ -56,41 +58,62 @@ def make_run(folder: Path, workers: list[str]) -> Run:
         counters.service.add(counters.latency)
         health = WorkerHealth(loop_lag_p99_ms=12.0, cpu_percent=95.0)  # each worker has its warnings
         totals.apply(whole_snapshot("run", name, 0, 0.0, 3.0, {"POST /invocation": counters}, health, users=10))
+        for number in range(1, INTERVALS if name == workers[0] else 1):
+            start_s = 3.0 * number
+            names = {"POST /invocation": counters}
+            totals.apply(whole_snapshot("run", name, number, start_s, start_s + 3, names, health, users=10))
     plan = make_plan(settings, {}, "", "this master")
-    course = RunCourse("run", plan.load, totals, began_s=time.monotonic())
+    course = RunCourse("run", plan.load, totals, began_s=time.monotonic() - 3.0 * INTERVALS)
     run = Run(plan, DataRecord("rows.parquet", 100_000, 500, "f00d"), course, totals, folder)
     for name, record in totals.workers.items():
         run.self_check.observe(name, record.health)
     return run
 
 
-def cpu_ms(answer: Callable[[], object]) -> float:
+def cpu_ms(answer: Callable[[], object], rounds: int = 20) -> float:
     answer()
     began = time.process_time()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         answer()
-    return (time.process_time() - began) / ROUNDS * 1000
+    return (time.process_time() - began) / rounds * 1000
 
 
 def main() -> None:
-    workers = [f"host_{number:08x}" for number in range(WORKERS)]
+    count = int(sys.argv[2])
+    workers = [f"host-{number % 50}_{number:08x}" for number in range(count)]
     run = make_run(Path(sys.argv[1]), workers)
     shards = {name: RowsState(10, 2000, 2000, 500_000, True) for name in workers}
     job = SimpleNamespace(rows=SimpleNamespace(states=lambda: shards))
     adapter = SimpleNamespace(state=SimpleNamespace(phase=Phase.RUNNING, job=job))
     runs = SimpleNamespace(adapter=adapter, latest=run, refused="")
+    environment = SimpleNamespace(runner=Runner(workers))
 
     def view() -> SwarmView:
-        return SwarmView(SimpleNamespace(runner=Runner(workers)), runs)  # type: ignore[arg-type]
+        return SwarmView(environment, runs)  # type: ignore[arg-type]
 
-    document = view().document()
-    assert len(document["workers"]) == WORKERS
-    measured_ms = {
-        "state_ms": cpu_ms(lambda: json.dumps(view().document())),
-        "metrics_ms": cpu_ms(lambda: expose(view().read(), "")),
-        "state_bytes": len(json.dumps(document)),
+    def state() -> bytes:
+        # A third of the workers has reported since, as in each second of a run.
+        for name in workers[::3]:
+            run.self_check.observe(name, run.totals.workers[name].health)
+        return view().state_body()
+
+    kept = view()
+    body = kept.state_body()
+    assert json.loads(body)["worker_count"] == count
+    kept.series_body(0.0)
+
+    def series() -> bytes:
+        kept._series_read_s = 0.0  # what has settled stays, all else is read again
+        return kept.series_body(60.0)
+
+    measured = {
+        "state_ms": cpu_ms(state),
+        "series_ms": cpu_ms(series),
+        "kept_ms": cpu_ms(lambda: (kept.state_body(), kept.series_body(60.0)), 200),
+        "metrics_ms": cpu_ms(lambda: expose(view().read(), ""), 3),
+        "state_bytes": len(body),
     }
-    sys.stdout.write(json.dumps(measured_ms))
+    sys.stdout.write(json.dumps(measured))
 
 
 main()
