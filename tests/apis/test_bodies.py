@@ -48,6 +48,10 @@ def of_columns(columns: dict[str, list[Any]]) -> Rows:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def of_instance(instance: dict[str, Any]) -> dict[str, Any]:
+    return {name: value["b64"] if isinstance(value, dict) else value for name, value in instance.items()}
+
+
 # How a body of each API is read; `names` are the columns', where it does not hold them.
 READERS: dict[str, Callable[[Any, list[str]], Rows]] = {
     "invocation": lambda body, _: body if isinstance(body, list) else [body],
@@ -56,7 +60,7 @@ READERS: dict[str, Callable[[Any, list[str]], Rows]] = {
     "open-inference": lambda body, _: of_tensors(body),
     "sagemaker-json": lambda body, names: [dict(zip(names, one["features"], strict=True)) for one in body["instances"]],
     "bentoml": lambda body, _: list(body["df"]),
-    "tf-serving": lambda body, _: list(body["instances"]),
+    "tf-serving": lambda body, _: [of_instance(one) for one in body["instances"]],
     "azureml": lambda body, _: of_azure(body["input_data"]),
     "seldon-v1": lambda body, _: [
         dict(zip(body["data"]["names"], row, strict=True)) for row in body["data"]["ndarray"]

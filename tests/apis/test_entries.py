@@ -143,3 +143,46 @@ def test_mlflow_gets_times_without_a_zone_which_it_would_refuse(api: str) -> Non
     table = pa.table({"t": pa.array([when], pa.timestamp("s", "Europe/Berlin"))})
     assert b'[["2024-03-01T12:00:00"]]' in bodies_of(table, api=api)[0]
     assert b'[{"t":"2024-03-01T13:00:00+01:00"}]' in bodies_of(table, api="kserve-v1")[0]
+
+
+WHEN = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
+BERLIN = pa.timestamp("s", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("column", "sent"),
+    [
+        (pa.array([WHEN], BERLIN).dictionary_encode(), b'"2024-03-01T12:00:00"'),
+        (
+            pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array([WHEN], BERLIN)),
+            b'"2024-03-01T12:00:00"',
+        ),
+        (pa.array([[WHEN, None]], pa.list_(BERLIN)), b'["2024-03-01T12:00:00",null]'),
+        (pa.array([[WHEN]], pa.list_view(BERLIN)), b'["2024-03-01T12:00:00"]'),
+        (pa.array([{"t": [WHEN]}], pa.struct([("t", pa.list_(BERLIN))])), b'{"t":["2024-03-01T12:00:00"]}'),
+        (pa.array([[("k", WHEN)]], pa.map_(pa.string(), BERLIN)), b'{"k":"2024-03-01T12:00:00"}'),
+    ],
+    ids=["category", "runs", "list", "list view", "struct", "map"],
+)
+@pytest.mark.parametrize("api", ["mlflow", "azureml"])
+def test_mlflow_gets_times_without_a_zone_wherever_they_are(api: str, column: pa.Array, sent: bytes) -> None:
+    (body,) = bodies_of(pa.table({"t": column}), api=api)
+    assert b'"data":[[%b]]}' % sent in body
+
+
+def test_tensorflow_gets_bytes_under_the_key_that_says_that_they_are_base64() -> None:
+    table = pa.table(
+        {
+            "image": pa.array([b"hi", None]),
+            "category": pa.array([b"hi", None]).dictionary_encode(),
+            "several": pa.array([[b"hi", None, b""], None], pa.list_(pa.binary())),
+            "nested": pa.array([[[b"hi"], []], None], pa.list_(pa.list_(pa.binary()))),
+            "text": ["aGk=", None],
+        }
+    )
+    assert bodies_of(table, 2, api="tf-serving") == [
+        b'{"instances":[{"image":{"b64":"aGk="},"category":{"b64":"aGk="},'
+        b'"several":[{"b64":"aGk="},null,{"b64":""}],"nested":[[{"b64":"aGk="}],[]],"text":"aGk="},'
+        b'{"image":null,"category":null,"several":null,"nested":null,"text":null}]}'
+    ]
+    assert bodies_of(table.slice(1, 1), 2, api="tf-serving")[0].count(b"null") == 5

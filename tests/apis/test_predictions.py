@@ -159,8 +159,13 @@ def test_there_is_one_prediction_for_each_row(where: Predictions, body: bytes, r
         (nodes("$.scores[*]"), b'{"scores":[]}', 1, "no predictions in it"),
         (nodes("$.scores[*]"), b'{"error":"no"}', 1, "an error in place of predictions"),
         (nodes("$.scores[*]"), b'{"scores":[null]}', 1, "null in place of a prediction"),
+        (NESTED, b'{"status":{"code":-1,"info":"boom","status":"FAILURE"}}', 1, "an error in place of predictions"),
+        (NESTED, b'{"data":{"ndarray":[0]},"status":{"code":-1,"status":"FAILURE"}}', 1, "an error beside predictions"),
+        (NESTED, b'{"data":{"ndarray":[0]},"status":{"code":-1,"status":1}}', 1, "an error beside predictions"),
+        (nodes("$.scores"), b'"[Errno 2] No such file"', 1, "no predictions in it"),
+        (nodes("$.scores"), b'"{\\"scores\\":[0]}"', 1, "no predictions in it"),
         (NAMED, b"<html>", 1, "not JSON"),
-        (NAMED, b"", 1, "not JSON"),
+        (NAMED, b"", 1, "an empty body"),
         (NAMED, b"[" * 100_000, 1, "not JSON"),
         # made to hurt who reads it
         (NAMED, b'{"predictions":[1],"error":' + b"[" * 900 + b"1" + b"]" * 900 + b"}", 1, TOO_DEEP),
@@ -189,13 +194,20 @@ def test_what_is_wrong_is_said(where: Predictions, body: bytes, rows: int, probl
 
 KEYS = st.sampled_from(["outputs", "shape", "data", "predictions", "error"])
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.sampled_from(["{x", "[1]"]) | st.integers(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner),
     max_leaves=20,
 )
 
 
-@given(st.sampled_from([NAMED, BARE, NESTED, ANY, FIRST, PROBA, LINES]), JSON_VALUES | st.binary(), st.integers(1, 4))
+NODES = (nodes("$"), nodes("$.data"), nodes("$..shape"))
+
+
+@given(
+    st.sampled_from([NAMED, BARE, NESTED, ANY, FIRST, PROBA, LINES, *NODES]),
+    JSON_VALUES | st.binary(),
+    st.integers(1, 4),
+)
 def test_whatever_a_server_says_there_are_as_many_predictions_as_rows_or_an_answer_error(
     where: Predictions, answer: Any, rows: int
 ) -> None:

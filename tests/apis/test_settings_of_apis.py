@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from inference_swarm.apis.checks import api_problems
 from inference_swarm.apis.json_path import nodes_of
 from inference_swarm.apis.table import APIS, request_format, request_path
+from inference_swarm.config.options import BY_NAME
 from inference_swarm.errors import SettingProblem
 from tests.apis.sent_bodies import bodies_of, settings_of
 
@@ -43,6 +45,14 @@ TEMPLATE = {"api": "template", "template": "{{rows}}"}
         ({**TEMPLATE, "predictions": "$.a.~"}, "--predictions is '$.a.~', which is not a JSONPath"),
         ({**TEMPLATE, "predictions": "$[?typeof(@)=='x']"}, "is not a JSONPath (function 'typeof' is not defined)"),
         ({"api": "mlflow", "api_params": "a=1\na=2"}, "--api-param has 'a' twice"),
+        ({"api": "mlflow", "api_params": 'a={\n"b": 1}'}, "--api-param has '\"b\": 1}'"),
+        ({"api": "bentoml", "api_params": "input="}, "--api-param has input without a name"),
+        ({"api": "open-inference", "api_params": 'matrix=""'}, "--api-param has matrix without a name"),
+        # two values for one place
+        ({"api": "bentoml", "api_params": "df=3"}, "--api-param has 'df', and the rows are sent under that name"),
+        ({"api": "bentoml", "api_params": "x=3\ninput=x"}, "--api-param has 'x', and the rows are sent under"),
+        ({"api": "mlflow", "api_params": "method=a", "pred_method": "b"}, "is b and --api-param has method=a"),
+        ({"api": "azureml", "api_params": "method=1", "pred_method": "b"}, "has method=1, which go to the same place"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_go_together_are_one_problem_in_words(changes: dict[str, Any], words: str) -> None:
@@ -99,10 +109,47 @@ def test_a_param_is_sent_as_the_json_that_it_is_or_as_text_where_no_json_could_s
     assert body == b'{"dataframe_split":{"columns":["x"],"data":[[1]]},"params":{"a":' + sent + b"}}"
 
 
+@pytest.mark.parametrize(
+    "given", ["input=rows", 'input="rows"', BY_NAME["api_params"].value_type.parse({"input": "rows"})]
+)
+def test_a_param_that_the_api_keeps_is_a_name_from_the_command_line_and_from_json(given: str) -> None:
+    assert bodies_of(pa.table({"x": [1]}), api="bentoml", api_params=given) == [b'{"rows":[{"x":1}]}']
+
+
+def test_a_param_holds_separators_of_lines_that_are_no_ends_of_lines() -> None:
+    (body,) = bodies_of(pa.table({"x": [1]}), api="mlflow", api_params="a=x\u2028y\nb=\x0c2")
+    assert json.loads(body)["params"] == {"a": "x\u2028y", "b": 2}
+
+
+def test_the_same_method_given_twice_and_parameters_beside_the_rows_are_no_problem() -> None:
+    assert api_problems(settings_of(api="mlflow", api_params="method=b", pred_method="b")) == []
+    assert api_problems(settings_of(api="bentoml", api_params="df=3\ninput=rows")) == []
+
+
+def test_a_placeholder_of_the_path_that_nothing_fills_is_named_and_its_query_is_not() -> None:
+    with pytest.raises(SettingProblem, match=r"--path is /v1/{name}, which has {name}") as caught:
+        request_path(settings_of(api="mlflow", path="/v1/{name}?key=s3cr3t"))
+    assert "s3cr3t" not in str(caught.value)
+    assert "no placeholders but {model}, {version}, {method}" in str(caught.value)
+    with pytest.raises(
+        SettingProblem, match=r"has the path /x and {version} in its query, and --model-version"
+    ) as caught:
+        request_path(settings_of(api="mlflow", path="/x?key=s3cr3t&v={version}"))
+    assert "s3cr3t" not in str(caught.value)
+    assert request_path(settings_of(api="mlflow", path="/x/{model}?q={{a}}")) == "/x/m?q={{a}}"
+
+
 def test_a_json_path_finds_nodes() -> None:
     document = {"result": {"scores": [{"p": 0.1}, {"p": 0.9}]}}
     assert nodes_of("$.result.scores[*].p").find(document) == [0.1, 0.9]
     assert nodes_of("$.result.none").find(document) == []
+
+
+@pytest.mark.parametrize("text", ["[Errno 2] No such file", '{"a": 1}', "{", "yes"])
+def test_a_text_is_one_node_and_is_not_read_as_json(text: str) -> None:
+    assert nodes_of("$").find(text) == [text]
+    assert nodes_of("$.a").find(text) == []
+    assert nodes_of("$..*").find(text) == []
 
 
 def test_values_stand_in_place_of_null_nan_and_infinity() -> None:
@@ -122,3 +169,14 @@ def test_values_stand_in_place_of_null_nan_and_infinity() -> None:
     assert bodies_of(table, 3, api="sagemaker-csv", fill_null="f=0,s=-,x=NaN") == [
         b"1,0.5,a,NaN\n,0.0,-,0.5\n3,0.0,a,NaN"
     ]
+
+
+@pytest.mark.parametrize("given", ["x=NaN", "x=7"])
+def test_a_nan_among_categories_and_in_runs_is_replaced_as_any_other(given: str) -> None:
+    numbers = pa.array([1.5, float("nan")])
+    category = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], pa.int8()), numbers)
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([1, 2, 3], pa.int32()), pa.array([1.5, float("nan"), None]))
+    sent = b"NaN" if given == "x=NaN" else b"7.0"
+    for column in (category, runs):
+        bodies = bodies_of(pa.table({"x": column}), 3, api="seldon-v1", fill_null=given)
+        assert bodies == [b'{"data":{"names":["x"],"ndarray":[[1.5],[%b],[%b]]}}' % (sent, sent)]

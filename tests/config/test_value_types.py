@@ -26,6 +26,8 @@ from inference_swarm.config.options import OPTIONS
         (value_types.USERS, "1000000", 1_000_000),
         (value_types.RATE, "0.5", 0.5),
         (value_types.RATE, 10_000_000, 10_000_000),
+        (value_types.PARAMS, {"input": "rows", "n": 3, "x": "a\u2028\nb"}, 'input="rows"\nn=3\nx="a\\u2028\\nb"'),
+        (value_types.PARAMS, [" a=1 ", "b=x\u2028y\r\n\nc=2"], "a=1\nb=x\u2028y\nc=2"),
     ],
 )
 def test_a_value_is_parsed_and_parsing_it_again_changes_nothing(
@@ -68,6 +70,9 @@ def test_a_value_is_parsed_and_parsing_it_again_changes_nothing(
         # an end of a line between two names that nothing quotes
         (value_types.NAMES, "age\nsex"),
         (value_types.PAIRS, "age=a\r\nsex=s"),
+        # a key that a line would cut
+        (value_types.PARAMS, {"a=b": 1}),
+        (value_types.PARAMS, {"a\nb": 1}),
     ],
 )
 def test_what_a_value_type_does_not_accept_raises(value_type: value_types.ValueType, given: Any) -> None:

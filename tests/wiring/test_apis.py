@@ -13,7 +13,9 @@ from recording_server import Recording, answer_bytes
 from swarm_processes import Swarm
 
 from inference_swarm.apis.table import APIS
+from inference_swarm.errors import SettingProblem
 from inference_swarm.load.print_row import print_row
+from inference_swarm.run.named_files import resolve_template
 from tests.apis.sent_bodies import bodies_of, settings_of
 
 pytestmark = pytest.mark.processes
@@ -90,6 +92,15 @@ def test_batches_are_sent_of_every_kind_of_body(
     assert done.returncode == 0, done.stderr
     assert [body for body in recording.bodies if body] == bodies_of(TABLE, 2, api=api, **changes)
     assert b"content-length: %d" % len(recording.bodies[-1]) in recording.last_head.lower()
+
+
+def test_an_empty_template_is_called_empty_and_a_byte_order_mark_is_not_sent(tmp_path: Path) -> None:
+    path = tmp_path / "request.json"
+    path.write_text(" \n")
+    with pytest.raises(SettingProblem, match=r"request\.json', which is an empty file"):
+        resolve_template(settings_of(api="template", template=str(path)))
+    path.write_text("{{rows}}", encoding="utf-8-sig")
+    assert resolve_template(settings_of(api="template", template=str(path))).template == "{{rows}}"
 
 
 @pytest.mark.parametrize(

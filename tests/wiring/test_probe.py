@@ -147,6 +147,13 @@ def test_a_response_that_the_check_would_fail_is_told_before_the_run(
     assert 'ms; --check-answer would fail it (no predictions in it): {"score":0.5}' in said
 
 
+def test_a_response_without_a_body_is_told_to_have_none(swarm: Swarm, recording: Recording, rows: Path) -> None:
+    recording.answer_probe = lambda _: answer_bytes(200, b"")
+    code, said = run(swarm, recording.url, rows)
+    assert code == 0, said
+    assert "ms; --check-answer would fail it (an empty body): (no text)" in said
+
+
 def test_a_server_that_is_not_there_is_for_the_verdict(swarm: Swarm, rows: Path) -> None:
     code, said = run(swarm, f"http://127.0.0.1:{free_port()}", rows)
     assert code == 5, said

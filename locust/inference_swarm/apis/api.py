@@ -115,6 +115,8 @@ class Api:
     """Where `--api-param` goes, in words; empty: nowhere, so that it is refused."""
     own_params: Mapping[str, str] = field(default_factory=dict)
     """Keys of `--api-param` that mean something to the entry itself, with their defaults."""
+    rows_param: str = ""
+    """That of `own_params` which names the rows, where parameters stand beside them."""
     query: Callable[[Settings], dict[str, str]] = no_query
     metadata: tuple[str, ...] = ()
     """Paths that a worker asks (GET) before it encodes rows, with the placeholders of `path`; they may be missing."""

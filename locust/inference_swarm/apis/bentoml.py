@@ -33,4 +33,5 @@ BENTOML = Api(
     pred_method=PredMethod.PATH,
     params="parameters of the method, beside the rows",
     own_params={"input": "df"},
+    rows_param="input",
 )

@@ -3,29 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from inference_swarm.config.value_types import split_names
-from inference_swarm.data.arrow_types import plain_type
+from inference_swarm.data.arrow_types import plain_type, without_zones
+from inference_swarm.data.conform import cast
 from inference_swarm.data.csv_cells import with_null
 from inference_swarm.data.json_rows import CellEncoder
 from inference_swarm.data.json_rows_assembly import Texts
 from inference_swarm.data.json_rows_texts import texts_of
+from inference_swarm.data.lists import without_list_views
 from inference_swarm.errors import SettingProblem
+
+Values = TypeVar("Values", pa.Array, pa.ChunkedArray)
 
 
 def naive_texts_of(values: pa.Array, name: str) -> Texts:
-    """JSON texts; a timestamp with a zone is written in UTC and without the `Z`."""
-    if pa.types.is_timestamp(values.type) and values.type.tz is not None:
-        values = values.cast(pa.timestamp(values.type.unit))
+    """JSON texts; a timestamp with a zone is written in UTC and without the `Z`, in lists and structs as well."""
+    kind = without_zones(values.type)
+    if kind != plain_type(values.type):
+        values = cast(without_list_views(values), kind)
     return texts_of(values, name)
 
 
 def with_nan(encode: CellEncoder) -> CellEncoder:
     """Return an encoder of a fractional column that writes the literal NaN in place of null, NaN and infinity."""
-    return lambda values, name: with_null(encode(values, name), values, b"NaN")
+
+    def texts(values: pa.Array, name: str) -> Texts:
+        values = decoded(values)  # else a NaN among the categories is not seen
+        return with_null(encode(values, name), values, b"NaN")
+
+    return texts
+
+
+def decoded(values: Values) -> Values:
+    """Return the values of dictionaries, runs and extension types as they are without these."""
+    kind = values.type
+    if pa.types.is_dictionary(kind) or isinstance(kind, pa.BaseExtensionType):
+        return values.cast(kind.value_type if pa.types.is_dictionary(kind) else kind.storage_type)
+    return pc.run_end_decode(values) if pa.types.is_run_end_encoded(kind) else values
 
 
 def parse_pairs(text: str, flag: str, example: str, names: Iterable[str]) -> dict[str, str]:
@@ -80,7 +99,7 @@ def fill(table: pa.Table, fills: Mapping[str, pa.Scalar | None]) -> pa.Table:
     for name, value in fills.items():
         if value is None:
             continue
-        number, column = table.schema.get_field_index(name), table.column(name)
+        number, column = table.schema.get_field_index(name), decoded(table.column(name))
         if column.type != value.type:
             column = column.cast(value.type)
         if pa.types.is_floating(column.type):

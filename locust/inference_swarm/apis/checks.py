@@ -69,9 +69,24 @@ def _without_place(settings: Settings, api: Api) -> Iterator[SettingProblem]:
 
 def _params(settings: Settings, api: Api) -> Iterator[SettingProblem]:
     try:
-        parse_params(settings.api_params, api.own_params)
+        own, sent = parse_params(settings.api_params, api.own_params)
     except SettingProblem as problem:
         yield problem
+        return
+    rows = own.get(api.rows_param)
+    if rows in sent:
+        yield SettingProblem(
+            f"--api-param has {rows!r}, and the rows are sent under that name",
+            expected="each key of a request once",
+            action=f"leave it out, or name the parameter that takes the rows with --api-param {api.rows_param}=NAME",
+        )
+    method = settings.pred_method
+    if api.pred_method is PredMethod.PARAMETER and method and sent.get("method", method) != method:
+        yield SettingProblem(
+            f"--pred-method is {method} and --api-param has method={sent['method']}, which go to the same place",
+            expected="one of the two",
+            action="leave one of them out",
+        )
 
 
 def _template(settings: Settings) -> Iterator[SettingProblem]:

@@ -38,6 +38,8 @@ def nodes_of(path: str) -> Path:
         ) from error
 
     def find(document: Any) -> list[Any]:
+        if isinstance(document, str):  # which the library would parse, and raise for one that only looks like JSON
+            return [document] if compiled.findall(0) else []
         try:
             found: list[Any] = compiled.findall(document)
         except JSONPathRecursionError as error:

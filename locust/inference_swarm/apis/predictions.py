@@ -17,7 +17,7 @@ import orjson
 
 from inference_swarm.apis.api import Layout, Predictions
 from inference_swarm.apis.json_path import nodes_of
-from inference_swarm.apis.usable import MAX_DEPTH, TOO_DEEP, AnswerError, check_prediction, has_error
+from inference_swarm.apis.usable import MAX_DEPTH, TOO_DEEP, AnswerError, check_prediction, has_error, has_failed
 
 __all__ = ["AnswerError", "Reader", "predictions", "reader_of"]
 Reader = Callable[[bytes, int], list[Any]]
@@ -62,7 +62,7 @@ def _json_finder_of(where: Predictions) -> Reader:
     def read(body: bytes, row_count: int) -> list[Any]:
         answer = _parse(body)
         found = find(answer)
-        if isinstance(answer, dict) and has_error(answer):
+        if isinstance(answer, dict) and (has_error(answer) or has_failed(answer)):
             raise AnswerError("an error beside predictions")
         return found
 
@@ -83,6 +83,8 @@ def _parse(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         pass
+    if not body or body.isspace():
+        raise AnswerError("an empty body")
     try:
         # NaN and Infinity, which some servers write, are told from what is no JSON at all.
         return json.loads(body, parse_int=_whole_number)
@@ -208,5 +210,7 @@ def _value(cell: str) -> Any:
 
 
 def _why_none(answer: Any) -> str:
-    is_error = isinstance(answer, dict) and (has_error(answer) or any(key in answer for key in _REASON_KEYS))
+    is_error = isinstance(answer, dict) and (
+        has_error(answer) or has_failed(answer) or any(key in answer for key in _REASON_KEYS)
+    )
     return "an error in place of predictions" if is_error else NO_PREDICTIONS

@@ -114,17 +114,25 @@ def _with_version(path: str, settings: Settings) -> str:
 
 
 def _filled(path: str, settings: Settings) -> str:
-    """Return the path with model, version and method in their places."""
+    """Return the path with model, version and method in their places. Raises SettingProblem."""
+    shown = path.partition("?")[0]  # a query may hold a key
     values = {"model": settings.model, "version": settings.model_version, "method": settings.pred_method or "predict"}
     flags = {"model": "--model", "version": "--model-version", "method": "--pred-method"}
     for name, value in values.items():
         if f"{{{name}}}" not in path:
             continue
         if not value:
+            place = "" if f"{{{name}}}" in shown else f" and {{{name}}} in its query"
             raise SettingProblem(
-                f"--api {settings.api} has the path {path}, and {flags[name]} is not set",
+                f"--api {settings.api} has the path {shown}{place}, and {flags[name]} is not set",
                 expected=f"the {name} that takes the place of {{{name}}}",
                 action=f"give {flags[name]}, or the whole path with --path",
             )
         path = path.replace(f"{{{name}}}", quote(value, safe=""))
+    if unknown := re.search(r"\{\w+\}", path.partition("?")[0]):
+        raise SettingProblem(
+            f"--path is {shown}, which has {unknown[0]}",
+            expected=f"no placeholders but {', '.join(f'{{{name}}}' for name in values)}",
+            action="correct --path; braces that belong to the path are written %7B and %7D",
+        )
     return path

@@ -61,6 +61,12 @@ def has_error(answer: Mapping[str, Any]) -> bool:
     return any(key in answer and _is_error(answer[key], is_code=key == _CODE_KEY) for key in ERROR_KEYS)
 
 
+def has_failed(answer: Mapping[str, Any]) -> bool:
+    """Return whether a body has the status of a failure, as Seldon's messages have it: `{"status":"FAILURE"}`, or 1."""
+    status = answer.get("status")
+    return isinstance(status, dict) and status.get("status") in ("FAILURE", 1)
+
+
 def _is_error(value: Any, *, is_code: bool = False) -> bool:
     if isinstance(value, str):
         return value.strip().lower() not in _NO_ERROR

@@ -70,8 +70,12 @@ def _lines(value: object) -> str:
 
 def _params(value: object) -> str:
     if isinstance(value, dict):
+        if any(set(_text(key)) & set("=\n") for key in value):
+            raise ValueError("a key with = or an end of a line")
         value = [f"{key}={json.dumps(of_key)}" for key, of_key in value.items()]
-    return _lines(value)
+    parts = value if isinstance(value, list | tuple) else [value]
+    # At the ends of lines alone: `splitlines` would cut values at U+2028 and the like.
+    return "\n".join(line.strip() for text in map(_text, parts) for line in text.split("\n") if line.strip())
 
 
 def _pairs(value: object) -> str:

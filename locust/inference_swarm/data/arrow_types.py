@@ -46,6 +46,12 @@ def with_timestamp_unit(kind: pa.DataType, unit: str) -> pa.DataType:
     return _map_leaves(kind, lambda leaf: pa.timestamp(unit, leaf.tz) if pa.types.is_timestamp(leaf) else leaf)
 
 
+@lru_cache(maxsize=4096)
+def without_zones(kind: pa.DataType) -> pa.DataType:
+    """Return the plain type with no time zone in any timestamp."""
+    return _map_leaves(kind, lambda leaf: pa.timestamp(leaf.unit) if pa.types.is_timestamp(leaf) else leaf)
+
+
 def is_binary(kind: pa.DataType) -> bool:
     """Return whether the type is bytes of any width, without a meaning of its own, such as a UUID."""
     return bool(

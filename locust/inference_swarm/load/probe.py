@@ -90,5 +90,5 @@ def _send_row(
     problem = error.detail if error is not None else check_of(predictions_of(settings))(body, 1)
     if problem is None:
         return ProbeReply(f"{text}.")
-    said = first_words(body)
+    said = first_words(body) or "(no text)"
     return ProbeReply(f"{text}; --check-answer would fail it ({problem}): {said}", is_warning=True)

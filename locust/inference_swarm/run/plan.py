@@ -5,10 +5,8 @@ The same for command line, start form, API, headless, single process. What can b
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 from inference_swarm.apis.checks import api_problems
@@ -22,7 +20,7 @@ from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.judge.abort import AbortCondition, parse_abort_conditions
 from inference_swarm.judge.objectives import Objective, parse_objective, parse_objectives, split_objectives
 from inference_swarm.load.arrivals import ArrivalProcess, Schedule
-from inference_swarm.load.stage_text import is_stages_text, parse_stages
+from inference_swarm.load.stage_text import parse_stages
 from inference_swarm.load.stages import Stages, format_stages, users_at
 from inference_swarm.measure.phases import Phases, phases_of_run
 from inference_swarm.measure.server_metrics import parse_choice, split_sources
@@ -30,6 +28,7 @@ from inference_swarm.measure.warm_up import parse_warm_up
 from inference_swarm.run.ab import ab_problems
 from inference_swarm.run.answer_plan import answer_problems, are_labels_needed, check_labels, resolve_recording
 from inference_swarm.run.course import LoadPlan
+from inference_swarm.run.named_files import read_stages_text, resolve_template
 from inference_swarm.run.request_plan import request_problems
 from inference_swarm.run.search_plan import first_step_of, resolve_search, search_problems
 from inference_swarm.run.trace_plan import TRACE, trace_problems
@@ -37,7 +36,6 @@ from inference_swarm.transport.allowed import check_hosts_allowed, parse_pattern
 from inference_swarm.transport.target import Target, parse_headers, target_of
 
 T = TypeVar("T")
-MAX_FILE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,46 +162,6 @@ def _name_problems(values: ReadSettingValues) -> list[SettingProblem]:
         for name, flag in flags.items()
         if values[name] and not is_dataset_name(values[name])
     ]
-
-
-def _text_of_file(path: Path) -> str:
-    """Return the text of a small file; a pipe or a device could block, or never end. Raises OSError, ValueError."""
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode):
-        raise ValueError("it is a folder, a pipe or a device")
-    if about.st_size > MAX_FILE_BYTES:
-        raise ValueError(f"it has {about.st_size:,} bytes, more than {MAX_FILE_BYTES:,}")
-    return path.read_text(encoding="utf-8")
-
-
-def read_stages_text(given: str) -> str:
-    """Return the stages themselves: `given`, or the content of the file it names. Raises SettingProblem."""
-    if is_stages_text(given):
-        return given
-    try:
-        return _text_of_file(Path(given))
-    except (OSError, ValueError) as error:
-        raise SettingProblem(
-            f"--stages is {given!r}, which holds no stage and is not a readable file: {error}",
-            expected="stages like 30s@500 (hold) or 1m@500..2000 (ramp), or the name of a file with them",
-        ) from error
-
-
-def resolve_template(settings: Settings) -> Settings:
-    """Return settings with the text of `--template` instead of a file's name, which workers cannot read.
-
-    Raises SettingProblem.
-    """
-    if not settings.template or "{{" in settings.template:
-        return settings
-    try:
-        return replace(settings, template=_text_of_file(Path(settings.template)))
-    except (OSError, ValueError) as error:
-        raise SettingProblem(
-            f"--template is {settings.template!r}, which is not a readable file: {error}",
-            expected='a file with the JSON of a request, such as {"rows": {{rows}}}',
-            action="correct --template",
-        ) from error
 
 
 def objectives_of(settings: Settings) -> list[Objective]:

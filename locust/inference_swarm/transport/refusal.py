@@ -12,11 +12,12 @@ from inference_swarm.transport.rules import AttemptRules
 
 # A model server may say in front of the reason what data it was given.
 MAX_WORDS: Final = 2_000
+_LAST_BYTES: Final = 500
 _ANYWAY: Final = "--no-probe begins the run all the same"
 _BY_STATUS: Final = {
     401: "send what the server asks for, such as --header 'Authorization: Bearer …'",
     403: "send what the server asks for, such as --header 'Authorization: Bearer …', or ask who may use it",
-    404: "check --host, --path and --model, and that --api is what this server speaks",
+    404: "check --host, --path, --model and --model-version, and that --api is what this server speaks",
     405: "check --host and --path, and that --api is what this server speaks",
     413: "send fewer or smaller columns (--columns), or raise the server's limit",
     415: "choose the --api that this server speaks, or set --header 'Content-Type: …'",
@@ -41,7 +42,7 @@ def find_refusal(status: int, body: bytes, rules: AttemptRules, url: str, api: s
 
     `body` is decompressed, `url` where the row was sent.
     """
-    said = first_words(body, max_characters=MAX_WORDS) or "(no text)"
+    said = words_of(body)
     where = f"POST {url} responded {describe_status(status)}"
     if status not in rules.expected_status:
         action = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, "check --host, and what listens there")
@@ -76,6 +77,17 @@ def no_http(words: str, said: str, url: str) -> ServerRefusal:
         expected="a model server behind this address, which speaks HTTP/1.1",
         action=_or_not("check --host and its port, and whether it is http or https"),
     )
+
+
+def words_of(body: bytes) -> str:
+    """Return what the server says, on one line; of a long text the beginning and, where a traceback has its reason, the
+    end.
+    """
+    if len(body) <= MAX_WORDS + _LAST_BYTES:
+        return first_words(body, max_characters=MAX_WORDS + _LAST_BYTES) or "(no text)"
+    # By bytes, from a character's first one: of a body in MB no more is decoded.
+    last = body.rstrip()[-_LAST_BYTES:].lstrip(bytes(range(0x80, 0xC0)))
+    return f"{first_words(body, max_characters=MAX_WORDS)} … {first_words(last, max_characters=_LAST_BYTES)}"
 
 
 def is_page(body: bytes) -> bool:

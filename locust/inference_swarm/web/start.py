@@ -22,7 +22,8 @@ from inference_swarm.data.locate import find_source, list_datasets, read_source,
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.errors import ConfigError, SettingProblem, SwarmError
 from inference_swarm.load.print_row import preview_row
-from inference_swarm.run.plan import first_users, resolve_stages, resolve_template
+from inference_swarm.run.named_files import resolve_template
+from inference_swarm.run.plan import first_users, resolve_stages
 from inference_swarm.transport.allowed import check_allowed, check_hosts_allowed
 from inference_swarm.transport.target import target_of
 from inference_swarm.web import form as web_form

@@ -33,7 +33,8 @@ from inference_swarm.export.results_folder import check_writable
 from inference_swarm.load.print_row import print_row
 from inference_swarm.load.user import InferenceUser
 from inference_swarm.measure.buckets import bucket_response_time
-from inference_swarm.run.plan import check_plan, first_users, resolve_template
+from inference_swarm.run.named_files import resolve_template
+from inference_swarm.run.plan import check_plan, first_users
 from inference_swarm.transport.allowed import check_hosts_allowed
 from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
 from inference_swarm.web.headless_metrics import check_web_ports, serve_metrics
