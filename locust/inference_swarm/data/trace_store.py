@@ -50,6 +50,8 @@ class TraceStore:
         self._held: dict[int, EncodedBlock] = {}
         self._urgent: set[int] = set()
         self._at = 0
+        self._held_to = 0
+        """All blocks from `_at` to before this one are held."""
         self._memory_bytes = row_memory_bytes
         self._budget = Budget(row_memory_bytes)
         self._head_of = head_of
@@ -66,7 +68,7 @@ class TraceStore:
     def seek(self, row: int) -> None:
         """The rows from this one on are next."""
         if self._is_sorted:
-            self._at = self._place_of(row)
+            self._at = self._held_to = self._place_of(row)
             self._on_want()
 
     def hold(self, blocks: Iterable[Block], leases: Iterable[BlockLease] = ()) -> None:
@@ -183,8 +185,10 @@ class TraceStore:
         """Return the block to load now, the nearest one that is missing; None where no other can make room for it."""
         if (wanted := next((place for place in sorted(self._urgent) if place not in self._held), None)) is not None:
             return wanted
-        again = range(self._at) if self._is_repeated else ()
-        ring = chain(range(self._at, len(self._blocks)), again)
+        while self._held_to in self._held:  # not looked at again: there may be as many blocks as files
+            self._held_to += 1
+        again = range(self._at) if self._is_repeated and len(self._held) < len(self._blocks) else ()
+        ring = chain(range(self._held_to, len(self._blocks)), again)
         wanted = next((place for place in ring if place not in self._held), None)
         if wanted is None or len(self._held) < MIN_HELD or self._budget.has_room(self._blocks[wanted].rows):
             return wanted
@@ -197,6 +201,7 @@ class TraceStore:
             if wanted not in self._urgent and self._distance(gone) <= self._distance(wanted):
                 return
             self._budget.free(self._held.pop(gone).cost_bytes)
+            self._held_to = self._at
 
     def _refuse(self) -> EncodedBlock:
         needed, limit = (_size(size) for size in (self._budget.estimate_bytes(self._rows), self._budget.limit_bytes))
