@@ -26,6 +26,7 @@ from inference_swarm.export.plots import (
     plot_users,
 )
 from inference_swarm.export.summary import build_summary
+from inference_swarm.measure.histogram import Histogram
 
 CALM = IntervalRow(0, 3, 3, 10, 300, 0, 100, 100, 0, 0, 900, 950, 1000, 1000, 1000, 900, 1000, 0.1)
 
@@ -76,6 +77,19 @@ def test_thinning_keeps_the_extremes_the_order_and_invents_nothing(values: list[
 def test_what_was_not_measured_is_a_gap() -> None:
     points = [(0.0, 1.0), (1.0, math.nan), (2.0, None), (3.0, 2.0)]
     assert _thinned(points) == [(0.0, 1.0), (1.0, None), (2.0, None), (3.0, 2.0)]
+
+
+def test_a_line_is_interrupted_where_nothing_was_measured() -> None:
+    rows = calm_run(9)
+    assert drawn_parts(plot_latency_over_time(rows)) == 1
+    rows[3] = rows[4] = replace(rows[3], p50_us=math.nan)
+    assert drawn_parts(plot_latency_over_time(rows)) == 2
+
+
+def drawn_parts(svg: str) -> int:
+    """How many lines the first series is drawn as."""
+    series = svg[svg.index('class="series serie-0') : svg.index('class="series serie-1')]
+    return sum(path.count("M") for path in re.findall(r'<path d="([^"]*)"', series))
 
 
 def test_objectives_are_lines_under_their_own_text() -> None:
@@ -129,6 +143,15 @@ def test_requests_in_flight_are_the_rate_times_the_service_time() -> None:
     assert rows[3].in_flight == pytest.approx(2000 * 5.23e-3, rel=0.02)
     assert "in flight" not in plot_users(rows)
     assert highest_label(plot_in_flight(rows)) not in ("0", "")
+
+
+def test_what_was_never_sent_is_not_in_flight() -> None:
+    series = make_run(failed=900, per_interval=1000).totals.series
+    sent = interval_rows(series)[3].in_flight
+    for interval in series.intervals():
+        for counters in interval.names().values():
+            counters.failed_service = Histogram()
+    assert interval_rows(series)[-2].in_flight == pytest.approx(sent / 10, rel=0.1)
 
 
 @pytest.mark.parametrize("bounds", [0, 1, 2, 3])

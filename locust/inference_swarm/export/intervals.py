@@ -131,10 +131,9 @@ def _answer_figures(answers: AnswerCounters | None) -> dict[str, Any]:
 
 
 def _mean_service_us(total: RequestCounters) -> float:
-    """Return the mean of successes and failures together; 0 where nothing ended."""
+    """Return the mean of all that ended; what failed before it was sent took none of the server's time."""
     histograms = [one for one in (total.service, total.failed_service) if one.count]
-    count = sum(one.count for one in histograms)
-    return sum(one.mean_us * one.count for one in histograms) / count if count else 0.0
+    return sum(one.mean_us * one.count for one in histograms) / total.ended if total.ended else 0.0
 
 
 def interval_table(rows: Iterable[IntervalRow]) -> str:

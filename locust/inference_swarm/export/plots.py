@@ -181,6 +181,7 @@ def plot_lines(
         width=WIDTH,
         height=HEIGHT,
         explicit_size=False,
+        allow_interruptions=True,
         style=_style([line.colour for line in lines]),
         js=[],
         dots_size=0 if any(len(line.points) > 2 for line in lines if not line.is_dashed) else 3,

@@ -170,7 +170,7 @@ class SwarmPanel extends HTMLElement {
       { text: one.measured_text, value: one.measured },
       one.bound_text,
       format.count(one.samples),
-      one.note,
+      { text: one.note, className: one.note ? "words" : "" },
     ]));
   }
 
