@@ -154,8 +154,7 @@ class RunRecorder:
         self.ports_exhausted += len(group) * (error.detail == PORTS_EXHAUSTED)
         self.files_exhausted += len(group) * (error.detail in FILES_EXHAUSTED)
         counters.failed_latency.record_ns(done_ns - intended_ns)
-        is_sent = sent_ns > 0
-        counters.failed_service.record_ns(done_ns[is_sent] - sent_ns[is_sent])
+        counters.failed_service.record_ns((done_ns - sent_ns)[sent_ns > 0])
         first_s, last_s = (self._seconds_since_begin(int(at_ns)) for at_ns in (done_ns.min(), done_ns.max()))
         counters.note_span(self._seconds_since_begin(int(intended_ns.min())), last_s)
         if self._load_end_ns is not None:
