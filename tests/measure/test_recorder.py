@@ -146,6 +146,7 @@ def test_failures_have_their_own_times_their_instants_and_an_example() -> None:
     assert counted.rows == 5
     assert (counted.latency.min_us, counted.latency.count) == (80_000, 1)
     assert (counted.failed_latency.max_us, counted.failed_service.max_us) == (4000, 3000)
+    assert (counted.first_intended_s, counted.last_done_s) == (5.0, 8.004)
 
 
 def test_what_failed_before_it_was_sent_has_a_latency_but_no_service_time() -> None:
@@ -154,7 +155,6 @@ def test_what_failed_before_it_was_sent_has_a_latency_but_no_service_time() -> N
     counted = total(recorder.take_snapshot(10 * S, 1))
     assert (counted.failed_latency.count, counted.failed_latency.max_us) == (1, 9_000_000)
     assert counted.failed_service.count == 0
-    assert (counted.first_intended_s, counted.last_done_s) == (5.0, 8.004)
 
 
 def test_the_example_of_a_failure_has_words_and_a_row_if_any_has_both() -> None:
