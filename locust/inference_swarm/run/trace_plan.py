@@ -83,3 +83,15 @@ def with_trace(plan: RunPlan, in_pool: Callable[[Callable[[], Trace]], Trace]) -
     end_ns = trace_schedule_of(replace(settings, requests=None), trace).end_ns
     length_s = None if end_ns is None else end_ns / NS_PER_S
     return replace(plan, load=replace(plan.load, schedule=schedule, length_s=length_s)), trace
+
+
+def cut_words(plan: RunPlan, trace: Trace) -> str:
+    """Return that the duration of the run ends it before the trace does; empty if it does not."""
+    length_s, whole_s = plan.load.length_s, int(trace.offsets_ns[-1]) / NS_PER_S
+    if plan.settings.loop or length_s is None or length_s > whole_s:
+        return ""
+    due = int((trace.offsets_ns < round(length_s * NS_PER_S)).sum())
+    return (
+        f"The run ends after {length_s:,.0f} s (--run-time, or `duration` of config.json), the trace after "
+        f"{whole_s:,.0f} s: {due:,} of its {len(trace):,} rows are sent"
+    )

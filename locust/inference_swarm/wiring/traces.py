@@ -10,7 +10,7 @@ import gevent
 from inference_swarm.data.numpy_values import leave_pandas_out
 from inference_swarm.data.threads import run_in_pool
 from inference_swarm.run.plan import RunPlan
-from inference_swarm.run.trace_plan import with_trace
+from inference_swarm.run.trace_plan import cut_words, with_trace
 
 logger = logging.getLogger(__name__)
 
@@ -22,4 +22,6 @@ def plan_trace(plan: RunPlan) -> RunPlan:
     if trace is not None:
         length_s = planned.load.length_s
         logger.info("Trace: %s%s", trace.describe(), "" if length_s is None else f"; replayed in {length_s:,.3f} s")
+        if cut := cut_words(planned, trace):
+            logger.warning("%s", cut)
     return planned
