@@ -46,7 +46,7 @@ def test_what_is_no_status_is_named(text: str) -> None:
         (b'{"predictions":[null]}', 1, "null in place of a prediction"),
         (b'{"error":"no"}', 1, "an error in place of predictions"),
         (b"<html>", 1, "not JSON"),
-        (b"", 1, "not JSON"),
+        (b"", 1, "an empty body"),
     ],
 )
 def test_predictions_of_the_reference_server_are_counted(body: bytes, rows: int, problem: str | None) -> None:

@@ -55,7 +55,7 @@ def test_the_swarm_sends_one_row_once_and_counts_it_in_nothing(swarm: Swarm, rec
             404, b'{"detail":"Not Found"}', (),
             'POST URL/invocation responded 404 Not Found: {"detail":"Not Found"}\n'
             "  Expected: a status of --expect-status to the first row of the run\n"
-            "  Fix: check --host, --path and --model, and that --api is what this server speaks; "
+            "  Fix: check --host, --path, --model and --model-version, and that --api is what this server speaks; "
             "--no-probe begins the run all the same",
             id="wrong path",
         ),
