@@ -107,6 +107,58 @@ def test_other_classes_take_the_place_of_the_former() -> None:
     assert distribution.users_of("w0") == {"A": 0, "B": 4}
 
 
+def large(workers: int, users: int, classes: list[UserClass] = ONE) -> UserDistribution:
+    distribution = UserDistribution(classes)
+    for number in range(workers):
+        distribution.add_worker(f"w{number}")
+    distribution.want(users)
+    return distribution
+
+
+def test_a_step_of_a_large_swarm_changes_few_workers_and_a_ramp_still_ends_evenly() -> None:
+    distribution = large(1000, 100_000)
+    distribution.step(1)  # every worker is told its number once
+    changed, steps = [], 0
+    while not distribution.is_settled:
+        before = distribution.user_count
+        changed.append(len(distribution.step(5000)))
+        assert distribution.user_count - before <= 5000
+        steps += 1
+    assert steps == 20
+    assert max(changed) <= 60
+    assert set(counts(distribution).values()) == {100}
+
+
+def test_the_users_of_a_lost_worker_go_to_few_others_and_a_joiner_takes_them_from_few() -> None:
+    distribution = large(1000, 500_000)
+    settle(distribution, 5000)
+    distribution.remove_worker("w7")
+    assert len(distribution.step(5000)) <= 50
+    assert distribution.is_settled
+    distribution.add_worker("w7")
+    assert len(distribution.step(5000)) <= 50
+    assert distribution.is_settled
+    assert sum(counts(distribution).values()) == 500_000
+    assert max(counts(distribution).values()) - min(counts(distribution).values()) <= 25  # 5 % of 500
+
+
+def test_each_worker_of_a_large_swarm_has_its_part_of_every_class() -> None:
+    distribution = large(300, 30_000, [UserClass("A", 3), UserClass("B", 1), UserClass("C", 1, fixed_count=300)])
+    settle(distribution, 5000)
+    for worker in distribution.workers:
+        users = distribution.users_of(worker)
+        assert sum(users.values()) == 100
+        assert abs(users["A"] - 3 * users["B"]) <= 4 or users["C"] > 1  # those of a fixed count come first, together
+
+
+def test_a_large_swarm_stops_users_a_step_at_a_time_too() -> None:
+    distribution = large(1000, 100_000)
+    settle(distribution, 5000)
+    distribution.want(50_000)
+    assert settle(distribution, 5000) == 10
+    assert set(counts(distribution).values()) == {50}
+
+
 @settings(max_examples=200, deadline=None)
 @given(EVENTS, st.integers(1, 7))
 def test_any_history_ends_with_the_wanted_users_spread_evenly(events: list[tuple[str, int]], limit: int) -> None:

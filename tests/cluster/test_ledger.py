@@ -237,3 +237,27 @@ def test_the_same_holds_over_long_histories(seed: int) -> None:
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.parametrize(("blocks", "old", "new"), [(100, 4, 6), (4000, 1000, 1000), (7, 2, 9)])
+def test_several_that_join_together_have_their_shares_as_if_one_after_the_other(
+    blocks: int, old: int, new: int
+) -> None:
+    former, comers = [f"o{number}" for number in range(old)], [f"n{number}" for number in range(new)]
+    ledger = started(blocks, *former)
+    change = ledger.join(*comers, "o0")
+    floor = blocks // (old + new)
+    assert [ledger.load(name) for name in comers] == [floor] * new
+    assert max(ledger.load(name) for name in former) - min(ledger.load(name) for name in former) <= 1
+    assert len(change.moves) == floor * new
+    assert set(comers) <= set(change.touched)
+    for name in comers:
+        ledger.confirm(name, change.generation)
+    assert ledger.is_settled
+    assert ledger.join(*comers) == Change(ledger.generation)
+
+
+def test_several_that_join_where_nobody_is_share_everything() -> None:
+    ledger = Ledger(10)
+    ledger.join("a", "b", "c")
+    assert [ledger.hold(name) for name in "abc"] == [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]

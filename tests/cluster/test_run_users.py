@@ -86,9 +86,28 @@ def test_a_ramp_that_is_steep_beyond_reason_goes_in_steps_that_leave_time_for_ot
     users.want(20_000, 50_000.0, 0.0)
     users.set_hosts(["a", "b"], 0.0)
     users.advance(0.0)
-    assert (users.user_count, users.due_s) == (5000, 0.1)
+    assert (users.user_count, users.due_s) == (400, 0.008)  # 200 for each worker
+    users.advance(0.008)
+    assert (users.user_count, users.due_s) == (800, 0.016)
+    users.advance(0.020)  # a late step makes no other one late
+    assert (users.user_count, users.due_s) == (1200, pytest.approx(0.024))
+    users.set_hosts([f"w{number}" for number in range(100)], 1.0)
+    users.advance(1.1)
+    assert users.user_count == 5000  # of all workers together
+
+
+def test_workers_that_come_one_after_the_other_are_followed_together() -> None:
+    users = RunUsers("run", [UserClass("A")], 50_000.0, 0.0, "", is_open=False)
+    users.want(100, 50_000.0, 0.0)
+    users.set_hosts(["a"], 0.0)
+    said(users, 0.0)
+    for number in range(1, 5):
+        users.set_hosts(["a", *(f"b{other}" for other in range(number))], 0.01 * number)
+        assert users.due_s == pytest.approx(0.1)
     users.advance(0.1)
-    assert (users.user_count, users.due_s) == (10_000, 0.2)
+    assert {worker: sum(message.users.values()) for worker, message in users.take_messages(0.1)} == dict.fromkeys(
+        ["a", "b0", "b1", "b2", "b3"], 20
+    )
 
 
 def test_the_users_of_a_worker_that_is_gone_go_to_the_others_and_nothing_is_said_to_it() -> None:

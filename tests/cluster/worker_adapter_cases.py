@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,8 @@ class Worker:
         self.opened = 0
         runner = SimpleNamespace(
             environment=SimpleNamespace(host=""), user_classes=[], user_greenlets=Group(),
-            spawn_users=lambda _: None, users_applied=lambda _: None,
+            users_applied=lambda _: None, state="running",
+            user_classes_by_name=defaultdict(lambda: lambda _: SimpleNamespace(start=lambda _: None)),
         )  # fmt: skip
         environment = SimpleNamespace(stats=None, events=Events())
         seams = WorkerSeams(self._send, self._open, lambda _: None, notifies_listeners=False)

@@ -152,6 +152,23 @@ def test_blocks_are_smaller_for_few_rows_and_for_many_columns(rows: int, columns
 
 
 @pytest.mark.parametrize(
+    ("rows", "workers", "blocks"),
+    [
+        (400_000, 1, 512),  # as without workers
+        (400_000, 256, 512),
+        (400_000, 2000, 4000),
+        (1000, 2000, 1000),  # a row each, which is not enough for all
+        (10**9, 2000, -(-(10**9) // 8192)),  # there are more than enough
+    ],
+)
+def test_each_worker_of_a_large_swarm_gets_rows(rows: int, workers: int, blocks: int) -> None:
+    manifest = Manifest((file("x", rows),), Columns.plain(pa.schema([("n", pa.int64())])), 8192)
+    manifest = manifest.with_block_rows(choose_block_rows(rows, 1)).for_workers(workers)
+    assert len(manifest.blocks) == pytest.approx(blocks, rel=0.05)
+    assert len(manifest.blocks) >= min(rows, workers)
+
+
+@pytest.mark.parametrize(
     ("block_rows", "columns", "batch_rows"),
     [(8192, 35, 8192), (16, 35, 8192), (63, 10_000, 63), (40, 10_000, 80), (104, 10_000, 104)],
 )

@@ -40,7 +40,8 @@ def test_a_calm_generator_gives_no_warning() -> None:
         ),
         (
             WorkerHealth(ports_exhausted=1200),
-            "Worker w1 ran out of local ports 1,200 times: widen net.ipv4.ip_local_port_range, "
+            "Worker w1 ran out of local ports 1,200 times: "
+            "give several addresses of its machine with --source-address, widen net.ipv4.ip_local_port_range, "
             "use fewer users or add workers on other machines.",
             True,
         ),

@@ -23,12 +23,14 @@ def test_every_setting_of_a_connection_is_a_rule_of_the_client() -> None:
             connect_timeout_s=1.5,
             request_timeout_s=2.5,
             connection_lifetime_s=30.0,
+            source_address="127.0.0.2, ::1,127.0.0.2",
             expect_status="200",
             check_answer=True,
         )
     ).rules
     assert (rules.deadlines.connect_s, rules.deadlines.send_s, rules.deadlines.request_s) == (1.5, 2.5, 2.5)
     assert (rules.connection_lifetime_s, rules.expected_status) == (30.0, {200})
+    assert rules.source_addresses == ("127.0.0.2", "::1")  # each once
     assert rules.response_check is not None
     assert rules.response_check(b'{"predictions":[0,1]}', 1) == "2 predictions for 1 rows"
 

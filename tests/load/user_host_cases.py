@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.pool import Group
+from locust.runners import STATE_INIT, STATE_SPAWNING
 from locust.stats import RequestStats
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
@@ -26,10 +27,15 @@ class FakeUser:
     host = ""
     is_stuck = False
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Any) -> None:
+        self.environment = environment
         self.greenlet: Any = None
         self.stopped: list[bool] = []
         self._end = gevent.event.Event()
+
+    def start(self, group: Group) -> None:
+        self.greenlet = group.spawn(FakeUser.run, self)
+        self.environment.users.append(self)
 
     def run(self) -> None:
         self._end.wait()
@@ -57,21 +63,22 @@ class Stuck(FakeUser):
 class Runner:
     """What `UserHost` asks of Locust's runner."""
 
-    def __init__(self) -> None:
-        self.environment = SimpleNamespace(host="http://h")
-        self.user_classes = [A, B, Stuck]
-        self.user_greenlets = Group()
-        self.spawned: list[dict[str, int]] = []
+    def __init__(self, *user_classes: type[FakeUser]) -> None:
         self.users: list[FakeUser] = []
+        self.environment = SimpleNamespace(host="http://h", users=self.users)
+        self.user_classes = list(user_classes)
+        self.user_classes_by_name = {one.__name__: one for one in user_classes}
+        self.user_greenlets = Group()
+        self.states: list[str] = []
+        self.state = STATE_INIT
 
-    def spawn_users(self, counts: dict[str, int]) -> None:
-        if counts:
-            self.spawned.append(dict(counts))
-        for name, count in counts.items():
-            for _ in range(count):
-                user = {"A": A, "B": B, "Stuck": Stuck}[name]()
-                user.greenlet = self.user_greenlets.spawn(FakeUser.run, user)
-                self.users.append(user)
+    def update_state(self, state: str) -> None:
+        self.states.append(state)
+        self.state = state
+
+    @property
+    def spawned(self) -> list[str]:
+        return [type(user).__name__ for user in self.users]
 
     def running(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -83,7 +90,7 @@ class Runner:
 
 @pytest.fixture
 def runner() -> Iterator[Runner]:
-    made = Runner()
+    made = Runner(A, B, Stuck)
     yield made
     made.user_greenlets.kill(block=True)
 
@@ -98,9 +105,26 @@ def test_only_users_that_are_lacking_are_started(runner: Runner) -> None:
     host = UserHost(runner)
     host.apply({"A": 2}, 1.0)
     host.apply({"A": 3, "B": 1}, 1.0)
-    assert runner.spawned == [{"A": 2}, {"A": 1, "B": 1}]
+    assert runner.spawned == ["A", "A", "A", "B"]
+    assert runner.states == [STATE_SPAWNING]
     assert (host.count, runner.running()) == (4, {"A": 3, "B": 1})
     assert A.host == "http://h"
+
+
+def test_users_of_the_only_class_are_counted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Runner(A)
+    host = UserHost(runner)
+    monkeypatch.setattr(host, "_staying", lambda: pytest.fail("every user was looked at"))
+    for count in (2, 5, 5):
+        host.apply({"A": count}, 5.0)
+    assert runner.spawned == ["A"] * 5
+    monkeypatch.undo()
+    gevent.sleep(0)
+    host.apply({"A": 1}, 5.0)
+    assert host.count == 1
+    host.apply({"A": 3}, 5.0)  # while four are on their way out
+    assert (host.count, len(runner.spawned)) == (3, 7)
+    runner.user_greenlets.kill(block=True)
 
 
 def test_users_that_are_too_many_end_their_request_and_do_not_count_from_then_on(runner: Runner) -> None:
@@ -120,7 +144,7 @@ def test_a_user_on_its_way_out_is_not_taken_for_one_that_is_wanted_again(runner:
     gevent.sleep(0)
     host.apply({}, 5.0)
     host.apply({"Stuck": 1}, 5.0)
-    assert runner.spawned == [{"Stuck": 1}, {"Stuck": 1}]
+    assert runner.spawned == ["Stuck", "Stuck"]
     assert (host.count, host.leaving_count) == (1, 1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +17,7 @@ from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.measure.wire_types import MAX_EXAMPLE_ROWS
+from inference_swarm.transport.exhaustion import describe_own_error
 from inference_swarm.transport.outcome import AttemptError, ErrorKind, Outcome
 from inference_swarm.transport.outcome_log import Batch, OutcomeLog
 
@@ -46,7 +46,7 @@ def failure(
     explanation: str = "",
     rows: Sequence[int] = (),
 ) -> Outcome:
-    detail = os.strerror(error) if isinstance(error, int) else error
+    detail = describe_own_error(error, are_ports_in_use=True) if isinstance(error, int) else error
     failed = AttemptError(kind, detail)
     instants_ns = (intended_ms * MS, sent_ms * MS, 0, done_ms * MS)
     return Outcome(*instants_ns, 0, 0, 0, 503, failed, "", explanation, rows=rows, row_count=max(1, len(rows)))

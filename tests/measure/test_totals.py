@@ -165,7 +165,7 @@ def test_intervals_hold_the_reports_whose_middle_they_contain() -> None:
     series.add(*interval("w2", 0.0, 1.6, 3, a=counters(600)))
     series.add(*interval("w1", 3.1, 6.1, b=counters(700)))
     first, second = series.intervals()
-    assert (first.total().sent, sum(first.users.values()), second.start_s) == (3, 5, 3.0)
+    assert (first.total().sent, first.coverage.users, second.start_s) == (3, 5, 3.0)
     assert first.per_s(3) == pytest.approx(3 * 2 / (3.1 + 1.6))
     assert second.names()["b"].latency.max_us == 700
 

@@ -435,7 +435,7 @@ def test_what_a_connect_says_at_once_is_taken_at_once(
 
             return Socket()
 
-        monkeypatch.setattr("inference_swarm.transport.happy_eyeballs.plain_socket", make_socket)
+        monkeypatch.setattr("inference_swarm.transport.source_addresses.plain_socket", make_socket)
         Name(monkeypatch, "127.0.0.1")
         client = client_of(servers.port)
         outcome = attempts(client, 1, 1)[0]
@@ -447,9 +447,9 @@ def test_too_many_open_files_say_nothing_about_the_address(monkeypatch: pytest.M
     def fail(*_: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("inference_swarm.transport.happy_eyeballs.plain_socket", fail)
+    monkeypatch.setattr("inference_swarm.transport.source_addresses.plain_socket", fail)
     client = client_of(80)
     Name(monkeypatch, "127.0.0.1", "127.0.0.2")
-    assert repr(attempts(client, 1, 1)[0].error) == "connect: Too many open files"
+    assert repr(attempts(client, 1, 1)[0].error) == "connect: Too many open files (ulimit -n, more workers)"
     assert client.dialer.pool.order(client.dialer.resolver.resolve(), 0.0)
     assert all(state.failures_in_row == 0 for state in client.dialer.pool._states.values())

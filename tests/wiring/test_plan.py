@@ -85,6 +85,10 @@ def refuse(swarm: Swarm, *arguments: str) -> str:
         (["--scenario", "burst"], ["argument --scenario", "single-stream, multi-stream, server, offline"]),
         (["--scenario", "server"], ["--scenario server has no objective", 'add --slo "p99<50ms"']),
         (["--warm-up", "a while"], ["--warm-up is 'a while'", "a time like 10s"]),
+        (
+            ["--source-address", "127.0.0.2,eth0"],
+            ["--source-address has 'eth0', which is no address", "such as 10.0.0.7,10.0.0.8"],
+        ),
         (["--abort-when", "error_rate>50%"], ["--abort-when: 'error_rate>50%'", "it does not say for how long"]),
         (["--warm-up", "1s"], ["--warm-up is 1s and --run-time 1 s", "a warm-up shorter than the run"]),
     ],

@@ -49,6 +49,7 @@ BY_NAME: dict[str, tuple[Any, Any, Any]] = {
     "expect_status": ("201", "202", "203"),
     "warm_up": ("1s", "2s", "3s"),
     "abort_when": ("error_rate>1% for 1s", "error_rate>2% for 1s", "error_rate>3% for 1s"),
+    "source_address": ("127.0.0.1", "127.0.0.2", "127.0.0.1,127.0.0.2"),
     "allow_host": ("one.example", "two.example", "three.example"),
 }
 # Stages stand for the rate, headers show no values, others go with one API or a search only; below by themselves.

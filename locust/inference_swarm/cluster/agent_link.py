@@ -103,7 +103,14 @@ def _say_hello(state: Agent, now_s: float) -> None:
     state.hello_s = now_s
     config = state.config
     hello = Hello(
-        PROTOCOL_VERSION, config.release, state.session, config.swarm, config.host_name, config.pid, config.cpu_count
+        PROTOCOL_VERSION,
+        config.release,
+        state.session,
+        config.swarm,
+        config.host_name,
+        config.pid,
+        config.cpu_count,
+        config.files_limit,
     )
     state.do(SendToMaster(state.session, hello))
 

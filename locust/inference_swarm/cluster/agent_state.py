@@ -41,6 +41,7 @@ class AgentConfig:
     host_name: str = "unknown"
     pid: int = 0
     cpu_count: int = 1
+    files_limit: int = 0
 
 
 @dataclass(slots=True)

@@ -1,13 +1,24 @@
 """Which worker runs how many users of which class: the wanted number and the workers go in, steps of a ramp come out.
 
 Pure: no clock, no messages. A step starts at most a given number of users, so workers that come or go are followed at
-the spawn rate as well, and nothing moves that need not.
+the spawn rate as well, and nothing moves that need not. Workers differ by one user at most; those of a large swarm by
+5 %, and a step gives several users to one worker, since each worker that a step changes is sent a message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+from inference_swarm.cluster.ranks import Ranks
+
+# A ramp's step changes about so many workers at most, where there are more than that.
+MAX_CHANGED: Final = 50
+# In a larger swarm than this nothing moves because of a smaller difference than a part of a worker's users.
+FEW_WORKERS: Final = 50
+SLACK_PART: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,11 @@ class UserDistribution:
         self._wanted: dict[str, int] = {user_class.name: 0 for user_class in self._classes}
         self._names = list(self._wanted)  # of every class there ever was
         self._placed: dict[str, dict[str, int]] = {}
+        self._have = dict.fromkeys(self._names, 0)
         self._pending: set[str] = set()
+        self._is_settled: bool | None = None
+        self.changed_count = 0
+        """Workers whose users the last step has changed."""
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -57,7 +72,13 @@ class UserDistribution:
     @property
     def user_count(self) -> int:
         """Users that are assigned to workers."""
-        return sum(sum(users.values()) for users in self._placed.values())
+        return sum(self._have.values())
+
+    def __len__(self) -> int:
+        return len(self._placed)
+
+    def __contains__(self, worker: str) -> bool:
+        return worker in self._placed
 
     def users_of(self, worker: str) -> Mapping[str, int]:
         """Return the users by class that a worker is to run now."""
@@ -70,71 +91,111 @@ class UserDistribution:
         wanted = divide_users(count, self._classes)
         self._names = list(dict.fromkeys([*self._names, *wanted]))
         self._wanted = {name: wanted.get(name, 0) for name in self._names}
-        for users in self._placed.values():
+        for users in (*self._placed.values(), self._have):
             for name in self._names:
                 users.setdefault(name, 0)
+        self._is_settled = None
 
     def add_worker(self, worker: str) -> None:
         """The worker can run users. The next step returns it, even when its number is 0."""
         if worker not in self._placed:
             self._placed[worker] = dict.fromkeys(self._names, 0)
             self._pending.add(worker)
+            self._is_settled = None
 
     def remove_worker(self, worker: str) -> None:
         """Remove a worker, which runs no users any more."""
-        self._placed.pop(worker, None)
+        for name, count in self._placed.pop(worker, {}).items():
+            self._have[name] -= count
         self._pending.discard(worker)
+        self._is_settled = None
 
     @property
     def is_settled(self) -> bool:
         """True when all wanted users are assigned evenly, or there is no worker to run them."""
-        if not self._placed:
-            return True
-        sizes = [sum(users.values()) for users in self._placed.values()]
-        return not self._pending and self._have() == self._wanted and max(sizes) - min(sizes) <= 1
+        if self._is_settled is None:
+            sizes = [sum(users.values()) for users in self._placed.values()]
+            is_even = not sizes or max(sizes) - min(sizes) <= self._slack
+            self._is_settled = not sizes or (not self._pending and self._have == self._wanted and is_even)
+        return self._is_settled
+
+    @property
+    def _slack(self) -> int:
+        """Return by how many users workers may differ."""
+        count = len(self._placed)
+        return 1 if count <= FEW_WORKERS else max(1, sum(self._wanted.values()) // count // SLACK_PART)
 
     def step(self, limit: int) -> set[str]:
         """Start or stop at most `limit` users; returns the workers whose numbers have changed."""
         changed, self._pending = self._pending, set()
-        if not self._placed:
-            return changed
-        sizes = {worker: sum(users.values()) for worker, users in self._placed.items()}
-        have = self._have()
-        for _ in range(max(1, limit)):
-            lacking = [name for name in self._names if have[name] < self._wanted[name]]
-            spare = [name for name in self._names if have[name] > self._wanted[name]]
-            if lacking and not (spare and sum(have.values()) > sum(self._wanted.values())):
-                name = min(lacking, key=lambda name: (not self._is_fixed(name), have[name] / self._wanted[name]))
-                worker = min(sizes, key=lambda worker: (sizes[worker], self._placed[worker][name]))
-                self._change(worker, name, 1, sizes, have, changed)
+        self._is_settled = None
+        with_others = set(self._changes(max(1, limit), Ranks(self._placed))) if self._placed else set()
+        self.changed_count = len(with_others)
+        return changed | with_others
+
+    def _changes(self, limit: int, ranks: Ranks) -> Iterator[str]:
+        """Make the changes of one step; yields each worker that is changed."""
+        wanted, slack = sum(self._wanted.values()), self._slack
+        level, at_once = wanted // len(self._placed), math.ceil(limit / MAX_CHANGED)
+        while limit > 0:
+            lacking = [name for name in self._names if self._have[name] < self._wanted[name]]
+            spare = [name for name in self._names if self._have[name] > self._wanted[name]]
+            if lacking and not (spare and self.user_count > wanted):
+                name = self._most_lacking(lacking)
+                worker = ranks.emptiest(name)
+                room = level - ranks.size(worker)
+                count = 1 if spare else min(limit, at_once, max(room, slack))
+                self._fill(worker, name, count, ranks)
+                yield worker
                 if spare:  # one class takes the place of another
-                    self._drop(max(spare, key=lambda name: have[name] - self._wanted[name]), sizes, have, changed)
+                    yield self._drop(spare, 1, ranks)[0]
             elif spare:
-                self._drop(max(spare, key=lambda name: have[name] - self._wanted[name]), sizes, have, changed)
-            elif max(sizes.values()) - min(sizes.values()) > 1:
-                fullest, emptiest = max(sizes, key=lambda w: sizes[w]), min(sizes, key=lambda w: sizes[w])
+                count = min(limit, at_once, max(1, self.user_count - wanted))
+                worker, count = self._drop(spare, count, ranks, down_to=level + 1)
+                yield worker
+            elif ranks.size(fullest := ranks.fullest()) - ranks.size(emptiest := ranks.emptiest()) > slack:
                 full, empty = self._placed[fullest], self._placed[emptiest]
                 name = max(self._names, key=lambda name: (full[name] > 0, full[name] - empty[name]))
-                self._change(fullest, name, -1, sizes, have, changed)
-                self._change(emptiest, name, 1, sizes, have, changed)
+                half = (ranks.size(fullest) - ranks.size(emptiest)) // 2
+                count = max(1, min(limit, slack, half, full[name]))
+                self._change(fullest, name, -count, ranks)
+                self._change(emptiest, name, count, ranks)
+                yield fullest
+                yield emptiest
             else:
-                break
-        return changed
+                return
+            limit -= count
 
-    def _drop(self, name: str, sizes: dict[str, int], have: dict[str, int], changed: set[str]) -> None:
-        owners = [worker for worker, users in self._placed.items() if users[name]]
-        self._change(max(owners, key=lambda worker: sizes[worker]), name, -1, sizes, have, changed)
+    def _most_lacking(self, lacking: Sequence[str]) -> str:
+        if len(lacking) == 1:
+            return lacking[0]
+        return min(lacking, key=lambda name: (not self._is_fixed(name), self._have[name] / self._wanted[name]))
 
-    def _change(
-        self, worker: str, name: str, by: int, sizes: dict[str, int], have: dict[str, int], changed: set[str]
-    ) -> None:
+    def _fill(self, worker: str, name: str, count: int, ranks: Ranks) -> None:
+        """Give the worker so many users, the first of the given class, the others of those that lack most by then."""
+        while count > 0:
+            lacking = [one for one in self._names if self._have[one] < self._wanted[one]]
+            more = min(count, self._wanted[name] - self._have[name]) if len(lacking) == 1 else 1
+            self._change(worker, name, more, ranks)
+            count -= more
+            lacking = [one for one in self._names if self._have[one] < self._wanted[one]]
+            if not lacking:
+                return
+            name = self._most_lacking(lacking)
+
+    def _drop(self, spare: Sequence[str], count: int, ranks: Ranks, down_to: int = 0) -> tuple[str, int]:
+        """Stop up to so many users of the class that has most too many, at the worker with most users."""
+        name = max(spare, key=lambda name: self._have[name] - self._wanted[name])
+        worker = ranks.fullest(name)
+        most = min(self._placed[worker][name], self._have[name] - self._wanted[name])
+        count = max(1, min(count, most, ranks.size(worker) - down_to))
+        self._change(worker, name, -count, ranks)
+        return worker, count
+
+    def _change(self, worker: str, name: str, by: int, ranks: Ranks) -> None:
         self._placed[worker][name] += by
-        sizes[worker] += by
-        have[name] += by
-        changed.add(worker)
-
-    def _have(self) -> dict[str, int]:
-        return {name: sum(users[name] for users in self._placed.values()) for name in self._names}
+        self._have[name] += by
+        ranks.note(worker, by)
 
     def _is_fixed(self, name: str) -> bool:
         return any(user_class.name == name and user_class.fixed_count for user_class in self._classes)

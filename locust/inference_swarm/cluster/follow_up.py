@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inference_swarm.cluster.distribution import FEW_WORKERS
 from inference_swarm.cluster.events import (
     NotifyTestStart,
     OpenResults,
@@ -17,6 +18,8 @@ from inference_swarm.cluster.state import Coordinator, Job, Phase
 from inference_swarm.run.course import StopCause
 
 NS_PER_S = 1_000_000_000
+# Workers of a large swarm that come and go are placed together: who looks at thousands of them for each is late.
+PLACE_PERIOD_S = 0.1
 # What a worker says this long after the last arrival's instant, it says with that arrival in mind.
 SETTLED_S = 0.05
 
@@ -74,8 +77,10 @@ def _place(state: Coordinator, job: Job, now_s: float) -> None:
     """Rows follow workers, users follow rows, arrivals follow users."""
     if job.rows is None:
         return
-    if job.is_placement_due or job.rows.is_changed:
+    is_soon = len(state.members) <= FEW_WORKERS or now_s - job.placed_s >= PLACE_PERIOD_S
+    if is_soon and (job.is_placement_due or job.rows.is_changed):
         job.is_placement_due = job.rows.is_changed = False
+        job.placed_s = now_s
         choose_hosts(state, job)
         if job.users is not None:
             job.users.set_hosts(job.rows.hosts(), now_s)

@@ -57,6 +57,8 @@ class Ledger:
         self._pending: list[str | None] = [None] * self.block_count
         self._planned_at = [0] * self.block_count  # generation in which the pending owner was named
         self._destined: dict[str, set[int]] = {}  # in order of joining, which settles ties
+        self._ranks: dict[str, int] = {}
+        self._next_rank = 0
         self._giving: dict[str, set[int]] = {}  # served by the key, destined elsewhere
         self._unowned = set(range(self.block_count))
         self._pending_count = 0  # blocks with a pending owner
@@ -117,29 +119,29 @@ class Ledger:
             self._add(name)
         if not names:
             return self._changed([], set())
-        cuts = [self.block_count * rank // len(names) for rank in range(len(names) + 1)]
         self._unowned.clear()
-        plan = [(block, name) for rank, name in enumerate(names) for block in range(cuts[rank], cuts[rank + 1])]
-        return self._plan(plan, set(names))
+        return self._plan(_in_runs(range(self.block_count), names), set(names))
 
-    def join(self, worker: str) -> Change:
-        """A worker joined: it takes from those with the most blocks, until it has its floor share."""
-        if worker in self._destined:
+    def join(self, *workers: str) -> Change:
+        """Workers joined: they take from those with the most blocks, until each has its floor share."""
+        names = [name for name in dict.fromkeys(workers) if name not in self._destined]
+        if not names:
             return Change(self.generation)
-        self._add(worker)
+        for name in names:
+            self._add(name)
         if self._unowned:
             adopted = sorted(self._unowned)
             self._unowned.clear()
-            return self._plan([(block, worker) for block in adopted], {worker})
+            return self._plan(_in_runs(adopted, names), set(names))
         wanted: dict[str, int] = {}
         heap = [(-len(blocks), rank, name) for rank, (name, blocks) in enumerate(self._destined.items()) if blocks]
         heapq.heapify(heap)
-        for _ in range(self.block_count // len(self._destined)):
+        for _ in range(self.block_count // len(self._destined) * len(names)):
             size, rank, name = heap[0]
             wanted[name] = wanted.get(name, 0) + 1
             heapq.heapreplace(heap, (size + 1, rank, name))
         taken = [block for name, count in wanted.items() for block in self._cheapest(name, count)]
-        return self._plan([(block, worker) for block in sorted(taken)], {worker})
+        return self._plan(_in_runs(sorted(taken), names), set(names))
 
     def leave(self, worker: str) -> Change:
         """A worker left: what was destined for it goes to the workers with the fewest blocks; nothing else moves."""
@@ -185,6 +187,8 @@ class Ledger:
     def _add(self, worker: str) -> None:
         self._destined[worker] = set()
         self._giving[worker] = set()
+        self._ranks[worker] = self._next_rank
+        self._next_rank += 1
 
     def _plan(self, plan: Sequence[tuple[int, str]], touched: set[str]) -> Change:
         """Name the pending owners; a block that goes back to its current owner needs no hand-over at all."""
@@ -256,4 +260,11 @@ class Ledger:
         return self._change(moves, touched)
 
     def _change(self, moves: Sequence[Move], touched: set[str]) -> Change:
-        return Change(self.generation, tuple(moves), tuple(name for name in self._destined if name in touched))
+        here = sorted((name for name in touched if name in self._destined), key=self._ranks.__getitem__)
+        return Change(self.generation, tuple(moves), tuple(here))
+
+
+def _in_runs(blocks: Sequence[int], names: Sequence[str]) -> list[tuple[int, str]]:
+    """Return blocks with workers: each gets as many as the others, one after the other."""
+    cuts = [len(blocks) * rank // len(names) for rank in range(len(names) + 1)]
+    return [(block, name) for rank, name in enumerate(names) for block in blocks[cuts[rank] : cuts[rank + 1]]]

@@ -13,6 +13,7 @@ from inference_swarm.cluster.agent_state import AgentConfig
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.events import ResetStatistics
+from inference_swarm.cluster.file_limit import raise_file_limit
 from inference_swarm.cluster.locust_test import LocustTest
 from inference_swarm.cluster.master_adapter import MasterAdapter, RunServices
 from inference_swarm.cluster.memory_channel import MemoryChannel
@@ -47,7 +48,8 @@ class SwarmLocalRunner(LocalRunner):
         self.adapter = MasterAdapter(config, channel.send_to_worker, services, self.test)
         self.control = RunControl(self, self.adapter, planner, ends_workers=True)
         seams = WorkerSeams(channel.send_to_master, lambda: None, self._end_worker, notifies_listeners=False)
-        self.worker = WorkerAdapter(self.environment, self, AgentConfig(self.client_id, LEASE_S), allowed, seams)
+        agent = AgentConfig(self.client_id, LEASE_S, files_limit=raise_file_limit())
+        self.worker = WorkerAdapter(self.environment, self, agent, allowed, seams)
         channel.to_master, channel.to_worker = self.adapter.receive, self.worker.feed
         self.greenlet.spawn(self._watch)
         # Locust asks for the exit code before it asks the runner to quit: by then the run must be closed.

@@ -16,6 +16,7 @@ from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.control_messages import check_payload
 from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.events import ResetStatistics
+from inference_swarm.cluster.file_limit import raise_file_limit
 from inference_swarm.cluster.keys import MASTER
 from inference_swarm.cluster.locust_test import LocustTest
 from inference_swarm.cluster.master_adapter import MasterAdapter, RunServices
@@ -58,6 +59,7 @@ class SwarmMasterRunner(MasterRunner):
         self.adapter = MasterAdapter(config, self._send, services, self.test)
         self.shown_users = ShownUsers(self.adapter.state)
         self.control = RunControl(self, self.adapter, planner, ends_workers=ends_workers)
+        raise_file_limit()  # a connection for each worker
         self.greenlet.spawn(self._listen)
         self.adapter.begin()
         return self.adapter

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from inference_swarm.cluster.distribution import UserClass
+from inference_swarm.cluster.file_limit import reason_against_users
 from inference_swarm.cluster.run_users import RunUsers
 from inference_swarm.cluster.state import Coordinator, Job
 from inference_swarm.cluster.uncounted import Order
@@ -19,6 +20,12 @@ def first_hosts(state: Coordinator, job: Job) -> list[str]:
     return able[: _wanted_hosts(job, able)]
 
 
+def reason_against_files(state: Coordinator, job: Job, hosts: list[str]) -> str:
+    """Return why these workers cannot connect all users that are wanted; empty if they can."""
+    limits = {worker: state.members[worker].files_limit for worker in hosts}
+    return reason_against_users(_peak_users(job), job.load.connections_each, limits)
+
+
 def choose_hosts(state: Coordinator, job: Job) -> None:
     """Let workers join or leave the run's rows, as few as possible."""
     assert job.rows is not None
@@ -30,12 +37,10 @@ def choose_hosts(state: Coordinator, job: Job) -> None:
         else:
             job.rows.leave(worker)
     has = set(current)
-    for worker in able:
-        if len(current) >= wanted:
-            break
-        if worker not in has:
-            current.append(worker)
-            job.rows.join(worker)
+    joining = [worker for worker in able if worker not in has][: max(0, wanted - len(current))]
+    if joining:
+        current += joining
+        job.rows.join(*joining)
     for worker in reversed(current[wanted:]):
         job.rows.leave(worker)
 
@@ -82,7 +87,7 @@ def want_users(
     assert job.users is not None
     job.wanted = (users, spawn_rate)
     job.is_complete_notified = False
-    job.is_placement_due = True
+    job.is_placement_due, job.placed_s = True, -math.inf  # at once
     job.users.want(users, spawn_rate, now_s, classes)
 
 

@@ -80,7 +80,7 @@ def hello(state: Coordinator, event: Received, now_s: float) -> None:
         index = state.next_index if known is None else known.index
         state.next_index = max(state.next_index, index + 1)
         state.members.pop(event.worker, None)
-        known = state.members[event.worker] = Member(event.worker, message.session, index, now_s)
+        known = state.members[event.worker] = Member(event.worker, message.session, index, now_s, message.files_limit)
     assert known is not None
     known.heard_s = now_s
     job = state.job

@@ -67,10 +67,10 @@ class RunControl:
             self._adapter.feed(Edit(user_count, spawn_rate, classes or None))
             self._wait(lambda: bool(self._adapter.edit_refused) or self._are_users_complete())
         else:
-            run_id = self._begin(user_count, spawn_rate, classes)
+            run_id = self._begin(user_count, spawn_rate, user_classes or self._runner.user_classes)
             self._shape_run = run_id if is_shape else ""
 
-    def _begin(self, user_count: int, spawn_rate: float, classes: tuple[UserClass, ...]) -> str:
+    def _begin(self, user_count: int, spawn_rate: float, user_classes: list[type[User]]) -> str:
         try:
             run_id, load, totals = self._planner.plan()
         except SwarmError as error:
@@ -78,11 +78,11 @@ class RunControl:
             if self._adapter.state.config.ends_after_run:
                 self._adapter.feed(Quit(ends_workers=self._ends_workers))
             return ""
-        if not classes:
-            classes = _named(self._runner.user_classes)
         if load.first_step is None:  # else the run itself decides its load
             load = replace(load, users=user_count, spawn_rate=spawn_rate)
-        self._adapter.feed(Start(run_id, load, classes, totals))
+        if not all(getattr(one, "holds_connection", False) for one in user_classes):
+            load = replace(load, connections_each=0)  # nobody knows how many they need
+        self._adapter.feed(Start(run_id, load, _named(user_classes), totals))
         self._wait(lambda: run_id in self._adapter.outcomes or self._are_users_complete())
         return run_id
 

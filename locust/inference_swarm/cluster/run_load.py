@@ -11,7 +11,7 @@ from inference_swarm.cluster.events import (
     StopAsked,
     Tick,
 )
-from inference_swarm.cluster.placement import able_workers, want_users
+from inference_swarm.cluster.placement import able_workers, reason_against_files, want_users
 from inference_swarm.cluster.presence import tick
 from inference_swarm.cluster.protocol import MAX_STEPS
 from inference_swarm.cluster.run_common import BUSY, job_of
@@ -43,6 +43,8 @@ def edit_running(state: Coordinator, event: Edit, now_s: float) -> None:
         what = f"{event.users} users at {event.spawn_rate:g} a second"
         job.course.changes.append(Change(max(0.0, now_s - job.course.began_s), what))
     want_users(job, event.users, event.spawn_rate, now_s, event.classes)
+    if reason := reason_against_files(state, job, able_workers(state, job)):
+        state.note(f"Not all users will be connected: {reason}", "warning")
 
 
 def set_load(state: Coordinator, event: SetLoad, now_s: float) -> None:

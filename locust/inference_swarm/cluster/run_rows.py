@@ -65,11 +65,11 @@ class RunRows:
         names = list(workers)
         self._apply(self._ledger.start(names), *names)
 
-    def join(self, worker: str) -> None:
-        """Let a worker take over some blocks: it loads them first, and their former owners serve them until it has."""
-        self._offered.discard(worker)
-        self._touched.add(worker)
-        self._apply(self._ledger.join(worker), worker)
+    def join(self, *workers: str) -> None:
+        """Let workers take over some blocks: they load them first, and the former owners serve them until then."""
+        self._offered.difference_update(workers)
+        self._touched.update(workers)
+        self._apply(self._ledger.join(*workers), *workers)
 
     def leave(self, worker: str) -> None:
         """Let a worker hold nothing any more: others load its blocks; it releases its leases itself."""

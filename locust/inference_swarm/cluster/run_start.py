@@ -19,7 +19,7 @@ from inference_swarm.cluster.events import (
     TestStarted,
     Tick,
 )
-from inference_swarm.cluster.placement import begin_users, first_hosts
+from inference_swarm.cluster.placement import begin_users, first_hosts, reason_against_files
 from inference_swarm.cluster.presence import tick
 from inference_swarm.cluster.protocol import RowsFailed
 from inference_swarm.cluster.request_budget import RequestBudget
@@ -73,12 +73,16 @@ def data_read(state: Coordinator, event: DataRead, now_s: float) -> None:
     job = job_of(state)
     if job.rows is not None:
         return
+    hosts = first_hosts(state, job)
+    if reason := reason_against_files(state, job, hosts):
+        give_up(state, reason, ExitCode.BAD_CONFIGURATION)
+        return
     job.rows = RunRows(
         job.run_id, event.block_rows, event.offer, is_once=job.load.is_once, batch_size=job.load.batch_size
     )
     job.notified_s = now_s
     rows = sum(event.block_rows)
-    job.rows.start(first_hosts(state, job))
+    job.rows.start(hosts)
     state.note(
         f"Run {job.run_id}: {rows:,} rows in {len(event.block_rows):,} blocks for {len(job.rows.workers)} workers"
     )

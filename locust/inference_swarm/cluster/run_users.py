@@ -16,8 +16,12 @@ from inference_swarm.load.steps import LoadStep
 NS_PER_S = 1_000_000_000
 # From the announcement of new partitions until they hold: more than any worker has looked ahead and a message takes.
 CHANGE_LEAD_S = 0.4
-# Users of one step: a tenth of a second, in which nobody is answered.
-MAX_AT_ONCE = 5000
+# Users of one step, and of one worker in it: 8 ms in which those who run already are not answered.
+MAX_AT_ONCE, MAX_PER_WORKER = 5000, 200
+# Workers that come and go one after the other are followed together.
+FOLLOW_PERIOD_S = 0.1
+# Each change of a worker's users is a message, a heartbeat and its reply: 0.25 ms of the master's time.
+MAX_CHANGES_PER_S = 500
 # With more users than this the workers' shares of the arrivals are equal, which is then as good as by users.
 MAX_PARTITION_COUNT = 256
 
@@ -36,6 +40,7 @@ class RunUsers:
         self._is_open = is_open
         self._generation = 0
         self._due_s: float | None = None
+        self._stepped_s = self._pause_until_s = -math.inf
         self._touched: set[str] = set()
         self._partitions: dict[str, Partition] = {}
         self._unconfirmed: dict[str, deque[tuple[int, Partition]]] = {}  # by worker: (generation, partition)
@@ -61,7 +66,7 @@ class RunUsers:
 
     def users_of(self, worker: str) -> int:
         """Return the users that are assigned to the worker."""
-        return sum(self._distribution.users_of(worker).values()) if worker in self._distribution.workers else 0
+        return sum(self._distribution.users_of(worker).values()) if worker in self._distribution else 0
 
     def partition_of(self, worker: str) -> Partition:
         """Return the worker's partition of the arrivals as it was last sent."""
@@ -82,7 +87,8 @@ class RunUsers:
         for worker in hosts:
             self._distribution.add_worker(worker)
         if not self._distribution.is_settled or self._touched:
-            self._due_s = now_s if self._due_s is None else min(self._due_s, now_s)
+            soon_s = max(now_s, self._stepped_s + FOLLOW_PERIOD_S, self._pause_until_s)
+            self._due_s = soon_s if self._due_s is None else min(self._due_s, soon_s)
 
     def reset(self, at_s: float) -> None:
         """Restart the statistics at this instant, in seconds since the run began."""
@@ -115,9 +121,14 @@ class RunUsers:
         """Make the next step of the ramp, if it is due."""
         if self._due_s is None or now_s < self._due_s:
             return
-        at_once = max(1, min(math.floor(self._spawn_rate), MAX_AT_ONCE))
+        most = min(MAX_AT_ONCE, MAX_PER_WORKER * max(1, len(self._distribution)))
+        at_once = max(1, min(math.floor(self._spawn_rate), most))
         self._touched |= self._distribution.step(at_once)
-        self._due_s = None if self._distribution.is_settled else now_s + at_once / self._spawn_rate
+        self._stepped_s = now_s
+        self._pause_until_s = now_s + self._distribution.changed_count / MAX_CHANGES_PER_S
+        period_s = at_once / self._spawn_rate
+        planned_s = max(self._due_s, now_s - period_s)  # a step that is late does not make the next one late
+        self._due_s = None if self._distribution.is_settled else max(planned_s + period_s, self._pause_until_s)
 
     def take_messages(self, now_s: float) -> list[tuple[str, SetUsers]]:
         """Return the messages that are due now, by worker."""
@@ -146,7 +157,7 @@ class RunUsers:
             self._touched.add(worker)
 
     def _message(self, worker: str, now_s: float) -> SetUsers:
-        known = worker in self._distribution.workers
+        known = worker in self._distribution
         partition = self._partitions.get(worker, Partition()) if self._is_open else None
         earlier: tuple[Partition, ...] = ()
         if partition is not None:
@@ -170,7 +181,7 @@ class RunUsers:
 def divide(users: Mapping[str, int]) -> dict[str, tuple[tuple[int, ...], int]]:
     """Return (indexes, count) of each worker with users: its arrivals are those with these indexes of every `count`.
 
-    In proportion to users where there are few, evenly interleaved; else equal: workers differ by one user at most.
+    In proportion to users where there are few, evenly interleaved; else equal: workers hardly differ then.
     """
     workers = [worker for worker, count in users.items() if count]
     total = sum(users[worker] for worker in workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -50,6 +51,7 @@ class Member:
     session: int
     index: int
     heard_s: float
+    files_limit: int = 0  # files that its process may have open; 0: not known
     is_welcome: bool = False  # it has said more than hellos, so it has got the welcome
     is_leaving: bool = False
     lost_s: float | None = None
@@ -89,6 +91,7 @@ class Job:
     is_test_started: bool = False
     is_complete_notified: bool = False
     is_placement_due: bool = False  # workers, rows or wanted users have changed
+    placed_s: float = -math.inf  # when that was last followed
     unapplied: set[str] = field(default_factory=set)  # workers that have not confirmed what users they are to run
     waited_for: set[str] = field(default_factory=set)  # workers whose last report is not in
     alone_since_s: float | None = None

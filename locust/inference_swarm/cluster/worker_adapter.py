@@ -80,7 +80,7 @@ class WorkerAdapter:
         self._runner = runner
         self._seams = seams
         self._others = OtherUsers(environment.events)
-        self._rows = WorkerRows(config.worker, allowed, self.feed)
+        self._rows = WorkerRows(config.worker, allowed, self.feed, seams.source_address)
         self._began_ns = 0
         self._steps_known = 1
         self._recording: Recording | None = None

@@ -44,6 +44,7 @@ class Hello(Message):
     host_name: Name
     pid: Count
     cpu_count: Count
+    files_limit: Count = 0  # files that the process may have open; 0: not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from inference_swarm.cluster.agent_events import (
     AgentEvent,
@@ -36,13 +37,14 @@ from inference_swarm.transport.allowed import check_hosts_allowed
 class WorkerRows:
     """`shard` and `settings` are those of the run whose rows are held; `feed` takes events."""
 
-    def __init__(self, worker: str, allowed: str, feed: Callable[[AgentEvent], None]) -> None:
-        """`allowed` are the patterns of `--allow-host` that this worker was started with."""
+    def __init__(self, worker: str, allowed: str, feed: Callable[[AgentEvent], None], source_address: str = "") -> None:
+        """`allowed` (--allow-host) and `source_address` are those that this worker was started with."""
         self.shard: Shard | None = None
         self.settings: Settings | None = None
         self._worker = worker
         self._allowed = allowed
         self._feed = feed
+        self._source_address = source_address
         self._run_id = ""
 
     @property
@@ -75,7 +77,10 @@ class WorkerRows:
             assert order.offer is not None  # the agent has seen to it
             self.drop()
             self._run_id = order.run_id
-            self.settings = settings = _settings_of(order.offer)
+            settings = _settings_of(order.offer)
+            if self._source_address:
+                settings = replace(settings, source_address=self._source_address)
+            self.settings = settings
             check_hosts_allowed(settings, self._allowed, f"worker {self._worker}")
             self.shard = Shard(
                 settings,

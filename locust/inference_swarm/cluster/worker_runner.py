@@ -18,6 +18,7 @@ from inference_swarm.cluster.agent_events import EndAsked
 from inference_swarm.cluster.agent_state import AgentConfig
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.ending import let_threads_end
+from inference_swarm.cluster.file_limit import raise_file_limit
 from inference_swarm.cluster.keys import WORKER
 from inference_swarm.cluster.protocol import FROM_MASTER, Envelope
 from inference_swarm.cluster.state import LEASE_S
@@ -71,8 +72,11 @@ class SwarmWorkerRunner(WorkerRunner):
             host_name=socket.gethostname()[:256] or "unknown",
             pid=os.getpid(),
             cpu_count=os.cpu_count() or 1,
+            files_limit=raise_file_limit(),
         )
-        seams = WorkerSeams(self._send, self._open_channel, self._end, notifies_listeners=True)
+        seams = WorkerSeams(
+            self._send, self._open_channel, self._end, notifies_listeners=True, source_address=options.source_address
+        )
         self.adapter = WorkerAdapter(self.environment, self, config, str(options.allow_host), seams)
         self.greenlet.spawn(self._listen)
         self.greenlet.spawn(self._watch)

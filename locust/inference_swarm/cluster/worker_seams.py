@@ -15,9 +15,11 @@ class WorkerSeams:
 
     `send` sends to the master, `open_channel` opens the connection again, `end` ends the process. `notifies_listeners`:
     Locust's listeners are notified of the start and stop of a test from here, and its statistics travel in the reports.
+    `source_address`: the addresses of this machine that the process was started with; they hold, not the master's.
     """
 
     send: Callable[[Envelope], None]
     open_channel: Callable[[], None]
     end: Callable[[ExitCode], None]
     notifies_listeners: bool
+    source_address: str = ""

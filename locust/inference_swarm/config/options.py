@@ -171,6 +171,12 @@ OPTIONS: tuple[Option, ...] = (
         "server keeps it", in_start_form=False,
     ),
     Option(
+        "source_address", "--source-address", "SWARM_SOURCE_ADDRESS", "source_address", value_types.NAMES, "",
+        "local addresses from which a worker's connections leave, in turn, with commas between them: each has ports of "
+        "its own (about 28,000); a worker that was started with its own uses those; empty: the kernel chooses",
+        joined_with=",", in_start_form=False,
+    ),
+    Option(
         "ca_file", "--ca-file", "SWARM_CA_FILE", "ca_file", value_types.TEXT, "",
         "certificates to trust for https, in PEM; empty: the system's", in_start_form=False,
     ),

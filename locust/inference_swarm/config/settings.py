@@ -93,6 +93,7 @@ class Settings:
     connect_timeout_s: float
     request_timeout_s: float
     connection_lifetime_s: float | None
+    source_address: str
     ca_file: str
     client_cert: str
     client_key: str

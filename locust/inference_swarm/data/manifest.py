@@ -19,6 +19,7 @@ from inference_swarm.data.data_files import DataFile, FileKind
 BLOCK_ROWS: Final = 8192
 # Blocks of a small dataset are smaller, so that it still spreads evenly over many workers. Each costs 2 ms to load.
 WANTED_BLOCKS: Final = 512
+BLOCKS_A_WORKER: Final = 2  # at least, in a swarm of more workers than half of that
 MIN_BLOCKS: Final = 64
 MIN_BLOCK_ROWS: Final = 16
 # Values in a block of a wide dataset: 8,192 rows of 10,000 columns would be 600 MB. Few rows of many columns are no
@@ -146,6 +147,12 @@ class Manifest:
     def with_block_rows(self, block_rows: int) -> Self:
         """Return the same data cut into blocks of at most `block_rows` rows."""
         return replace(self, block_rows=block_rows)
+
+    def for_workers(self, count: int) -> Self:
+        """Return the same data with blocks for each of so many workers: one without rows could send nothing."""
+        if BLOCKS_A_WORKER * count <= max(WANTED_BLOCKS, len(self.blocks)):
+            return self
+        return self.with_block_rows(max(1, min(self.block_rows, self.rows // (BLOCKS_A_WORKER * count))))
 
 
 def choose_block_rows(rows: int, columns: int) -> int:

@@ -89,7 +89,7 @@ def interval_rows(series: IntervalSeries, wanted: WantedRate | None = None) -> l
 def interval_row(interval: Interval, wanted: WantedRate | None = None) -> IntervalRow | None:
     """Return the row; None for last reports from after the end of the load."""
     total = interval.total()
-    if not (total.ended or total.dropped or any(seconds > 0 for seconds in interval.covered_s.values())):
+    if not (total.ended or total.dropped or interval.coverage.seconds > 0):
         return None
     rate_rps = interval.per_s(total.ended_in_time)
     p50, p90, p99, p99_9 = total.latency.percentiles_us([50, 90, 99, 99.9])
@@ -98,7 +98,7 @@ def interval_row(interval: Interval, wanted: WantedRate | None = None) -> Interv
         start_s=interval.start_s,
         length_s=interval.length_s,
         seconds=total.ended_in_time / rate_rps if rate_rps else interval.length_s,
-        users=sum(interval.users.values()),
+        users=interval.coverage.users,
         requests=total.ended,
         failures=total.failures,
         rate_rps=rate_rps,

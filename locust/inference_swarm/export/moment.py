@@ -88,7 +88,8 @@ def newest_window(totals: SwarmTotals, present: Collection[str]) -> Window | Non
     newest: list[Interval] = totals.series.intervals()[-LOOKED_AT:]
     if not newest:
         return None
-    best = max(newest, key=lambda interval: (len(interval.covered_s.keys() & set(present)), interval.start_s))
+    here = set(present)
+    best = max(newest, key=lambda interval: (len(interval.coverage.by_worker.keys() & here), interval.start_s))
     total: RequestCounters = best.total()
     start_s, end_s = best.start_s, best.start_s + best.length_s
     rates = best.per_s(total.ended_in_time), best.per_s(total.rows_in_time)

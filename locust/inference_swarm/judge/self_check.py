@@ -127,7 +127,8 @@ def _warnings_of(who: str, watched: _Watched) -> list[SelfCheckWarning]:
     if watched.ports_exhausted:
         sentence = (
             f"{subject} ran out of local ports {watched.ports_exhausted:,} times: "
-            "widen net.ipv4.ip_local_port_range, use fewer users or add workers on other machines."
+            "give several addresses of its machine with --source-address, widen net.ipv4.ip_local_port_range, "
+            "use fewer users or add workers on other machines."
         )
         found.append(SelfCheckWarning(who, "ports_exhausted", sentence, True))
     if watched.files_exhausted:

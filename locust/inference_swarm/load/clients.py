@@ -18,6 +18,7 @@ from inference_swarm.transport.check import AnswerChecks, check_of, parse_expect
 from inference_swarm.transport.client import InferenceClient
 from inference_swarm.transport.deadlines import Deadlines
 from inference_swarm.transport.rules import AttemptRules
+from inference_swarm.transport.source_addresses import parse_source_addresses
 from inference_swarm.transport.target import target_of
 from inference_swarm.transport.tls import TlsFiles
 
@@ -50,6 +51,7 @@ def make_client(settings: Settings, name: str = "", answers: AnswerChecks | None
             expected_status=parse_expected_status(settings.expect_status),
             response_check=check_of(predictions_of(settings)) if settings.checks_answers else None,
             connection_lifetime_s=settings.connection_lifetime_s,
+            source_addresses=tuple(parse_source_addresses(settings.source_address)),
             answers=answers,
         ),
         tls_files=TlsFiles(

@@ -40,6 +40,7 @@ class InferenceUser(User):
     abstract = True
     wait_time = no_wait
     assignment: ClassVar[Assignment | None] = None
+    holds_connection: ClassVar[bool] = True  # so as many users as files may be opened; False: it need not have one
     # Locust warns of a class without tasks unless it has "functions" to run, as its PytestUser does.
     functions: ClassVar[tuple[str, ...]] = ("run",)
 
@@ -170,7 +171,6 @@ class InferenceUser(User):
     def _send_at_once(self, assignment: Assignment, connection: Connection) -> NoReturn:
         """Closed loop without a wait: the fast path sends; this greenlet wakes for everything unusual."""
         listeners, own_count = self._listeners, self._own_listener_count
-        log = assignment.client.log
         while self._state != LOCUST_STATE_STOPPING:
             if len(listeners) != own_count:
                 self._attempt(assignment, connection, 0)
@@ -183,7 +183,7 @@ class InferenceUser(User):
             elif outcome is not None:
                 if outcome.error is not None:
                     assignment.example_rows.note(outcome, connection.failed_request)
-                log.add(outcome)
+                assignment.client.log.add(outcome)
                 if outcome.error is not None:
                     self._pause(connection.pause_s)
         raise StopUser

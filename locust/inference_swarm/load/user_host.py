@@ -11,6 +11,7 @@ from typing import Any
 
 import gevent
 from gevent.pool import Group
+from locust.runners import STATE_INIT, STATE_SPAWNING, STATE_STOPPED
 
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.spare_memory import give_back_memory
@@ -54,12 +55,31 @@ class UserHost:
         for user_class in self._runner.user_classes:
             if host:
                 user_class.host = host
-        staying = self._staying()
-        lacking = {name: count - len(staying.get(name, ())) for name, count in users.items()}
-        self._runner.spawn_users({name: count for name, count in lacking.items() if count > 0})
+        present = self._present()
+        self._spawn({name: count - present.get(name, 0) for name, count in users.items()})
         if self._giving_back is None or self._giving_back.dead:
             self._giving_back = gevent.spawn_later(SETTLED_AFTER_S, give_back_memory)
-        for name, present in staying.items():
+        if any(count > users.get(name, 0) for name, count in present.items()):
+            self._stop_down_to(users, stop_timeout_s)
+
+    def _present(self) -> dict[str, int]:
+        """Return the users by class that are not stopping; as ramps ask often, those of one class are not looked at."""
+        classes = self._runner.user_classes
+        if len(classes) == 1:
+            return {classes[0].__name__: self.count}
+        return {name: len(present) for name, present in self._staying().items()}
+
+    def _spawn(self, lacking: Mapping[str, int]) -> None:
+        """As Locust's `spawn_users`, which counts all users each time, for a line of its log that nobody sees."""
+        runner = self._runner
+        if runner.state in (STATE_INIT, STATE_STOPPED):
+            runner.update_state(STATE_SPAWNING)
+        for name, count in lacking.items():
+            for _ in range(count):
+                runner.user_classes_by_name[name](runner.environment).start(runner.user_greenlets)
+
+    def _stop_down_to(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
+        for name, present in self._staying().items():
             for user in present[users.get(name, 0) :]:
                 self._leaving.add(user.greenlet)
                 gevent.spawn(self._stop_one, user, stop_timeout_s)

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from inference_swarm.errors import ProtocolError
-from inference_swarm.measure.counts_codec import Counts, decode_counts, encode_counts
+from inference_swarm.measure.counts_codec import Counts, decode_used, encode_counts
+from inference_swarm.measure.histogram_wire import WIRE_VERSION, read_fields
 
 SIGNIFICANT_DIGITS = 3
 LOWEST_US = 1
 HIGHEST_US = 600_000_000
-WIRE_VERSION = 1
 
 # HdrHistogram: 2,048 sub-buckets hold 3 digits; 20 doublings of them reach 10 min; each after the first adds a half.
 _HALF = 1024
@@ -42,6 +42,15 @@ def bucket_of_ns(values_ns: Counts) -> Counts:
     return np.where(us < _HALF, us.astype(np.int64), (us.view(np.int64) >> _MANTISSA_SHIFT) - _EXPONENT_OFFSET)
 
 
+def _bucket_of_one_ns(value_ns: int) -> int:
+    """The same for a single value, without arrays."""
+    us = (min(max(value_ns, 0), HIGHEST_US * 1000) + 500) / 1000.0
+    if us < _HALF:
+        return int(us)
+    mantissa, exponent = math.frexp(us)
+    return ((exponent + 1022) * _HALF + int((2 * mantissa - 1) * _HALF)) - _EXPONENT_OFFSET
+
+
 _NO_COUNTS = zlib.compress(b"", 1)
 TOP_BUCKET = int(bucket_of_ns(np.array([HIGHEST_US * 1000]))[0])
 
@@ -58,15 +67,27 @@ class PercentilePoint:
 class Histogram:
     """Latencies of one kind; percentiles, mean and the like are NaN while it is empty."""
 
-    __slots__ = ("_max_ns", "_min_ns", "_sum_ns", "count", "counts", "saturated")
+    __slots__ = ("_counts", "_max_ns", "_min_ns", "_sum_ns", "_used", "count", "saturated")
 
     def __init__(self) -> None:
-        self.counts: Counts = np.zeros(BUCKET_COUNT, dtype=np.int64)
+        # Most histograms of a report are empty, the others are only added up: the array is made for who looks at it.
+        self._counts: Counts | None = None
+        self._used: tuple[Counts, Counts] | None = None  # as they came: buckets and their counts
         self.count = 0
         self.saturated = 0
         self._sum_ns = 0
         self._min_ns = 0
         self._max_ns = 0
+
+    @property
+    def counts(self) -> Counts:
+        """The samples in each bucket."""
+        if self._counts is None:
+            self._counts = np.zeros(BUCKET_COUNT, dtype=np.int64)
+            if self._used is not None:
+                self._counts[self._used[0]] = self._used[1]
+                self._used = None
+        return self._counts
 
     def record_ns(self, values_ns: npt.NDArray[np.int64] | Sequence[int]) -> None:
         """Fold a batch of latencies in; measured 8 to 36 ns a sample in batches of 10,000 and 1,000."""
@@ -90,7 +111,11 @@ class Histogram:
     def add(self, other: Histogram) -> None:
         """Merge another histogram into this one."""
         if other.count:
-            self.counts += other.counts
+            counts = self.counts
+            if other._used is not None:
+                counts[other._used[0]] += other._used[1]
+            else:
+                counts += other.counts
             self.saturated += other.saturated
             self._add_exact(other.count, other._sum_ns, other._min_ns, other._max_ns)
 
@@ -199,7 +224,7 @@ class Histogram:
     @classmethod
     def from_wire(cls, wire: object) -> Self:
         """Read what `to_wire` wrote; raises ProtocolError for anything that does not add up."""
-        count, saturated, sum_ns, min_ns, max_ns, payload = _read_fields(wire)
+        count, saturated, sum_ns, min_ns, max_ns, payload = read_fields(wire)
         if payload == _NO_COUNTS and not (count or saturated or sum_ns or min_ns or max_ns):
             return cls()
         unpacker = zlib.decompressobj()
@@ -209,7 +234,12 @@ class Histogram:
             raise ProtocolError(f"histogram counts cannot be unpacked: {error}", expected="zlib data") from error
         if not unpacker.eof:
             raise ProtocolError("histogram counts are cut off or too long", expected="one whole zlib stream")
-        return cls.from_parts(decode_counts(words, BUCKET_COUNT), saturated, sum_ns, min_ns, max_ns, count=count)
+        histogram = cls()
+        histogram._used = used = decode_used(words, BUCKET_COUNT)
+        if count != int(used[1].sum()):
+            raise ProtocolError(f"histogram says {count} samples and holds {used[1].sum()}", expected="the same")
+        histogram._set_exact(used, saturated, sum_ns, min_ns, max_ns)
+        return histogram
 
     @classmethod
     def from_counts(cls, counts: Counts) -> Self:
@@ -224,24 +254,25 @@ class Histogram:
         return cls.from_parts(counts, 0, sum_ns, low_ns, high_ns)
 
     @classmethod
-    def from_parts(
-        cls, counts: Counts, saturated: int, sum_ns: int, min_ns: int, max_ns: int, *, count: int | None = None
-    ) -> Self:
+    def from_parts(cls, counts: Counts, saturated: int, sum_ns: int, min_ns: int, max_ns: int) -> Self:
         """Put a histogram together from its parts; raises ProtocolError when they contradict each other."""
         histogram = cls()
-        histogram.counts = counts
-        histogram.saturated, histogram._sum_ns, histogram._min_ns, histogram._max_ns = saturated, sum_ns, min_ns, max_ns
-        histogram.count = int(counts.sum())
-        if count is not None and count != histogram.count:
-            raise ProtocolError(f"histogram says {count} samples and holds {histogram.count}", expected="the same")
-        used = np.flatnonzero(counts)
-        ends = bucket_of_ns(np.array([min_ns, max_ns])).tolist() if used.size else []
+        histogram._counts = counts
+        used = counts.nonzero()[0]
+        histogram._set_exact((used, counts[used]), saturated, sum_ns, min_ns, max_ns)
+        return histogram
+
+    def _set_exact(self, used: tuple[Counts, Counts], saturated: int, sum_ns: int, min_ns: int, max_ns: int) -> None:
+        """Take over what is exact; raises ProtocolError when it contradicts the used buckets and their counts."""
+        self.saturated, self._sum_ns, self._min_ns, self._max_ns = saturated, sum_ns, min_ns, max_ns
+        buckets, counts = used
+        self.count = int(counts.sum())
         is_sound = (
-            ends == [used[0], used[-1]]
-            and min_ns * histogram.count <= sum_ns <= max_ns * histogram.count
-            and saturated <= counts[TOP_BUCKET]
+            (_bucket_of_one_ns(min_ns), _bucket_of_one_ns(max_ns)) == (buckets[0], buckets[-1])
+            and min_ns * self.count <= sum_ns <= max_ns * self.count
+            and saturated <= (counts[-1] if buckets[-1] == TOP_BUCKET else 0)
             and (saturated > 0) == (max_ns > HIGHEST_US * 1000)
-            if used.size
+            if buckets.size
             else not any((saturated, sum_ns, min_ns, max_ns))
         )
         if not is_sound:
@@ -250,26 +281,3 @@ class Histogram:
                 "samples contradict its buckets",
                 expected="values of the same samples",
             )
-        return histogram
-
-
-def _read_fields(wire: object) -> tuple[int, int, int, int, int, bytes]:
-    if not isinstance(wire, dict):
-        raise ProtocolError(f"a histogram is a {type(wire).__name__}", expected="a dict made by Histogram.to_wire")
-    if wire.get("version") != WIRE_VERSION:
-        raise ProtocolError(
-            f"histogram of version {wire.get('version')!r}",
-            expected=f"version {WIRE_VERSION}",
-            action="run the same release of inference-swarm on master and workers",
-        )
-    numbers = [wire.get(field) for field in ("count", "saturated", "min_ns", "max_ns")]
-    for number in numbers:
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
-            raise ProtocolError(f"a histogram value is {number!r}", expected="a whole number below 2^63")
-    total, payload = wire.get("sum_ns"), wire.get("counts")
-    if not isinstance(total, str) or not total.isascii() or not total.isdigit() or len(total) > 40:
-        raise ProtocolError(f"histogram sum is {total!r}"[:120], expected="a whole number of ns as a string of digits")
-    if not isinstance(payload, bytes):
-        raise ProtocolError(f"histogram counts are a {type(payload).__name__}", expected="bytes")
-    count, saturated, min_ns, max_ns = (int(number) for number in numbers if isinstance(number, int))
-    return count, saturated, int(total), min_ns, max_ns, payload

@@ -19,6 +19,7 @@ from inference_swarm.measure.counters import (
     read_counters,
     write_counters,
 )
+from inference_swarm.measure.coverage import Coverage
 from inference_swarm.measure.snapshot import Slice
 
 DEFAULT_WIDTH_S = 3.0
@@ -29,14 +30,13 @@ OPEN_INTERVALS = 4
 class Interval:
     """What all workers reported for one stretch of the run: `span` slots of `width_s` from slot `first` on."""
 
-    __slots__ = ("_open", "_packed", "covered_s", "first", "span", "users", "width_s")
+    __slots__ = ("_open", "_packed", "coverage", "first", "span", "width_s")
 
     def __init__(self, first: int, span: int, width_s: float) -> None:
         self.first = first
         self.span = span
         self.width_s = width_s
-        self.covered_s: dict[str, float] = {}
-        self.users: dict[str, int] = {}
+        self.coverage = Coverage()
         self._open: dict[str, RequestCounters] | None = {}
         self._packed: Document = {}
 
@@ -59,39 +59,30 @@ class Interval:
 
     def per_s(self, count: int) -> float:
         """`count` requests, or rows, of this interval per second; right too where reports drift across its edges."""
-        worker_seconds = sum(self.covered_s.values())
-        return count * len(self.covered_s) / worker_seconds if worker_seconds else 0.0
+        worker_seconds = self.coverage.seconds
+        return count * self.coverage.worker_count / worker_seconds if worker_seconds else 0.0
 
-    def add(self, names: dict[str, RequestCounters], covered_s: dict[str, float], users: dict[str, int]) -> None:
-        """Merge counters, the seconds each worker spent on them, and the users each had."""
+    def add(self, names: dict[str, RequestCounters]) -> None:
+        """Merge counters."""
         self._open = self.names()
         add_counters(self._open, names)
-        for worker, seconds in covered_s.items():
-            self.covered_s[worker] = self.covered_s.get(worker, 0.0) + seconds
-        self.users.update(users)
 
     def pack(self) -> None:
         """Trade open histograms for packed ones."""
         if self._open is not None:
             self._packed, self._open = write_counters(self._open), None
+        self.coverage.pack()
 
     def to_wire(self) -> Document:
         names = self._packed if self._open is None else write_counters(self._open)
-        return {
-            "first": self.first,
-            "span": self.span,
-            "covered_s": self.covered_s,
-            "users": self.users,
-            "names": names,
-        }
+        return {"first": self.first, "span": self.span, "names": names, **self.coverage.to_wire()}
 
     @classmethod
     def from_wire(cls, wire: Any, width_s: float) -> Self:
         """Read what `to_wire` wrote; raises ProtocolError."""
         try:
             interval = cls(int(wire["first"]), int(wire["span"]), width_s)
-            interval.covered_s = {str(worker): float(seconds) for worker, seconds in wire["covered_s"].items()}
-            interval.users = {str(worker): int(users) for worker, users in wire["users"].items()}
+            interval.coverage = Coverage.from_wire(wire)
             packed = dict(wire["names"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"interval that cannot be read: {error!r}", expected="what to_wire wrote") from error
@@ -125,7 +116,8 @@ class IntervalSeries:
         if is_new:
             self._intervals.insert(place, Interval(slot, 1, self.width_s))
         interval = self._intervals[place if is_new else place - 1]
-        interval.add(part.names, {worker: part.end_s - part.start_s}, {worker: users})
+        interval.add(part.names)
+        interval.coverage.add(worker, part.end_s - part.start_s, users)
         if is_new:
             for old in self._intervals[:-OPEN_INTERVALS]:
                 old.pack()
@@ -140,7 +132,8 @@ class IntervalSeries:
         low = bisect_left(self._intervals, wide.first, key=lambda interval: interval.first)
         high = bisect_left(self._intervals, wide.first + wide.span, key=lambda interval: interval.first)
         for narrow in self._intervals[low:high]:
-            wide.add(narrow.names(), narrow.covered_s, narrow.users)
+            wide.add(narrow.names())
+            wide.coverage.follow_with(narrow.coverage)
         wide.pack()
         self._intervals[low:high] = [wide]
 

@@ -14,12 +14,12 @@ import numpy as np
 from inference_swarm.load.answer_log import Judged, RightAnswers
 from inference_swarm.measure.answers import NONE_RIGHT, by_place
 from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters, add_counters, counters_of
-from inference_swarm.measure.exhaustion import FILES_EXHAUSTED, PORTS_EXHAUSTED
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.phases import NS_PER_S, Phase, Phases
 from inference_swarm.measure.seconds import FAILED, SUCCEEDED, UNSERVED, SecondTally
 from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot, WorkerHealth, slice_of
 from inference_swarm.measure.wire_types import MAX_EXAMPLE_ROWS, cut_text
+from inference_swarm.transport.exhaustion import FILES_EXHAUSTED, PORTS_EXHAUSTED
 from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.outcome_log import Batch, Counts, Nanoseconds
 

@@ -39,6 +39,8 @@ class LoadPlan:
     """The load is decided while the run goes on, and begins with this."""
     asks_server: bool = False
     """Whether a worker asks the server before the run: waits until it is ready, or sends it one row, or both."""
+    connections_each: int = 0
+    """How many connections each user has all the time; 0: as many as it happens to need."""
 
     @property
     def is_open(self) -> bool:

@@ -33,6 +33,7 @@ from inference_swarm.run.request_plan import request_problems
 from inference_swarm.run.search_plan import first_step_of, resolve_search, search_problems
 from inference_swarm.run.trace_plan import TRACE, trace_problems
 from inference_swarm.transport.allowed import check_hosts_allowed, parse_patterns
+from inference_swarm.transport.source_addresses import parse_source_addresses
 from inference_swarm.transport.target import Target, parse_headers, target_of
 
 T = TypeVar("T")
@@ -92,11 +93,12 @@ def load_of(settings: Settings) -> LoadPlan:
         requests=settings.requests,
         first_step=first_step_of(settings),
         asks_server=not settings.no_probe or settings.wait_ready_s is not None,
+        connections_each=0 if settings.is_open else max(1, len(variants_of(settings))),
     )
 
 
 def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
-    """Return problems of `slo`, `abort_when`, `warm_up`, `headers`, `allow_host`, `stages`, `api`, of names."""
+    """Return problems of settings that are more than a value of their type."""
     _, problems = parse_objectives(split_objectives(values["slo"]))
     problems += _warm_up_problems(values) + request_problems(values)
     problems += _name_problems(values)
@@ -107,9 +109,10 @@ def check_plan(values: ReadSettingValues) -> list[SettingProblem]:
     problems += parse_abort_conditions(values["abort_when"])[1]
     problems += search_problems(values) + _server_problems(values) + ab_problems(values) + answer_problems(values)
     problems += trace_problems(values)
-    for parse, text in ((parse_headers, values["headers"]), (parse_patterns, values["allow_host"])):
+    parsers = ((parse_headers, "headers"), (parse_patterns, "allow_host"), (parse_source_addresses, "source_address"))
+    for parse, name in parsers:
         try:
-            parse(text)
+            parse(values[name])
         except SettingProblem as problem:
             problems.append(problem)
     if values["stages"]:

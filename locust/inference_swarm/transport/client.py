@@ -18,6 +18,7 @@ from inference_swarm.transport.outcome_log import Lane, OutcomeLog
 from inference_swarm.transport.reading import ResponseReader
 from inference_swarm.transport.resolve import LOOKUP_TTL_S, Resolver
 from inference_swarm.transport.rules import AttemptRules
+from inference_swarm.transport.source_addresses import SourceAddresses
 from inference_swarm.transport.stream import Stream
 from inference_swarm.transport.target import Target
 from inference_swarm.transport.tls import TlsFiles, make_tls_context
@@ -52,7 +53,7 @@ class InferenceClient:
         tls_files: TlsFiles | None = None,
         row_count: int = 1,
     ) -> None:
-        """`row_count`: rows of most requests. Raises SettingProblem for TLS files that cannot be used."""
+        """`row_count`: rows of most requests. Raises SettingProblem for files and addresses that cannot be used."""
         self.target = target
         self.rules = rules or AttemptRules()
         self.tls_files = tls_files or TlsFiles()
@@ -82,6 +83,7 @@ class InferenceClient:
             AddressPool(first=random.randrange(1 << 16)),
             host=target.host,
             tls_context=make_tls_context(self.tls_files) if target.is_tls else None,
+            sources=SourceAddresses(self.rules.source_addresses),
             clock_s=time.monotonic,
         )
         self.idle_limits = IdleLimits()

@@ -14,6 +14,7 @@ from inference_swarm.transport.addresses import Address, AddressPool
 from inference_swarm.transport.happy_eyeballs import Race
 from inference_swarm.transport.outcome import AttemptError, ErrorKind
 from inference_swarm.transport.resolve import Resolver
+from inference_swarm.transport.source_addresses import SourceAddresses
 from inference_swarm.transport.tls import TlsChannel, describe_tls_error
 
 READABLE: Final = 1
@@ -49,18 +50,20 @@ class Dialer:
         *,
         host: str,
         tls_context: SSLContext | None,
+        sources: SourceAddresses,
         clock_s: Callable[[], float],
     ) -> None:
         self.resolver = resolver
         self.pool = pool
         self._host = host
         self._tls_context = tls_context
+        self._sources = sources
         self._clock_s = clock_s
 
     def open(self, note_phase: Callable[[str], None]) -> Opened:
         """Open a connection. `note_phase` gets the unfinished phase, in words for a message. Raises AttemptError."""
         note_phase("name not resolved")
-        addresses = self.resolver.resolve()
+        addresses = self._sources.reachable(self.resolver.resolve())
         self.pool.keep_only(addresses)
         note_phase("not connected")
         sock, address = self._connect(self.pool.order(addresses, self._clock_s()))
@@ -84,7 +87,7 @@ class Dialer:
         first = addresses[0]
         self.pool.reserve(first)
         try:
-            sock, address = Race(addresses, self._note_failure).run()
+            sock, address = Race(addresses, self._sources, self._note_failure).run()
             self.pool.note_success(address)
             self.pool.reserve(address)
         finally:

@@ -7,8 +7,7 @@ have begun go on until one of them has won.
 from __future__ import annotations
 
 import errno
-import os
-from _socket import IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY
+from _socket import IPPROTO_TCP, SO_ERROR, SOL_SOCKET, TCP_NODELAY
 from _socket import socket as plain_socket
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +18,9 @@ from gevent.event import Event
 
 from inference_swarm.transport.addresses import Address
 from inference_swarm.transport.deadlines import DeadlineExceeded
+from inference_swarm.transport.exhaustion import describe_own_error
 from inference_swarm.transport.outcome import AttemptError, ErrorKind
+from inference_swarm.transport.source_addresses import SourceAddresses, are_ports_in_use
 
 ATTEMPT_DELAY_S: Final = 0.25
 _WRITABLE: Final = 2
@@ -31,7 +32,10 @@ _OUR_OWN: Final = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUF
 class Race:
     """One call of `run` for each connection; `on_failure` gets each address that failed or was too slow."""
 
-    def __init__(self, addresses: tuple[Address, ...], on_failure: Callable[[Address], None]) -> None:
+    def __init__(
+        self, addresses: tuple[Address, ...], sources: SourceAddresses, on_failure: Callable[[Address], None]
+    ) -> None:
+        self._sources = sources
         self._queue = deque(addresses)
         self._on_failure = on_failure
         self._pending: dict[Address, tuple[plain_socket, Any]] = {}
@@ -80,16 +84,10 @@ class Race:
     def _begin(self, address: Address) -> Address | None:
         """Start one attempt; returns the address if it is connected at once."""
         try:
-            sock = plain_socket(address.family, SOCK_STREAM)
+            sock, code = self._sources.connect(address, _prepare)
         except OSError as error:  # too many open files, no such family
             self._fail(address, error.errno or 0)
             return None
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            code = sock.connect_ex(address.socket_address)
-        except OSError as error:
-            code = error.errno or errno.EINVAL
         if code not in (0, *_IN_PROGRESS):
             sock.close()
             self._fail(address, code)
@@ -124,6 +122,12 @@ class Race:
         sock.close()
 
     def _fail(self, address: Address, code: int) -> None:
-        self._reasons.append(os.strerror(code))
+        is_out_of_ports = code == errno.EADDRNOTAVAIL and are_ports_in_use(address)
+        self._reasons.append(describe_own_error(code, are_ports_in_use=is_out_of_ports))
         if code not in _OUR_OWN:
             self._on_failure(address)
+
+
+def _prepare(sock: plain_socket) -> None:
+    sock.setblocking(False)
+    sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)

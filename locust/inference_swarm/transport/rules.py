@@ -18,6 +18,8 @@ class AttemptRules:
     expected_status: frozenset[int] = field(default_factory=lambda: parse_expected_status(DEFAULT_EXPECTED_STATUS))
     response_check: ResponseCheck | None = None
     connection_lifetime_s: float | None = None
+    source_addresses: tuple[str, ...] = ()
+    """Local addresses from which connections leave, in turn; empty: from the one that the kernel chooses."""
     answers: AnswerChecks | None = None
     """In place of `response_check` for requests whose rows are known."""
 

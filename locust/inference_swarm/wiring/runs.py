@@ -120,6 +120,7 @@ class Runs:
         leave_pandas_out()
         plan = self._plans[course.run_id]
         manifest = run_in_pool(gevent.get_hub().threadpool.apply, partial(read_rows, plan))
+        manifest = manifest.for_workers(len(self.adapter.state.members))
         self._recording = AnswerRecording(plan.settings, manifest)
         request_format(plan.settings, manifest.schema, plan.settings.batch_size)  # refuses what no worker could send
         for note in manifest.notes:

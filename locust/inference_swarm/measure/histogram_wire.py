@@ -1,0 +1,30 @@
+"""The fields of a histogram as they travel, checked one by one; whether they go together is the histogram's to say."""
+
+from __future__ import annotations
+
+from inference_swarm.errors import ProtocolError
+
+WIRE_VERSION = 1
+
+
+def read_fields(wire: object) -> tuple[int, int, int, int, int, bytes]:
+    """Return count, saturated, sum, minimum and maximum in ns, and packed counts; raises ProtocolError."""
+    if not isinstance(wire, dict):
+        raise ProtocolError(f"a histogram is a {type(wire).__name__}", expected="a dict made by Histogram.to_wire")
+    if wire.get("version") != WIRE_VERSION:
+        raise ProtocolError(
+            f"histogram of version {wire.get('version')!r}",
+            expected=f"version {WIRE_VERSION}",
+            action="run the same release of inference-swarm on master and workers",
+        )
+    numbers = [wire.get(field) for field in ("count", "saturated", "min_ns", "max_ns")]
+    for number in numbers:
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 63:
+            raise ProtocolError(f"a histogram value is {number!r}", expected="a whole number below 2^63")
+    total, payload = wire.get("sum_ns"), wire.get("counts")
+    if not isinstance(total, str) or not total.isascii() or not total.isdigit() or len(total) > 40:
+        raise ProtocolError(f"histogram sum is {total!r}"[:120], expected="a whole number of ns as a string of digits")
+    if not isinstance(payload, bytes):
+        raise ProtocolError(f"histogram counts are a {type(payload).__name__}", expected="bytes")
+    count, saturated, min_ns, max_ns = (int(number) for number in numbers if isinstance(number, int))
+    return count, saturated, int(total), min_ns, max_ns, payload
