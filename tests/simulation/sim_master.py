@@ -96,7 +96,9 @@ class SimMaster:
         self.rng = rng
         self.world = world
         self.send = send
-        self.state = Coordinator(CoordinatorConfig(ends_after_run=is_finite, boot="boot"))
+        self.state = Coordinator(
+            CoordinatorConfig(ends_after_run=is_finite, boot="boot", few_workers=world.few_workers)
+        )
         self.is_dead = False
         self.is_frozen = False
         self.is_ended = False

@@ -67,7 +67,7 @@ class SimWorker:
         self.rng = rng
         self.world = world
         self.send = send
-        self.state = Agent(AgentConfig(name, swarm=swarm), MasterClock(boot))
+        self.state = Agent(AgentConfig(name, swarm=swarm, files_limit=world.draw_files_limit()), MasterClock(boot))
         self.is_dead = False
         self.is_frozen = False
         self.fails_to_load = False

@@ -83,6 +83,10 @@ class World:
         self.server_refusals = 0.0 if calm else self.probe_rng.choice((0.0, 0.1))
         self.requests_rng = random.Random(f"{seed} requests")
         self.trace_rng = random.Random(f"{seed} trace")
+        self.size_rng = random.Random(f"{seed} size")
+        # Above this number of workers a swarm is a large one.
+        self.few_workers = self.size_rng.choice((1, 50, 50))
+        self.lacks_files = self.size_rng.random() < 0.05
         self.asking_since_s: dict[str, float] = {}
         self.answered: set[str] = set()  # runs of which a worker knows that the server takes them
         self.network = Network(self.clock, rng, delay_s, self.drops, duplicates)
@@ -118,6 +122,10 @@ class World:
         if run_id not in self._truths:
             self._truths[run_id] = Truth()
         return self._truths[run_id]
+
+    def draw_files_limit(self) -> int:
+        """How many files a worker may open; 0 where nobody knows."""
+        return self.size_rng.randint(101, 106) if self.lacks_files and self.size_rng.random() < 0.7 else 0
 
     def add_load(self, run_id: str) -> None:
         """A run that nobody planned."""
@@ -182,6 +190,8 @@ class World:
         for number in range(1 if self.is_finite else rng.randint(1, 3)):
             run_id = f"r{number}"
             load = replace(self._draw_load(), asks_server=self.probe_rng.random() < 0.3)
+            if not load.is_open and self.lacks_files:
+                load = replace(load, connections_each=1)
             if load.is_open and self.trace_rng.random() < 0.4:
                 load = draw_trace_load(load, self.trace_rng)
             self._loads[run_id] = load = self._with_requests(load)

@@ -53,7 +53,8 @@ def divide_users(count: int, classes: Sequence[UserClass]) -> dict[str, int]:
 class UserDistribution:
     """The users of a run. Workers that are added or removed any number of times keep the wanted total right."""
 
-    def __init__(self, classes: Iterable[UserClass]) -> None:
+    def __init__(self, classes: Iterable[UserClass], few_workers: int = FEW_WORKERS) -> None:
+        self._few_workers = few_workers
         self._classes = sorted(classes, key=lambda user_class: user_class.name)
         self._wanted: dict[str, int] = {user_class.name: 0 for user_class in self._classes}
         self._names = list(self._wanted)  # of every class there ever was
@@ -123,7 +124,7 @@ class UserDistribution:
     def _slack(self) -> int:
         """Return by how many users workers may differ."""
         count = len(self._placed)
-        return 1 if count <= FEW_WORKERS else max(1, sum(self._wanted.values()) // count // SLACK_PART)
+        return 1 if count <= self._few_workers else max(1, sum(self._wanted.values()) // count // SLACK_PART)
 
     def step(self, limit: int) -> set[str]:
         """Start or stop at most `limit` users; returns the workers whose numbers have changed."""

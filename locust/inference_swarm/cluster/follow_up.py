@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inference_swarm.cluster.distribution import FEW_WORKERS
 from inference_swarm.cluster.events import (
     NotifyTestStart,
     OpenResults,
@@ -77,7 +76,7 @@ def _place(state: Coordinator, job: Job, now_s: float) -> None:
     """Rows follow workers, users follow rows, arrivals follow users."""
     if job.rows is None:
         return
-    is_soon = len(state.members) <= FEW_WORKERS or now_s - job.placed_s >= PLACE_PERIOD_S
+    is_soon = len(state.members) <= state.config.few_workers or now_s - job.placed_s >= PLACE_PERIOD_S
     if is_soon and (job.is_placement_due or job.rows.is_changed):
         job.is_placement_due = job.rows.is_changed = False
         job.placed_s = now_s
@@ -86,6 +85,8 @@ def _place(state: Coordinator, job: Job, now_s: float) -> None:
             job.users.set_hosts(job.rows.hosts(), now_s)
     for worker, hold in job.rows.take_messages():
         member = state.members[worker]
+        if member.is_leaving and hold.blocks:
+            continue  # others will get them when it is placed with those that leave
         member.rows_sent = (hold.generation, now_s)
         state.send(member, hold)
     if job.users is None:

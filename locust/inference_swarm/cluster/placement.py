@@ -73,8 +73,9 @@ def begin_users(state: Coordinator, job: Job, now_s: float) -> None:
     assert course.began_s is not None
     users, spawn_rate = job.wanted
     job.users = RunUsers(
-        job.run_id, job.classes, spawn_rate, course.began_s, state.config.boot, is_open=job.load.is_open
-    )
+        job.run_id, job.classes, spawn_rate, course.began_s, state.config.boot,
+        is_open=job.load.is_open, few_workers=state.config.few_workers,
+    )  # fmt: skip
     if course.steps:
         job.users.set_steps(course.steps)
     want_users(job, users, spawn_rate, now_s)

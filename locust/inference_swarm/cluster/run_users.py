@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from inference_swarm.cluster.distribution import UserClass, UserDistribution
+from inference_swarm.cluster.distribution import FEW_WORKERS, UserClass, UserDistribution
 from inference_swarm.cluster.protocol import MAX_EARLIER, Partition, SetUsers, Step
 from inference_swarm.load.steps import LoadStep
 
@@ -30,10 +30,18 @@ class RunUsers:
     """Users follow the workers at the spawn rate; arrivals follow the users."""
 
     def __init__(
-        self, run_id: str, classes: Iterable[UserClass], spawn_rate: float, began_s: float, boot: str, *, is_open: bool
+        self,
+        run_id: str,
+        classes: Iterable[UserClass],
+        spawn_rate: float,
+        began_s: float,
+        boot: str,
+        *,
+        is_open: bool,
+        few_workers: int = FEW_WORKERS,
     ) -> None:
         self._run_id = run_id
-        self._distribution = UserDistribution(classes)
+        self._distribution = UserDistribution(classes, few_workers)
         self._spawn_rate = spawn_rate
         self._began_s = began_s
         self._boot = boot

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from inference_swarm.cluster.distribution import UserClass
+from inference_swarm.cluster.distribution import FEW_WORKERS, UserClass
 from inference_swarm.cluster.events import Action, Note, Send
 from inference_swarm.cluster.protocol import Message
 from inference_swarm.cluster.request_budget import RequestBudget
@@ -41,6 +41,8 @@ class CoordinatorConfig:
     swarm: str = ""
     boot: str = ""
     release: str = ""
+    few_workers: int = FEW_WORKERS
+    """In a larger swarm workers that come and go are placed together, and differ by more users."""
 
 
 @dataclass(slots=True)
