@@ -222,7 +222,7 @@ FOUND_BY = {
     "a start while a run stops is lost": 23,
     "a worker that cannot load is forgotten": 223,
     "a refused start is never answered": 135,
-    "a stopped run goes on loading": 0,
+    "a stopped run goes on loading": 2,
     "arrivals go to workers without users": 21,
     "a run that was cut short passes": 1,
     "a lost stop is not repeated": 734,

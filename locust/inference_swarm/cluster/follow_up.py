@@ -85,8 +85,8 @@ def _place(state: Coordinator, job: Job, now_s: float) -> None:
             job.users.set_hosts(job.rows.hosts(), now_s)
     for worker, hold in job.rows.take_messages():
         member = state.members[worker]
-        if member.is_leaving and hold.blocks:
-            continue  # others will get them when it is placed with those that leave
+        if job.is_placement_due and member.is_leaving and hold.blocks:
+            continue  # it is about to be placed with others that leave, who get them then
         member.rows_sent = (hold.generation, now_s)
         state.send(member, hold)
     if job.users is None:
