@@ -59,6 +59,7 @@ class Ledger:
         self._destined: dict[str, set[int]] = {}  # in order of joining, which settles ties
         self._ranks: dict[str, int] = {}
         self._next_rank = 0
+        self._by_size: list[tuple[int, int, str]] = []  # a heap of sizes, ranks and workers; some have changed since
         self._giving: dict[str, set[int]] = {}  # served by the key, destined elsewhere
         self._unowned = set(range(self.block_count))
         self._pending_count = 0  # blocks with a pending owner
@@ -189,6 +190,26 @@ class Ledger:
         self._giving[worker] = set()
         self._ranks[worker] = self._next_rank
         self._next_rank += 1
+        self._note_size(worker)
+
+    def _note_size(self, worker: str) -> None:
+        if len(self._by_size) > 64 + 8 * len(self._destined):
+            self._by_size = [(len(blocks), self._ranks[name], name) for name, blocks in self._destined.items()]
+            heapq.heapify(self._by_size)
+        heapq.heappush(self._by_size, (len(self._destined[worker]), self._ranks[worker], worker))
+
+    def _emptiest(self, count: int) -> list[str]:
+        """Return the workers with the fewest blocks, in order of joining among equals."""
+        found: list[tuple[int, int, str]] = []
+        while self._by_size and len(found) < count:
+            size, rank, worker = entry = heapq.heappop(self._by_size)
+            blocks = self._destined.get(worker)
+            is_known = blocks is not None and len(blocks) == size and self._ranks[worker] == rank
+            if is_known and (not found or found[-1] != entry):
+                found.append(entry)
+        for entry in found:
+            heapq.heappush(self._by_size, entry)
+        return [worker for _, _, worker in found]
 
     def _plan(self, plan: Sequence[tuple[int, str]], touched: set[str]) -> Change:
         """Name the pending owners; a block that goes back to its current owner needs no hand-over at all."""
@@ -198,11 +219,14 @@ class Ledger:
             current, former = self._current[block], self._pending[block]
             if former in self._destined:  # the former pending owner must forget the block
                 self._destined[former].discard(block)
+                self._note_size(former)
                 touched.add(former)
             if current is not None:
                 self._destined[current].discard(block)
+                self._note_size(current)
                 self._giving[current].discard(block)
             self._destined[target].add(block)
+            self._note_size(target)
             if current == target:
                 self._set_pending_owner(block, None)
                 continue
@@ -232,9 +256,11 @@ class Ledger:
 
         A block goes back to its current owner if that has room; the rest are assigned in contiguous runs.
         """
-        room = dict.fromkeys(self._destined, 0)
         served = Counter(self._current[block] for block in orphans)
-        heap = [(len(blocks), -served[name], rank, name) for rank, (name, blocks) in enumerate(self._destined.items())]
+        near = {*self._emptiest(len(orphans)), *(name for name in served if name in self._destined)}
+        here = sorted(near, key=self._ranks.__getitem__)  # nobody else comes to be the emptiest
+        room = dict.fromkeys(here, 0)
+        heap = [(len(self._destined[name]), -served[name], self._ranks[name], name) for name in here]
         heapq.heapify(heap)
         for _ in orphans:
             size, back, rank, name = heap[0]  # among equals, who serves most of them already
