@@ -36,6 +36,13 @@ def test_two_modes_and_a_stall_are_where_they_were() -> None:
     assert heat.counts[-1].tolist() == [0] * 8 + [1]
 
 
+def test_a_run_without_a_length_is_drawn_as_one_interval() -> None:
+    # A trace of one record, or whose records have one instant.
+    heat = heat_map([interval(0, 2.0, 2.0)], 1.0, 0.0)
+    assert (heat.counts.tolist(), heat.end_s) == ([[2]], 1.0)
+    assert re.search(r'd="M84\.0 [\d.]+H\d{3,}\.\dV', plot_heat_map(heat))
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 5000), st.lists(st.floats(0, 700_000), min_size=1, max_size=5)), max_size=20),
     st.floats(0.1, 5000),

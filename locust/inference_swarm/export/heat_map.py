@@ -43,6 +43,7 @@ class HeatMap:
 def heat_map(intervals: Iterable[HlogInterval], interval_s: float, end_s: float) -> HeatMap:
     """Return the map of a run that ended then, with intervals at most so long, in any order and of any name."""
     column_s = interval_s * max(1, math.ceil(end_s / interval_s / MAX_COLUMNS))
+    end_s = end_s or column_s  # a trace of one instant has no length, and its requests a time all the same
     counts = np.zeros((_ROW_COUNT, max(1, math.ceil(end_s / column_s))), dtype=np.int64)
     for interval in intervals:
         column = min(int((interval.start_s + interval.length_s / 2) / column_s), counts.shape[1] - 1)
