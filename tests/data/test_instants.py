@@ -81,14 +81,36 @@ def test_dates_and_texts_in_a_dictionary() -> None:
         (["2024-05-01T10:00:00Z", "2024-13-01T00:00:00Z"], 1, "it is '2024-13-01T00:00:00Z'"),
         ([1.5, float("nan")], 1, "it is nan"),
         ([1.5, float("inf")], 1, "it is inf"),
-        ([datetime(3000, 1, 1)], 0, "does not fit into 64 bits of ns"),
+        ([datetime(2024, 1, 1), datetime(3000, 1, 1)], 1, "does not fit into 64 bits of ns"),
+        ([date(2024, 1, 1), date(9999, 1, 1)], 1, "does not fit into 64 bits of ns"),
+        ([1.5, 1e300], 1, "it is 1e+300, which does not fit into 64 bits of ns"),
+        ([Decimal(1), Decimal(10**30)], 1, "it is 1e+30, which does not fit into 64 bits of ns"),
+        (["5", "1e999"], 1, "it is inf"),
+        (["5", "99999999999999999999"], 1, "it is 1e+20, which does not fit into 64 bits of ns"),
+        (pa.array([5, 2**63], pa.uint64()), 1, "it is 9223372036854775808, which does not fit into 64 bits of ns"),
     ],
 )
-def test_what_is_no_instant_is_named(values: list[Any], place: int, words: str) -> None:
+def test_what_is_no_instant_is_named(values: Any, place: int, words: str) -> None:
     with pytest.raises(BadInstant) as bad:
         read_times(pa.chunked_array([pa.array(values)]))
     assert bad.value.place == place
     assert words in bad.value.found
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [([5, 10**10], "it is 10000000000,"), ([0, -5 * 10**13], "it is -50000000000000,"), ([0.5, 5e16], "it is 5e+16,")],
+)
+def test_a_number_whose_unit_takes_it_out_of_64_bits_is_named(values: list[Any], words: str) -> None:
+    with pytest.raises(BadInstant) as bad:
+        instants(values)
+    assert (bad.value.place, bad.value.found.startswith(words)) == (1, True)
+    # As ns any int64 is an instant.
+    assert instants([-(2**63), 2**63 - 1]) == [-(2**63), 2**63 - 1]
+
+
+def test_texts_of_another_layout_are_texts() -> None:
+    assert read_times(pa.chunked_array([pa.array(["2024-05-01T10:00:00.25Z"], pa.string_view())])).tolist() == [NS]
 
 
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.binary(), pa.list_(pa.int64()), pa.time64("us"), pa.duration("ns")])

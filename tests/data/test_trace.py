@@ -33,6 +33,25 @@ def manifest_of(folder: Path, times: Any, block_rows: int = 10, **choice: Any) -
     return read_manifest(str(path), block_rows=block_rows, choice=ColumnChoice(instant="ts", **choice))
 
 
+@pytest.mark.parametrize(
+    ("times", "speed", "days"),
+    [
+        ([0, 1], 1e-12, "11,574,074"),
+        ([0, 1], 5e-324, "inf"),
+        (pa.array([-(2**63), 2**63 - 1], pa.timestamp("ns")), 1.0, "213,504"),
+    ],
+)
+def test_a_trace_longer_than_64_bits_of_ns_is_refused(tmp_path: Path, times: Any, speed: float, days: str) -> None:
+    with pytest.raises(DataError, match=f"The trace of column 'ts' would take {days} days"):
+        read_trace(manifest_of(tmp_path, times), speed, MIB)
+
+
+def test_the_row_whose_number_is_out_of_64_bits_is_named(tmp_path: Path) -> None:
+    manifest = manifest_of(tmp_path, [*range(60), 5 * 10**10])
+    with pytest.raises(DataError, match=r"'ts' has no instant in row 60 of .*rows\.parquet: it is 50000000000, which"):
+        read_trace(manifest, 1.0, MIB)
+
+
 def test_the_time_column_is_not_sent_unless_it_is_named(tmp_path: Path) -> None:
     assert manifest_of(tmp_path, [1, 2]).schema.names == ["n"]
     assert manifest_of(tmp_path, [1, 2], columns=("ts", "n")).schema.names == ["ts", "n"]

@@ -102,23 +102,27 @@ def read_trace(manifest: Manifest, speed: float, row_memory_bytes: int) -> Trace
             action="raise --row-memory, or replay a part of the trace.",
         )
     times = _read_all(manifest, field)
-    instants, is_spread = join_times(times, field.type), False
+    try:
+        instants, is_spread = join_times(times, field.type), False
+    except BadInstant as bad:
+        raise _no_instant(manifest, field, bad.place, bad) from bad
     if manifest.is_of_whole_seconds:
         instants, is_spread = spread_seconds(instants)
     is_number = not (pa.types.is_timestamp(field.type) or pa.types.is_date(field.type))
     unit = unit_of(np.concatenate(times)) if is_number and not _is_of_texts(field.type, times) else ""
-    rows = None if bool((np.diff(instants) >= 0).all()) else np.argsort(instants, kind="stable")
+    rows = None if bool((instants[1:] >= instants[:-1]).all()) else np.argsort(instants, kind="stable")
     ordered = instants if rows is None else instants[rows]
     began_ns = int(ordered[0])
-    offsets = np.rint((ordered - began_ns) / speed).astype(np.int64) if speed != 1 else ordered - began_ns
-    numbers = np.arange(offsets.size)
-    offsets = np.maximum.accumulate(offsets - numbers) + numbers
-    if offsets[-1] > MAX_LENGTH_S * NS_PER_S:
+    length_s = (int(ordered[-1]) - began_ns) / NS_PER_S / speed
+    if length_s > MAX_LENGTH_S:  # beyond it integers of ns would be others
         raise DataError(
-            f"The trace of column {field.name!r} would take {offsets[-1] / NS_PER_S / 86400:,.0f} days.",
+            f"The trace of column {field.name!r} would take {length_s / 86400:,.0f} days.",
             expected="at most three years.",
             action="raise --speed, or look whether all values of the column have the same unit.",
         )
+    offsets = np.rint((ordered - began_ns) / speed).astype(np.int64) if speed != 1 else ordered - began_ns
+    numbers = np.arange(offsets.size)
+    offsets = np.maximum.accumulate(offsets - numbers) + numbers
     return Trace(offsets, rows, began_ns, unit, is_spread)
 
 
@@ -138,10 +142,14 @@ def _read_all(manifest: Manifest, field: pa.Field) -> list[Times]:
             if parts[-1].dtype != parts[0].dtype:
                 raise BadInstant(0, "it is text where others are numbers, or the other way round")
         except BadInstant as bad:
-            place = manifest.place_of(loaded.block.first_row + bad.place)
-            raise DataError(
-                f"Column {field.name!r} has no instant in row {place.row_in_file} of {place.location}: {bad.found}.",
-                expected="an instant in every row: a timestamp, ISO 8601, or a number of s, ms, µs or ns.",
-                action="correct it, or leave the row out.",
-            ) from bad
+            raise _no_instant(manifest, field, loaded.block.first_row + bad.place, bad) from bad
     return parts
+
+
+def _no_instant(manifest: Manifest, field: pa.Field, row: int, bad: BadInstant) -> DataError:
+    place = manifest.place_of(row)
+    return DataError(
+        f"Column {field.name!r} has no instant in row {place.row_in_file} of {place.location}: {bad.found}.",
+        expected="an instant in every row: a timestamp, ISO 8601, or a number of s, ms, µs or ns.",
+        action="correct it, or leave the row out.",
+    )
