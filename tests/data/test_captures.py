@@ -6,6 +6,7 @@ import base64
 import datetime
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,13 @@ def changed(**values: Any) -> str:
         (json.dumps(sagemaker_record("1", "noon")), "inferenceTime has no instant: it is 'noon'", "ISO 8601"),
         (changed(eventMetadata={}), "inferenceTime has no instant: it is empty", "ISO 8601"),
         (json.dumps(sagemaker_record("=1=", T, "BASE64")), "its data is not BASE64", "in the encoding that it names"),
+        (
+            json.dumps(sagemaker_record("\ud800", T)),
+            "it cannot be read (JSON parse error: The surrogate pair in string is invalid)",
+            "captureData.endpointInput with data",
+        ),
+        (SAGEMAKER_EXAMPLE.replace('"encoding"', '"data":"","encoding"'), "it cannot be read", "captureData.endpoint"),
+        ("\ufeff" + SAGEMAKER_EXAMPLE, "it begins with a byte order mark", "no mark between them"),
         (json.dumps(sagemaker_record("1", T, "GZIP")), "encoding is 'GZIP'", "CSV, JSON or BASE64"),
         (json.dumps(sagemaker_record("1", T, "CSV", "a\r\nX: 1")), r"the content type is 'a\r\nX: 1'", "text/csv"),
     ],
@@ -239,6 +247,80 @@ def test_what_is_no_capture_is_refused(tmp_path: Path) -> None:
     write_lines(mixed / "b.jsonl", [gateway_row("{}", "2024-05-01T00:00:00Z")])
     with pytest.raises(DataError, match=r"has its instants in timestamp_ms \(int64\), .* in request_time \(string\)"):
         read_capture(str(mixed), TABLE)
+
+
+def test_a_file_of_blank_lines_beside_others_has_no_records(tmp_path: Path) -> None:
+    for name, lines in (("a", [""]), ("b", [SAGEMAKER_EXAMPLE]), ("c", ["", " "])):
+        write_lines(tmp_path / f"{name}.jsonl", lines)
+    manifest = read_capture(str(tmp_path), SAGEMAKER)
+    assert [kind for _, kind in requests_of(manifest)] == ["text/csv"]
+    assert len(read_trace(manifest, 1.0, MIB)) == 1
+
+
+def stored_as(values: list[str], kind: pa.DataType) -> pa.Array:
+    texts = pa.array(values)
+    return texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts.cast(kind)
+
+
+LAYOUTS = [pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int32(), pa.string())]
+
+
+@pytest.mark.parametrize("kind", LAYOUTS, ids=str)
+def test_texts_of_every_layout_in_a_capture_of_sagemaker(tmp_path: Path, kind: pa.DataType) -> None:
+    columns = {"encoding": ["CSV", "BASE64"], "data": ["1,2", "AP8="], "observedContentType": ["text/csv", "a/b"]}
+    sent = pa.StructArray.from_arrays([stored_as(each, kind) for each in columns.values()], names=list(columns))
+    table = {
+        "eventMetadata": pa.StructArray.from_arrays([stored_as([T, T], kind)], names=["inferenceTime"]),
+        "captureData": pa.StructArray.from_arrays([sent], names=["endpointInput"]),
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    manifest = read_capture(str(tmp_path), SAGEMAKER)
+    assert requests_of(manifest) == [(b"1,2", "text/csv"), (b"\0\xff", "a/b")]
+    assert read_trace(manifest, 1.0, MIB).offsets_ns.tolist() == [0, S // 2]
+
+
+@pytest.mark.parametrize("kind", LAYOUTS, ids=str)
+def test_texts_of_every_layout_in_an_inference_table(tmp_path: Path, kind: pa.DataType) -> None:
+    times = stored_as(["2024-05-01T00:00:00Z", "2024-05-01T00:00:02Z"], pa.string() if kind == pa.binary() else kind)
+    table = pa.table({"request_time": times, "request": stored_as(["{}", '{"a":1}'], kind)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    # All of a part's requests may be missing; then Arrow knows no type for them.
+    pq.write_table(pa.table({"request": pa.nulls(2), "request_time": times}), tmp_path / "b.parquet")
+    manifest = read_capture(str(tmp_path), TABLE)
+    assert [body for body, _ in requests_of(manifest)] == [b"{}", b'{"a":1}']
+    assert read_trace(manifest, 1.0, MIB).offsets_ns.tolist() == [0, 2 * S]
+    assert manifest.notes == (
+        f"{tmp_path}: not sent: 2 of 4 recorded requests, whose bodies the capture does not have",
+    )
+
+
+def test_numbers_that_another_program_wrote_mean_the_same(tmp_path: Path) -> None:
+    begin_ms = 1714521600000
+    floats = {"request": ["{}"] * 3, "timestamp_ms": [begin_ms] * 3, "status_code": [200.0, 400.0, None]}
+    pq.write_table(pa.table(floats), tmp_path / "a.parquet")
+    assert read_capture(str(tmp_path / "a.parquet"), TABLE).notes[0].endswith("is not 200: 1 of 3 requests (400: 1)")
+    lines = [legacy_row("{}", begin_ms) | {"sampling_fraction": share} for share in (1, 0.5)]
+    (note,) = read_capture(str(write_lines(tmp_path / "b.jsonl", lines)), TABLE).notes
+    assert "the capture is a sample (sampling_fraction 0.5)" in note
+    share = pa.array([Decimal("0.25")], pa.decimal128(20, 2))
+    table = {"request": ["{}"], "timestamp_ms": [begin_ms], "sampling_fraction": share}
+    pq.write_table(pa.table(table), tmp_path / "c.parquet")
+    (note,) = read_capture(str(tmp_path / "c.parquet"), TABLE).notes
+    assert "the capture is a sample (sampling_fraction 0.25)" in note
+
+
+def test_columns_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    names = ["request", "timestamp_ms", "request"]
+    pq.write_table(pa.Table.from_arrays([pa.array(["{}"]), pa.array([1]), pa.array(["[]"])], names=names), path)
+    with pytest.raises(DataError, match="has more than one column 'request'"):
+        read_capture(str(path), TABLE)
+    pq.write_table(pa.table({"request": ["{}"], "timestamp_ms": [1]}), path)
+    with pytest.raises(DataError, match="--time-column names 'request', which is what is sent of a record of"):
+        read_capture(str(path), TABLE, "request")
+    pq.write_table(pa.table({"request": ["{}"], "timestamp_ms": [True]}), path)
+    with pytest.raises(DataError, match=r"a\.parquet: the column 'timestamp_ms' has the type bool, which is no time"):
+        read_capture(str(path), TABLE)
 
 
 def test_files_that_change_during_a_run_are_refused(tmp_path: Path) -> None:

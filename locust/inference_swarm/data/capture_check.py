@@ -117,10 +117,10 @@ def count_records(
     if (codes := columns.get(ERROR_CODES)) is not None and pa.types.is_list(codes.type):
         tally.error_codes = Counter(map(str, codes.filter(pc.invert(kept)).flatten().to_pylist()))
     if (statuses := columns.get(STATUS)) is not None:
-        tally.statuses = Counter(map(str, statuses.filter(kept).drop_null().to_pylist()))
+        tally.statuses = Counter(map(_status, statuses.filter(kept).drop_null().to_pylist()))
         del tally.statuses[_OK]
-    if (shares := columns.get(SAMPLING)) is not None and pa.types.is_floating(shares.type):
-        tally.least_sampling = min([1.0, *shares.drop_null().to_pylist()])
+    if (shares := columns.get(SAMPLING)) is not None and _is_number(shares.type):
+        tally.least_sampling = min([1.0, *map(float, shares.drop_null().to_pylist())])
     return len(places), tally
 
 
@@ -129,6 +129,15 @@ def bad_record(shown: str, place: str, found: str, expected: str) -> DataError:
     return DataError(
         f"{shown}, {place}: {found}.", expected=f"{expected}.", action="correct the record, or leave it out."
     )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _status(value: object) -> str:
+    """Return a status as text; whole numbers beside empty cells are written as 200.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _check_instants(instants: pa.Array, name: str, shown: str, at: Where) -> None:

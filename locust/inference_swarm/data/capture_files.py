@@ -94,6 +94,14 @@ class CaptureReader:
     def _describe_parquet(self, location: str, file: pa.NativeFile, time_column: str) -> CaptureFile:
         described, shown = parquet_files.describe(location, file), without_secrets(location)
         types = {each.name: each.type for each in described.schema}
+        if len(types) < len(described.schema):
+            names = [each.name for each in described.schema]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(
+                f"{shown} has more than one column {twice!r}.",
+                expected="a column once: which of them was meant cannot be known.",
+                action="write the file again without the others.",
+            )
         instant = self._instant(types, time_column, shown)
         schema = self._capture.schema_of(instant, types)
         tally, begin = Tally(), 0
@@ -135,7 +143,7 @@ class CaptureReader:
 
     def _instant(self, types: Mapping[str, pa.DataType], time_column: str, shown: str) -> pa.Field:
         instant = self._capture.instant_of(types, time_column, shown)
-        check_time_type(instant.name, instant.type)
+        check_time_type(instant.name, instant.type, shown)
         return instant
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inference_swarm.config.load_options import INFERENCE_TABLE, SAGEMAKER
+from inference_swarm.data.arrow_types import plain_type
 from inference_swarm.errors import DataError
 
 # With spaces, which no column of these tables may have.
@@ -101,10 +102,12 @@ class SageMakerCapture:
                 for name in ("observedContentType", "data", "encoding")
             )
             instants = pc.struct_field(batch.column("eventMetadata"), _INFERENCE_TIME)
+            if not pa.types.is_timestamp(instants.type):
+                instants = pc.cast(instants, pa.string())
+            data, encodings, content_types = (pc.cast(each, pa.string()) for each in (data, encodings, content_types))
         except (pa.ArrowException, KeyError) as error:
             raise BadRecord(0, f"it has other fields ({error})", self.record) from error
-        bodies = _decode(pc.cast(data, pa.string()), encodings)
-        return Captured(_empty_as_null(bodies), pc.cast(content_types, pa.string()), instants if instant else None)
+        return Captured(_empty_as_null(_decode(data, encodings)), content_types, instants if instant else None)
 
     def problem_of(self, record: Mapping[str, Any]) -> str | None:
         captured = record.get("captureData")
@@ -132,24 +135,31 @@ class InferenceTable:
             raise _not_of(self, shown, names, REQUEST)
         if found is None:
             raise _not_of(self, shown, names, " or ".join(wanted))
-        return pa.field(found, names[found])
+        if found == REQUEST or found in CAPTURED.names:
+            raise DataError(
+                f"--time-column names {found!r}, which is what is sent of a record of {shown}.",
+                expected=f"--trace-format {self.name}: {self.record}.",
+                action="name the column with the instants.",
+            )
+        return pa.field(found, plain_type(names[found]))
 
     def schema_of(self, instant: pa.Field | None, optional: Mapping[str, pa.DataType]) -> pa.Schema:
         fields = [pa.field(REQUEST, optional.get(REQUEST, pa.string())), *([instant] if instant is not None else [])]
         known = {field.name for field in fields}
         also = (STATUS, ERROR_CODES, SAMPLING)
-        return pa.schema(
-            [*fields, *((name, optional[name]) for name in also if name in optional and name not in known)]
-        )
+        # 1 in one line and 0.5 in the next are the same kind of number.
+        types = {
+            name: pa.float64() if name == SAMPLING and pa.types.is_integer(kind) else kind
+            for name, kind in optional.items()
+        }
+        return pa.schema([*fields, *((name, types[name]) for name in also if name in types and name not in known)])
 
     def read(self, batch: pa.RecordBatch, instant: str | None) -> Captured:
-        bodies = batch.column(REQUEST)
-        if pa.types.is_dictionary(bodies.type):
-            bodies = bodies.dictionary_decode()
+        bodies = _plain(batch.column(REQUEST))
         if not (pa.types.is_string(bodies.type) or pa.types.is_large_string(bodies.type) or _is_binary(bodies.type)):
             raise BadRecord(0, f"request has the type {bodies.type}", "the body as it was sent, as text")
         content_types = pa.nulls(len(batch), pa.string())
-        instants = batch.column(instant) if instant else None
+        instants = _plain(batch.column(instant)) if instant else None
         return Captured(_empty_as_null(_as_bytes(bodies)), content_types, instants)
 
     def problem_of(self, record: Mapping[str, Any]) -> str | None:
@@ -179,6 +189,17 @@ def _decode(data: pa.Array, encodings: pa.Array) -> pa.Array:
         except (binascii.Error, ValueError) as error:
             raise BadRecord(place, f"its data is not BASE64 ({error})", "data in the encoding that it names") from error
     return pa.array(bodies, pa.large_binary())
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Return values without a dictionary, and texts and bytes of every layout as those that Arrow computes with."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_string_view(values.type) or pa.types.is_null(values.type):  # null: of no row there is anything
+        return pc.cast(values, pa.string())
+    if pa.types.is_binary_view(values.type) or pa.types.is_fixed_size_binary(values.type):
+        return pc.cast(values, pa.binary())
+    return values
 
 
 def _as_bytes(texts: pa.Array) -> pa.Array:

@@ -42,8 +42,9 @@ def read_capture(source: str, trace_format: str, time_column: str = "", block_ro
 
 
 def _common_instant(files: list[CaptureFile]) -> pa.Field:
-    first = files[0]
-    for each in files:
+    named = [each for each in files if each.instant.name]  # a file of blank lines has no columns
+    first = named[0]
+    for each in named:
         if each.instant != first.instant:
             here, there = (f"{one.instant.name} ({one.instant.type})" for one in (first, each))
             raise DataError(
