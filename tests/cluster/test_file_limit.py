@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +26,8 @@ from inference_swarm.errors import ExitCode
 from inference_swarm.load.stage_text import parse_stages
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan
+
+PACKAGE = Path(__file__).resolve().parents[2] / "locust"
 
 
 def prepared(load: LoadPlan, *limits: int) -> tuple[Coordinator, list[Any]]:
@@ -109,7 +113,10 @@ def test_a_process_takes_the_files_that_it_may_have() -> None:
         "r.setrlimit(r.RLIMIT_NOFILE, (256, r.getrlimit(r.RLIMIT_NOFILE)[1]));"
         "print(raise_file_limit(), *r.getrlimit(r.RLIMIT_NOFILE))"
     )
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    said = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(PACKAGE)}, capture_output=True, text=True,
+        check=True,
+    ).stdout.split()  # fmt: skip
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if 0 < hard <= 1_048_576:
         assert said == [str(hard)] * 3

@@ -34,28 +34,28 @@ def query() -> Iterator[str]:
 
 def test_a_bucket_gives_the_same_blocks_rows_and_fingerprint_as_local_files(query: str, tmp_path: Path) -> None:
     table = pa.table({"a": np.arange(30_000), "b": np.random.default_rng(0).random(30_000)})
-    bucket, _ = pafs.FileSystem.from_uri("s3://swarm" + query)
-    bucket.create_dir("swarm")
+    bucket, _ = pafs.FileSystem.from_uri("s3://rows" + query)
+    bucket.create_dir("rows")
     for name, part in (("1", table.slice(0, 20_000)), ("2", table.slice(20_000))):
         path = tmp_path / f"{name}.parquet"
         pq.write_table(part, path, row_group_size=9000)
-        with bucket.open_output_stream(f"swarm/data/{path.name}") as stream:
+        with bucket.open_output_stream(f"rows/data/{path.name}") as stream:
             stream.write(path.read_bytes())
     local = read_manifest(str(tmp_path))
     for source in (
-        f"s3://swarm/data{query}",
-        f"s3://swarm/data/*.parquet{query}",
-        f"s3://swarm/**/[12].parquet{query}",
-        f"s3://swarm/data/1.parquet{query},s3://swarm/data/2.parquet{query}",
+        f"s3://rows/data{query}",
+        f"s3://rows/data/*.parquet{query}",
+        f"s3://rows/**/[12].parquet{query}",
+        f"s3://rows/data/1.parquet{query},s3://rows/data/2.parquet{query}",
     ):
         remote = read_manifest(source)
         assert (remote.fingerprint, remote.blocks) == (local.fingerprint, local.blocks)
     rows = [row for loaded in iter_blocks(remote, remote.blocks[1::2]) for row in loaded.table.to_pylist()]
     assert rows == [row for loaded in iter_blocks(local, local.blocks[1::2]) for row in loaded.table.to_pylist()]
-    with pytest.raises(DataError, match=r"s3://swarm/data/3\.parquet does not exist"):
-        read_manifest(f"s3://swarm/data/3.parquet{query}")
-    with pytest.raises(DataError, match=r"s3://swarm/data/x\* holds no parquet file"):
-        read_manifest(f"s3://swarm/data/x*{query}")
+    with pytest.raises(DataError, match=r"s3://rows/data/3\.parquet does not exist"):
+        read_manifest(f"s3://rows/data/3.parquet{query}")
+    with pytest.raises(DataError, match=r"s3://rows/data/x\* holds no parquet file"):
+        read_manifest(f"s3://rows/data/x*{query}")
 
 
 def test_partitions_text_files_and_tables_in_a_bucket_are_what_they_are_on_disk(query: str) -> None:

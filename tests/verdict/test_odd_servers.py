@@ -92,7 +92,7 @@ def test_of_an_open_load_that_nobody_answers_every_arrival_is_abandoned_or_dropp
         (b"SSH-2.0-OpenSSH_9.6\r\n", "protocol", "protocol: not HTTP: Expected HTTP/, RTSP/ or ICE/", "SSH-2.0"),
         (response(body=b"\x1f\x8b\x08!", head=b"content-encoding: gzip\r\n"), "answer",
          "answer: the body in gzip is cut short, damaged or too large", ""),
-        (response(body=b""), "answer", "answer: not JSON", ""),
+        (response(body=b""), "answer", "answer: an empty body", ""),
     ],
 )  # fmt: skip
 def test_quick_nonsense_fails_every_request_and_explains_itself(
