@@ -19,7 +19,7 @@ MOMENT = Moment(12.4, 60.0, 50, 2, Window(6.0, 9.0, 1234.5, 1234.5, 4230.0, 51_7
 
 def test_the_line_has_users_rate_times_errors_and_time_left() -> None:
     assert progress_line(MOMENT) == (
-        "50 users on 2 workers  6–9 s: 1,234/s  p50 4.23 ms  p99 51.7 ms  15,000 requests  3 failed  48 s left"
+        "50 users on 2 workers  6–9 s: 1,235/s  p50 4.23 ms  p99 51.7 ms  15,000 requests  3 failed  48 s left"
     )
 
 
@@ -29,7 +29,7 @@ def test_the_line_has_draining_users_apart_from_those_that_run() -> None:
 
 def test_the_line_has_rows_where_requests_have_several() -> None:
     moment = replace(MOMENT, window=Window(6.0, 9.0, 1234.5, 39_504.0, 4230.0, 51_700.0))
-    assert "  6–9 s: 1,234/s (39,504 rows/s)  p50" in progress_line(moment)
+    assert "  6–9 s: 1,235/s (39,504 rows/s)  p50" in progress_line(moment)
 
 
 def test_without_an_end_the_line_says_how_long_it_has_been() -> None:
@@ -52,11 +52,11 @@ LONG = replace(
 
 
 def test_a_terminal_of_80_columns_has_what_matters_on_one_line() -> None:
-    assert progress_line(MOMENT, 79) == ("50 users  1,234/s  p50 4.23 ms  p99 51.7 ms  3 failed  48 s left")
+    assert progress_line(MOMENT, 79) == ("50 users  1,235/s  p50 4.23 ms  p99 51.7 ms  3 failed  48 s left")
     assert progress_line(MOMENT, 90) == (
-        "50 users  6–9 s: 1,234/s  p50 4.23 ms  p99 51.7 ms  15,000 requests  3 failed  48 s left"
+        "50 users  6–9 s: 1,235/s  p50 4.23 ms  p99 51.7 ms  15,000 requests  3 failed  48 s left"
     )
-    assert progress_line(LONG, 79) == "50 users  1,234/s  p99 51.7 ms  3 failed  2 abandoned  1,234 dropped  48 s left"
+    assert progress_line(LONG, 79) == "50 users  1,235/s  p99 51.7 ms  3 failed  2 abandoned  1,234 dropped  48 s left"
     assert progress_line(LONG, 200) == progress_line(LONG)
 
 

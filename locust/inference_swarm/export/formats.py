@@ -1,8 +1,10 @@
-"""Numbers as people read them, the same on the terminal and in the report."""
+"""Numbers as people read them, the same on the terminal, in the report and on the page (`web/static/format.js`)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 from inference_swarm.config.documents import ReadDocument
 
@@ -15,15 +17,24 @@ def format_us(value: float | None) -> str:
     if value is None or value != value:
         return "–"
     if value < 999.5:
-        return f"{value:.0f} µs"
+        return f"{format_count(value)} µs"
     if value < 999_500:
-        return f"{value / 1000:.3g} ms"
-    return f"{value / 1_000_000:.3g} s" if value < 99.5e6 else f"{value / 1_000_000:.0f} s"
+        return f"{format_digits(value / 1000)} ms"
+    return f"{format_digits(value / 1e6) if value < 99.5e6 else format_count(value / 1e6)} s"
 
 
 def format_count(value: float) -> str:
-    """A count: 12,345."""
-    return f"{value:,.0f}"
+    """A count: 12,345. A half goes up, as in JavaScript: half of all rates of four seconds end in .25, .5 or .75."""
+    return f"{math.floor(value + 0.5):,}" if math.isfinite(value) else f"{value:g}"
+
+
+def format_digits(value: float) -> str:
+    """Three significant digits, fewer without their zeros; a half goes up."""
+    if not value or not math.isfinite(value):
+        return f"{value:.3g}"
+    exact = Decimal(value)
+    rounded = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 2), ROUND_HALF_UP)
+    return f"{float(rounded):.3g}"
 
 
 def format_number_of(count: int, thing: str) -> str:
@@ -33,7 +44,7 @@ def format_number_of(count: int, thing: str) -> str:
 
 def format_rate(value: float) -> str:
     """A rate, with as many digits as are significant."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return format_count(value) if value >= 100 else format_digits(value)
 
 
 def format_share(part: float, whole: float) -> str:

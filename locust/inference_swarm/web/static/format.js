@@ -2,7 +2,7 @@
 const DASH = "–";
 
 export const count = (value) => (value == null ? DASH : Math.round(value).toLocaleString("en-US"));
-export const rate = (value) => (value == null ? DASH : value.toLocaleString("en-US", { maximumFractionDigits: value < 100 ? 1 : 0 }));
+export const rate = (value) => (value == null ? DASH : value < 100 ? `${Number(value.toPrecision(3))}` : count(value));
 export const ms = (value) => (value == null ? DASH : `${value.toFixed(value < 10 ? 2 : 0)} ms`);
 export const percent = (value) => (value == null ? DASH : `${Math.round(value)} %`);
 
