@@ -99,13 +99,13 @@ def test_the_scenario_of_a_server_is_such_a_search(swarm: Swarm, rows: Path, url
 def test_workers_that_are_killed_or_join_in_mid_search_are_said_and_the_search_goes_on(
     swarm: Swarm, rows: Path, url: str
 ) -> None:
-    master = swarm.start_master("--host", url, "--data", str(rows), *QUICK, workers=2)
+    master = swarm.start_master("--host", url, "--data", str(rows), *QUICK, "--budget", "150s", workers=2)
     workers = [swarm.start_worker(number) for number in (1, 2)]
     log = swarm.log_file("master")
     wait_until(lambda: "step 2" in log.read_text(encoding="utf-8"), 40, "a second step")
     workers[0].kill()
     swarm.start_worker(3)
-    wait_until(lambda: master.poll() is not None, 120, "the end of the search")
+    wait_until(lambda: master.poll() is not None, 190, "the end of the search")
     capacity = capacity_of(swarm)
     notes = [note for note in capacity["notes"] if ": the step at " in note]
     for words in (" is gone", " has joined"):
