@@ -62,6 +62,7 @@ def write_sagemaker_capture(folder: Path) -> dict[bytes, tuple[str, float]]:
     return wanted
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_capture_of_sagemaker_is_sent_as_it_was(
     swarm: Swarm, recording: Recording, tmp_path: Path, workers: str
@@ -76,7 +77,7 @@ def test_a_capture_of_sagemaker_is_sent_as_it_was(
     assert content_types(recording) == kinds
     assert set(recording.targets) == {"/invocations"}
     late_s = np.array(recording.times_s) - np.array([wanted[body][1] for body in recording.bodies]) / 10
-    assert np.median(late_s - late_s.min()) < TOLERANCE_S
+    assert np.percentile(late_s - late_s.min(), 90) < TOLERANCE_S
     # The one request before the run is a recorded one as well.
     assert len(recording.probes) == 1
     assert recording.probes[0] in wanted

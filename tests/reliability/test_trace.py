@@ -58,6 +58,7 @@ def replay(swarm: Swarm, recording: Recording, data: Path, *arguments: str) -> d
     return swarm.summary()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "workers", "arguments"),
     [
@@ -75,7 +76,7 @@ def test_each_row_is_sent_once_at_its_instant(
     assert sorted(rows) == list(range(ROWS))
     late_s = times_s - recorded_s()[rows]
     late_s -= np.percentile(late_s, 1)
-    assert np.median(late_s) < TOLERANCE_S
+    assert np.percentile(late_s, 90) < TOLERANCE_S
     arrivals = summary["arrivals"]
     assert (arrivals["wanted"], arrivals["sent"], arrivals["dropped"], arrivals["unaccounted"]) == (ROWS, ROWS, 0, 0)
     assert arrivals["wanted_rps"] == pytest.approx(ROWS / LENGTH_S, rel=0.01)
