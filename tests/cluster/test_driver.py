@@ -22,7 +22,7 @@ class Machine:
         self.ticked = gevent.event.Event()
         self._actions = actions or {}
         self.driver: Driver[str, str] = Driver(
-            self._step, self._execute, lambda now_s: now_s + self.wake_after_s, "tick"
+            self._step, self._execute, lambda now_s: now_s + self.wake_after_s, lambda: "tick"
         )
 
     def _step(self, event: str, now_s: float) -> list[str]:

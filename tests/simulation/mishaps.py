@@ -56,6 +56,8 @@ class Mishaps:
         self.report_loss = 0.4 if self._is_on and rng.random() < 0.1 else 0.0
         self._grants_rng = random.Random(f"{world.seed} grants")
         self.grant_loss = 0.5 if not calm and self._grants_rng.random() < 0.3 else 0.0
+        self._behind_rng = random.Random(f"{world.seed} behind")
+        self._is_behind = not calm and self._behind_rng.random() < 0.1
         # Nobody stops the run for so long.
         self.patience_s = 0.0
         if world.is_massacre or (self._is_on and rng.random() < 0.06):
@@ -64,6 +66,9 @@ class Mishaps:
     def plan(self, time_s: float) -> float:
         """Plans everything; returns when the last thing was asked for."""
         world, rng = self._world, self._rng
+        if self._is_behind:
+            at_s = self._behind_rng.uniform(1.0, time_s)
+            world.do_at(at_s, "the master falls behind", lambda: world.disturb(self._fall_behind))
         if not self._is_on:
             return time_s
         for _ in range(rng.randint(1, 3)):
@@ -116,6 +121,13 @@ class Mishaps:
         if is_hello and worker in self._ends_at_hello:
             self._ends_at_hello.discard(worker)
             self._world.clock.after(0.0, self._world.workers[worker].end)
+
+    def _fall_behind(self) -> None:
+        """The master handles nothing for a while of what comes from workers; some believe that it is gone."""
+        world, master = self._world, self._world.master
+        world.is_hurt = True
+        master.fall_behind()
+        world.clock.after(self._behind_rng.uniform(0.5, 12.0), lambda: world.disturb(master.catch_up))
 
     def _one_dies(self) -> None:
         worker = self._someone()

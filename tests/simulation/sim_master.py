@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -106,6 +107,8 @@ class SimMaster:
         self.runs: dict[str, RunLog] = {}
         self.refused_edits = 0
         self._inbox: deque[Any] = deque()
+        self._unread: list[tuple[str, Envelope]] = []
+        self._behind_since_s = math.inf
         self._echo = Echo(clock, f"{world.seed} master", LATE, self.feed, lambda: world.network.is_faulty)
         self._is_stepping = False
         self._is_ending = False
@@ -114,6 +117,9 @@ class SimMaster:
 
     def receive(self, worker: str, envelope: Envelope) -> None:
         """A message of a worker."""
+        if self._behind_since_s < math.inf:
+            self._unread.append((worker, envelope))
+            return
         message = envelope.message
         if isinstance(message, Report):
             read_s = self.rng.random() * self.world.mishaps.read_s
@@ -133,6 +139,17 @@ class SimMaster:
         self._inbox.append(event)
         if not self.is_frozen:
             self._work()
+
+    def fall_behind(self) -> None:
+        """It has too much to do: messages wait from now on, its clock goes on."""
+        self._behind_since_s = min(self._behind_since_s, self.clock.now_s)
+
+    def catch_up(self) -> None:
+        """It reads what has waited."""
+        self._behind_since_s = math.inf
+        unread, self._unread = self._unread, []
+        for worker, envelope in unread:
+            self.receive(worker, envelope)
 
     def freeze(self) -> None:
         """SIGSTOP."""
@@ -177,7 +194,7 @@ class SimMaster:
         if self.is_dead or self.is_frozen or self.clock.now_s < self._wake_s:
             return
         self._wake_s = -1.0
-        self.feed(e.Tick())
+        self.feed(e.Tick(self._behind_since_s))
 
     def _later(self, longest_s: float, event: e.Event) -> None:
         self.clock.after(self.rng.random() * longest_s, lambda: self.feed(event))

@@ -380,6 +380,7 @@ class World:
     def _heal_all(self) -> None:
         for worker in self.workers:
             self.heal(worker)
+        self.master.catch_up()
 
     # invariants that are checked while it happens
 

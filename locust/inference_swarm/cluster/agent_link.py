@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 from inference_swarm.cluster.agent_events import (
     AgentTick,
     DropLeases,
@@ -34,8 +36,9 @@ from inference_swarm.errors import ExitCode
 MIN_WAKE_S = 0.001
 HEARTBEAT_S = 1.0
 HELLO_S = 1.0
-FIRST_HELLO_S = 0.1  # between the first hellos, while master and workers start together
-FAST_HELLOS_FOR_S = 2.0
+FIRST_HELLO_S = 0.1  # to the second hello, while master and workers start together; half as much longer each time
+# A master that has lost all its workers at once, since it was late itself, must not be asked by all of them at once.
+RETURN_SPREAD_S, MAX_HELLO_S = 0.5, 4.0
 RESEND_S = 3.0
 DELIVERY_TIMEOUT_S = 10.0
 # A leaving worker of an open load sends its arrivals until others have taken them over, or for this time.
@@ -57,7 +60,7 @@ def is_heard(state: Agent, envelope: Envelope) -> bool:
 
 def welcome(state: Agent, message: Welcome, now_s: float) -> None:
     """The worker takes part. Reports that were not confirmed are delivered if the run is still the same."""
-    state.is_joined = True
+    state.is_joined = state.was_joined = True
     state.index = message.index
     state.lease_until_s = state.session_since_s + state.config.lease_s
     state.beats = {}
@@ -90,7 +93,7 @@ def lose_master(state: Agent, reason: str, now_s: float) -> None:
     state.note(f"The master is gone ({reason}). Users are stopped; waiting for it or for another one.", "error")
     state.do(OpenChannel())
     state.hello_s = None
-    state.apart_since_s = now_s
+    state.hello_due_s = now_s + RETURN_SPREAD_S * _share(state)
     if state.stage is RunStage.SENDING:
         pause(state)
 
@@ -101,6 +104,8 @@ def _say_hello(state: Agent, now_s: float) -> None:
         state.session += 1
         state.session_since_s = now_s
     state.hello_s = now_s
+    state.hellos += 1
+    state.hello_due_s = now_s + _hello_pause_s(state)
     config = state.config
     hello = Hello(
         PROTOCOL_VERSION,
@@ -120,6 +125,7 @@ def _say_hello(state: Agent, now_s: float) -> None:
 
 def heartbeat_ack(state: Agent, message: HeartbeatAck, now_s: float) -> None:
     """The master has received that heartbeat or a later one."""
+    state.hellos = 0
     sent_s = state.beats.pop(message.beat, None)
     if sent_s is not None and sent_s + state.config.lease_s > state.lease_until_s:
         state.lease_until_s = sent_s + state.config.lease_s
@@ -163,7 +169,7 @@ def tick(state: Agent, event: AgentTick, now_s: float) -> None:
     if not state.is_joined:
         if state.is_leaving:
             return
-        if state.hello_s is None or now_s - state.hello_s >= _hello_pause_s(state, now_s):
+        if now_s >= state.hello_due_s:
             _say_hello(state, now_s)
         return
     if now_s >= state.beat_due_s:
@@ -178,7 +184,7 @@ def wake_s(state: Agent, now_s: float) -> float:
     """Return when something is due next that no message triggers."""
     due = [now_s + HEARTBEAT_S]
     if not state.is_joined:
-        due.append(now_s if state.hello_s is None else state.hello_s + _hello_pause_s(state, now_s))
+        due.append(state.hello_due_s)
     else:
         due += [state.beat_due_s, state.lease_until_s + MIN_WAKE_S]
         if state.questions_left:
@@ -190,8 +196,16 @@ def wake_s(state: Agent, now_s: float) -> float:
     return max(now_s + MIN_WAKE_S, min(due))
 
 
-def _hello_pause_s(state: Agent, now_s: float) -> float:
-    return FIRST_HELLO_S if now_s - state.apart_since_s < FAST_HELLOS_FOR_S else HELLO_S
+def _hello_pause_s(state: Agent) -> float:
+    """Return the time to the next hello: shorter at the start of the process than after a loss."""
+    if not state.was_joined:
+        return min(HELLO_S, FIRST_HELLO_S * 1.5 ** (state.hellos - 1))
+    return min(MAX_HELLO_S, HELLO_S * 2.0 ** (state.hellos - 1)) * (0.5 + _share(state))
+
+
+def _share(state: Agent) -> float:
+    """Return a number from 0 to 1 that is another one for each worker and each time."""
+    return zlib.crc32(f"{state.config.worker} {state.session} {state.hellos}".encode()) / (1 << 32)
 
 
 def tick_holding(state: Agent, event: AgentTick, now_s: float) -> None:

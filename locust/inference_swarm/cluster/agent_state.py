@@ -64,7 +64,9 @@ class Agent:
     session: int = 0
     session_since_s: float = 0.0
     hello_s: float | None = None  # when the last hello was sent
-    apart_since_s: float = 0.0
+    hello_due_s: float = 0.0
+    hellos: int = 0  # since a heartbeat was answered
+    was_joined: bool = False
     index: int = -1
     lease_until_s: float = 0.0
     beat: int = 0

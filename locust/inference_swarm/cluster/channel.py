@@ -32,6 +32,9 @@ ZAP_DOMAIN = b"inference-swarm"
 MAX_FRAME_BYTES = 4 * MAX_MESSAGE_BYTES
 # A flood must leave the event loop time for those who wait.
 MAX_TURN_S = 0.005
+# From this rate on messages of workers are collected for a moment: to wake up for each costs more than to handle it.
+BUSY_PER_S, COUNT_S, COLLECT_S = 400, 0.25, 0.004
+NO_WAIT, AND_MORE = int(zmq.NOBLOCK), int(zmq.SNDMORE)  # flags of an enumeration take Python's time in each call
 
 
 class Dropped:
@@ -71,11 +74,13 @@ class _Socket:
         """Close the socket; unsent messages are dropped when `linger` is 0."""
         self.socket.close(linger=linger)
 
-    def _receive(self) -> list[bytes]:
-        now_s = time.monotonic()
-        if now_s - self._turn_began_s > MAX_TURN_S:
+    def _give_way(self) -> None:
+        if time.monotonic() - self._turn_began_s > MAX_TURN_S:
             gevent.sleep(0)  # a green socket with messages waiting never gives way by itself
             self._turn_began_s = time.monotonic()
+
+    def _receive(self) -> list[bytes]:
+        self._give_way()
         try:
             frames: list[bytes] = self.socket.recv_multipart()
         except zmq.ZMQError as error:
@@ -84,10 +89,18 @@ class _Socket:
 
 
 class Server(_Socket):
-    """The master's end."""
+    """The master's end.
+
+    Messages come in turns: what has arrived is taken without a wait, then the event loop waits for more. Within a turn
+    the same socket is used without its green methods, which ask for its state after each call.
+    """
 
     def __init__(self, context: Any, host: str, port: int, keys: ControlKeys | None, dropped: Dropped) -> None:
         super().__init__(context, zmq.ROUTER, dropped, uses_ipv6=_uses_ipv6(host, port))
+        self._plain: Any = zmq.Socket.shadow(self.socket.underlying)
+        self._is_in_turn = False
+        self._empty_s = self._counted_s = self._turn_began_s
+        self._taken, self._per_s = 0, 0.0
         # A worker that was cut off comes back under its name while its old connection still seems to be alive.
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._gate: gevent.Greenlet | None = None
@@ -105,12 +118,58 @@ class Server(_Socket):
         except zmq.ZMQError as error:
             raise RPCError(f"{host}:{port} cannot be bound: {error}") from error
 
+    @property
+    def read_until_s(self) -> float:
+        """Everything that had arrived by this instant of `time.monotonic` has been handled."""
+        if not self._is_in_turn and not self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            self._empty_s = time.monotonic()
+        return self._empty_s
+
     def send_to_client(self, message: Message) -> None:
         """Send without waiting; ZMQ drops messages to workers that are gone."""
+        socket = self._plain if self._is_in_turn else self.socket
         try:
-            self.socket.send_multipart([message.node_id.encode(), message.serialize()], zmq.NOBLOCK)  # type: ignore[no-untyped-call]
+            socket.send(message.node_id.encode(), NO_WAIT | AND_MORE)
+            socket.send(message.serialize(), NO_WAIT)  # type: ignore[no-untyped-call]
         except zmq.ZMQError as error:
             logger.debug("A %s message to %s was not sent: %s", message.type, message.node_id, error)
+
+    def _receive(self) -> list[bytes]:
+        self._give_way()
+        self._taken += 1
+        try:
+            return self._take() or self._wait()
+        except zmq.ZMQError as error:
+            raise RPCError("ZMQ network broken") from error
+
+    def _take(self) -> list[bytes]:
+        """Return a message that is there, an empty list if there is none."""
+        try:
+            frames: list[bytes] = self._plain.recv_multipart(NO_WAIT)
+        except zmq.Again:
+            return []
+        return frames
+
+    def _wait(self) -> list[bytes]:
+        """A turn is over: return the first message of the next one."""
+        self._empty_s = time.monotonic()
+        frames: list[bytes] = []
+        if self._is_busy():
+            gevent.sleep(COLLECT_S)
+            frames = self._take()
+        if not frames:
+            self._is_in_turn = False
+            frames = self.socket.recv_multipart()
+            self._is_in_turn = True
+        self._turn_began_s = time.monotonic()
+        return frames
+
+    def _is_busy(self) -> bool:
+        """Return whether many messages came lately."""
+        passed_s = self._empty_s - self._counted_s
+        if passed_s > COUNT_S:
+            self._per_s, self._taken, self._counted_s = self._taken / passed_s, 0, self._empty_s
+        return self._per_s > BUSY_PER_S
 
     def recv_from_client(self) -> tuple[str, Message]:
         """Return the next valid message from an identified sender."""

@@ -26,7 +26,7 @@ class Driver(Generic[E, A]):
         step: Callable[[E, float], list[A]],
         execute: Callable[[A], None],
         wake_s: Callable[[float], float],
-        tick: E,
+        tick: Callable[[], E],
     ) -> None:
         self._step = step
         self._execute = execute
@@ -88,5 +88,5 @@ class Driver(Generic[E, A]):
         while not self.is_closed:
             gevent.sleep(max(0.0, self._due_s - time.monotonic()))
             self._due_s = float("inf")
-            self.feed(self._tick)
+            self.feed(self._tick())
             self._due_s = self._wake_s(time.monotonic())

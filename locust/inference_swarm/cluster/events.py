@@ -5,6 +5,7 @@ Instants are seconds of the master's monotonic clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -134,6 +135,9 @@ class ResultsFailed(Event):
 @dataclass(frozen=True, slots=True)
 class Tick(Event):
     """Time has passed: at the latest when `Coordinator.wake_s` says so."""
+
+    read_until_s: float = math.inf
+    """All messages that had arrived by then have been handled; later than now when none waits."""
 
 
 # workers

@@ -6,6 +6,7 @@ Used by a master, whose workers are elsewhere, and by a single process, which is
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -122,6 +123,7 @@ class MasterAdapter:
         send: Callable[[str, Envelope], None],
         services: RunServices,
         listeners: TestListeners,
+        read_until_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = Coordinator(config)
         self.changed = Flag()
@@ -137,7 +139,7 @@ class MasterAdapter:
             lambda event, now_s: coordinator.step(self.state, event, now_s),
             self._execute,
             lambda now_s: coordinator.wake_s(self.state, now_s),
-            Tick(),
+            lambda: Tick(read_until_s()),
         )
 
     def begin(self) -> None:

@@ -56,7 +56,7 @@ class SwarmMasterRunner(MasterRunner):
         is_finite = bool(self.environment.parsed_options and self.environment.parsed_options.headless)
         self.test = LocustTest(self.environment, self, lambda: self.adapter.feed(ResetStatistics()))
         config = CoordinatorConfig(ends_after_run=is_finite, swarm=swarm, boot=boot_id())
-        self.adapter = MasterAdapter(config, self._send, services, self.test)
+        self.adapter = MasterAdapter(config, self._send, services, self.test, lambda: self.server.read_until_s)
         self.shown_users = ShownUsers(self.adapter.state)
         self.control = RunControl(self, self.adapter, planner, ends_workers=ends_workers)
         raise_file_limit()  # a connection for each worker

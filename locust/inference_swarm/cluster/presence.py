@@ -106,7 +106,7 @@ def _refusal(state: Coordinator, message: Hello) -> str:
 
 
 def tick(state: Coordinator, event: Tick, now_s: float) -> None:
-    """Mark workers lost that were silent for too long; not when this process itself was suspended."""
+    """Mark workers lost that were silent for too long; not when this process itself was suspended or is behind."""
     gap_s = 0.0 if state.ticked_s is None else now_s - state.ticked_s
     state.ticked_s = now_s
     if gap_s > 4 * WATCH_PERIOD_S:
@@ -116,7 +116,7 @@ def tick(state: Coordinator, event: Tick, now_s: float) -> None:
             state.job.since_s += gap_s
         return
     for member in list(state.members.values()):
-        silence_s = now_s - member.heard_s
+        silence_s = min(now_s, event.read_until_s) - member.heard_s
         if member.lost_s is None and silence_s > SILENCE_S:
             lose(state, member, f"not heard of for {silence_s:.1f} s", now_s)
         elif member.lost_s is not None and now_s - member.lost_s > FORGET_LOST_S:

@@ -91,7 +91,7 @@ class WorkerAdapter:
             lambda event, now_s: agent.step(self.state, event, now_s),
             self._execute,
             lambda now_s: agent.wake_s(self.state, now_s),
-            AgentTick(),
+            AgentTick,
         )
 
     def begin(self) -> None:
