@@ -11,6 +11,7 @@ from typing import Any
 
 from inference_swarm.cluster import coordinator as c
 from inference_swarm.cluster import events as e
+from inference_swarm.cluster.presence import may_wait
 from inference_swarm.cluster.protocol import Envelope, Report, RunOffer
 from inference_swarm.cluster.run_common import reason_against_start
 from inference_swarm.cluster.state import Coordinator, CoordinatorConfig, Phase
@@ -146,10 +147,11 @@ class SimMaster:
 
     def catch_up(self) -> None:
         """It reads what has waited."""
-        self._behind_since_s = math.inf
+        since_s, self._behind_since_s = self._behind_since_s, math.inf
         unread, self._unread = self._unread, []
         for worker, envelope in unread:
-            self.receive(worker, envelope)
+            if not may_wait(envelope.message, since_s, self.clock.now_s):
+                self.receive(worker, envelope)
 
     def freeze(self) -> None:
         """SIGSTOP."""

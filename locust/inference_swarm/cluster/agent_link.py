@@ -136,6 +136,8 @@ def heartbeat_ack(state: Agent, message: HeartbeatAck, now_s: float) -> None:
 
 def clock_answer(state: Agent, message: ClockAnswer, now_s: float) -> None:
     state.clock.note(message.sent_ns, message.master_ns, round(now_s * NS_PER_S), message.boot)
+    if state.clock.error_ns == 0:
+        state.questions_left = 0
 
 
 def send_heartbeat(state: Agent, now_s: float) -> None:

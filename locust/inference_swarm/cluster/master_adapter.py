@@ -46,6 +46,7 @@ from inference_swarm.cluster.events import (
     WorkerJoined,
     WriteResults,
 )
+from inference_swarm.cluster.presence import may_wait
 from inference_swarm.cluster.protocol import Envelope, Report, RunOffer, Wire
 from inference_swarm.cluster.state import Coordinator, CoordinatorConfig
 from inference_swarm.errors import ExitCode, SwarmError
@@ -133,6 +134,7 @@ class MasterAdapter:
         self.edit_refused = ""
         self.has_ended = False
         self._send = send
+        self._read_until_s = read_until_s
         self._services = services
         self._listeners = listeners
         self._driver: Driver[Event, Action] = Driver(
@@ -153,6 +155,8 @@ class MasterAdapter:
     def receive(self, worker: str, envelope: Envelope) -> None:
         """Take in a message of a worker. Raises ProtocolError for a report that cannot be read."""
         message = envelope.message
+        if may_wait(message, self._read_until_s(), time.monotonic()):
+            return
         if isinstance(message, Report):
             snapshot = Snapshot.from_wire(message.snapshot)
             self.feed(Reported(worker, envelope.session, message, snapshot))

@@ -16,6 +16,7 @@ from inference_swarm.cluster.protocol import (
     HeartbeatAck,
     Hello,
     Leaving,
+    Message,
     OnceReport,
     Refused,
     Rejoin,
@@ -28,9 +29,18 @@ from inference_swarm.run.course import Loss
 
 WATCH_PERIOD_S = 0.25
 FORGET_LOST_S = 60.0
+# A master that has more to read than it can has read enough after this time: who was silent for so long is lost.
+MAX_BEHIND_S = 30.0
+# A hello that has waited longer is not answered. Its worker asks again, and is welcome when others have been heard.
+MAX_HELLO_AGE_S = 1.0
 # What was said to a worker and is not confirmed by its heartbeats after this time is said again.
 REPEAT_S = 2.5
 NS_PER_S = 1_000_000_000
+
+
+def may_wait(message: Message, read_until_s: float, now_s: float) -> bool:
+    """Return whether the message is not to be handled by a master that is behind: hellos would only add to its work."""
+    return isinstance(message, Hello) and now_s - read_until_s > MAX_HELLO_AGE_S
 
 
 def is_heard(state: Coordinator, event: Received, now_s: float) -> bool:
@@ -107,6 +117,7 @@ def _refusal(state: Coordinator, message: Hello) -> str:
 
 def tick(state: Coordinator, event: Tick, now_s: float) -> None:
     """Mark workers lost that were silent for too long; not when this process itself was suspended or is behind."""
+    read_until_s = min(now_s, max(event.read_until_s, now_s - MAX_BEHIND_S))
     gap_s = 0.0 if state.ticked_s is None else now_s - state.ticked_s
     state.ticked_s = now_s
     if gap_s > 4 * WATCH_PERIOD_S:
@@ -116,7 +127,7 @@ def tick(state: Coordinator, event: Tick, now_s: float) -> None:
             state.job.since_s += gap_s
         return
     for member in list(state.members.values()):
-        silence_s = min(now_s, event.read_until_s) - member.heard_s
+        silence_s = read_until_s - member.heard_s
         if member.lost_s is None and silence_s > SILENCE_S:
             lose(state, member, f"not heard of for {silence_s:.1f} s", now_s)
         elif member.lost_s is not None and now_s - member.lost_s > FORGET_LOST_S:
