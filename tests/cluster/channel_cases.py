@@ -1,13 +1,16 @@
-"""The sockets of a worker that looks for its master again, when names take long to look up. Run by test_patched.py."""
+"""The sockets of master and workers: what they wait for, and what not. Run by test_patched.py."""
 
 from __future__ import annotations
 
 import socket
+import time
 
+import gevent
 import pytest
+from locust.rpc import Message
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
-from inference_swarm.cluster.channel import ControlChannel
+from inference_swarm.cluster.channel import Client, ControlChannel
 
 
 def test_a_connection_that_is_opened_again_waits_for_no_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,3 +37,64 @@ def test_a_connection_that_is_opened_again_waits_for_no_look_up(monkeypatch: pyt
 
 def test_what_cannot_be_a_name_is_no_traceback() -> None:
     assert not ControlChannel(None).Client("a..b", 9, "worker").socket.closed
+
+
+def test_messages_are_read_in_turns_and_the_master_knows_how_far_it_has_read() -> None:
+    server = ControlChannel(None).Server("127.0.0.1", 0)
+    clients = {name: ControlChannel(None).Client("127.0.0.1", server.port, name) for name in ("w1", "w2")}
+    took: list[str] = []
+
+    def take() -> None:
+        while True:
+            sender, message = server.recv_from_client()
+            took.append(f"{sender} {message.data}")
+            server.send_to_client(Message("answer", message.data, sender))
+            if message.data == "slow":
+                gevent.sleep(0.3)
+
+    listener = gevent.spawn(take)
+    for name, client in clients.items():
+        send_when_connected(client, name, "first")
+        assert client.recv().data == "first"
+    gevent.sleep(0.05)
+    assert server.read_until_s == pytest.approx(time.monotonic(), abs=0.05)
+
+    before_s = time.monotonic()
+    clients["w1"].send(Message("note", "slow", "w1"))
+    clients["w2"].send(Message("note", "waits", "w2"))
+    gevent.sleep(0.2)
+    assert took[2:] == ["w1 slow"]
+    assert server.read_until_s <= before_s + 0.02
+    gevent.sleep(0.3)
+    assert sorted(took[2:]) == ["w1 slow", "w2 waits"]
+    assert [client.recv().data for client in clients.values()] == ["slow", "waits"]
+    assert server.read_until_s > before_s + 0.3
+    listener.kill()
+
+
+def test_a_flood_is_read_whole_in_order_and_answered() -> None:
+    server = ControlChannel(None).Server("127.0.0.1", 0)
+    client = ControlChannel(None).Client("127.0.0.1", server.port, "w")
+    count = 900
+    send_when_connected(client, "w", 0)
+
+    def send() -> None:
+        for number in range(1, count):
+            client.send(Message("note", number, "w"))
+            if not number % 20:
+                gevent.sleep(0.01)
+
+    sender = gevent.spawn(send)
+    took = []
+    for _ in range(count):
+        took.append(server.recv_from_client()[1].data)
+        server.send_to_client(Message("answer", took[-1], "w"))
+    assert took == list(range(count))
+    assert [client.recv().data for _ in range(count)] == took
+    sender.join()
+
+
+def send_when_connected(client: Client, name: str, data: object) -> None:
+    with gevent.Timeout(5):
+        while not client.send(Message("note", data, name)):
+            gevent.sleep(0.01)

@@ -1,12 +1,27 @@
-"""A worker that asks again to join, under another session: a loss only when it had been welcomed."""
+"""When workers ask to join, whom the master answers, and when it calls one lost."""
 
 from __future__ import annotations
 
+import math
+import statistics
+from itertools import pairwise
+
 import pytest
 
-from inference_swarm.cluster import coordinator
-from inference_swarm.cluster.events import Received, WorkerGone, WorkerJoined
-from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Heartbeat, Hello
+from inference_swarm.cluster import agent, coordinator, presence
+from inference_swarm.cluster.agent_events import AgentTick
+from inference_swarm.cluster.agent_state import Agent, AgentConfig
+from inference_swarm.cluster.events import Received, Tick, WorkerGone, WorkerJoined
+from inference_swarm.cluster.master_clock import MasterClock
+from inference_swarm.cluster.protocol import (
+    PROTOCOL_VERSION,
+    ClockAnswer,
+    Envelope,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    Welcome,
+)
 from inference_swarm.cluster.state import Coordinator
 
 BEAT = Heartbeat(1, "ready", 0.0, 0, {}, "", -1, -1, -1)
@@ -29,3 +44,71 @@ def test_a_second_hello_is_a_loss_only_of_a_worker_that_was_welcome(has_been_hea
     assert WorkerJoined("w", 0) in actions
     assert (state.members["w"].session, state.members["w"].is_here) == (2, True)
     assert WorkerGone("w", "") not in coordinator.step(state, hello(2), 4.1)
+
+
+@pytest.mark.parametrize(
+    ("now_s", "read_until_s", "is_lost"),
+    [(7.0, math.inf, True), (7.0, 2.0, False), (7.0, 6.5, True), (29.0, 2.0, False), (38.0, 2.0, True)],
+    ids=["silent", "behind", "has read enough", "still behind", "behind for too long"],
+)
+def test_a_worker_is_lost_when_all_that_came_in_time_was_read(now_s: float, read_until_s: float, is_lost: bool) -> None:
+    state = Coordinator()
+    coordinator.step(state, hello(1), 1.0)
+    state.ticked_s = now_s - 0.2  # the process itself was not suspended
+    gone = [action for action in coordinator.step(state, Tick(read_until_s), now_s) if isinstance(action, WorkerGone)]
+    assert [action.worker for action in gone] == ["w"] * is_lost
+    assert state.members["w"].is_here is not is_lost
+
+
+def test_a_master_that_is_behind_answers_no_hello_and_everything_else() -> None:
+    assert [presence.may_wait(hello(1).message, read_s, 10.0) for read_s in (8.9, 9.1, math.inf)] == [True, False, False]
+    assert not presence.may_wait(BEAT, 1.0, 10.0)
+
+
+def hellos_at(state: Agent, from_s: float, until_s: float) -> list[float]:
+    """When the worker says hello, if nobody answers."""
+    found, now_s = [], from_s
+    while now_s < until_s:
+        actions = agent.step(state, AgentTick(), now_s)
+        found += [now_s for action in actions if isinstance(getattr(action, "message", None), Hello)]
+        now_s = agent.wake_s(state, now_s)
+    return found
+
+
+def test_hellos_come_fast_at_the_start_and_spread_over_time_after_a_loss() -> None:
+    state = Agent(AgentConfig("w0"), MasterClock(""))
+    at_s = hellos_at(state, 100.0, 110.0)
+    pauses_s = [later - earlier for earlier, later in pairwise(at_s)]
+    assert pauses_s[:3] == pytest.approx([0.1, 0.15, 0.225])
+    assert pauses_s[-3:] == pytest.approx([1.0, 1.0, 1.0])
+
+    firsts_s, seconds_s = [], []
+    for number in range(200):
+        state = Agent(AgentConfig(f"w{number}"), MasterClock(""))
+        hellos_at(state, 100.0, 100.01)
+        agent.step(state, Envelope(state.session, Welcome(0, "", "")), 100.01)
+        agent.step(state, AgentTick(), 100.01)
+        agent.step(state, Envelope(state.session, HeartbeatAck(1)), 100.01)
+        assert hellos_at(state, 100.01, 103.9) == []
+        first_s, second_s, *others_s = hellos_at(state, 103.9, 120.0)  # its lease is over after four seconds
+        assert 4 <= len(others_s) <= 16
+        firsts_s.append(first_s - 104.0)
+        seconds_s.append(second_s - first_s)
+    for found_s, low_s, high_s in ((firsts_s, 0.0, 0.52), (seconds_s, 0.5, 1.5)):
+        assert low_s <= min(found_s) < low_s + 0.1 * (high_s - low_s)
+        assert high_s - 0.1 * (high_s - low_s) < max(found_s) <= high_s
+        assert statistics.mean(found_s) == pytest.approx((low_s + high_s) / 2, rel=0.15)
+
+
+def test_a_worker_whose_heartbeat_was_answered_says_hello_soon_after_the_next_loss() -> None:
+    state = Agent(AgentConfig("w"), MasterClock(""), was_joined=True, hellos=7)
+    state.is_joined, state.lease_until_s = True, 200.0
+    agent.step(state, Envelope(0, HeartbeatAck(1)), 100.0)
+    assert state.hellos == 0
+
+
+def test_a_worker_with_the_clock_of_its_master_asks_for_it_once() -> None:
+    for boot, left in (("mine", 0), ("another", 4)):
+        state = Agent(AgentConfig("w"), MasterClock("mine"), is_joined=True, lease_until_s=200.0, questions_left=4)
+        agent.step(state, Envelope(0, ClockAnswer(1, 2, boot)), 100.0)
+        assert state.questions_left == left

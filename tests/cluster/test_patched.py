@@ -25,5 +25,5 @@ def test_long_texts_of_locusts_messages_are_cut() -> None:
 
 
 @pytest.mark.processes
-def test_a_worker_that_looks_for_its_master_again_waits_for_no_name() -> None:
+def test_the_sockets_of_master_and_workers() -> None:
     run_cases(Path(__file__).with_name("channel_cases.py"))

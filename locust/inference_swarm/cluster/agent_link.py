@@ -38,7 +38,7 @@ HEARTBEAT_S = 1.0
 HELLO_S = 1.0
 FIRST_HELLO_S = 0.1  # to the second hello, while master and workers start together; half as much longer each time
 # A master that has lost all its workers at once, since it was late itself, must not be asked by all of them at once.
-RETURN_SPREAD_S, MAX_HELLO_S = 0.5, 4.0
+RETURN_SPREAD_S, MAX_HELLO_S = 0.5, 2.0
 RESEND_S = 3.0
 DELIVERY_TIMEOUT_S = 10.0
 # A leaving worker of an open load sends its arrivals until others have taken them over, or for this time.

@@ -10,6 +10,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -49,6 +50,19 @@ def _bucket_of_one_ns(value_ns: int) -> int:
         return int(us)
     mantissa, exponent = math.frexp(us)
     return ((exponent + 1022) * _HALF + int((2 * mantissa - 1) * _HALF)) - _EXPONENT_OFFSET
+
+
+@lru_cache(maxsize=2)  # a closed load's service times are its latencies: the same counts twice in a row
+def _unpack(payload: bytes) -> tuple[Counts, Counts]:
+    """Return the used buckets and their counts, of which nobody may change anything."""
+    unpacker = zlib.decompressobj()
+    try:
+        words = unpacker.decompress(payload, BUCKET_COUNT * 8)
+    except zlib.error as error:
+        raise ProtocolError(f"histogram counts cannot be unpacked: {error}", expected="zlib data") from error
+    if not unpacker.eof:
+        raise ProtocolError("histogram counts are cut off or too long", expected="one whole zlib stream")
+    return decode_used(words, BUCKET_COUNT)
 
 
 _NO_COUNTS = zlib.compress(b"", 1)
@@ -227,15 +241,8 @@ class Histogram:
         count, saturated, sum_ns, min_ns, max_ns, payload = read_fields(wire)
         if payload == _NO_COUNTS and not (count or saturated or sum_ns or min_ns or max_ns):
             return cls()
-        unpacker = zlib.decompressobj()
-        try:
-            words = unpacker.decompress(payload, BUCKET_COUNT * 8)
-        except zlib.error as error:
-            raise ProtocolError(f"histogram counts cannot be unpacked: {error}", expected="zlib data") from error
-        if not unpacker.eof:
-            raise ProtocolError("histogram counts are cut off or too long", expected="one whole zlib stream")
         histogram = cls()
-        histogram._used = used = decode_used(words, BUCKET_COUNT)
+        histogram._used = used = _unpack(payload)
         if count != int(used[1].sum()):
             raise ProtocolError(f"histogram says {count} samples and holds {used[1].sum()}", expected="the same")
         histogram._set_exact(used, saturated, sum_ns, min_ns, max_ns)
