@@ -107,8 +107,11 @@ def test_a_worker_whose_heartbeat_was_answered_says_hello_soon_after_the_next_lo
     assert state.hellos == 0
 
 
-def test_a_worker_with_the_clock_of_its_master_asks_for_it_once() -> None:
-    for boot, left in (("mine", 0), ("another", 4)):
-        state = Agent(AgentConfig("w"), MasterClock("mine"), is_joined=True, lease_until_s=200.0, questions_left=4)
-        agent.step(state, Envelope(0, ClockAnswer(1, 2, boot)), 100.0)
-        assert state.questions_left == left
+@pytest.mark.parametrize(
+    ("boot", "round_trip_ms", "left"), [("mine", 50, 0), ("another", 1.9, 0), ("another", 2.1, 4)]
+)
+def test_a_worker_that_knows_the_clock_of_its_master_asks_no_more(boot: str, round_trip_ms: float, left: int) -> None:
+    state = Agent(AgentConfig("w"), MasterClock("mine"), is_joined=True, lease_until_s=200.0, questions_left=4)
+    sent_ns = 100_000_000_000 - int(round_trip_ms * 1e6)
+    agent.step(state, Envelope(0, ClockAnswer(sent_ns, 2, boot)), 100.0)
+    assert state.questions_left == left

@@ -45,6 +45,7 @@ DELIVERY_TIMEOUT_S = 10.0
 HANDOVER_TIMEOUT_S = 2.0
 CLOCK_QUESTIONS = 10
 CLOCK_PAUSE_S = 0.05
+GOOD_CLOCK_ERROR_NS = 1_000_000  # then no more questions are asked
 NS_PER_S = 1_000_000_000
 
 
@@ -136,7 +137,7 @@ def heartbeat_ack(state: Agent, message: HeartbeatAck, now_s: float) -> None:
 
 def clock_answer(state: Agent, message: ClockAnswer, now_s: float) -> None:
     state.clock.note(message.sent_ns, message.master_ns, round(now_s * NS_PER_S), message.boot)
-    if state.clock.error_ns == 0:
+    if state.clock.error_ns is not None and state.clock.error_ns <= GOOD_CLOCK_ERROR_NS:
         state.questions_left = 0
 
 
