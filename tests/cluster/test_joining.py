@@ -88,7 +88,7 @@ def test_hellos_come_fast_at_the_start_and_spread_over_time_after_a_loss() -> No
         hellos_at(state, 100.0, 100.01)
         agent.step(state, Envelope(state.session, Welcome(0, "", "")), 100.01)
         agent.step(state, AgentTick(), 100.01)
-        agent.step(state, Envelope(state.session, HeartbeatAck(1)), 100.01)
+        agent.step(state, Envelope(state.session, HeartbeatAck(1, 1.0)), 100.01)
         assert hellos_at(state, 100.01, 103.9) == []
         first_s, second_s, *others_s = hellos_at(state, 103.9, 120.0)  # its lease is over after four seconds
         assert 4 <= len(others_s) <= 16
@@ -103,7 +103,7 @@ def test_hellos_come_fast_at_the_start_and_spread_over_time_after_a_loss() -> No
 def test_a_worker_whose_heartbeat_was_answered_says_hello_soon_after_the_next_loss() -> None:
     state = Agent(AgentConfig("w"), MasterClock(""), was_joined=True, hellos=7)
     state.is_joined, state.lease_until_s = True, 200.0
-    agent.step(state, Envelope(0, HeartbeatAck(1)), 100.0)
+    agent.step(state, Envelope(0, HeartbeatAck(1, 1.0)), 100.0)
     assert state.hellos == 0
 
 

@@ -69,7 +69,7 @@ class Worker:
     def _send(self, envelope: Envelope) -> None:
         self.said.append(envelope.message)
         if isinstance(envelope.message, Heartbeat):
-            gevent.spawn(self.hear, HeartbeatAck(envelope.message.beat))
+            gevent.spawn(self.hear, HeartbeatAck(envelope.message.beat, 1.0))
 
     def _open(self) -> None:
         self.opened += 1

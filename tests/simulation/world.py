@@ -86,6 +86,8 @@ class World:
         self.size_rng = random.Random(f"{seed} size")
         # Above this number of workers a swarm is a large one.
         self.few_workers = self.size_rng.choice((1, 50, 50))
+        # Above this number heartbeats come half as often.
+        self.calm_workers = random.Random(f"{seed} beats").choice((1, 500, 500))
         self.lacks_files = self.size_rng.random() < 0.05
         self.asking_since_s: dict[str, float] = {}
         self.answered: set[str] = set()  # runs of which a worker knows that the server takes them

@@ -31,10 +31,10 @@ from inference_swarm.cluster.protocol import (
     Welcome,
     cut,
 )
+from inference_swarm.cluster.state import HEARTBEAT_S
 from inference_swarm.errors import ExitCode
 
 MIN_WAKE_S = 0.001
-HEARTBEAT_S = 1.0
 HELLO_S = 1.0
 FIRST_HELLO_S = 0.1  # to the second hello, while master and workers start together; half as much longer each time
 # A master that has lost all its workers at once, since it was late itself, must not be asked by all of them at once.
@@ -65,7 +65,7 @@ def welcome(state: Agent, message: Welcome, now_s: float) -> None:
     state.index = message.index
     state.lease_until_s = state.session_since_s + state.config.lease_s
     state.beats = {}
-    state.beat_due_s = now_s
+    state.beat_due_s, state.beat_pause_s = now_s, HEARTBEAT_S
     state.clock.forget()
     state.questions_left, state.question_due_s = CLOCK_QUESTIONS, now_s
     state.note(f"Joined the swarm as worker {message.index}", "debug")
@@ -127,6 +127,7 @@ def _say_hello(state: Agent, now_s: float) -> None:
 def heartbeat_ack(state: Agent, message: HeartbeatAck, now_s: float) -> None:
     """The master has received that heartbeat or a later one."""
     state.hellos = 0
+    state.beat_pause_s = min(message.next_s, state.config.lease_s / 2)
     sent_s = state.beats.pop(message.beat, None)
     if sent_s is not None and sent_s + state.config.lease_s > state.lease_until_s:
         state.lease_until_s = sent_s + state.config.lease_s
@@ -147,7 +148,7 @@ def send_heartbeat(state: Agent, now_s: float) -> None:
     oldest_s = now_s - state.config.lease_s
     state.beats = {beat: sent_s for beat, sent_s in state.beats.items() if sent_s > oldest_s}
     state.beats[state.beat] = now_s
-    state.beat_due_s = now_s + HEARTBEAT_S
+    state.beat_due_s = now_s + state.beat_pause_s
     is_sending = state.stage is RunStage.SENDING
     name = "stopping" if state.stage is RunStage.STOPPING else "running" if is_sending and state.users else "ready"
     state.send(

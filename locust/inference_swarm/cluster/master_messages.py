@@ -64,11 +64,15 @@ class Rejoin(Message):
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatAck(Message):
-    """Extends the worker's lease: it may send until a fixed time after it sent the heartbeat of this number."""
+    """Extends the worker's lease: it may send until a fixed time after it sent the heartbeat of this number.
+
+    `next_s`: how long after that one the next heartbeat is wanted.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = EXACT
     type: ClassVar[str] = "swarm_heartbeat_ack"
     beat: Count
+    next_s: Amount
 
 
 @dataclass(frozen=True, slots=True)

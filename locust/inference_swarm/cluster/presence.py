@@ -24,11 +24,13 @@ from inference_swarm.cluster.protocol import (
     StopRun,
     Welcome,
 )
-from inference_swarm.cluster.state import LEASE_S, SILENCE_S, Coordinator, Job, Member, Phase
+from inference_swarm.cluster.state import HEARTBEAT_S, LEASE_S, SILENCE_S, Coordinator, Job, Member, Phase
 from inference_swarm.run.course import Loss
 
 WATCH_PERIOD_S = 0.25
 FORGET_LOST_S = 60.0
+# Between the heartbeats of each worker of a large swarm, of whom one is a small part.
+CALM_HEARTBEAT_S = 2.0
 # A master that has more to read than it can has read enough after this time: who was silent for so long is lost.
 MAX_BEHIND_S = 30.0
 # A hello that has waited longer is not answered. Its worker asks again, and is welcome when others have been heard.
@@ -217,7 +219,8 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
     member = state.members[event.worker]
     member.state, member.users = message.state, dict(message.users)
     member.cpu_percent, member.memory_bytes = message.cpu_percent, message.memory_bytes
-    state.send(member, HeartbeatAck(message.beat))
+    is_large = len(state.members) > state.config.calm_workers
+    state.send(member, HeartbeatAck(message.beat, CALM_HEARTBEAT_S if is_large else HEARTBEAT_S))
     job = state.job
     run_id = "" if job is None or state.phase is Phase.CLOSING else job.run_id
     if message.run_id and message.run_id != run_id:

@@ -16,10 +16,15 @@ from inference_swarm.cluster.run_users import RunUsers
 from inference_swarm.cluster.uncounted import Uncounted
 from inference_swarm.run.course import LoadPlan, RunCourse
 
-# A worker says something every second, and its lease ends LEASE_S after its last answered heartbeat was sent.
-# So who was not heard of for SILENCE_S sends no more, and its users are never there twice.
+# A worker says something every second, in a large swarm every other, and its lease ends LEASE_S after its last answered
+# heartbeat was sent. So who was not heard of for SILENCE_S sends no more, and its users are never there twice.
+HEARTBEAT_S = 1.0
 LEASE_S = 4.0
 SILENCE_S = 5.0
+
+
+# A master with so many workers spends half of its time for them on heartbeats.
+CALM_WORKERS = 500
 
 
 class Phase(StrEnum):
@@ -43,6 +48,8 @@ class CoordinatorConfig:
     release: str = ""
     few_workers: int = FEW_WORKERS
     """In a larger swarm workers that come and go are placed together, and differ by more users."""
+    calm_workers: int = CALM_WORKERS
+    """In a larger swarm heartbeats come half as often."""
 
 
 @dataclass(slots=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from types import NoneType
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from inference_swarm.errors import ProtocolError
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 MAX_LIST = 1_000_000
 MAX_TEXT = 8192
@@ -79,7 +80,7 @@ class Message:
 
     def to_wire(self) -> Wire:
         """Return plain values for msgpack."""
-        return {spec.name: _plain(getattr(self, spec.name)) for spec in fields(self)}  # type: ignore[arg-type]
+        return _plain_fields(self)
 
     @classmethod
     def from_wire(cls, wire: object) -> Self:
@@ -109,11 +110,22 @@ def _adapter(kind: type[Message]) -> TypeAdapter[Any]:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {spec.name: _plain(getattr(value, spec.name)) for spec in fields(value)}
+    if isinstance(value, AS_THEY_ARE):
+        return value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return value
+    return _plain_fields(value) if is_dataclass(value) else value
+
+
+def _plain_fields(value: Any) -> Wire:
+    names = _NAMES.get(type(value))
+    if names is None:
+        names = _NAMES[type(value)] = tuple(spec.name for spec in fields(value))
+    return {name: _plain(getattr(value, name)) for name in names}
+
+
+AS_THEY_ARE = (int, float, str, bytes, dict, NoneType)
+_NAMES: dict[type, tuple[str, ...]] = {}  # of the fields of each dataclass: to ask for them takes longer than all else
 
 
 def _place(location: tuple[int | str, ...]) -> str:
