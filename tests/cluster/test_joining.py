@@ -61,7 +61,11 @@ def test_a_worker_is_lost_when_all_that_came_in_time_was_read(now_s: float, read
 
 
 def test_a_master_that_is_behind_answers_no_hello_and_everything_else() -> None:
-    assert [presence.may_wait(hello(1).message, read_s, 10.0) for read_s in (8.9, 9.1, math.inf)] == [True, False, False]
+    assert [presence.may_wait(hello(1).message, read_s, 10.0) for read_s in (8.9, 9.1, math.inf)] == [
+        True,
+        False,
+        False,
+    ]
     assert not presence.may_wait(BEAT, 1.0, 10.0)
 
 
@@ -107,9 +111,7 @@ def test_a_worker_whose_heartbeat_was_answered_says_hello_soon_after_the_next_lo
     assert state.hellos == 0
 
 
-@pytest.mark.parametrize(
-    ("boot", "round_trip_ms", "left"), [("mine", 50, 0), ("another", 1.9, 0), ("another", 2.1, 4)]
-)
+@pytest.mark.parametrize(("boot", "round_trip_ms", "left"), [("mine", 50, 0), ("another", 1.9, 0), ("another", 2.1, 4)])
 def test_a_worker_that_knows_the_clock_of_its_master_asks_no_more(boot: str, round_trip_ms: float, left: int) -> None:
     state = Agent(AgentConfig("w"), MasterClock("mine"), is_joined=True, lease_until_s=200.0, questions_left=4)
     sent_ns = 100_000_000_000 - int(round_trip_ms * 1e6)

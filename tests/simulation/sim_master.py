@@ -99,7 +99,9 @@ class SimMaster:
         self.world = world
         self.send = send
         self.state = Coordinator(
-            CoordinatorConfig(ends_after_run=is_finite, boot="boot", few_workers=world.few_workers, calm_workers=world.calm_workers)
+            CoordinatorConfig(
+                ends_after_run=is_finite, boot="boot", few_workers=world.few_workers, calm_workers=world.calm_workers
+            )
         )
         self.is_dead = False
         self.is_frozen = False

@@ -29,7 +29,7 @@ STATE_FILE = "state.msgpack"
 VERSION = 2
 # Reports of many workers that come together are written together; the longer that takes, the more of them, so that the
 # checkpoints of a swarm of thousands, whose reports never pause, cost a few per cent of a core at most.
-GATHER_S, MAX_GATHER_S = 0.25, 3.0
+GATHER_S, MAX_GATHER_S = 0.25, 6.0
 PAUSE_PER_READ = 60.0  # of the time in which the event loop waits for the state to be read
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ marks the run: its numbers then say more about the generator than about the serv
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Self
 
 from inference_swarm.config.documents import Document, ReadDocument
@@ -57,6 +57,17 @@ class _Watched:
     files_exhausted: int = 0
     files: str = ""
 
+    def to_state(self) -> Document:
+        """What `dataclasses.asdict` returns: which takes twenty times as long, of thousands of workers."""
+        return {
+            "reports": self.reports,
+            "over": dict(self.over),
+            "worst": dict(self.worst),
+            "ports_exhausted": self.ports_exhausted,
+            "files_exhausted": self.files_exhausted,
+            "files": self.files,
+        }
+
 
 class SelfCheck:
     """Collects the health of each worker and of the master over a run."""
@@ -86,7 +97,7 @@ class SelfCheck:
 
     def to_state(self) -> Document:
         """A dict that msgpack can carry."""
-        return {who: asdict(watched) for who, watched in self._watched.items()}
+        return {who: watched.to_state() for who, watched in self._watched.items()}
 
     @classmethod
     def from_state(cls, state: ReadDocument) -> Self:

@@ -12,6 +12,9 @@ from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.wire_types import Count, Metric, Seconds
 
 
+_METRICS = tuple(spec.name for spec in fields(WorkerHealth))
+
+
 @dataclass(slots=True)
 class WorkerRecord:
     """The master's record of one worker. `missing` are sequence numbers below `next_sequence` not seen yet.
@@ -77,7 +80,10 @@ class WorkerRecord:
 def _worst(one: WorkerHealth, other: WorkerHealth) -> WorkerHealth:
     """Return the highest value of each metric; counts (exhaustion) are added up."""
     metrics: Document = {}
-    for spec in fields(WorkerHealth):
-        values = [value for value in (getattr(one, spec.name), getattr(other, spec.name)) if value is not None]
-        metrics[spec.name] = sum(values) if spec.name.endswith("_exhausted") else max(values, default=None)
+    for name in _METRICS:
+        first, second = getattr(one, name), getattr(other, name)
+        if first is None or second is None:
+            metrics[name] = second if first is None else first
+        else:
+            metrics[name] = first + second if name.endswith("_exhausted") else max(first, second)
     return WorkerHealth(**metrics)
