@@ -27,6 +27,7 @@ markers =
   browser:
   docker:
   alone:
+  first:
   needs:
 """
 

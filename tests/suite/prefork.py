@@ -80,7 +80,10 @@ class Forked:
     ) -> None:
         self.args = list(command)
         self.returncode: int | None = None
-        request = {"arguments": self.args[len(LOCUST) :], "folder": str(folder), "environment": dict(environment)}
+        request = {
+            "arguments": self.args[len(LOCUST) :], "folder": str(folder), "environment": dict(environment),
+            "scheduling": [os.sched_getscheduler(0), os.sched_getparam(0).sched_priority],
+        }  # fmt: skip
         with open(os.devnull, "rb") as nothing:
             self.pid = forker().fork(request, [nothing.fileno(), output.fileno(), errors.fileno()])
 

@@ -1,8 +1,9 @@
 """Imports Locust and our package once, then forks a process for every `locust` command that it is asked for.
 
     python prefork_program.py SOCKET FOLDER…      the descriptor of a socket; what to put before sys.path
-A request is a datagram: JSON with `arguments`, `folder` and `environment`, and three descriptors. The answer is the
-number of the process. It is no child of this one but of the nearest ancestor that adopts orphans, which asked.
+A request is a datagram: JSON with `arguments`, `folder`, `environment` and `scheduling` (policy, priority), and three
+descriptors. The answer is the number of the process. It is no child of this one but of the nearest ancestor that adopts
+orphans, which asked.
 """
 
 import locust.main  # first: it makes the standard library cooperative  # isort: skip
@@ -61,6 +62,9 @@ def main() -> None:
 def become(request: dict[str, Any], descriptors: list[int]) -> None:
     """All that a new process is given by the one that starts it."""
     os.setsid()
+    policy, priority = request["scheduling"]
+    if policy != os.sched_getscheduler(0):
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
         os.close(descriptor)

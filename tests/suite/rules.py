@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 import pytest
+from suite.alone import may_have_priority
 
 # A test that asks for one of these fixtures does what the marker says.
 MARKER_OF_FIXTURE = {
@@ -32,11 +33,12 @@ LIMITS_S = {"docker": 900, "alone": 600, "browser": 300, "processes": 300}
 LIMIT_S = 120
 # What takes seconds to make for a session is made once: the tests that use it stay in one process of pytest.
 GROUP_OF_FIXTURE = {"trained": "trained"}
-# Long ones first, so that none is left when all others have ended.
-ORDER = ("docker", "long", "browser", "processes")
+# Long ones first, so that none is left when all others have ended; those that measure, which wait for each other, are.
+ORDER = ("docker", "alone", "long", "browser", "processes")
 
 LONGEST_WITH_DOCKER = "test_web_ui_swarm"
 OF_KUBERNETES = "k8s"
+OF_NUMBERS = "numbers"
 GZIP_MAGIC = b"\x1f\x8b"
 
 _undeclared: list[str] = []  # the test that runs now, if its markers say that it starts no process
@@ -88,7 +90,8 @@ def group_of(item: pytest.Item) -> str:
     if item.get_closest_marker("xdist_group"):
         return ""  # it has said so itself
     if item.get_closest_marker("alone"):
-        return "alone"
+        # Two at a time where others leave them the cores, so that each has one.
+        return f"alone-{item.path.parent.name == OF_NUMBERS}" if may_have_priority() else "alone"
     if item.get_closest_marker("docker"):
         # The tests of a file share their containers.
         if OF_KUBERNETES in item.path.parts:
@@ -105,7 +108,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _place(item: pytest.Item) -> int:
-    if item.get_closest_marker("alone"):
+    if item.get_closest_marker("alone") and not may_have_priority():
         return len(ORDER) + 1
     return next((place for place, name in enumerate(ORDER) if item.get_closest_marker(name)), len(ORDER))
 

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from suite.alone import NONE_VARIABLE, may_have_priority
 from suite.inner_session import run_inner
 
 pytestmark = pytest.mark.processes
+NEEDS_PRIORITY = pytest.mark.skipif(not may_have_priority(), reason="this user may give no process real-time priority")
 
 
 @pytest.mark.parametrize("how", ["subprocess.run(['true'])", "os.fork() or os._exit(0)", "os.system('true')"])
@@ -48,13 +50,18 @@ def test_an_unmarked_test_is_marked_by_its_fixtures(tmp_path: Path) -> None:
         assert "1 passed, 3 deselected" in said
 
 
-def test_long_tests_come_first_and_those_that_run_alone_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_priority", [False, pytest.param(True, marks=NEEDS_PRIORITY)])
+def test_long_tests_come_first_and_those_that_run_alone_last_unless_they_have_priority(
+    tmp_path: Path, has_priority: bool
+) -> None:
     tests = "import pytest\n" + "".join(
         f"@pytest.mark.{name}\ndef test_{name}(): pass\n" for name in ("alone", "processes", "browser", "docker")
     )
-    said = run_inner(tmp_path, tests + "def test_plain(): pass\n", "-v")
+    env = {} if has_priority else {NONE_VARIABLE: "1"}
+    said = run_inner(tmp_path, tests + "def test_plain(): pass\n", "-v", env=env)
     order = re.findall(r"::test_(\w+) PASSED", said)
-    assert order == ["docker", "browser", "processes", "plain", "alone"]
+    first, *others = "alone", "browser", "processes", "plain"
+    assert order == ["docker", *([first, *others] if has_priority else [*others, first])]
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", "1 passed, 1 skipped"), ("true", "1 passed, 1 error")])
