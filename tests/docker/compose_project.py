@@ -17,6 +17,14 @@ from swarm_processes import OUR_VARIABLES, ROOT, free_port, wait_until
 
 NEEDED = ("compose.yaml", ".dockerignore", "LICENSE", "docker", "locust", "requirements", "server")
 SCHEMA = "com.docker.compose"
+# A check starts a process in a container: for a dozen containers that takes a good part of a core. Nothing waits for these.
+CHECKED_RARELY = """\
+services:
+  master: &rarely
+    healthcheck: { interval: 60s }
+  worker: *rarely
+  swarm: *rarely
+"""
 
 
 def copy_checkout(folder: Path) -> Path:
@@ -48,11 +56,13 @@ class Project:
         shared.run_at_end(
             ["docker", "compose", "--project-name", name, "down", "--volumes", "--remove-orphans", "--timeout", "2"]
         )
+        (folder / "checked-rarely.yaml").write_text(CHECKED_RARELY, encoding="utf-8")
         kept = {key: value for key, value in os.environ.items() if not key.startswith((*OUR_VARIABLES, "COMPOSE_"))}
         self.environment = {
             **kept,
             "COMPOSE_PROJECT_NAME": name,
             "COMPOSE_PROGRESS": "plain",
+            "COMPOSE_FILE": os.pathsep.join(str(folder / name) for name in ("compose.yaml", "checked-rarely.yaml")),
             "IMAGE_TAG": image_tag,
             "UI_PORT": str(self.ui_port),
             # Ten containers on what may be two busy cores: what is tested is not how fast they are.

@@ -40,7 +40,10 @@ def test_nothing_is_shown_without_the_login_and_everything_with_it(project: Proj
     password_file = project.folder / "ui-password"
     password_file.write_text(PASSWORD + "\n", encoding="utf-8")
     login = {"SWARM_UI_USER": USER, "SWARM_UI_PASSWORD_FILE": "./ui-password"}
-    project.must("up", "--detach", "--wait", "--scale", "worker=1", env=login, timeout_s=180)
+    as_shipped = {**login, "COMPOSE_FILE": str(project.folder / "compose.yaml")}
+    project.must("up", "--detach", "--wait", "--scale", "worker=1", env=as_shipped, timeout_s=180)
+    for service in ("inference-server", "master", "worker"):
+        assert [one["State"]["Health"]["Status"] for one in project.containers(service)] == ["healthy"], service
     visitor = Visitor(project)
     for path in ("/", "/stats/requests", "/swarm/state", "/swarm/runs"):
         where, body = visitor.get(path)

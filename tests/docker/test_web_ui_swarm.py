@@ -20,7 +20,9 @@ USERS = 40
 
 @pytest.fixture(scope="module")
 def running_project(project: Project) -> Project:
-    project.must("up", "--detach", "--wait", "--scale", "worker=8", timeout_s=180)
+    """Nobody waits for the health checks, as tests/docker/test_login_in_compose.py does: a tick of each takes 10 s."""
+    project.must("up", "--detach", "--scale", "worker=8", timeout_s=180)
+    wait_until(lambda: is_up(project), 30, "the master")
     return project
 
 

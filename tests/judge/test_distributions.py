@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from inference_swarm.judge.distributions import beta_quantile, beta_share, student_quantile
 from inference_swarm.judge.share_interval import share_interval
@@ -14,13 +14,13 @@ parameters = st.floats(0.3, 3000)
 @settings(deadline=None)
 @given(parameters, parameters, st.floats(0.0, 1.0))
 def test_shares_of_the_beta_distribution_are_scipys(a: float, b: float, x: float) -> None:
-    assert beta_share(a, b, x) == pytest.approx(stats.beta.cdf(x, a, b), abs=1e-9)
+    assert beta_share(a, b, x) == pytest.approx(scipy.stats.beta.cdf(x, a, b), abs=1e-9)
 
 
 @settings(deadline=None)
 @given(st.floats(0.0005, 0.9995), st.floats(0.6, 500))
 def test_quantiles_of_students_t_are_scipys(share: float, degrees: float) -> None:
-    assert student_quantile(share, degrees) == pytest.approx(stats.t.ppf(share, degrees), rel=1e-6, abs=1e-6)
+    assert student_quantile(share, degrees) == pytest.approx(scipy.stats.t.ppf(share, degrees), rel=1e-6, abs=1e-6)
 
 
 @settings(deadline=None)
@@ -35,7 +35,7 @@ def test_an_interval_of_a_share_is_clopper_and_pearsons(successes: int, failures
     low, high = share_interval(successes, successes + failures, confidence)
     assert 0 <= low <= high <= 1
     if successes + failures:
-        exact = stats.binomtest(successes, successes + failures).proportion_ci(confidence, method="exact")
+        exact = scipy.stats.binomtest(successes, successes + failures).proportion_ci(confidence, method="exact")
         assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from scipy import stats
+import scipy
 
 from inference_swarm.judge.sample_size import samples_needed
 
@@ -14,7 +14,7 @@ def test_the_samples_that_a_percentile_needs(percentile: float, needed: int) -> 
     """64 and 662 are the floors of MLPerf's LoadGen for p90 and p99."""
     assert samples_needed(percentile) == needed
     tail = min(percentile, 100 - percentile) / 100
-    assert stats.binom.cdf(1, needed, tail) <= 0.01 < stats.binom.cdf(1, needed - 1, tail)
+    assert scipy.stats.binom.cdf(1, needed, tail) <= 0.01 < scipy.stats.binom.cdf(1, needed - 1, tail)
 
 
 @pytest.mark.parametrize("percentile", [0, 100, -1])

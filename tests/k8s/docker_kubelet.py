@@ -115,7 +115,8 @@ class DockerKubelet:
         command = [*container.get("command", ()), *container.get("args", ())]
         if "command" in container:
             arguments += ["--entrypoint", command.pop(0)]
-        docker("run", "--detach", *arguments, image, *command)
+        # A kubelet does not know the health checks of images.
+        docker("run", "--detach", "--no-healthcheck", *arguments, image, *command)
         return RunningPod(name, workload, container)
 
     def _environment(self, container: Item) -> dict[str, str]:

@@ -32,6 +32,8 @@ RUN_S = 6
 LATEST_DELETION_S = RUN_S + 1.5
 THE_PROBE = 1  # the row that a worker sends before a run, which is in no figure of it
 PROBED_S = 3.0
+PROBED_AT_MOST_S = 120.0
+LATE_MACHINE_S = 5.0  # a third of what a probe may take
 PAUSE_S = 0.05  # of each user: what is tested is not how fast the machine is
 VERDICTS = {
     "interrupted": ExitCode.INCOMPLETE,
@@ -169,18 +171,30 @@ def test_workers_leave_a_master_whose_node_died_for_the_next_one(swarm: Swarm) -
     assert swarm.restarts.codes == {}
 
 
-@pytest.mark.alone
 def test_no_probe_fails_while_the_swarm_saturates_the_server(swarm: Swarm) -> None:
+    """A round in which nothing at all is executed in time, by no fault of the probes, is asked again."""
     pods = (swarm.master, swarm.server, *swarm.workers)
     kinds = ("readinessProbe", "livenessProbe")
-    swarm.start_run(users=400, run_time_s=60, pause_s=0)
+    swarm.start_run(users=400, run_time_s=600, pause_s=0)
     until_s = time.monotonic() + PROBED_S
-    with ThreadPoolExecutor(len(pods) * len(kinds)) as kubelets:
-        while time.monotonic() < until_s:
+    give_up_s = time.monotonic() + PROBED_AT_MOST_S
+    is_well = False
+    with ThreadPoolExecutor(len(pods) * (len(kinds) + 1)) as kubelets:
+        while not is_well or time.monotonic() < until_s:
             asked = {(pod.name, kind): kubelets.submit(pod.probe, kind) for pod in pods for kind in kinds}
+            nothing = [kubelets.submit(seconds_for_nothing, pod) for pod in pods]
             said = {which: answer.result() for which, answer in asked.items()}
-            assert set(said.values()) == {""}, said
+            is_well = set(said.values()) == {""}
+            is_machine_late = max(took.result() for took in nothing) > LATE_MACHINE_S
+            assert is_well or (is_machine_late and time.monotonic() < give_up_s), said
     state = ask(swarm.master, "/swarm/state")
     assert state["users"] == 400
     assert ask(swarm.master, "/stop", {})["success"]
     assert swarm.restarts.codes == {}
+
+
+def seconds_for_nothing(pod: RunningPod) -> float:
+    """How long a program that does nothing takes in a pod: on a quiet machine half a second beside all probes."""
+    began_s = time.monotonic()
+    docker("exec", pod.name, "python", "-I", "-S", "-c", "", timeout_s=120)
+    return time.monotonic() - began_s

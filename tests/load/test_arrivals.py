@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from inference_swarm.load.arrivals import NO_PART, NS_PER_S, ArrivalProcess, Part, Schedule, Share
 from inference_swarm.load.stage_text import parse_stages
@@ -25,7 +25,7 @@ def test_poisson_gaps_are_exponential() -> None:
     offsets_ns = Schedule(POISSON, Stages.constant(2000, 60), seed=1).between(0, MINUTE_NS).offsets_ns
     assert offsets_ns.size == pytest.approx(120_000, abs=4 * 120_000**0.5)
     gaps_s = np.diff(offsets_ns) / NS_PER_S
-    assert stats.kstest(gaps_s, stats.expon(scale=1 / 2000).cdf).pvalue > 0.01
+    assert scipy.stats.kstest(gaps_s, scipy.stats.expon(scale=1 / 2000).cdf).pvalue > 0.01
     assert abs(np.corrcoef(gaps_s[1:], gaps_s[:-1])[0, 1]) < 0.01
     # Counts of a Poisson process vary as much as they are large on average.
     per_second = np.histogram(offsets_ns, bins=60, range=(0, MINUTE_NS))[0]
@@ -57,7 +57,7 @@ def test_poisson_arrivals_follow_a_ramp() -> None:
         assert count == pytest.approx(expected, abs=4 * expected**0.5)
     # By the time rescaling theorem the integral of the rate turns them into a process of rate 1.
     gaps = np.diff([rate.amount_until(time_s) for time_s in times_s])
-    assert stats.kstest(gaps, stats.expon.cdf).pvalue > 0.01
+    assert scipy.stats.kstest(gaps, scipy.stats.expon.cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("process", ArrivalProcess)

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from inference_swarm.load.arrivals import NS_PER_S, ArrivalProcess, Schedule
 from inference_swarm.load.bursts import BLOCK_ARRIVALS, BLOCK_CELLS, GammaCells
@@ -33,7 +33,10 @@ def test_gaps_are_gamma_distributed_independent_and_as_many_as_asked(shape: floa
     assert offsets_ns.size == 120_000
     gaps_s = gaps_of(offsets_ns)
     # A tiny shape has gaps far below the ns to which instants are rounded: not a matter of the distribution.
-    assert stats.kstest(gaps_s[gaps_s > 0], stats.gamma(shape, scale=1 / 2000 / shape).cdf).pvalue > 0.01 or shape < 0.1
+    assert (
+        scipy.stats.kstest(gaps_s[gaps_s > 0], scipy.stats.gamma(shape, scale=1 / 2000 / shape).cdf).pvalue > 0.01
+        or shape < 0.1
+    )
     assert gaps_s.mean() == pytest.approx(1 / 2000, rel=1e-3)
     assert gaps_s.std() / gaps_s.mean() == pytest.approx(shape**-0.5, rel=0.03)
     assert abs(np.corrcoef(gaps_s[1:], gaps_s[:-1])[0, 1]) < 0.01
@@ -44,7 +47,7 @@ def test_the_gaps_of_a_tiny_shape_are_gamma_distributed_before_they_are_rounded(
     places = np.concatenate([cells.cell(cell)[1] for cell in range(BLOCK_CELLS)])
     gaps = np.diff(places)
     # Positions up to 65,536 are doubles 7e-12 apart.
-    assert stats.kstest(gaps[gaps > 1e-9], _above(stats.gamma(0.05, scale=20).cdf, 1e-9)).pvalue > 0.01
+    assert scipy.stats.kstest(gaps[gaps > 1e-9], _above(scipy.stats.gamma(0.05, scale=20).cdf, 1e-9)).pvalue > 0.01
 
 
 def _above(cdf: object, low: float) -> object:
@@ -55,7 +58,7 @@ def _above(cdf: object, low: float) -> object:
 
 def test_with_shape_1_it_is_a_poisson_process() -> None:
     offsets_ns = schedule(Stages.constant(1000), 1.0).between(0, MINUTE_NS).offsets_ns
-    assert stats.kstest(gaps_of(offsets_ns), stats.expon(scale=1 / 1000).cdf).pvalue > 0.01
+    assert scipy.stats.kstest(gaps_of(offsets_ns), scipy.stats.expon(scale=1 / 1000).cdf).pvalue > 0.01
     per_100_ms = np.histogram(offsets_ns, bins=600, range=(0, MINUTE_NS))[0]
     assert per_100_ms.var() / per_100_ms.mean() == pytest.approx(1, abs=0.2)
 
@@ -95,7 +98,7 @@ def test_gamma_arrivals_follow_a_ramp() -> None:
     assert np.count_nonzero((times_s >= 10) & (times_s < 20)) == 0
     places = np.array([rate.amount_until(time_s) for time_s in times_s])
     # By the time rescaling theorem the integral of the rate turns them into gaps of mean 1.
-    assert stats.kstest(np.diff(places), stats.gamma(0.5, scale=2).cdf).pvalue > 0.01
+    assert scipy.stats.kstest(np.diff(places), scipy.stats.gamma(0.5, scale=2).cdf).pvalue > 0.01
 
 
 @settings(max_examples=40, deadline=None)

@@ -69,11 +69,13 @@ def test_offline_gives_the_rows_that_the_batches_in_flight_allow(
     )  # fmt: skip
 
 
+@pytest.mark.first
 def test_too_few_samples_are_incomplete(swarm: Swarm, delay_server: Server, rows: Path) -> None:
     run = run_once(swarm, lambda: delay_server("1@0.1"), rows, 1, "--scenario", "single-stream", "-t", "3s")
     assert run.summary["requests"] < 64
     assert run.result.returncode == 4
     assert run.summary["verdict"] == "incomplete"
-    (reason,) = run.summary["reasons"]
+    # That the load generator was late, on a busy machine, would be one more.
+    (reason,) = [because for because in run.summary["reasons"] if "load generator" not in because]
     assert reason == f"scenario single-stream: {run.summary['requests']} samples, at least 64 are needed"
     assert reason in (run.folder / "report.html").read_text(encoding="utf-8")

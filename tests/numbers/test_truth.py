@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 from quiet import Outcome, assert_holds, run_once
-from scipy import stats
 from swarm_processes import Swarm, wait_until
 
 from inference_swarm.export.saved_run import merge_intervals, read_run
@@ -105,7 +105,7 @@ def test_arrivals_come_at_the_rate_and_in_the_manner_asked_for(
         else:
             # What is sent has the jitter of two processes on a shared machine on top: near, not at the p-value of the
             # schedule itself, which tests/load/test_arrivals.py asks for.
-            assert stats.kstest(gaps_s, stats.expon(scale=8 / arrivals["wanted"]).cdf).statistic < 0.05
+            assert scipy.stats.kstest(gaps_s, scipy.stats.expon(scale=8 / arrivals["wanted"]).cdf).statistic < 0.05
 
     assert_holds(
         check,

@@ -110,7 +110,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(item: pytest.Item) -> int:
     if item.get_closest_marker("alone") and not may_have_priority():
         return len(ORDER) + 1
-    return next((place for place, name in enumerate(ORDER) if item.get_closest_marker(name)), len(ORDER))
+    place = next((place for place, name in enumerate(ORDER) if item.get_closest_marker(name)), len(ORDER))
+    # What one process runs in turn takes long as a whole.
+    return min(place, ORDER.index("long")) if item.get_closest_marker("xdist_group") else place
 
 
 @pytest.hookimpl(wrapper=True)

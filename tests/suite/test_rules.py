@@ -58,9 +58,10 @@ def test_long_tests_come_first_and_those_that_run_alone_last_unless_they_have_pr
         f"@pytest.mark.{name}\ndef test_{name}(): pass\n" for name in ("alone", "processes", "browser", "docker")
     )
     env = {} if has_priority else {NONE_VARIABLE: "1"}
-    said = run_inner(tmp_path, tests + "def test_plain(): pass\n", "-v", env=env)
+    tests += "def test_plain(): pass\n@pytest.mark.xdist_group('some')\ndef test_group(): pass\n"
+    said = run_inner(tmp_path, tests, "-v", env=env)
     order = re.findall(r"::test_(\w+) PASSED", said)
-    first, *others = "alone", "browser", "processes", "plain"
+    first, *others = "alone", "group", "browser", "processes", "plain"
     assert order == ["docker", *([first, *others] if has_priority else [*others, first])]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from swarm_processes import ROOT, Swarm, wait_until
 
-pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.processes, pytest.mark.long, pytest.mark.first, pytest.mark.timeout(280)]
 
 QUICK = (
     "--find-capacity", "--slo", "error_rate<1%", "--rate", "100", "--precision", "40%", "--confirm", "3s", "--step-max",

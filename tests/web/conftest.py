@@ -27,6 +27,7 @@ CHROMIUM_ARGUMENTS = (
 @pytest.fixture
 def web(swarm: Swarm, recording: Recording) -> WebSwarm:
     made = WebSwarm(swarm, recording)
+    recording.delay_s = 0.02  # users without a pause would take the cores from the page
     made.make_dataset("alpha")
     made.make_dataset("beta", rows=600)
     return made

@@ -26,7 +26,7 @@ def test_the_tab_says_of_answers_what_the_summary_says(web: WebSwarm, browser: A
         asked.add(row)
         return answer_bytes(body=b'{"predictions":[%d]}' % (7 if is_again and row % 100 == 0 else row % 2))
 
-    web.target.answer, web.target.delay_s = answer, 0.004
+    web.target.answer = answer
     web.start("--dataset-name", "alpha", "--check-answer", "consistent", "--no-probe", "--row-order", "shuffle")
     web.wait_for_workers()
     assert web.start_run()["success"] is True

@@ -95,7 +95,6 @@ def row_values(page: Any, table: str, row: str) -> list[str]:
 
 
 def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm, browser: Any) -> None:
-    web.target.delay_s = 0.004
     web.start()
     web.wait_for_workers()
     assert web.start_run(dataset_name="alpha", model="lgbm")["success"] is True

@@ -105,8 +105,9 @@ def test_promql_agrees_with_the_summary(web: WebSwarm, prometheus: Prometheus) -
     assert prometheus.value("swarm_objectives_missed") == 1
     assert prometheus.value("sum(swarm_late_total)") == summary["late"]
     assert prometheus.value("sum(swarm_dropped_total)") == summary["dropped"]
-    # workers report every 3 s: over two whole reports the rate is that of the run, give or take a report's edge
-    rate = prometheus.value("max_over_time(sum(rate(swarm_requests_total[6s]))[20s:1s])")
+    # Workers report every 3 s, on a busy machine some late and the next at once: over four reports the rate is that of
+    # the run, give or take one of them.
+    rate = prometheus.value("max_over_time(sum(rate(swarm_requests_total[12s]))[40s:1s])")
     assert rate == pytest.approx(summary["rate_rps"], rel=0.35)
     mean_rate = prometheus.value(f"max_over_time(swarm_requests_total[1m]) / {summary['duration_s']}")
     in_time = summary["requests"] - summary["ended_after_load"]
