@@ -17,7 +17,7 @@ from swarm_processes import OUR_VARIABLES, ROOT, free_port, wait_until
 
 NEEDED = ("compose.yaml", ".dockerignore", "LICENSE", "docker", "locust", "requirements", "server")
 SCHEMA = "com.docker.compose"
-# A check starts a process in a container: for a dozen containers that takes a good part of a core. Nothing waits for these.
+# A check starts a process in a container, which of a dozen takes a good part of a core. Nothing waits for these.
 CHECKED_RARELY = """\
 services:
   master: &rarely
