@@ -1,11 +1,7 @@
-"""What happens to the coordinator and what it wants done. Values only; adapters feed and execute them.
-
-Instants are seconds of the master's monotonic clock.
-"""
+"""What happens to the coordinator and what it wants done. Values; instants are seconds of the master's monotonic clock."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -134,10 +130,9 @@ class ResultsFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Tick(Event):
-    """Time has passed: at the latest when `Coordinator.wake_s` says so."""
+    """Time has passed, as `wake_s` said or more. All that had come from workers by `read_until_s` has been handled."""
 
-    read_until_s: float = math.inf
-    """All messages that had arrived by then have been handled; later than now when none waits."""
+    read_until_s: float = float("inf")
 
 
 # workers

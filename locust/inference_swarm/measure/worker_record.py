@@ -11,7 +11,6 @@ from inference_swarm.config.documents import Document
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.wire_types import Count, Metric, Seconds
 
-
 _METRICS = tuple(spec.name for spec in fields(WorkerHealth))
 
 
