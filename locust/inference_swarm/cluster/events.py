@@ -1,4 +1,4 @@
-"""What happens to the coordinator and what it wants done. Values; instants are seconds of the master's monotonic clock."""
+"""What happens to the coordinator and what it wants done. Values; instants are seconds on the master's clock."""
 
 from __future__ import annotations
 
