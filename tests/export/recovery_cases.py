@@ -21,6 +21,8 @@ from inference_swarm.export.saved_run import SavedRun
 from inference_swarm.export.saved_run import read_run as read_saved_run
 from inference_swarm.export.summary import build_summary, record_of
 from inference_swarm.judge.self_check import SelfCheck
+from inference_swarm.measure.counters import RequestCounters
+from inference_swarm.measure.intervals import Interval
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.run.course import Change, Loss, RunCourse, Stop, StopCause
 from inference_swarm.run.plan import RunPlan, load_of, objectives_of
@@ -79,6 +81,22 @@ def test_all_numbers_up_to_the_last_report_are_there_and_the_run_is_not_complete
     )
     assert len(saved.rows) == 3
     assert "the master was killed" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_each_interval_is_read_once_for_summary_table_and_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = leave(run_in(tmp_path / "run", intervals=5))
+    read: list[int] = []
+    total = Interval.total
+
+    def counted(interval: Interval) -> RequestCounters:
+        read.append(interval.first)
+        return total(interval)
+
+    monkeypatch.setattr(Interval, "total", counted)
+    assert [row.requests for row in recovered(folder).rows] == [2000] * 5
+    assert read == [0, 1, 2, 3, 4]
 
 
 def test_a_run_that_had_met_everything_when_its_master_was_killed_is_not_passed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from inference_swarm.config.documents import Document
 from inference_swarm.export.intervals import interval_rows
 from inference_swarm.load.stages import Stages
 from inference_swarm.measure.counters import FailureRecord, RequestCounters
-from inference_swarm.measure.intervals import IntervalSeries
+from inference_swarm.measure.intervals import Interval, IntervalSeries
 from inference_swarm.measure.server_metrics import Reading, ServerSeries
 from inference_swarm.measure.snapshot import Slice
 from inference_swarm.run.run import Run
@@ -98,6 +99,27 @@ def test_late_reports_change_what_is_young_and_the_end_says_all() -> None:
     assert rates == [pytest.approx(2 / 3 if place == count - 2 else 1 / 3, abs=0.001) for place in range(count)]
     rates = [point["rate_rps"] for point in document_of(live, run, is_over=True)["points"]]
     assert rates[0] == pytest.approx(2 / 3, abs=0.001)
+
+
+def test_each_interval_is_read_once_for_its_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    series = IntervalSeries(WIDTH_S)
+    for place in range(UNSETTLED + 5):
+        add(series, place, 1.0, failed=2)
+    read: Counter[int] = Counter()
+    total = Interval.total
+
+    def counted(interval: Interval) -> RequestCounters:
+        read[interval.first] += 1
+        return total(interval)
+
+    monkeypatch.setattr(Interval, "total", counted)
+    live, run = LiveSeries(), run_of(series, 99.0)
+    assert document_of(live, run, is_over=False)["points"][0]["failed_rps"] == {
+        "status": pytest.approx(2 / 3, abs=1e-3)
+    }
+    assert set(read.values()) == {1}
+    document_of(live, run, is_over=False)
+    assert [read[place] for place in range(UNSETTLED + 5)] == [1] * 5 + [2] * UNSETTLED
 
 
 def test_another_run_begins_anew() -> None:

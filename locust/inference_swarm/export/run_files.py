@@ -33,13 +33,13 @@ def write_run_files(run: RunRecord, folder: Path, environment: Environment) -> D
 
 def write_number_files(run: RunRecord, folder: Path) -> Document:
     """Write summary, histogram logs, intervals and report: everything that does not need Locust."""
-    summary = build_summary(run)
-    write_json(folder / "summary.json", summary)
     series = run.totals.series
+    rows, total = interval_rows(series, run.wanted_rate), run.totals.total()
+    summary = build_summary(run, rows)
+    write_json(folder / "summary.json", summary)
     for name, is_service in (("latency.hlog", False), ("service.hlog", True)):
         lines = hlog_lines(run.started_unix_s, hlog_intervals(series, is_service=is_service))
         write_whole(folder / name, "".join(lines))
-    rows, total = interval_rows(series, run.wanted_rate), run.totals.total()
     write_whole(folder / "intervals.csv", interval_table(rows))
     if run.server is not None:
         write_whole(folder / "server.csv", server_csv(run.server))

@@ -17,7 +17,7 @@ from inference_swarm.data.sources import source_name
 from inference_swarm.export.ab import ab_metrics
 from inference_swarm.export.answers import answer_metrics, answer_summary
 from inference_swarm.export.capacity import capacity_metrics
-from inference_swarm.export.intervals import WantedRate, interval_rows
+from inference_swarm.export.intervals import IntervalRow, WantedRate, interval_rows
 from inference_swarm.export.metrics import (
     address_metrics,
     counter_metrics,
@@ -164,9 +164,11 @@ def worker_metrics(record: WorkerRecord) -> Document:
     }
 
 
-def build_summary(run: RunRecord) -> Document:
-    """Return the document."""
+def build_summary(run: RunRecord, rows: Sequence[IntervalRow] | None = None) -> Document:
+    """Return the document. `rows` are the run's intervals, for a caller that has read them: that takes long."""
     values, total = run.settings.to_record(), run.totals.total()
+    if rows is None:
+        rows = interval_rows(run.totals.series, run.wanted_rate)
     return {
         "version": SUMMARY_VERSION,
         "run_id": run.run_id,
@@ -195,9 +197,7 @@ def build_summary(run: RunRecord) -> Document:
         "arrivals": arrival_metrics(run),
         **counter_metrics(total, run.measured_s, run.unserved),
         "failed": failure_records(total),
-        "answers": answer_summary(
-            total, run.settings, run.totals.series, interval_rows(run.totals.series, run.wanted_rate), run.stages
-        ),
+        "answers": answer_summary(total, run.settings, run.totals.series, rows, run.stages),
         "capacity": capacity_metrics(run.capacity),
         "ab": ab_metrics(run.ab),
         "scenario": scenario_metrics(run.scenario),

@@ -77,7 +77,6 @@ def _point(interval: Interval, wanted: WantedRate | None) -> Document | None:
     row = interval_row(interval, wanted)
     if row is None:
         return None
-    kinds = interval.total().failed_by_kind
     return {
         "start_s": row.start_s,
         "at_s": row.start_s + row.length_s / 2,
@@ -88,7 +87,7 @@ def _point(interval: Interval, wanted: WantedRate | None) -> Document | None:
         "p99_9_us": _number(row.p99_9_us),
         "users": row.users,
         "in_flight": _number(row.in_flight),
-        "failed_rps": {kind: _number(count / row.seconds) for kind, count in sorted(kinds.items()) if count},
+        "failed_rps": {kind: _number(count / row.seconds) for kind, count in row.failed.items()},
     }
 
 
