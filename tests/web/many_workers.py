@@ -116,4 +116,5 @@ def main() -> None:
     sys.stdout.write(json.dumps(measured))
 
 
-main()
+if __name__ == "__main__":
+    main()
