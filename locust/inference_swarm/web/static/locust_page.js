@@ -1,5 +1,5 @@
 // What Locust's page lacks for us: why a start came to nothing, the way to our page, our fields open and side by side,
-// an "Edit" that shows what may change, and a preview of a row's request.
+// an "Edit" that shows what may change, names for buttons that have none, and a preview of a row's request.
 import { make, setText } from "./dom.js";
 import { addCurve } from "./curve.js";
 import { addPreview } from "./preview.js";
@@ -25,6 +25,7 @@ export function extendLocustPage(base) {
   };
   const lookAtForms = () => {
     openFields();
+    nameButtons();
     document.querySelectorAll(".MuiModal-root form").forEach(showOnlyWhatMayChange);
     document.querySelectorAll("form").forEach((form) => {
       addPreview(form, base);
@@ -39,6 +40,16 @@ export function extendLocustPage(base) {
     words.hidden = !refused;
     setText(words, refused ? `The run was refused: ${refused}` : "");
   });
+}
+
+// Buttons that are a picture only: what they do, in words for a screen reader.
+function nameButtons() {
+  for (const button of document.querySelectorAll("button.MuiButtonBase-root:not([aria-label])")) {
+    if (button.textContent.trim()) continue;
+    const isIn = (selector) => button.closest(selector);
+    const name = isIn("header") ? "Light or dark theme" : isIn(".MuiModal-root") ? "Close" : isIn(".MuiButton-outlined") ? "Columns to show" : "";
+    if (name) button.setAttribute("aria-label", name);
+  }
 }
 
 // "Edit" during a run: users and ramp up may change, so nothing else is shown. Locust sends every field with a name.
