@@ -22,35 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from nginx_conf import ANSWER as ANSWER
+from nginx_conf import nginx_conf
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LOCUSTFILES = Path(__file__).resolve().parent / "locustfiles"
 BODY_BYTES = 713
 ROW_GROUP_ROWS = 100_000
 MEASURED_ROWS = 5_000
-ANSWER = '{"predictions":[0]}'
 MESH = "/mesh"
-
-NGINX_CONF = """
-worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_rlimit_nofile 65536;
-events {{ worker_connections 32768; }}
-http {{
-  access_log off; keepalive_requests 1000000000; client_body_buffer_size 64k; keepalive_timeout 3600s;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port} backlog=16384 {tls};
-    {certificate}
-    location / {{ default_type application/json; return 200 '{answer}'; }}
-    # As behind a mesh or a gateway: the head of every response is another one, and so is its length.
-    location {mesh}/ {{
-      default_type application/json; return 200 '{answer}';
-      add_header x-request-id $request_id; add_header x-envoy-upstream-service-time $connection_requests;
-    }}
-    location = /_count {{ stub_status; }}
-  }}
-}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +64,11 @@ class Server:
 
 
 @contextmanager
-def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
-    """nginx on the given core, answering every POST with a fixed JSON."""
+def serve(core: str, *, is_tls: bool = False, first_log: Path | None = None) -> Iterator[Server]:
+    """nginx on the given core, answering every POST with a fixed JSON.
+
+    `first_log` gets a line for each connection: the instant, in seconds since 1970, of its first response.
+    """
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if nginx is None:
         sys.exit("nginx is not on the PATH (Debian: apt-get install nginx-light)")
@@ -98,8 +81,8 @@ def serve(core: str, *, is_tls: bool = False) -> Iterator[Server]:
         port = free_port()
         conf = folder / "nginx.conf"
         conf.write_text(
-            NGINX_CONF.format(
-                folder=folder, port=port, tls="ssl" if is_tls else "", certificate=certificate, answer=ANSWER, mesh=MESH
+            nginx_conf(
+                folder, port, tls="ssl" if is_tls else "", certificate=certificate, mesh=MESH, first_log=first_log
             )
         )
         process = subprocess.Popen([*pinned(core), nginx, "-c", str(conf)], stderr=subprocess.DEVNULL)
