@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -25,6 +26,7 @@ from inference_swarm.cluster.worker_name import short_name
 from inference_swarm.export.intervals import read_interval_table
 from inference_swarm.measure.snapshot import WorkerHealth
 from inference_swarm.web.state import SwarmState, state_document
+from inference_swarm.web.worker_pages import WorkerPages, parse_page
 from inference_swarm.web.worker_rows import WorkerState
 
 pytestmark = pytest.mark.processes
@@ -341,8 +343,9 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
     assert unnamed == []
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Start, change or stop a run"
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Objectives"
+    for name in ("What identifies the run", "Objectives"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == name
     assert violations(page) == []
     page.goto(runs.first.get_by_role("link").first.get_attribute("href"))
     page.get_by_role("heading", name="Metrics").wait_for()
@@ -392,6 +395,94 @@ def test_many_workers_are_one_row_a_host_but_for_those_in_trouble(web: WebSwarm,
     assert metric(page, "Workers") == "300"
     state |= state_document(SwarmState("running", 600, 600, workers[10:30]))
     wait_until(lambda: rows.count() == 20, 10, "twenty workers, each with a row")
+    assert watched.errors == []
+
+
+def test_every_one_of_many_workers_is_reached_page_by_page_with_the_keyboard(web: WebSwarm, browser: Any) -> None:
+    web.start(workers=0)
+    wait_until(web.is_up, 30, "the page")
+    workers = [
+        WorkerState(f"host-{number % 40:02d}_{number:08x}", "running", 2, 5.0, 5.0, 10.0, 1) for number in range(2400)
+    ]
+    state = {**web.state(), **state_document(SwarmState("running", 4800, 4800, workers))}
+    pages = WorkerPages(workers)
+    watched = Watched(browser, 1400)
+    page = watched.page
+
+    def answer(route: Any) -> None:
+        query = dict(parse_qsl(urlsplit(route.request.url).query))
+        route.fulfill(json=pages.page(parse_page(query)))
+
+    page.route("**/swarm/state", lambda route: route.fulfill(json=state))
+    page.route("**/swarm/workers?**", answer)
+    page.goto(f"{web.url}/swarm/")
+    single = page.get_by_role("table", name="Workers one by one").locator("tbody tr th")
+    page.get_by_role("button", name="Show all workers of host-07").press("Enter")
+    page.get_by_text("1 to 50 of 60 by name").wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "All workers of host-07"
+    found = single.all_inner_texts()
+    page.get_by_role("button", name="Next").press("Enter")
+    page.get_by_text("51 to 60 of 60 by name").wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "Previous"  # the other one has nothing to do
+    assert found + single.all_inner_texts() == [one.id for one in workers if one.id.startswith("host-07")]
+    assert violations(page, "swarm-panel") == []
+    watched.shoot("workers-one-by-one.png", full_page=True)
+    page.get_by_role("button", name="Close").press("Enter")
+    assert "host-07: 60 workers" in page.evaluate("document.activeElement.textContent")
+
+    # Those of hosts that have no row of their own are among all.
+    page.get_by_role("button", name="660 others on 11 hosts").click()
+    seen: list[str] = []
+    for first in range(1, 2401, 50):
+        page.get_by_text(f"{first:,} to {first + 49:,} of 2,400 by name").wait_for()
+        seen += single.all_inner_texts()
+        if first < 2351:
+            page.get_by_role("button", name="Next").click()
+    assert seen == sorted(one.id for one in workers)
+    page.get_by_role("button", name="Previous").click()
+    page.get_by_text("2,301 to 2,350 of 2,400 by name").wait_for()
+    assert watched.errors == []
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_what_identifies_a_run_is_one_line_however_long_its_names_are(web: WebSwarm, browser: Any, width: int) -> None:
+    name = "20261126-120000_" + "a_very_long_name_of_a_dataset_" * 6
+    web.start(workers=1)
+    web.wait_for_workers(1)
+    web.run_once(seconds=1, dataset_name="alpha", model="lgbm")
+    state = web.state()
+    state["run"] |= {
+        "run": name,
+        "dataset": "a_very_long_name_of_a_dataset_" * 6,
+        "target": "http://127.0.0.1:8000/" + "v" * 90,
+    }
+    watched = Watched(browser, width)
+    page = watched.page
+    page.route("**/swarm/state", lambda route: route.fulfill(json=state))
+    page.goto(f"{web.url}/swarm/")
+    line = page.locator("swarm-panel .about")
+    line.wait_for()
+    one_line = page.evaluate("parseFloat(getComputedStyle(document.querySelector('swarm-panel .about')).lineHeight)")
+    assert line.bounding_box()["height"] < 1.5 * one_line
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    right = page.evaluate("document.querySelector('swarm-panel .about').getBoundingClientRect().right")
+    for one in page.evaluate(
+        """[...document.querySelectorAll("swarm-panel .about [data-name]")].map((part) => {
+          const box = part.getBoundingClientRect();
+          return { name: part.dataset.name, width: box.width, right: box.right };
+        })"""
+    ):
+        assert one["width"] > 20, one
+        assert one["right"] <= right + 1, one
+    assert f"Run: {name} (" in line.get_attribute("title")
+    assert about(page, "Run") == name  # for a screen reader
+    assert name in line.locator('[data-name="Run"]').get_attribute("title")
+    watched.shoot(f"about-{width}.png")
+    line.focus()
+    assert line.bounding_box()["height"] > 2.5 * one_line
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    watched.shoot(f"about-{width}-whole.png")
+    assert violations(page, "swarm-panel") == []
     assert watched.errors == []
 
 

@@ -26,6 +26,7 @@ from inference_swarm.web.parts import WebParts, bytes_response, is_logged_out, j
 from inference_swarm.web.runs import RunArchive
 from inference_swarm.web.start import StartForm
 from inference_swarm.web.view import KeptRuns, SwarmView
+from inference_swarm.web.worker_pages import parse_page
 
 STATIC = Path(web_runs.__file__).parent / "static"
 LOCUST_REPORT = "locust.html"
@@ -80,6 +81,9 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
     def series() -> Response:
         return bytes_response(parts.view.series_body(request.args.get("since", 0.0, type=float)))
 
+    def workers() -> Response:
+        return _workers(parts)
+
     def runs() -> Response:
         return json_response({"runs": archive.newest()})
 
@@ -98,6 +102,7 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
     route("/static/<path:path>", static)
     route("/state", state)
     route("/series", series)
+    route("/workers", workers)
     route("/runs", runs)
     route("/runs/<name>/<path>", run_file)
     route("/compare", compare)
@@ -105,6 +110,14 @@ def _pages(parts: WebParts, form: StartForm) -> Blueprint:
     route("/preview", form.preview, "POST")
     route("/curve", form.curve, "POST")
     return pages
+
+
+def _workers(parts: WebParts) -> Response:
+    try:
+        wanted = parse_page(request.args)
+    except SettingProblem as problem:
+        return problem_response(problem, 400)
+    return json_response(parts.view.workers_page(wanted))
 
 
 def _compared(archive: RunArchive, show: Callable[[ComparedRuns], Response]) -> Response:

@@ -26,6 +26,7 @@ from inference_swarm.web.json_text import json_bytes
 from inference_swarm.web.runs import SUMMARY, RunArchive, open_files
 from inference_swarm.web.series import LiveSeries
 from inference_swarm.web.state import RunState, SwarmState, state_document
+from inference_swarm.web.worker_pages import PageWanted, WorkerPages
 from inference_swarm.web.worker_rows import WorkerState
 
 KEPT_S = 1.0
@@ -52,6 +53,7 @@ class SwarmView:
         self._shards: Mapping[str, RowsState] = {}
         self._state: SwarmState | None = None
         self._body: bytes | None = None
+        self._pages: WorkerPages | None = None
         self._series_bodies: dict[float, bytes] = {}
         self._read_s = 0.0
         self._archive = RunArchive(Path())
@@ -62,7 +64,7 @@ class SwarmView:
         """Return the state, not older than KEPT_S."""
         now_s = time.monotonic()
         if self._state is None or now_s - self._read_s > KEPT_S:
-            self._state, self._body, self._read_s = self._read(), None, now_s
+            self._state, self._body, self._pages, self._read_s = self._read(), None, None, now_s
         return self._state
 
     def state_body(self) -> bytes:
@@ -71,6 +73,13 @@ class SwarmView:
         if self._body is None:
             self._body = json_bytes(state_document(state))
         return self._body
+
+    def workers_page(self, wanted: PageWanted) -> Document:
+        """Return some workers, one by one, of the state that is kept."""
+        state = self.read()
+        if self._pages is None:
+            self._pages = WorkerPages(state.workers)
+        return self._pages.page(wanted)
 
     def series_body(self, since_s: float) -> bytes:
         """Return the run under way, or the last one, over time from `since_s` on, not older than KEPT_S."""

@@ -40,12 +40,12 @@ def worker_rows(workers: Sequence[WorkerState]) -> list[Document]:
     """Return a document for each row; `workers` and `hosts` say how many it stands for, `trouble` what is wrong."""
     ordered = sorted(workers, key=lambda worker: (-_trouble(worker), worker.id))
     if len(ordered) <= MAX_SINGLE:
-        return [_single(worker) for worker in ordered]
+        return [single_row(worker) for worker in ordered]
     single = [worker for worker in ordered[:MAX_SINGLE] if _trouble(worker)]
-    rows = [_single(worker) for worker in single]
+    rows = [single_row(worker) for worker in single]
     groups: dict[str, list[WorkerState]] = {}
     for worker in ordered[len(single) :]:
-        groups.setdefault(_NUMBER_OF_WORKER.sub("", worker.id), []).append(worker)
+        groups.setdefault(host_of(worker.id), []).append(worker)
     hosts = sorted(groups, key=lambda host: (-len(groups[host]), host))
     kept = hosts if len(hosts) <= MAX_HOSTS else hosts[: MAX_HOSTS - 1]
     rows += [_summed(host, groups[host], 1) for host in sorted(kept)]
@@ -53,6 +53,16 @@ def worker_rows(workers: Sequence[WorkerState]) -> list[Document]:
     if rest:
         rows.append(_summed("", [worker for host in rest for worker in groups[host]], len(rest)))
     return rows
+
+
+def single_row(worker: WorkerState) -> Document:
+    """Return the row of one worker."""
+    return _row(worker.id, [worker], 1)
+
+
+def host_of(worker_id: str) -> str:
+    """Return the name of the machine on which a worker runs."""
+    return _NUMBER_OF_WORKER.sub("", worker_id)
 
 
 def _trouble(worker: WorkerState) -> int:
@@ -67,10 +77,6 @@ def _is_late(worker: WorkerState) -> bool:
 
 def _is_busy(worker: WorkerState) -> bool:
     return worker.cpu_percent >= BUSY_PERCENT
-
-
-def _single(worker: WorkerState) -> Document:
-    return _row(worker.id, [worker], 1)
 
 
 def _summed(host: str, group: Sequence[WorkerState], hosts: int) -> Document:

@@ -37,7 +37,7 @@ export function table(label, columns, headOfRow = 0) {
   return { region, setRows: (rows) => setRows(body, columns, headOfRow, rows) };
 }
 
-// A cell is text or {text, className, value, hint, title, links, note, more, pick}.
+// A cell is text or {text, className, value, hint, title, links, note, more, pick, press}.
 function setRows(body, columns, headOfRow, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach((cells, place) => {
@@ -48,13 +48,14 @@ function setRows(body, columns, headOfRow, rows) {
   });
 }
 
-function setCell(row, column, isHead, { number }, { text, className = "", links, note, more = [], pick, value, hint, title }) {
+function setCell(row, column, isHead, { number }, { text, className = "", links, note, more = [], pick, press, value, hint, title }) {
   const made = () => make(isHead ? "th" : "td", isHead ? { scope: "row", role: "rowheader" } : { role: "cell" });
   const cell = row.cells[column] ?? row.appendChild(made());
   setClass(cell, [number ? "number" : "", className].join(" ").trim());
   if (value != null) cell.dataset.value = value;
   if (title != null) cell.dataset.title = title;
   if (hint != null && cell.title !== hint) cell.title = hint;
+  if (press) return setButton(cell, text, press);
   if (!links && !pick) return setText(cell, text);
   const key = JSON.stringify([text, links, note, more, pick]);
   if (cell.dataset.shown === key) return;
@@ -72,4 +73,14 @@ function setPick(cell, text, { value, checked, label }) {
   Object.assign(box, { value, checked });
   box.setAttribute("aria-label", label);
   setText(cell.querySelector("span"), text);
+}
+
+// The button itself stays as well. It is called what it says and then what it does.
+function setButton(cell, text, { label, ...data }) {
+  let button = cell.querySelector("button.opener");
+  if (!button) cell.replaceChildren((button = make("button", { type: "button", class: "opener" })));
+  setText(button, text);
+  const said = `${text}. ${label}`;
+  if (button.getAttribute("aria-label") !== said) button.setAttribute("aria-label", said);
+  Object.assign(button.dataset, data);
 }

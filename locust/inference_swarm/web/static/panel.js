@@ -8,7 +8,8 @@ import { RunsSection } from "./runs.js";
 import { extendLocustPage } from "./locust_page.js";
 import { watchState } from "./state.js";
 import { followTheme } from "./theme.js";
-import { workerRows } from "./workers.js";
+import { WorkerPages } from "./worker_pages.js";
+import { COLUMNS, workerRows } from "./workers.js";
 
 export const BASE = new URL("../", import.meta.url);
 const PERCENTILES = ["p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99", "mean", "max"];
@@ -31,7 +32,7 @@ class SwarmPanel extends HTMLElement {
     this.verdict = make("strong", { role: "status" }); // the word alone: measured values would be read out every 2 s
     this.reasons = make("div");
     this.banner = make("div", { class: "verdict" }, this.verdict, this.reasons);
-    this.about = make("p", { class: "about dim", hidden: "" });
+    this.about = make("p", { class: "about dim", hidden: "", tabindex: "0", role: "group", "aria-label": "What identifies the run" });
     this.metrics = make("dl");
     this.objectives = table("Objectives", [
       { title: "Objective" }, { title: "Verdict" }, { title: "Measured", number: true }, { title: "Bound", number: true },
@@ -41,11 +42,9 @@ class SwarmPanel extends HTMLElement {
       { title: "Time" }, ...PERCENTILES.map((key) => ({ title: title(key), number: true })),
     ]);
     const origins = "Latency runs from the intended instant, service time from the send; all workers merged.";
-    this.workers = table("Workers", [
-      { title: "Worker" }, { title: "State" }, { title: "Rows", number: true }, { title: "Ready", number: true },
-      { title: "In memory", number: true }, { title: "Blocks", number: true }, { title: "Users", number: true },
-      { title: "Requests/s", number: true }, { title: "CPU", number: true }, { title: "Loop lag p99", number: true },
-    ]);
+    this.workers = table("Workers", COLUMNS);
+    this.pages = new WorkerPages(BASE);
+    this.workers.region.addEventListener("click", ({ target }) => target.closest(".opener") && this.pages.open(target.closest(".opener")));
     this.warnings = make("ul");
     this.warningsPart = part("Self-check of the load generator", this.warnings);
     this.objectivesPart = part("Objectives", this.objectives.region);
@@ -57,7 +56,7 @@ class SwarmPanel extends HTMLElement {
     this.append(
       this.trouble, this.banner, this.about, this.capacity.part, this.objectivesPart, this.metrics, this.plots.part, this.answers.part,
       this.warningsPart,
-      this.timesPart, part("Workers", this.workers.region), ...this.runs.parts,
+      this.timesPart, part("Workers", this.workers.region, this.pages.part), ...this.runs.parts,
     );
   }
 
@@ -88,6 +87,7 @@ class SwarmPanel extends HTMLElement {
     const failed = run?.failures ? [row("Latency of failures", run.failed_latency_us)] : [];
     this.times.setRows([row("Latency", run?.latency_us), row("Service time", run?.service_us), ...failed]);
     this.workers.setRows(workerRows(state.workers));
+    this.pages.read();
     const key = last && `${last.run_id} ${last.is_over}`;
     if (key !== this.shownRun) {
       this.shownRun = key;
@@ -95,7 +95,7 @@ class SwarmPanel extends HTMLElement {
     }
   }
 
-  // What identifies a run, in one line.
+  // What identifies a run, in one line, which the style shortens: the whole is in its titles, and there while it has the focus.
   showAbout(run) {
     this.about.hidden = !run;
     if (!run) return;
@@ -108,8 +108,12 @@ class SwarmPanel extends HTMLElement {
     const key = JSON.stringify(said);
     if (this.about.dataset.shown === key) return;
     this.about.dataset.shown = key;
-    this.about.replaceChildren(...said.flatMap(([name, text, more], place) =>
-      [place ? " · " : "", make("span", { class: "spoken" }, `${name}: `), make("span", { "data-name": name, title: more ? `${name}: ${more}` : name }, text)]));
+    const full = ([name, text, more]) => `${name}: ${text}${more ? ` (${more})` : ""}`;
+    this.about.title = said.map(full).join("\n");
+    this.about.replaceChildren(...said.flatMap(([name, text, more], place) => [
+      place ? make("span", { class: "between" }, " · ") : "", make("span", { class: "spoken" }, `${name}: `),
+      make("span", { "data-name": name, title: full([name, text, more]) }, text),
+    ]));
   }
 
   showVerdict({ state, run, refused }) {
