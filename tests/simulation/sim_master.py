@@ -143,6 +143,11 @@ class SimMaster:
         if not self.is_frozen:
             self._work()
 
+    @property
+    def is_absent(self) -> bool:
+        """It does nothing, or hears nothing."""
+        return self.is_frozen or self._behind_since_s < math.inf
+
     def fall_behind(self) -> None:
         """It has too much to do: messages wait from now on, its clock goes on."""
         self._behind_since_s = min(self._behind_since_s, self.clock.now_s)

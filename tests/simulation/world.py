@@ -428,7 +428,7 @@ class World:
     def _check_progress(self) -> None:
         """1. A run that is being prepared is not prepared for ever."""
         job, state = self.master.state.job, self.master.state
-        if job is None or self.master.is_frozen or state.phase is not Phase.PREPARING:
+        if job is None or self.master.is_absent or state.phase is not Phase.PREPARING:
             return
         if job.rows is not None:
             job.rows.states()  # as those do who watch
@@ -447,7 +447,7 @@ class World:
         if state.phase is not Phase.RUNNING or job is None or job.load.requests is None:
             return
         assert job.course.began_s is not None
-        is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_frozen
+        is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_absent
         senders = [worker for worker in self.workers.values() if worker.users and worker.state.run_id == job.run_id]
         if is_hurt or self.network.is_cut or not senders:
             return
@@ -463,7 +463,7 @@ class World:
         assert job.rows is not None
         users, rate = job.wanted
         calm_since_s = max(self.last_fault_s, job.course.began_s, self.joined_s) + users / rate
-        is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_frozen
+        is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_absent
         if self.clock.now_s - calm_since_s < QUIET_S or is_hurt or self.network.is_cut or job.course.failures:
             return
         able = [
