@@ -22,7 +22,7 @@ from inference_swarm.cluster.protocol import (
     Hello,
     Welcome,
 )
-from inference_swarm.cluster.state import Coordinator
+from inference_swarm.cluster.state import Coordinator, CoordinatorConfig
 
 BEAT = Heartbeat(1, "ready", 0.0, 0, {}, "", -1, -1, -1)
 
@@ -58,6 +58,14 @@ def test_a_worker_is_lost_when_all_that_came_in_time_was_read(now_s: float, read
     gone = [action for action in coordinator.step(state, Tick(read_until_s), now_s) if isinstance(action, WorkerGone)]
     assert [action.worker for action in gone] == ["w"] * is_lost
     assert state.members["w"].is_here is not is_lost
+
+
+def test_a_process_that_is_its_own_worker_does_not_lose_itself() -> None:
+    state = Coordinator(CoordinatorConfig(silence_s=1e9))
+    coordinator.step(state, hello(1), 1.0)
+    state.ticked_s = 999.8
+    coordinator.step(state, Tick(), 1000.0)
+    assert state.members["w"].is_here
 
 
 def test_a_master_that_is_behind_answers_no_hello_and_everything_else() -> None:

@@ -25,7 +25,7 @@ from inference_swarm.errors import ExitCode
 from locust import User
 
 # A process cannot lose itself: if it stands still, so does everything that could blame it.
-LEASE_S = 1e9
+LEASE_S = SILENCE_S = 1e9
 USAGE_PERIOD_S = 1.0
 
 
@@ -44,7 +44,9 @@ class SwarmLocalRunner(LocalRunner):
         options = self.environment.parsed_options
         channel = MemoryChannel(self.client_id)
         self.test = LocustTest(self.environment, self, lambda: self.adapter.feed(ResetStatistics()))
-        config = CoordinatorConfig(ends_after_run=bool(options and options.headless), boot=boot_id())
+        config = CoordinatorConfig(
+            ends_after_run=bool(options and options.headless), boot=boot_id(), silence_s=SILENCE_S
+        )
         self.adapter = MasterAdapter(config, channel.send_to_worker, services, self.test)
         self.control = RunControl(self, self.adapter, planner, ends_workers=True)
         seams = WorkerSeams(channel.send_to_master, lambda: None, self._end_worker, notifies_listeners=False)

@@ -24,7 +24,7 @@ from inference_swarm.cluster.protocol import (
     StopRun,
     Welcome,
 )
-from inference_swarm.cluster.state import HEARTBEAT_S, LEASE_S, SILENCE_S, Coordinator, Job, Member, Phase
+from inference_swarm.cluster.state import HEARTBEAT_S, LEASE_S, Coordinator, Job, Member, Phase
 from inference_swarm.run.course import Loss
 
 WATCH_PERIOD_S = 0.25
@@ -130,7 +130,7 @@ def tick(state: Coordinator, event: Tick, now_s: float) -> None:
         return
     for member in list(state.members.values()):
         silence_s = read_until_s - member.heard_s
-        if member.lost_s is None and silence_s > SILENCE_S:
+        if member.lost_s is None and silence_s > state.config.silence_s:
             lose(state, member, f"not heard of for {silence_s:.1f} s", now_s)
         elif member.lost_s is not None and now_s - member.lost_s > FORGET_LOST_S:
             del state.members[member.worker]

@@ -48,6 +48,8 @@ class CoordinatorConfig:
     release: str = ""
     few_workers: int = FEW_WORKERS
     """In a larger swarm workers that come and go are placed together, and differ by more users."""
+    silence_s: float = SILENCE_S
+    """A worker that was not heard of for longer is lost."""
     calm_workers: int = CALM_WORKERS
     """In a larger swarm heartbeats come half as often."""
 
