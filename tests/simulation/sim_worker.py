@@ -465,6 +465,7 @@ class SimWorker:
                     self._due.append(offset_ns)
                     self._send_due(users, instant_s)
         self._end_open(users, now_s)
+        self._send_due(users, now_s)  # requests may have been granted since
 
     def _end_open(self, users: Users, now_s: float) -> None:
         """Requests that have ended by now; each leaves a user free for an arrival that waits."""
