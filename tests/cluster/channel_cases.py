@@ -61,8 +61,11 @@ def test_messages_are_read_in_turns_and_the_master_knows_how_far_it_has_read() -
 
     before_s = time.monotonic()
     clients["w1"].send(Message("note", "slow", "w1"))
+    with gevent.Timeout(5):
+        while took[2:] != ["w1 slow"]:
+            gevent.sleep(0.01)
     clients["w2"].send(Message("note", "waits", "w2"))
-    gevent.sleep(0.2)
+    gevent.sleep(0.1)
     assert took[2:] == ["w1 slow"]
     assert server.read_until_s <= before_s + 0.02
     gevent.sleep(0.3)
