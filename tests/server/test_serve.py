@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -123,6 +126,50 @@ def test_a_server_that_is_too_busy_to_answer_stays_ready_and_one_that_still_load
     listener = _listen("127.0.0.1", 0)
     with listener, pytest.raises(ConnectionRefusedError):
         socket.create_connection(listener.getsockname(), 5)
+
+
+@pytest.mark.processes
+def test_new_connections_are_let_in_while_many_clients_keep_the_server_busy(trained: Trained) -> None:
+    """However long a turn of its event loop takes, they wait for a few of them, not for one after the other."""
+    row = json.dumps({"amount [€]": 1.5, "count": 2, "word": "rot"}).encode()
+    path = "/invocation?dataset=triple&model=xgboost"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(row)}\r\n\r\n".encode()
+    took_s: list[float] = []
+    clients, newcomers = 150, 60
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> float:
+        began_s = time.monotonic()
+        writer.write(request)
+        said = await reader.readuntil(b"\r\n\r\n")
+        assert said.startswith(b"HTTP/1.1 200"), said
+        length = int(said.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        return time.monotonic() - began_s
+
+    async def stay(port: int) -> None:
+        streams = await asyncio.open_connection("127.0.0.1", port)
+        while True:
+            took_s.append(await ask(*streams, head + row))
+
+    async def come(port: int) -> float:
+        began_s = time.monotonic()
+        streams = await asyncio.open_connection("127.0.0.1", port)
+        await ask(*streams, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        return time.monotonic() - began_s
+
+    async def measure(port: int) -> float:
+        busy = [asyncio.create_task(stay(port)) for _ in range(clients)]
+        while len(took_s) < 10 * clients:
+            await asyncio.sleep(0.05)
+        took_s.clear()
+        slowest_s = max(await asyncio.gather(*(come(port) for _ in range(newcomers))))
+        for task in busy:
+            task.cancel()
+        return slowest_s / statistics.median(took_s)
+
+    with serving(trained, "--dataset", "triple", "--model", "xgboost") as (_, url):
+        turns = asyncio.run(asyncio.wait_for(measure(int(url.rpartition(":")[2])), 60))
+    assert turns < newcomers / 4
 
 
 @pytest.mark.processes
