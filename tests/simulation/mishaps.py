@@ -20,6 +20,7 @@ from inference_swarm.cluster.protocol import (
     Report,
     RequestsUsed,
     RowsReady,
+    SetUsers,
 )
 from tests.simulation.load_model import Counted
 from tests.simulation.sim_worker import SimWorker
@@ -56,6 +57,9 @@ class Mishaps:
         self.report_loss = 0.4 if self._is_on and rng.random() < 0.1 else 0.0
         self._grants_rng = random.Random(f"{world.seed} grants")
         self.grant_loss = 0.5 if not calm and self._grants_rng.random() < 0.3 else 0.0
+        # Orders about users and arrivals are lost, often several in a row.
+        self._orders_rng = random.Random(f"{world.seed} orders")
+        self.order_loss = 0.5 if not calm and self._orders_rng.random() < 0.1 else 0.0
         self._behind_rng = random.Random(f"{world.seed} behind")
         self._is_behind = not calm and self._behind_rng.random() < 0.1
         # Nobody stops the run for so long.
@@ -111,6 +115,8 @@ class Mishaps:
         """Some messages are lost more often: reports, and the end of a run, so that a worker hears of the next one."""
         if isinstance(message, Report):
             return self._rng.random() < self.report_loss and self._world.network.is_faulty
+        if isinstance(message, SetUsers):
+            return self._orders_rng.random() < self.order_loss and self._world.network.is_faulty
         if isinstance(message, GrantRequests):
             return self._grants_rng.random() < self.grant_loss and self._world.network.is_faulty
         return self.is_hasty and isinstance(message, ReleaseRun) and self._rng.random() < 0.2

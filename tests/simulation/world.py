@@ -460,7 +460,8 @@ class World:
     def _sample_users(self) -> None:
         """5. Exactly the wanted number of users run from 8 s after the last fault; rows follow users."""
         state, job = self.master.state, self.master.state.job
-        if state.phase is not Phase.RUNNING or job is None or job.load.stages is not None or self.network.is_lossy:
+        is_lossy = self.network.is_lossy or (self.mishaps.order_loss and self.network.is_faulty)
+        if state.phase is not Phase.RUNNING or job is None or job.load.stages is not None or is_lossy:
             return
         assert job.course.began_s is not None
         assert job.rows is not None
