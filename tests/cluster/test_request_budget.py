@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.cluster.request_budget import Grant, RequestBudget
+from inference_swarm.cluster.run_end import _requests_unsent
+from inference_swarm.cluster.state import Job
 from inference_swarm.load.allowance import Need, RequestAllowance, RequestUse
+from inference_swarm.run.course import Stop, StopCause
 
 
 def use(number: int, limit: int, wanted: int, started: int = 0, ended: int = 0) -> RequestUse:
@@ -65,6 +70,32 @@ def test_a_final_report_gives_back_what_is_left_and_a_loss_does_not() -> None:
     assert budget.take_grants(["c"]) == [("c", Grant(0, 3))]
     assert budget.possibly_sent("b") == 6
     assert budget.possibly_sent("d") is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "at_s", "end_s", "unsent"),
+    [
+        (StopCause.ALL_REQUESTS, 2.0, 60.0, 3),  # the others had sent all they were granted
+        (StopCause.ALL_REQUESTS, 60.1, 60.0, 0),  # its arrivals are over as well: they are unaccounted, not unsent
+        (StopCause.ALL_REQUESTS, 2.0, None, 3),  # a closed load, or an open one without an end
+        (StopCause.ASKED, 2.0, 60.0, 0),  # which says enough
+    ],
+)
+def test_what_a_worker_had_left_that_was_lost_and_came_back_is_not_sent(
+    cause: StopCause, at_s: float, end_s: float | None, unsent: int
+) -> None:
+    budget = RequestBudget(10, is_open=True)
+    budget.report("a", use(-1, 0, 4), 0.0)
+    budget.report("lost", use(-1, 0, 6), 0.0)
+    budget.take_grants(["a", "lost"])
+    budget.report("a", use(0, 4, 4, 4, 4), 1.0)
+    budget.report("lost", use(0, 6, 6, 3, 3), 1.0)
+    assert budget.is_done(["a"])
+    schedule = SimpleNamespace(end_ns=None if end_s is None else end_s * 1e9)
+    job = SimpleNamespace(
+        budget=budget, course=SimpleNamespace(stop=Stop(cause, at_s)), load=SimpleNamespace(schedule=schedule)
+    )
+    assert _requests_unsent(cast(Job, job)) == unsent
 
 
 def test_the_load_is_over_when_all_that_can_be_sent_has_ended() -> None:

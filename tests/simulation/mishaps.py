@@ -60,6 +60,8 @@ class Mishaps:
         # Orders about users and arrivals are lost, often several in a row.
         self._orders_rng = random.Random(f"{world.seed} orders")
         self.order_loss = 0.5 if not calm and self._orders_rng.random() < 0.1 else 0.0
+        self._aimed_rng = random.Random(f"{world.seed} aimed")
+        self._is_aimed = not calm and self._aimed_rng.random() < 0.3
         self._behind_rng = random.Random(f"{world.seed} behind")
         self._is_behind = not calm and self._behind_rng.random() < 0.1
         # Nobody stops the run for so long.
@@ -73,6 +75,10 @@ class Mishaps:
         if self._is_behind:
             at_s = self._behind_rng.uniform(1.0, time_s)
             world.do_at(at_s, "the master falls behind", lambda: world.disturb(self._fall_behind))
+        if self._is_aimed:
+            at_s = self._aimed_rng.uniform(2.5, 8.0)
+            deed = self._aimed_rng.choice((self._cut_in_open_load, self._swap_and_die))
+            world.do_at(at_s, deed.__name__[1:].replace("_", " "), lambda: world.disturb(deed))
         if not self._is_on:
             return time_s
         for _ in range(rng.randint(1, 3)):
@@ -134,6 +140,30 @@ class Mishaps:
         world.is_hurt = True
         master.fall_behind()
         world.clock.after(self._behind_rng.uniform(0.5, 12.0), lambda: world.disturb(master.catch_up))
+
+    def _aimed_at(self) -> SimWorker | None:
+        """Somebody, if arrivals are sent."""
+        job = self._world.master.state.job
+        alive = [worker for worker in self._world.workers.values() if not worker.is_dead]
+        return self._aimed_rng.choice(alive) if alive and job is not None and job.load.is_open else None
+
+    def _cut_in_open_load(self) -> None:
+        """A worker with requests of its own is lost, and back before the run is closed that ended meanwhile."""
+        worker = self._aimed_at()
+        if worker is not None:
+            self._cut(worker, self._aimed_rng.uniform(5.2, 7.5))
+
+    def _swap_and_die(self) -> None:
+        """One worker comes as another one leaves, so that others have as many arrivals as before; then one dies."""
+        worker = self._aimed_at()
+        if worker is None:
+            return
+        self._world.new_worker()
+        self._world.clock.after(self._aimed_rng.uniform(0.0, 1.0), worker.end)
+        other = self._aimed_at()
+        if other is not None and other is not worker:
+            self._world.is_hurt = True
+            self._world.clock.after(self._aimed_rng.uniform(0.5, 3.0), lambda: self._world.disturb(other.die))
 
     def _one_dies(self) -> None:
         worker = self._someone()
