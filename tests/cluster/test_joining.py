@@ -103,20 +103,13 @@ def test_hellos_come_fast_at_the_start_and_spread_over_time_after_a_loss() -> No
         agent.step(state, Envelope(state.session, HeartbeatAck(1, 1.0)), 100.01)
         assert hellos_at(state, 100.01, 103.9) == []
         first_s, second_s, *others_s = hellos_at(state, 103.9, 120.0)  # its lease is over after four seconds
-        assert 4 <= len(others_s) <= 16
+        assert 9 <= len(others_s) <= 32
         firsts_s.append(first_s - 104.0)
         seconds_s.append(second_s - first_s)
     for found_s, low_s, high_s in ((firsts_s, 0.0, 0.52), (seconds_s, 0.5, 1.5)):
         assert low_s <= min(found_s) < low_s + 0.1 * (high_s - low_s)
         assert high_s - 0.1 * (high_s - low_s) < max(found_s) <= high_s
         assert statistics.mean(found_s) == pytest.approx((low_s + high_s) / 2, rel=0.15)
-
-
-def test_a_worker_whose_heartbeat_was_answered_says_hello_soon_after_the_next_loss() -> None:
-    state = Agent(AgentConfig("w"), MasterClock(""), was_joined=True, hellos=7)
-    state.is_joined, state.lease_until_s = True, 200.0
-    agent.step(state, Envelope(0, HeartbeatAck(1, 1.0)), 100.0)
-    assert state.hellos == 0
 
 
 @pytest.mark.parametrize(("boot", "round_trip_ms", "left"), [("mine", 50, 0), ("another", 1.9, 0), ("another", 2.1, 4)])

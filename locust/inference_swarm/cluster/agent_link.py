@@ -38,7 +38,7 @@ MIN_WAKE_S = 0.001
 HELLO_S = 1.0
 FIRST_HELLO_S = 0.1  # to the second hello, while master and workers start together; half as much longer each time
 # A master that has lost all its workers at once, since it was late itself, must not be asked by all of them at once.
-RETURN_SPREAD_S, MAX_HELLO_S = 0.5, 2.0
+RETURN_SPREAD_S = 0.5
 RESEND_S = 3.0
 DELIVERY_TIMEOUT_S = 10.0
 # A leaving worker of an open load sends its arrivals until others have taken them over, or for this time.
@@ -126,7 +126,6 @@ def _say_hello(state: Agent, now_s: float) -> None:
 
 def heartbeat_ack(state: Agent, message: HeartbeatAck, now_s: float) -> None:
     """The master has received that heartbeat or a later one."""
-    state.hellos = 0
     state.beat_pause_s = min(message.next_s, state.config.lease_s / 2)
     sent_s = state.beats.pop(message.beat, None)
     if sent_s is not None and sent_s + state.config.lease_s > state.lease_until_s:
@@ -201,10 +200,10 @@ def wake_s(state: Agent, now_s: float) -> float:
 
 
 def _hello_pause_s(state: Agent) -> float:
-    """Return the time to the next hello: shorter at the start of the process than after a loss."""
-    if not state.was_joined:
-        return min(HELLO_S, FIRST_HELLO_S * 1.5 ** (state.hellos - 1))
-    return min(MAX_HELLO_S, HELLO_S * 2.0 ** (state.hellos - 1)) * (0.5 + _share(state))
+    """Return the time to the next hello: shorter at the start of the process, spread over time after a loss."""
+    if state.was_joined:
+        return HELLO_S * (0.5 + _share(state))
+    return min(HELLO_S, FIRST_HELLO_S * 1.5 ** (state.hellos - 1))
 
 
 def _share(state: Agent) -> float:

@@ -65,7 +65,7 @@ class Agent:
     session_since_s: float = 0.0
     hello_s: float | None = None  # when the last hello was sent
     hello_due_s: float = 0.0
-    hellos: int = 0  # since a heartbeat was answered
+    hellos: int = 0
     was_joined: bool = False
     index: int = -1
     lease_until_s: float = 0.0
