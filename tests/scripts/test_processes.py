@@ -47,6 +47,8 @@ with processes.Processes() as children:
 def read_until(descriptor: int, words: list[str]) -> str:
     text = ""
     while not all(word in text for word in words):
+        if not select.select([descriptor], [], [], 60)[0]:
+            pytest.fail(f"of {words} there was only {text!r}")
         text += os.read(descriptor, 4096).decode()
     return text
 
