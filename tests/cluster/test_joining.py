@@ -118,3 +118,17 @@ def test_a_worker_that_knows_the_clock_of_its_master_asks_no_more(boot: str, rou
     sent_ns = 100_000_000_000 - int(round_trip_ms * 1e6)
     agent.step(state, Envelope(0, ClockAnswer(sent_ns, 2, boot)), 100.0)
     assert state.questions_left == left
+
+
+def test_heartbeats_come_as_the_master_asks_and_sooner_when_one_is_not_answered() -> None:
+    state = Agent(AgentConfig("w"), MasterClock("mine"), is_joined=True, lease_until_s=103.0, beat_due_s=100.0)
+    sent_s, now_s = [], 100.0
+    while now_s < 108.5:
+        for action in agent.step(state, AgentTick(), now_s):
+            if isinstance(getattr(action, "message", None), Heartbeat):
+                sent_s.append(now_s)
+                if len(sent_s) != 3:  # the third one is lost
+                    agent.step(state, Envelope(0, HeartbeatAck(state.beat, 2.0)), now_s)
+        now_s = agent.wake_s(state, now_s)
+    assert sent_s == pytest.approx([100.0, 102.0, 104.0, 105.0, 107.0], abs=0.01)
+    assert state.is_joined

@@ -65,7 +65,7 @@ def welcome(state: Agent, message: Welcome, now_s: float) -> None:
     state.index = message.index
     state.lease_until_s = state.session_since_s + state.config.lease_s
     state.beats = {}
-    state.beat_due_s, state.beat_pause_s = now_s, HEARTBEAT_S
+    state.beat_due_s = now_s
     state.clock.forget()
     state.questions_left, state.question_due_s = CLOCK_QUESTIONS, now_s
     state.note(f"Joined the swarm as worker {message.index}", "debug")
@@ -126,8 +126,10 @@ def _say_hello(state: Agent, now_s: float) -> None:
 
 def heartbeat_ack(state: Agent, message: HeartbeatAck, now_s: float) -> None:
     """The master has received that heartbeat or a later one."""
-    state.beat_pause_s = min(message.next_s, state.config.lease_s / 2)
     sent_s = state.beats.pop(message.beat, None)
+    if sent_s is not None and message.beat == state.beat and state.beat_due_s > now_s:
+        # Else the next one comes after HEARTBEAT_S, so that one that is lost ends no lease.
+        state.beat_due_s = sent_s + max(HEARTBEAT_S, min(message.next_s, state.config.lease_s / 2))
     if sent_s is not None and sent_s + state.config.lease_s > state.lease_until_s:
         state.lease_until_s = sent_s + state.config.lease_s
         if now_s <= state.lease_until_s:
@@ -147,7 +149,7 @@ def send_heartbeat(state: Agent, now_s: float) -> None:
     oldest_s = now_s - state.config.lease_s
     state.beats = {beat: sent_s for beat, sent_s in state.beats.items() if sent_s > oldest_s}
     state.beats[state.beat] = now_s
-    state.beat_due_s = now_s + state.beat_pause_s
+    state.beat_due_s = now_s + HEARTBEAT_S
     is_sending = state.stage is RunStage.SENDING
     name = "stopping" if state.stage is RunStage.STOPPING else "running" if is_sending and state.users else "ready"
     state.send(

@@ -16,7 +16,7 @@ from inference_swarm.cluster.protocol import (
     Report,
     TargetProbed,
 )
-from inference_swarm.cluster.state import HEARTBEAT_S, LEASE_S
+from inference_swarm.cluster.state import LEASE_S
 from inference_swarm.load.steps import LoadStep
 
 
@@ -72,7 +72,6 @@ class Agent:
     beat: int = 0
     beats: dict[int, float] = field(default_factory=dict)
     beat_due_s: float = 0.0
-    beat_pause_s: float = HEARTBEAT_S
     questions_left: int = 0
     question_due_s: float = 0.0
     state_name: str = "ready"

@@ -171,7 +171,7 @@ def note_possible_duplicates(job: Job, member: Member, now_s: float) -> None:
     """The worker stops, and may not have learned of the last change of its arrivals."""
     if job.course.began_s is not None and job.course.ended_s is None:
         until_s = min(now_s, member.heard_s + LEASE_S)
-        job.course.untold_duplicates += job.uncounted.possible_duplicates(member.worker, until_s, job.course.began_s)
+        job.course.untold_duplicates += job.uncounted.possible_duplicates(member.worker, until_s)
 
 
 def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float, *, held_rows: bool = False) -> None:
@@ -190,16 +190,14 @@ def _note_loss(state: Coordinator, member: Member, reason: str, now_s: float, *,
 
 def _loss(job: Job, worker: str, reason: str, until_s: float) -> Loss:
     """Return what is lost with a worker that may have sent until `until_s`."""
-    began_s = job.course.began_s
-    assert began_s is not None
     rows = None if job.rows is None else job.rows.possibly_sent(worker)
     granted = None if job.budget is None else job.budget.possibly_sent(worker)
-    bounds = [job.uncounted.bound(worker, until_s, began_s, sent) for sent in (rows, granted) if sent is not None]
+    bounds = [job.uncounted.bound(worker, until_s, sent) for sent in (rows, granted) if sent is not None]
     if not bounds or job.load.is_open:
         # Closed load: users that waited for grants are no measure of how fast others sent.
-        bounds.append(job.uncounted.bound(worker, until_s, began_s))
+        bounds.append(job.uncounted.bound(worker, until_s))
     bound = min((one for one in bounds if one is not None), default=None)
-    return Loss(reason, bound, job.uncounted.unreported_duplicates(worker, began_s))
+    return Loss(reason, bound, job.uncounted.unreported_duplicates(worker))
 
 
 def note_missing_finals(state: Coordinator, job: Job, now_s: float) -> None:

@@ -166,7 +166,7 @@ def begin(state: Coordinator, job: Job, now_s: float) -> None:
     load, hosts = job.load, job.rows.hosts()
     lead_s = OPEN_LEAD_S + LEAD_PER_USER_S * load.users / len(hosts) if load.is_open else 0.0
     job.course.began_s = now_s + lead_s
-    job.uncounted = Uncounted(load.schedule, load.drop_after_s)
+    job.uncounted = Uncounted(load.schedule, load.drop_after_s, job.course.began_s)
     if load.requests is not None:
         job.budget = RequestBudget(load.requests, is_open=load.is_open)
     enter(state, Phase.RUNNING, now_s)
