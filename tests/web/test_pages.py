@@ -234,3 +234,18 @@ def test_what_an_open_page_asks_of_the_master(web: WebSwarm, browser: Any) -> No
         assert {one for one in counter if one.startswith("/swarm")} == {"/swarm/state", "/swarm/series"}
         sys.stderr.write(f"{path}: {dict(counter)} in 12 s\n")
     web.post("/stop", {})
+
+
+def test_a_page_whose_request_is_never_answered_says_so_and_reads_again(web: WebSwarm, browser: Any) -> None:
+    web.start()
+    web.wait_for_workers()
+    page = browser.new_page()
+    page.goto(f"{web.url}/swarm/")
+    page.get_by_text("No run yet").wait_for()
+    held: list[Any] = []
+    page.route("**/swarm/state", lambda route: held.append(route) if not held else route.continue_())
+    page.get_by_text("The master cannot be read (no answer within 10 s).").wait_for()
+    page.get_by_text("The master cannot be read").wait_for(state="hidden")
+    assert len(held) == 1
+    page.unroute("**/swarm/state")
+    page.close()

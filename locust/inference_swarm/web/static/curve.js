@@ -1,6 +1,7 @@
 // The load over time that the stages in the start form stand for, drawn below the form while they are typed.
 import { make, setText, shape } from "./dom.js";
 import * as format from "./format.js";
+import { ask } from "./master.js";
 
 const WIDTH = 640, HEIGHT = 160, LEFT = 64, RIGHT = 16, TOP = 12, BOTTOM = 28, PAUSE_MS = 250;
 
@@ -21,7 +22,7 @@ export function addCurve(form, base) {
     if (key === asked) return;
     asked = key;
     if (!stages) return void (part.hidden = true);
-    const found = await ask(base, { stages, arrival });
+    const found = await askCurve(base, { stages, arrival });
     if (asked !== key) return; // something else stands there by now
     part.hidden = false;
     plot.toggleAttribute("hidden", !found.success);
@@ -55,11 +56,9 @@ function draw(plot, { points, duration_s: duration, highest, unit, text }) {
   plot.replaceChildren(...shapes);
 }
 
-async function ask(base, fields) {
+async function askCurve(base, fields) {
   try {
-    const response = await fetch(new URL("curve", base), { method: "POST", body: new URLSearchParams(fields) });
-    if (response.redirected || !response.ok) throw new Error(response.redirected ? "log in again" : response.statusText);
-    return await response.json();
+    return await ask(base, "curve", { method: "POST", body: new URLSearchParams(fields) });
   } catch (error) {
     return { success: false, message: `The master cannot be read (${error.message}).` };
   }

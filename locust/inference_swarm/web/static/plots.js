@@ -1,6 +1,7 @@
 // The run over time, as its report draws it later. Reads ./series: at first all of it, then what is new or may have changed.
 import { make } from "./dom.js";
 import * as format from "./format.js";
+import { ask } from "./master.js";
 import { Plot } from "./plot.js";
 
 const EVERY = 2; // of the page's updates
@@ -62,9 +63,7 @@ export class PlotsSection {
 
   async read() {
     const since = Math.max(0, (this.points.at(-1)?.start_s ?? 0) - READ_AGAIN_S);
-    const response = await fetch(new URL(`series?since=${since}`, this.base), { cache: "no-store" });
-    if (response.redirected || !response.ok) throw new Error(response.statusText);
-    const found = await response.json();
+    const found = await ask(this.base, `series?since=${since}`);
     if (found.run_id !== this.runId) return;
     this.points = [...this.points.filter((point) => point.start_s < since), ...found.points];
     this.server = { units: found.server.units, rows: [...this.server.rows.filter(([at]) => at < since), ...found.server.rows] };

@@ -1,6 +1,7 @@
 // "Preview" below the start form: the request that a row becomes with what stands in the form. Nothing is sent to the
 // server under test.
 import { make, setText } from "./dom.js";
+import { ask } from "./master.js";
 
 // Outside of the form: Locust sends every field in it that has a name.
 export function addPreview(form, base) {
@@ -20,7 +21,7 @@ export function addPreview(form, base) {
 
   button.addEventListener("click", async () => {
     button.disabled = true;
-    const found = await ask(form, row.value, base);
+    const found = await askPreview(form, row.value, base);
     button.disabled = false;
     said.hidden = found.success;
     shown.hidden = !found.success;
@@ -32,16 +33,14 @@ export function addPreview(form, base) {
   });
 }
 
-async function ask(form, row, base) {
+async function askPreview(form, row, base) {
   const fields = new URLSearchParams({ row });
   for (const field of form.querySelectorAll("input, select, textarea")) {
     const name = field.name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     if (name) fields.append(name, field.type === "checkbox" ? field.checked : field.value);
   }
   try {
-    const response = await fetch(new URL("preview", base), { method: "POST", body: fields });
-    if (response.redirected || !response.ok) throw new Error(response.redirected ? "log in again" : response.statusText);
-    return await response.json();
+    return await ask(base, "preview", { method: "POST", body: fields, longestS: 60 });
   } catch (error) {
     return { success: false, message: `The master cannot be read (${error.message}).` };
   }

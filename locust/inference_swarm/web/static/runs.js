@@ -1,6 +1,7 @@
 // Earlier runs: a list to search, with links to their reports; two of them, picked in the list, compared.
 import { make, setText, table } from "./dom.js";
 import * as format from "./format.js";
+import { fetchFrom } from "./master.js";
 
 const LINKS = { "locust.html": "Locust's report", "summary.json": "summary" };
 
@@ -110,7 +111,7 @@ export class RunsSection {
 
   async read(path) {
     try {
-      const response = await fetch(new URL(path, this.base), { cache: "no-store" });
+      const response = await fetchFrom(this.base, path);
       return await response.json();
     } catch (error) {
       return { message: `The master cannot be read (${error.message}).` };

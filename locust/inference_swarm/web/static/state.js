@@ -1,4 +1,6 @@
 // The master's state, read every 2 s while the page can be seen: once for all parts of the page that show it.
+import { ask } from "./master.js";
+
 const PERIOD_MS = 2000;
 const readers = new Set();
 let timer = 0;
@@ -22,9 +24,7 @@ async function read(base) {
   isReading = true;
   let state;
   try {
-    const response = await fetch(new URL("state", base), { cache: "no-store" });
-    if (response.redirected || !response.ok) throw new Error(response.redirected ? "log in again" : response.statusText);
-    state = await response.json();
+    state = await ask(base, "state");
   } catch (error) {
     readers.forEach(({ onTrouble }) => onTrouble(error.message));
     return;

@@ -1,6 +1,7 @@
 // Workers one by one, a page at a time, in the order of their names: of one host, or of all. Read only while it is open.
 import { make, setText, table } from "./dom.js";
 import * as format from "./format.js";
+import { ask } from "./master.js";
 import { COLUMNS, workerRows } from "./workers.js";
 
 const LIMIT = 50;
@@ -51,11 +52,9 @@ export class WorkerPages {
     const query = new URLSearchParams({ limit: LIMIT, after, ...(host ? { host } : {}) });
     let page;
     try {
-      const response = await fetch(new URL(`workers?${query}`, this.base), { cache: "no-store" });
-      if (!response.ok || response.redirected) return; // the state cannot be read either, which says so
-      page = await response.json();
+      page = await ask(this.base, `workers?${query}`);
     } catch {
-      return;
+      return; // the state cannot be read either, which says so
     }
     // Another page may have been asked for meanwhile.
     if (!this.part.hidden && host === this.host && after === this.starts.at(-1)) this.show(page);
