@@ -13,6 +13,7 @@ from inference_swarm.judge.capacity.binomial import chance_of_at_least, chance_o
 from inference_swarm.judge.capacity.evidence import Batch, Evidence, Finding, design_effect
 from inference_swarm.judge.capacity.levels import Bracket, bracket_of, isotonic
 from inference_swarm.judge.capacity.plan import SearchPlan, criterion_of
+from inference_swarm.judge.capacity.raising import halving, raised
 from inference_swarm.judge.capacity.scalability import fit_scalability, throughput_at
 from inference_swarm.judge.capacity.search import Outcome, Search, round_load
 from inference_swarm.judge.capacity.steps import Look, Part, Step
@@ -95,6 +96,28 @@ def test_objectives_that_are_no_share_are_refused() -> None:
     for text in ("mean<50ms", "rate>=1000", "goodput[<50ms]>=100", "p99>50ms"):
         with pytest.raises(SettingProblem, match="cannot be searched for"):
             criterion_of(parse_objective(text))
+
+
+def test_the_load_is_raised_carefully_where_requests_take_longer_than_at_low_loads() -> None:
+    def factor(mean_s: float, beyond: int = 0) -> float:
+        step = Step(1, Part.RAISE, 100.0, 0.0, 1.0, (0.01,))
+        for second in range(1, 5):
+            step.take(Look(1, 1.0 + second, 100, (beyond,), 1, mean_s))
+        step.finding = step.evidence.finding()
+        return raised(plan_of("p99<50ms"), step, 100.0, 0.002) / 100.0
+
+    assert [factor(mean_s) for mean_s in (0.002, 0.0029, 0.0031, 0.0059, 0.0061)] == pytest.approx(
+        [3.0, 3.0, halving(1.5, 0.05), halving(1.5, 0.05), halving(1.22, 0.05)]
+    )
+    assert factor(0.002, beyond=1) == pytest.approx(halving(1.5, 0.05))
+
+
+@pytest.mark.parametrize("precision", [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+def test_halvings_of_what_the_load_was_raised_by_end_just_within_the_precision(precision: float) -> None:
+    left = halving(1.5, precision)
+    while left > 1 + precision:
+        left = math.sqrt(left)
+    assert 1 + precision / 2 < left <= 1 + precision
 
 
 def test_loads_have_four_digits() -> None:

@@ -88,6 +88,10 @@ class Runner:
         return found
 
 
+def fail(error: Exception) -> None:
+    raise error
+
+
 @pytest.fixture
 def runner() -> Iterator[Runner]:
     made = Runner(A, B, Stuck)
@@ -102,7 +106,7 @@ def wait_for(condition: Any) -> None:
 
 
 def test_only_users_that_are_lacking_are_started(runner: Runner) -> None:
-    host = UserHost(runner)
+    host = UserHost(runner, fail)
     host.apply({"A": 2}, 1.0)
     host.apply({"A": 3, "B": 1}, 1.0)
     assert runner.spawned == ["A", "A", "A", "B"]
@@ -113,7 +117,7 @@ def test_only_users_that_are_lacking_are_started(runner: Runner) -> None:
 
 def test_users_of_the_only_class_are_counted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = Runner(A)
-    host = UserHost(runner)
+    host = UserHost(runner, fail)
     monkeypatch.setattr(host, "_staying", lambda: pytest.fail("every user was looked at"))
     for count in (2, 5, 5):
         host.apply({"A": count}, 5.0)
@@ -128,7 +132,7 @@ def test_users_of_the_only_class_are_counted_without_a_look_at_each(monkeypatch:
 
 
 def test_users_that_are_too_many_end_their_request_and_do_not_count_from_then_on(runner: Runner) -> None:
-    host = UserHost(runner)
+    host = UserHost(runner, fail)
     host.apply({"A": 3, "B": 1}, 5.0)
     gevent.sleep(0)
     host.apply({"A": 1}, 5.0)
@@ -139,7 +143,7 @@ def test_users_that_are_too_many_end_their_request_and_do_not_count_from_then_on
 
 
 def test_a_user_on_its_way_out_is_not_taken_for_one_that_is_wanted_again(runner: Runner) -> None:
-    host = UserHost(runner)
+    host = UserHost(runner, fail)
     host.apply({"Stuck": 1}, 5.0)
     gevent.sleep(0)
     host.apply({}, 5.0)
@@ -149,7 +153,7 @@ def test_a_user_on_its_way_out_is_not_taken_for_one_that_is_wanted_again(runner:
 
 
 def test_a_user_that_does_not_end_in_time_is_killed(runner: Runner) -> None:
-    host = UserHost(runner)
+    host = UserHost(runner, fail)
     host.apply({"Stuck": 2}, 0.01)
     gevent.sleep(0)
     host.apply({"Stuck": 1}, 0.01)
@@ -163,7 +167,7 @@ def test_a_user_that_does_not_end_in_time_is_killed(runner: Runner) -> None:
 def test_when_all_are_stopped_it_is_said_once_and_nobody_is_left(
     runner: Runner, name: str, timeout_s: float, force: bool
 ) -> None:
-    host, said = UserHost(runner), []
+    host, said = UserHost(runner, fail), []
     host.apply({name: 3}, timeout_s)
     gevent.sleep(0)
     host.stop_all(timeout_s, lambda: said.append(runner.running()))
@@ -176,14 +180,14 @@ def test_when_all_are_stopped_it_is_said_once_and_nobody_is_left(
 
 def test_with_nobody_to_stop_it_is_said_as_well(runner: Runner) -> None:
     said: list[bool] = []
-    UserHost(runner).stop_all(5.0, lambda: said.append(True))
+    UserHost(runner, fail).stop_all(5.0, lambda: said.append(True))
     wait_for(lambda: said)
 
 
 def test_user_seconds_are_users_times_the_time_they_ran(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now_s=100.0)
     monkeypatch.setattr(user_host, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
-    host = UserHost(runner)
+    host = UserHost(runner, fail)
     clock.now_s = 110.0
     host.apply({"A": 2}, 5.0)
     clock.now_s = 113.0
@@ -213,7 +217,7 @@ def test_memory_is_given_back_once_users_have_settled_however_many_orders_there_
     given_back: list[bool] = []
     monkeypatch.setattr(user_host, "SETTLED_AFTER_S", 0.05)
     monkeypatch.setattr(user_host, "give_back_memory", lambda: given_back.append(True))
-    host = UserHost(runner)
+    host = UserHost(runner, fail)
     for count in (1, 2, 3):
         host.apply({"A": count}, 0.0)
     assert given_back == []
@@ -225,7 +229,7 @@ def test_memory_is_given_back_once_users_have_settled_however_many_orders_there_
 
 
 def test_a_report_holds_the_requests_of_users_that_are_stopping_as_under_way(runner: Runner) -> None:
-    host = UserHost(runner)
+    host = UserHost(runner, fail)
     with serve(Peer.close) as (client, _):
         recording = Recording(
             [client], RequestStats(), "run", "w",
@@ -237,3 +241,47 @@ def test_a_report_holds_the_requests_of_users_that_are_stopping_as_under_way(run
         snapshot = recording.take_snapshot(0.0)
         assert (snapshot.users, snapshot.in_flight) == (2, 5)
         assert recording.take_snapshot(0.0, is_final=True).in_flight == 0
+
+
+def test_many_users_begin_turn_after_turn_and_others_are_served_between(runner: Runner) -> None:
+    host, others = UserHost(runner, fail), []
+    host.apply({"A": 100, "B": 30}, 5.0)
+    assert (host.count, len(runner.spawned)) == (130, user_host.USERS_PER_TURN)
+    gevent.spawn(lambda: [(others.append(len(runner.spawned)), gevent.sleep(0.0001)) for _ in range(1000)])
+    wait_for(lambda: len(runner.spawned) == 130)
+    assert host.count == 130
+    assert len({count for count in others if count < 130}) >= 4
+    assert runner.running() == {"A": 100, "B": 30}
+
+
+def test_users_that_have_not_begun_are_the_first_that_are_too_many(runner: Runner) -> None:
+    host = UserHost(runner, fail)
+    host.apply({"A": 60, "B": 60}, 5.0)
+    host.apply({"A": 40, "B": 10}, 5.0)
+    assert host.count == 50
+    wait_for(lambda: len(runner.spawned) == 50)
+    assert (runner.running(), host.leaving_count) == ({"A": 40, "B": 10}, 0)
+    host.apply({"A": 90}, 5.0)
+    said: list[bool] = []
+    host.stop_all(5.0, lambda: said.append(True))
+    wait_for(lambda: said)
+    assert (host.count, runner.running(), len(runner.spawned)) == (0, {}, 75)
+
+
+def test_what_a_user_class_raises_is_told_once_also_when_others_have_begun(runner: Runner) -> None:
+    told: list[Exception] = []
+    host = UserHost(runner, told.append)
+    host.apply({"A": 20}, 5.0)
+    made = runner.user_classes_by_name["A"]
+
+    def make(environment: Any) -> FakeUser:
+        if len(runner.users) == 60:
+            raise ValueError("no more")
+        return made(environment)
+
+    runner.user_classes_by_name["A"] = make  # type: ignore[assignment]
+    host.apply({"A": 200}, 5.0)
+    wait_for(lambda: told)
+    gevent.sleep(0.01)
+    assert [str(error) for error in told] == ["no more"]
+    assert (host.count, len(runner.spawned)) == (60, 60)

@@ -75,7 +75,7 @@ class WorkerAdapter:
     def __init__(self, environment: Any, runner: Any, config: AgentConfig, allowed: str, seams: WorkerSeams) -> None:
         """`allowed` are the patterns of `--allow-host` that this worker was started with."""
         self.state = Agent(config, MasterClock(boot_id()))
-        self.users = UserHost(runner)
+        self.users = UserHost(runner, self._users_failed)
         self._environment = environment
         self._runner = runner
         self._seams = seams
@@ -167,12 +167,12 @@ class WorkerAdapter:
         return 0.0 if settings is None else float(settings.stop_timeout_s)
 
     def _apply_users(self, users: dict[str, int]) -> None:
-        try:
-            self.users.apply(users, self._stop_timeout_s)
-        except Exception as error:  # in the constructor of somebody's user class
-            logger.exception("Users cannot be started")
-            self.feed(RowsCouldNotLoad(self.state.run_id, f"its users cannot be started: {error!r}"))
+        self.users.apply(users, self._stop_timeout_s)
         self._runner.users_applied(self.users.count)
+
+    def _users_failed(self, error: Exception) -> None:
+        logger.error("Users cannot be started", exc_info=error)
+        self.feed(RowsCouldNotLoad(self.state.run_id, f"its users cannot be started: {error!r}"))
 
     def _begin_recording(self, run_id: str, began_ns: int) -> None:
         shard, settings = self._rows.shard, self._rows.settings

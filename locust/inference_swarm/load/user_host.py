@@ -18,15 +18,24 @@ from inference_swarm.load.spare_memory import give_back_memory
 from inference_swarm.load.user import InferenceUser, no_wait
 from locust import User, between
 
+# Of users that begin together so many do in a turn of the event loop: between the turns those who run are served.
+USERS_PER_TURN = 25
+NEXT_TURN_S = 0.0005
 # So long after users have begun, they are connected. While more and more begin, memory is given back this often.
 SETTLED_AFTER_S = 1.0
 
 
 class UserHost:
-    """The users of one process. `runner` is Locust's, which spawns them and holds their greenlets."""
+    """The users of one process. `runner` is Locust's, which spawns them and holds their greenlets.
 
-    def __init__(self, runner: Any) -> None:
+    `on_failure` gets what a user class raised when a user was made of it; its other users are not made then.
+    """
+
+    def __init__(self, runner: Any, on_failure: Callable[[Exception], None]) -> None:
         self._runner = runner
+        self._on_failure = on_failure
+        self._to_spawn: dict[str, int] = {}  # by class: users that begin in later turns
+        self._spawning: gevent.Greenlet | None = None
         self._leaving: Group = Group()
         self._user_seconds = 0.0
         self._changed_s = time.monotonic()
@@ -34,8 +43,8 @@ class UserHost:
 
     @property
     def count(self) -> int:
-        """The number of users that are not stopping."""
-        return max(0, len(self._runner.user_greenlets) - len(self._leaving))
+        """The number of users that are not stopping, with those that are about to begin."""
+        return max(0, len(self._runner.user_greenlets) - len(self._leaving)) + sum(self._to_spawn.values())
 
     @property
     def leaving_count(self) -> int:
@@ -49,44 +58,66 @@ class UserHost:
         return seconds
 
     def apply(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
-        """Start and stop users until exactly these run."""
+        """Start and stop users until exactly these run. Many do not begin at once."""
         self._note_time()
         host = self._runner.environment.host
         for user_class in self._runner.user_classes:
             if host:
                 user_class.host = host
         present = self._present()
-        self._spawn({name: count - present.get(name, 0) for name, count in users.items()})
-        if self._giving_back is None or self._giving_back.dead:
-            self._giving_back = gevent.spawn_later(SETTLED_AFTER_S, give_back_memory)
+        for name, count in users.items():
+            if count > present.get(name, 0):
+                self._to_spawn[name] = self._to_spawn.get(name, 0) + count - present.get(name, 0)
         if any(count > users.get(name, 0) for name, count in present.items()):
             self._stop_down_to(users, stop_timeout_s)
+        if self._spawning is None or self._spawning.dead:
+            self._spawn()
+        if self._giving_back is None or self._giving_back.dead:
+            self._giving_back = gevent.spawn_later(SETTLED_AFTER_S, give_back_memory)
 
     def _present(self) -> dict[str, int]:
         """Return the users by class that are not stopping; as ramps ask often, those of one class are not looked at."""
         classes = self._runner.user_classes
         if len(classes) == 1:
             return {classes[0].__name__: self.count}
-        return {name: len(present) for name, present in self._staying().items()}
+        present = {name: len(users) for name, users in self._staying().items()}
+        return {name: present.get(name, 0) + self._to_spawn.get(name, 0) for name in {*present, *self._to_spawn}}
 
-    def _spawn(self, lacking: Mapping[str, int]) -> None:
+    def _spawn(self) -> None:
         """As Locust's `spawn_users`, which counts all users each time, for a line of its log that nobody sees."""
         runner = self._runner
         if runner.state in (STATE_INIT, STATE_STOPPED):
             runner.update_state(STATE_SPAWNING)
-        for name, count in lacking.items():
-            for _ in range(count):
+        left = USERS_PER_TURN
+        while self._to_spawn and left:
+            name = next(iter(self._to_spawn))
+            left -= 1
+            self._to_spawn[name] -= 1
+            if not self._to_spawn[name]:
+                del self._to_spawn[name]
+            try:
                 runner.user_classes_by_name[name](runner.environment).start(runner.user_greenlets)
+            except Exception as error:
+                self._to_spawn.pop(name, None)
+                self._on_failure(error)
+        if self._to_spawn:
+            self._spawning = gevent.spawn_later(NEXT_TURN_S, self._spawn)
 
     def _stop_down_to(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
-        for name, present in self._staying().items():
-            for user in present[users.get(name, 0) :]:
+        staying = self._staying()
+        for name in {*staying, *self._to_spawn}:
+            present, wanted = staying.get(name, []), users.get(name, 0)
+            to_spawn = min(self._to_spawn.pop(name, 0), max(0, wanted - len(present)))
+            if to_spawn:
+                self._to_spawn[name] = to_spawn
+            for user in present[wanted:]:
                 self._leaving.add(user.greenlet)
                 gevent.spawn(self._stop_one, user, stop_timeout_s)
 
     def stop_all(self, stop_timeout_s: float, then: Callable[[], None]) -> None:
         """Stop all users; calls `then` when none is left, which may take the stop timeout."""
         self._note_time()
+        self._to_spawn.clear()
         stopping = [user for users in self._staying().values() for user in users]
         for user in stopping:
             self._leaving.add(user.greenlet)

@@ -16,15 +16,12 @@ from inference_swarm.judge.capacity.drain import Drain, State
 from inference_swarm.judge.capacity.evidence import Evidence, Finding
 from inference_swarm.judge.capacity.levels import Bracket, bracket_of
 from inference_swarm.judge.capacity.plan import SearchPlan
+from inference_swarm.judge.capacity.raising import raised
 from inference_swarm.judge.capacity.steps import MIN_BATCHES, MIN_JUDGED_S, Look, Part, Step
 
 # While the load is raised a step that looks well is left after this long: closing in looks at it again.
 RAISE_S = 2.0
 RAISE_REQUESTS = 20
-# How much the load is raised by the share of the bound that is used: nothing beyond it, or some.
-RAISE_FACTOR = 3.0
-RAISE_FACTOR_NEAR = 1.5
-RAISE_FACTOR_USERS = 2.0
 LOWER_FACTOR = 4.0
 # In a step of the longest duration fewer requests than this say nothing: the search does not go below.
 MIN_REQUESTS = 20
@@ -199,7 +196,7 @@ class Search:
             assert bracket.low is not None
             if plan.highest is not None and bracket.low >= plan.highest:
                 return Part.CONFIRM, bracket.low
-            return Part.RAISE, min(self._raised(step, bracket.low), plan.highest or math.inf)
+            return Part.RAISE, min(raised(plan, step, bracket.low, self.usual_s), plan.highest or math.inf)
         if bracket.low is None:
             lower = bracket.high / LOWER_FACTOR
             if lower * plan.step_max_s < MIN_REQUESTS or (plan.by_users and bracket.high <= 1):
@@ -222,12 +219,6 @@ class Search:
             return False
         is_next = self.plan.by_users and bracket.high - bracket.low <= 1
         return is_next or bracket.high / bracket.low <= 1 + self.plan.precision + 1e-9
-
-    def _raised(self, step: Step, low: float) -> float:
-        if self.plan.by_users:
-            return low * RAISE_FACTOR_USERS
-        is_near = step.finding is not Finding.MET and any(share.measured for share in step.evidence.shares())
-        return low * (RAISE_FACTOR_NEAR if is_near else RAISE_FACTOR)
 
     def _is_to_be_retested(self, high: float, left_s: float) -> bool:
         """A miss that may be chance or the generator's own, or one of a few seconds, is looked at once more."""
