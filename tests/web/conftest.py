@@ -22,6 +22,8 @@ CHROMIUM_ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
+MAX_LOADS = 5
 
 
 @pytest.fixture
@@ -45,5 +47,33 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
+        open_page = chromium.new_page
+        chromium.new_page = lambda **options: patient(open_page(**options))
         yield chromium
         chromium.close()
+
+
+def patient(page: Any) -> Any:
+    """Loads a page again of which Chromium gave up a part, as it does when a network interface comes or goes.
+
+    Those of containers in tests beside it do.
+    """
+    given_up: list[str] = []
+    page.on("requestfailed", lambda request: given_up.append(request.failure))
+    load = page.goto
+
+    def goto(url: str, **options: Any) -> Any:
+        for _ in range(MAX_LOADS - 1):
+            given_up.clear()
+            try:
+                response = load(url, **options)
+            except Exception as error:
+                if NETWORK_CHANGED not in str(error):
+                    raise
+            else:
+                if not any(NETWORK_CHANGED in why for why in given_up):
+                    return response
+        return load(url, **options)
+
+    page.goto = goto
+    return page

@@ -299,10 +299,7 @@ def test_a_fresh_page_has_our_fields_open_and_says_why_a_start_came_to_nothing(w
     assert watched.errors == []
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme"), [(400, "dark"), (1400, "light"), (1400, "dark"), (1920, "light"), (2560, "dark")]
-)
-def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, scheme: str) -> None:
+def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any) -> None:
     web.target.answer = lambda _body: answer_bytes(500)
     for day, changes in enumerate(({"failed": 4}, {"health": WorkerHealth(files_exhausted=3)}), 21):
         name = f"202611{day}-081000_healthcare-dataset-stroke_xgboost"
@@ -313,11 +310,16 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
     web.start("--dataset-name", "alpha", workers=1)
     web.wait_for_workers(1)
     summary = web.run_once(seconds=1, runs=3, slo="error_rate<1%")
-    watched = Watched(browser, width, color_scheme=scheme)
+    assert summary["failures"] == summary["requests"]
+    for width, scheme in ((400, "dark"), (1400, "light"), (1400, "dark"), (1920, "light"), (2560, "dark")):
+        assert_fits_and_can_be_read(Watched(browser, width, color_scheme=scheme), web, width, summary["failures"])
+
+
+def assert_fits_and_can_be_read(watched: Watched, web: WebSwarm, width: int, failures: int) -> None:
     page = watched.page
     page.goto(f"{web.url}/swarm/")
     wait_until(lambda: metric(page, "Failures") not in ("", "0"), 10, "failures on the page")
-    assert number(metric(page, "Failures")) == summary["failures"] == summary["requests"]
+    assert number(metric(page, "Failures")) == failures
     assert metric(page, "Failures by kind").startswith("status ")
     runs = page.get_by_role("table", name="Runs").locator("tbody tr")
     wait_until(lambda: runs.count() == 3, 10, "three runs in the list")
@@ -352,12 +354,14 @@ def test_the_page_fits_and_can_be_read(web: WebSwarm, browser: Any, width: int, 
     assert violations(page) == []
     assert watched.errors == []
     assert watched.hosts == {f"127.0.0.1:{web.port}"}
+    page.close()
 
 
-def violations(page: Any, *selectors: str) -> list[str]:
-    """What axe-core finds serious or critical, in the whole page or in these parts of it."""
+def violations(page: Any, *selectors: str, only: tuple[str, ...] = ()) -> list[str]:
+    """What axe-core finds serious or critical, in the whole page or in these parts of it; `only`: of these rules."""
     parts = {"include": [[selector] for selector in selectors]} if selectors else None
-    found = Axe().run(page, context=parts).response["violations"]
+    rules = {"runOnly": {"type": "rule", "values": list(only)}} if only else None
+    found = Axe().run(page, context=parts, options=rules).response["violations"]
     return [
         f"{one['id']}: {node['html'][:200]}"
         for one in found
@@ -444,8 +448,7 @@ def test_every_one_of_many_workers_is_reached_page_by_page_with_the_keyboard(web
     assert watched.errors == []
 
 
-@pytest.mark.parametrize("width", [400, 1400])
-def test_what_identifies_a_run_is_one_line_however_long_its_names_are(web: WebSwarm, browser: Any, width: int) -> None:
+def test_what_identifies_a_run_is_one_line_however_long_its_names_are(web: WebSwarm, browser: Any) -> None:
     name = "20261126-120000_" + "a_very_long_name_of_a_dataset_" * 6
     web.start(workers=1)
     web.wait_for_workers(1)
@@ -456,8 +459,12 @@ def test_what_identifies_a_run_is_one_line_however_long_its_names_are(web: WebSw
         "dataset": "a_very_long_name_of_a_dataset_" * 6,
         "target": "http://127.0.0.1:8000/" + "v" * 90,
     }
-    watched = Watched(browser, width)
-    page = watched.page
+    for width in (400, 1400):
+        assert_one_line(Watched(browser, width), web, width, state)
+
+
+def assert_one_line(watched: Watched, web: WebSwarm, width: int, state: dict[str, Any]) -> None:
+    page, name = watched.page, state["run"]["run"]
     page.route("**/swarm/state", lambda route: route.fulfill(json=state))
     page.goto(f"{web.url}/swarm/")
     line = page.locator("swarm-panel .about")
@@ -484,6 +491,7 @@ def test_what_identifies_a_run_is_one_line_however_long_its_names_are(web: WebSw
     watched.shoot(f"about-{width}-whole.png")
     assert violations(page, "swarm-panel") == []
     assert watched.errors == []
+    page.close()
 
 
 # WCAG's contrast of a text with what lies behind it.
