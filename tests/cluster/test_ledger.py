@@ -239,7 +239,7 @@ TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 
 
-@pytest.mark.parametrize(("blocks", "old", "new"), [(100, 4, 6), (4000, 1000, 1000), (7, 2, 9)])
+@pytest.mark.parametrize(("blocks", "old", "new"), [(100, 4, 6), (4000, 1000, 1000), (11, 2, 9)])
 def test_several_that_join_together_have_their_shares_as_if_one_after_the_other(
     blocks: int, old: int, new: int
 ) -> None:
@@ -261,3 +261,11 @@ def test_several_that_join_where_nobody_is_share_everything() -> None:
     ledger = Ledger(10)
     ledger.join("a", "b", "c")
     assert [ledger.hold(name) for name in "abc"] == [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]
+
+
+def test_where_blocks_are_fewer_than_workers_those_who_join_together_take_what_one_has_beyond_its_first() -> None:
+    ledger = started(3, "a")
+    moves = ledger.join("b", "c", "d", "e").moves
+    assert (len(moves), {move.source for move in moves}) == (2, {"a"})
+    assert sorted(ledger.load(worker) for worker in ledger.workers) == [0, 0, 1, 1, 1]
+    assert ledger.join("f", "g").moves == ()

@@ -124,7 +124,10 @@ class Ledger:
         return self._plan(_in_runs(range(self.block_count), names), set(names))
 
     def join(self, *workers: str) -> Change:
-        """Workers joined: they take from those with the most blocks, until each has its floor share."""
+        """Workers joined: they take from those with the most blocks, until each has its floor share.
+
+        Where there are fewer blocks than workers, they take all that others have beyond one.
+        """
         names = [name for name in dict.fromkeys(workers) if name not in self._destined]
         if not names:
             return Change(self.generation)
@@ -137,7 +140,8 @@ class Ledger:
         wanted: dict[str, int] = {}
         heap = [(-len(blocks), rank, name) for rank, (name, blocks) in enumerate(self._destined.items()) if blocks]
         heapq.heapify(heap)
-        for _ in range(self.block_count // len(self._destined) * len(names)):
+        spare = min(len(names), self.block_count - len(heap))
+        for _ in range(self.block_count // len(self._destined) * len(names) or spare):
             size, rank, name = heap[0]
             wanted[name] = wanted.get(name, 0) + 1
             heapq.heapreplace(heap, (size + 1, rank, name))
