@@ -24,7 +24,7 @@ from inference_swarm.transport.source_addresses import SourceAddresses, are_port
 
 ATTEMPT_DELAY_S: Final = 0.25
 _WRITABLE: Final = 2
-_IN_PROGRESS: Final = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+_IN_PROGRESS: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
 _OUR_OWN: Final = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors of this machine, which say nothing about the address."""
 
