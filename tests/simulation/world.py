@@ -357,6 +357,8 @@ class World:
     def run(self) -> None:
         """Everything up to the end, and what must hold in it. Raises Broken."""
         self.clock.run_until(self.end_s)
+        if self.network.is_lossy or self.mishaps.order_loss:
+            self.last_fault_s = self.end_s  # what was lost until now is said again
         self.network.is_faulty = False
         self._heal_all()
         self.clock.run_until(self.end_s + (LONG_SETTLE_S if self.is_massacre else SETTLE_S))
