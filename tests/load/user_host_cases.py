@@ -285,3 +285,66 @@ def test_what_a_user_class_raises_is_told_once_also_when_others_have_begun(runne
     gevent.sleep(0.01)
     assert [str(error) for error in told] == ["no more"]
     assert (host.count, len(runner.spawned)) == (60, 60)
+
+
+def waiting(runner: Runner) -> gevent.event.AsyncResult:
+    """After the first turn the class waits when a user is made of it, for what is returned."""
+    made, go_on = runner.user_classes_by_name["A"], gevent.event.AsyncResult()
+
+    def make(environment: Any) -> FakeUser:
+        user = made(environment)
+        if len(runner.users) >= user_host.USERS_PER_TURN:
+            go_on.get()
+        return user
+
+    runner.user_classes_by_name["A"] = make  # type: ignore[assignment]
+    return go_on
+
+
+def test_an_order_that_comes_while_a_user_is_made_begins_no_other_one(runner: Runner) -> None:
+    host = UserHost(runner, fail)
+    go_on = waiting(runner)
+    host.apply({"A": 40}, 5.0)
+    gevent.sleep(0.01)
+    for _ in range(3):
+        host.apply({"A": 40}, 5.0)
+    assert host.count == 40
+    go_on.set()
+    wait_for(lambda: len(runner.spawned) >= 40)
+    gevent.sleep(0.01)
+    assert (host.count, runner.running()) == (40, {"A": 40})
+
+
+def test_a_user_that_is_being_made_when_all_are_stopped_does_not_begin(runner: Runner) -> None:
+    host = UserHost(runner, fail)
+    go_on = waiting(runner)
+    host.apply({"A": 40}, 5.0)
+    gevent.sleep(0.01)
+    said: list[bool] = []
+    host.stop_all(5.0, lambda: said.append(True))
+    wait_for(lambda: said)
+    host.apply({"A": 3}, 5.0)  # the next run
+    go_on.set()
+    wait_for(lambda: runner.running() == {"A": 3})
+    assert (host.count, len(runner.spawned)) == (3, user_host.USERS_PER_TURN + 3)
+
+
+def test_what_is_raised_when_all_have_been_stopped_is_not_told_of_the_next_run(runner: Runner) -> None:
+    told: list[Exception] = []
+    host = UserHost(runner, told.append)
+    go_on = waiting(runner)
+    host.apply({"A": 40}, 5.0)
+    gevent.sleep(0.01)
+    host.stop_all(0.0, lambda: None)
+    go_on.set_exception(ValueError("cannot log in"))
+    gevent.sleep(0.01)
+    assert (told, host.count, runner.running()) == ([], 0, {})
+
+
+def test_a_turn_in_which_nobody_begins_leaves_the_state_as_it_is(runner: Runner) -> None:
+    host = UserHost(runner, fail)
+    host.apply({"A": 2 * user_host.USERS_PER_TURN}, 0.0)
+    host.stop_all(0.0, lambda: None)
+    runner.update_state(STATE_INIT)
+    gevent.sleep(0.02)
+    assert runner.states == [STATE_SPAWNING, STATE_INIT]

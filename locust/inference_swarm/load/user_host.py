@@ -36,6 +36,7 @@ class UserHost:
         self._on_failure = on_failure
         self._to_spawn: dict[str, int] = {}  # by class: users that begin in later turns
         self._spawning: gevent.Greenlet | None = None
+        self._stops = 0  # of all users
         self._leaving: Group = Group()
         self._user_seconds = 0.0
         self._changed_s = time.monotonic()
@@ -86,22 +87,30 @@ class UserHost:
     def _spawn(self) -> None:
         """As Locust's `spawn_users`, which counts all users each time, for a line of its log that nobody sees."""
         runner = self._runner
-        if runner.state in (STATE_INIT, STATE_STOPPED):
+        if self._to_spawn and runner.state in (STATE_INIT, STATE_STOPPED):
             runner.update_state(STATE_SPAWNING)
         left = USERS_PER_TURN
         while self._to_spawn and left:
-            name = next(iter(self._to_spawn))
             left -= 1
+            self._spawn_one(next(iter(self._to_spawn)))
+        if self._to_spawn:
+            self._spawning = gevent.spawn_later(NEXT_TURN_S, self._spawn)
+
+    def _spawn_one(self, name: str) -> None:
+        """A class may wait when a user is made of it: who is wanted then is known afterwards."""
+        runner, stops = self._runner, self._stops
+        try:
+            user = runner.user_classes_by_name[name](runner.environment)
+            if stops != self._stops or name not in self._to_spawn:
+                return
             self._to_spawn[name] -= 1
             if not self._to_spawn[name]:
                 del self._to_spawn[name]
-            try:
-                runner.user_classes_by_name[name](runner.environment).start(runner.user_greenlets)
-            except Exception as error:
+            user.start(runner.user_greenlets)
+        except Exception as error:
+            if stops == self._stops:
                 self._to_spawn.pop(name, None)
                 self._on_failure(error)
-        if self._to_spawn:
-            self._spawning = gevent.spawn_later(NEXT_TURN_S, self._spawn)
 
     def _stop_down_to(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
         staying = self._staying()
@@ -117,6 +126,7 @@ class UserHost:
     def stop_all(self, stop_timeout_s: float, then: Callable[[], None]) -> None:
         """Stop all users; calls `then` when none is left, which may take the stop timeout."""
         self._note_time()
+        self._stops += 1
         self._to_spawn.clear()
         stopping = [user for users in self._staying().values() for user in users]
         for user in stopping:
