@@ -101,6 +101,7 @@ class World:
         self.faults = 0
         self.released_s = 0.0
         self.last_fault_s = 0.0
+        self.lossy_until_s = 0.0
         self.joined_s = 0.0
         self.has_lost = False  # a worker was lost at some time, by whatever master
         self.is_hurt = False  # something stood still or was cut at some time
@@ -358,7 +359,7 @@ class World:
         """Everything up to the end, and what must hold in it. Raises Broken."""
         self.clock.run_until(self.end_s)
         if self.network.is_lossy or self.mishaps.order_loss:
-            self.last_fault_s = self.end_s  # what was lost until now is said again
+            self.lossy_until_s = self.end_s
         self.network.is_faulty = False
         self._heal_all()
         self.clock.run_until(self.end_s + (LONG_SETTLE_S if self.is_massacre else SETTLE_S))
@@ -468,7 +469,7 @@ class World:
         assert job.course.began_s is not None
         assert job.rows is not None
         users, rate = job.wanted
-        calm_since_s = max(self.last_fault_s, job.course.began_s, self.joined_s) + users / rate
+        calm_since_s = max(self.last_fault_s, self.lossy_until_s, job.course.began_s, self.joined_s) + users / rate
         is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_absent
         if self.clock.now_s - calm_since_s < QUIET_S or is_hurt or self.network.is_cut or job.course.failures:
             return
