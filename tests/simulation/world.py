@@ -368,6 +368,8 @@ class World:
         if self.master.is_frozen:
             self.master.thaw()
         delivery_s = CALM_DELIVERY_S if len(self.workers) > self.calm_workers else DELIVERY_S
+        if self.mishaps.is_hasty and self.master.is_ended:
+            delivery_s += LEASE_S  # a release that was lost is said by nobody again
         while (arrived_s := self.released_s + delivery_s) > self.clock.now_s:
             self.clock.run_until(arrived_s)
         self._check_rows_released()
