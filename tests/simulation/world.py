@@ -13,7 +13,7 @@ from inference_swarm.cluster import events as e
 from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, HoldRows, ReleaseRun, SetUsers
 from inference_swarm.cluster.run_probe import is_asking
-from inference_swarm.cluster.state import Phase
+from inference_swarm.cluster.state import LEASE_S, Phase
 from inference_swarm.load.arrivals import NS_PER_S, ArrivalProcess, Schedule
 from inference_swarm.load.stages import Stage, Stages
 from inference_swarm.load.steps import LoadStep
