@@ -97,6 +97,22 @@ def test_a_flood_is_read_whole_in_order_and_answered() -> None:
     sender.join()
 
 
+def test_what_cannot_be_sent_to_a_worker_gives_its_place_to_no_message_of_another() -> None:
+    server = ControlChannel(None).Server("127.0.0.1", 0)
+    clients = {name: ControlChannel(None).Client("127.0.0.1", server.port, name) for name in ("w1", "w2")}
+    for name, client in clients.items():
+        send_when_connected(client, name, "here")
+        assert server.recv_from_client()[0] == name
+    with pytest.raises(TypeError):
+        server.send_to_client(Message("of a locustfile", {"a set"}, "w1"))
+    for number in (1, 2):
+        for name in ("w2", "w1"):
+            server.send_to_client(Message("order", f"{number} for {name}", name))
+    with gevent.Timeout(5):
+        found = {name: [client.recv().data for _ in range(2)] for name, client in clients.items()}
+    assert found == {name: [f"1 for {name}", f"2 for {name}"] for name in clients}
+
+
 def send_when_connected(client: Client, name: str, data: object) -> None:
     with gevent.Timeout(5):
         while not client.send(Message("note", data, name)):

@@ -128,9 +128,11 @@ class Server(_Socket):
     def send_to_client(self, message: Message) -> None:
         """Send without waiting; ZMQ drops messages to workers that are gone."""
         socket = self._plain if self._is_in_turn else self.socket
+        # Both before the first part is sent: what follows half a message would be the rest of it, to the wrong worker.
+        parts = message.node_id.encode(), message.serialize()  # type: ignore[no-untyped-call]
         try:
-            socket.send(message.node_id.encode(), NO_WAIT | AND_MORE)
-            socket.send(message.serialize(), NO_WAIT)  # type: ignore[no-untyped-call]
+            socket.send(parts[0], NO_WAIT | AND_MORE)
+            socket.send(parts[1], NO_WAIT)
         except zmq.ZMQError as error:
             logger.debug("A %s message to %s was not sent: %s", message.type, message.node_id, error)
 
