@@ -49,6 +49,17 @@ def test_a_report_of_hardly_any_time_is_no_evidence_of_a_rate() -> None:
     assert uncounted.peak_per_user_rps is None
 
 
+def test_reports_of_a_worker_that_may_have_stood_still_show_no_rate() -> None:
+    uncounted = Uncounted()
+    for worker in ("a", "b"):
+        uncounted.notified(worker, Order(1, 2, 0.0), 50.0)
+    uncounted.was_silent("b")
+    uncounted.reported("b", 0, ended=2, user_seconds=12.0, until_s=56.0, in_flight=2)
+    assert uncounted.bound("a", 56.0) is None
+    uncounted.reported("a", 0, ended=22, user_seconds=12.0, until_s=56.0, in_flight=2)
+    assert uncounted.peak_per_user_rps == 2.0
+
+
 def test_what_it_was_told_counts_from_then_on_until_it_follows_a_later_order() -> None:
     uncounted = Uncounted(peak_per_user_rps=1.0)
     uncounted.notified("a", Order(1, 10, 0.0), 50.0)

@@ -65,7 +65,8 @@ def _share_requests(state: Coordinator, job: Job, now_s: float) -> None:
     if schedule is not None and schedule.end_ns is not None:
         assert job.course.began_s is not None
         end_s = job.course.began_s + schedule.end_ns / NS_PER_S
-        is_over = is_over or budget.is_idle_since(end_s + SETTLED_S, live, now_s)
+        has_all = schedule.count_until(schedule.end_ns) >= budget.requests
+        is_over = is_over or (has_all and budget.is_idle_since(end_s + SETTLED_S, live, now_s))
     if is_over:
         end_load(state, StopCause.ALL_REQUESTS, "", now_s)
         if end_s is not None:

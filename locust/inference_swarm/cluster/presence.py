@@ -37,6 +37,8 @@ MAX_BEHIND_S = 30.0
 MAX_HELLO_AGE_S = 1.0
 # What was said to a worker and is not confirmed by its heartbeats after this time is said again.
 REPEAT_S = 2.5
+# A worker that was silent for longer may have stood still, even if it is not lost.
+STILL_S = 2.5
 NS_PER_S = 1_000_000_000
 
 
@@ -57,6 +59,8 @@ def is_heard(state: Coordinator, event: Received, now_s: float) -> bool:
         if isinstance(message, Heartbeat) and (member is None or event.session >= member.session):
             _answer_unknown(state, event)
         return False
+    if state.job is not None and now_s - member.heard_s > STILL_S:
+        state.job.uncounted.was_silent(member.worker)
     member.heard_s = now_s
     member.is_welcome = True
     return True
@@ -141,6 +145,8 @@ def lose(state: Coordinator, member: Member, reason: str, now_s: float) -> None:
     member.lost_s = now_s
     member.users = {}
     held_rows = _holds_rows(state, member)
+    if state.job is not None:
+        state.job.uncounted.was_silent(member.worker)
     _take_out(state, member, now_s)
     _note_loss(state, member, reason, now_s, held_rows=held_rows)
     state.do(WorkerGone(member.worker, reason))

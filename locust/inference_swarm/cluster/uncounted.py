@@ -53,6 +53,7 @@ class Exposure:
     reported_s: float
     orders: list[Order] = field(default_factory=list)  # the one that it follows, and those that it may follow by now
     counted: int = 0  # requests of all its reports
+    is_evidence: bool = True  # its reports show how fast its users send
     judged_generation: int = -1  # orders up to this one have been searched for possible duplicates
     past: list[FormerOrder] = field(default_factory=list)  # by which it may have sent since then
     in_flight: int = 0  # requests under way at that instant, also those of users that were stopping
@@ -114,6 +115,11 @@ class Uncounted:
         """Return whether the worker was ever sent an order of this run."""
         return worker in self._exposures
 
+    def was_silent(self, worker: str) -> None:
+        """It may have stood still, and its users with it: its reports do not show how fast others send."""
+        if worker in self._exposures:
+            self._exposures[worker].is_evidence = False
+
     def reported(
         self, worker: str, sequence: int, ended: int, user_seconds: float, until_s: float, in_flight: int
     ) -> None:
@@ -123,7 +129,7 @@ class Uncounted:
         """
         exposure = self._exposures[worker]
         exposure.counted += ended
-        if user_seconds >= MIN_USER_S * exposure.max_users > 0:
+        if exposure.is_evidence and user_seconds >= MIN_USER_S * exposure.max_users > 0:
             # Each user may have begun one request more than have ended.
             peak_rps = (ended + exposure.max_users) / user_seconds
             self.peak_per_user_rps = max(self.peak_per_user_rps or 0.0, peak_rps)
