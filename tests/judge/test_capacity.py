@@ -18,7 +18,7 @@ from inference_swarm.judge.capacity.scalability import fit_scalability, throughp
 from inference_swarm.judge.capacity.search import Outcome, Search, round_load
 from inference_swarm.judge.capacity.steps import Look, Part, Step
 from inference_swarm.judge.objectives import parse_objective
-from tests.simulated_servers import OneQueue, Server, World, exponential, models
+from tests.simulated_servers import Flags, Floats, OneQueue, Server, World, exponential, models
 
 MM1 = 500 - math.log(100) / 0.05
 
@@ -99,17 +99,37 @@ def test_objectives_that_are_no_share_are_refused() -> None:
 
 
 def test_the_load_is_raised_carefully_where_requests_take_longer_than_at_low_loads() -> None:
-    def factor(mean_s: float, beyond: int = 0) -> float:
+    def factor(mean_s: float, beyond: int = 0, half_s: float = 0.0) -> float:
         step = Step(1, Part.RAISE, 100.0, 0.0, 1.0, (0.01,))
         for second in range(1, 5):
             step.take(Look(1, 1.0 + second, 100, (beyond,), 1, mean_s))
         step.finding = step.evidence.finding()
-        return raised(plan_of("p99<50ms"), step, 100.0, 0.002) / 100.0
+        return raised(plan_of("p99<50ms"), step, 100.0, 0.002, half_s) / 100.0
 
     assert [factor(mean_s) for mean_s in (0.002, 0.0029, 0.0031, 0.0059, 0.0061)] == pytest.approx(
         [3.0, 3.0, halving(1.5, 0.05), halving(1.5, 0.05), halving(1.22, 0.05)]
     )
     assert factor(0.002, beyond=1) == pytest.approx(halving(1.5, 0.05))
+    assert [factor(0.0061, half_s=half_s) for half_s in (0.005, 0.0052)] == pytest.approx([halving(1.22, 0.05), 3.0])
+
+
+def test_requests_that_take_longer_from_a_low_load_on_do_not_make_a_search_long() -> None:
+    class Batches:
+        """Requests take 1 ms up to 25 a second, 4 ms from there on, up to 2,000 a second."""
+
+        free_s = 0.0
+
+        def serve(self, arrivals_s: Floats) -> tuple[Floats, Flags]:
+            done = np.empty(len(arrivals_s))
+            for place, at_s in enumerate(arrivals_s.tolist()):
+                self.free_s = max(at_s, self.free_s) + 1 / 2000
+                done[place] = self.free_s + (0.001 if len(arrivals_s) <= 25 else 0.004)
+            return done, np.ones(len(arrivals_s), dtype=bool)
+
+    search, _ = found(lambda rng: Batches(), 1, plan_of("p99<50ms"))
+    assert search.answer is not None
+    assert search.answer.load == pytest.approx(2000, rel=0.05)
+    assert sum(step.part is Part.RAISE for step in search.steps) <= 16
 
 
 @pytest.mark.parametrize("precision", [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5])

@@ -16,7 +16,7 @@ from inference_swarm.judge.capacity.drain import Drain, State
 from inference_swarm.judge.capacity.evidence import Evidence, Finding
 from inference_swarm.judge.capacity.levels import Bracket, bracket_of
 from inference_swarm.judge.capacity.plan import SearchPlan
-from inference_swarm.judge.capacity.raising import raised
+from inference_swarm.judge.capacity.raising import at_half_s, raised
 from inference_swarm.judge.capacity.steps import MIN_BATCHES, MIN_JUDGED_S, Look, Part, Step
 
 # While the load is raised a step that looks well is left after this long: closing in looks at it again.
@@ -196,7 +196,8 @@ class Search:
             assert bracket.low is not None
             if plan.highest is not None and bracket.low >= plan.highest:
                 return Part.CONFIRM, bracket.low
-            return Part.RAISE, min(raised(plan, step, bracket.low, self.usual_s), plan.highest or math.inf)
+            load = raised(plan, step, bracket.low, self.usual_s, at_half_s(self.steps, bracket.low))
+            return Part.RAISE, min(load, plan.highest or math.inf)
         if bracket.low is None:
             lower = bracket.high / LOWER_FACTOR
             if lower * plan.step_max_s < MIN_REQUESTS or (plan.by_users and bracket.high <= 1):
