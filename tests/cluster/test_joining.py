@@ -60,6 +60,20 @@ def test_a_worker_is_lost_when_all_that_came_in_time_was_read(now_s: float, read
     assert state.members["w"].is_here is not is_lost
 
 
+@pytest.mark.parametrize(("pauses_s", "is_lost"), [((100.0,), False), ((1.2,) * 25, False), ((1.2,) * 31, True)])
+def test_a_master_whose_ticks_stay_late_loses_who_is_gone_all_the_same(
+    pauses_s: tuple[float, ...], is_lost: bool
+) -> None:
+    state = Coordinator()
+    coordinator.step(state, Tick(), 1.0)
+    coordinator.step(state, hello(1), 1.0)
+    now_s = 1.0
+    for pause_s in pauses_s:
+        now_s += pause_s
+        coordinator.step(state, Tick(), now_s)
+    assert state.members["w"].is_here is not is_lost
+
+
 def test_a_process_that_is_its_own_worker_does_not_lose_itself() -> None:
     state = Coordinator(CoordinatorConfig(silence_s=1e9))
     coordinator.step(state, hello(1), 1.0)

@@ -126,7 +126,9 @@ def tick(state: Coordinator, event: Tick, now_s: float) -> None:
     read_until_s = min(now_s, max(event.read_until_s, now_s - MAX_BEHIND_S))
     gap_s = 0.0 if state.ticked_s is None else now_s - state.ticked_s
     state.ticked_s = now_s
-    if gap_s > 4 * WATCH_PERIOD_S:
+    is_late = gap_s > 4 * WATCH_PERIOD_S
+    forgiven_s, state.late_s = state.late_s, state.late_s + gap_s if is_late else 0.0
+    if is_late and forgiven_s < MAX_BEHIND_S:
         for member in state.here():
             member.heard_s = max(member.heard_s, min(now_s, member.heard_s + gap_s))
         if state.job is not None:

@@ -129,6 +129,7 @@ class Coordinator:
     is_quitting: bool = False
     ends_workers: bool = False
     ticked_s: float | None = None
+    late_s: float = 0.0  # of the last ticks, which were late one after the other
     next_index: int = 0
     actions: list[Action] = field(default_factory=list)
 
