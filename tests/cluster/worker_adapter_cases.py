@@ -149,11 +149,11 @@ def test_a_worker_that_is_stopped_before_it_had_users_reports_that_it_sent_nothi
 def test_users_that_cannot_be_created_are_a_failure_of_the_worker(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def apply(*_: object) -> None:
+    def make(_environment: object) -> None:
         raise ValueError("no user")
 
     worker.hear(worker.hold())
     worker.wait_for(RowsReady)
-    monkeypatch.setattr(worker.adapter.users, "apply", apply)
+    monkeypatch.setattr(worker.adapter._runner, "user_classes_by_name", {"User": make}, raising=False)
     worker.adapter._execute(ApplyUsers({"User": 3}))
     assert worker.wait_for(RowsFailed).reason == "its users cannot be started: ValueError('no user')"
