@@ -93,7 +93,7 @@ export class RunsSection {
     setText(this.said, "Comparing …");
     this.comparison.region.hidden = true;
     const query = new URLSearchParams({ one, other });
-    const found = await this.read(`compare?${query}`);
+    const found = await this.read(`compare?${query}`, 60);
     this.comparison.region.hidden = !found.metrics;
     this.more.hidden = !found.metrics;
     if (!found.metrics) {
@@ -109,9 +109,9 @@ export class RunsSection {
     this.comparison.setRows(found.metrics.map((row) => comparedCells(row)));
   }
 
-  async read(path) {
+  async read(path, longestS) {
     try {
-      const response = await fetchFrom(this.base, path);
+      const response = await fetchFrom(this.base, path, { longestS });
       return await response.json();
     } catch (error) {
       return { message: `The master cannot be read (${error.message}).` };
