@@ -59,6 +59,11 @@ def finished(swarm: Project) -> dict[str, Any]:
     return swarm.summary()
 
 
+def assert_counts_agree(summary: dict[str, Any], served: int) -> None:
+    """What a busy machine leaves unanswered when the run ends is abandoned, and the server may have answered it."""
+    assert summary["requests"] <= served <= summary["requests"] + summary["abandoned"]
+
+
 def test_web_ui_answers_and_eight_workers_are_ready(swarm: Project) -> None:
     wait_for_workers(swarm, 8)
     stats = swarm.stats()
@@ -123,7 +128,8 @@ def test_400_users_for_20_s_fail_nowhere_and_the_server_counts_the_same(swarm: P
     assert summary["failures"] == 0
     assert summary["complete"]
     assert summary["workers"] == 8
-    assert summary["requests"] == swarm.server_count() - before > 400
+    assert summary["requests"] > 400
+    assert_counts_agree(summary, swarm.server_count() - before)
 
 
 def test_shards_of_the_workers_are_disjoint_and_complete(swarm: Project) -> None:
@@ -153,7 +159,7 @@ def test_users_are_kept_when_workers_are_scaled_down_and_up_again(swarm: Project
     summary = stop(swarm)
     assert summary["failures"] == 0
     assert summary["complete"]
-    assert summary["requests"] == swarm.server_count() - before
+    assert_counts_agree(summary, swarm.server_count() - before)
 
 
 def test_users_of_a_killed_worker_go_to_the_others_and_the_run_is_incomplete(swarm: Project) -> None:
@@ -185,7 +191,7 @@ def test_workers_stop_when_the_master_is_killed_and_join_the_next_one(swarm: Pro
     summary = finished(swarm)
     assert summary["complete"]
     assert summary["failures"] == 0
-    assert summary["requests"] == swarm.server_count() - counted
+    assert_counts_agree(summary, swarm.server_count() - counted)
 
 
 def test_workers_stay_and_join_again_when_the_master_is_restarted_in_mid_run(swarm: Project) -> None:
@@ -205,7 +211,7 @@ def test_workers_stay_and_join_again_when_the_master_is_restarted_in_mid_run(swa
     swarm.start(users=USERS, spawn_rate=40, run_time="2s")
     summary = finished(swarm)
     assert (summary["exit_code"], summary["workers"], summary["complete"]) == (0, 7, True)
-    assert summary["requests"] == swarm.server_count() - counted
+    assert_counts_agree(summary, swarm.server_count() - counted)
 
 
 def started_at(swarm: Project) -> dict[str, str]:
