@@ -229,7 +229,7 @@ FOUND_BY = {
     "a lost stop is not repeated": 4429,
     "a worker without a lease goes on": 144,
     "requests of a lost worker are granted again": 58,
-    "a lost grant of requests is not repeated": 1775,
+    "a lost grant of requests is not repeated": 689,
     "what a worker leaves of its requests is lost": 14380,
     "a worker sends without a grant": 28,
     "a trace ends before its last arrival": 248,

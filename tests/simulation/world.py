@@ -457,15 +457,21 @@ class World:
         assert job.course.began_s is not None
         is_hurt = any(worker.is_frozen for worker in self.workers.values()) or self.master.is_absent
         senders = [worker for worker in self.workers.values() if worker.users and worker.state.run_id == job.run_id]
-        if is_hurt or self.network.is_cut or not senders:
+        if is_hurt or self.network.is_cut or self._loses_orders or not senders:
             return
-        since_s = max(self.truth(job.run_id).last_begun_s, self.last_fault_s, self.joined_s, job.course.began_s)
+        last_s = max(self.truth(job.run_id).last_begun_s, self.last_fault_s, self.lossy_until_s)
+        since_s = max(last_s, self.joined_s, job.course.began_s)
         self.require(self.clock.now_s - since_s < STILL_S, f"{job.run_id} has sent nothing since {since_s:.3f} s")
+
+    @property
+    def _loses_orders(self) -> bool:
+        """Orders about users may be lost several times in a row."""
+        return bool(self.mishaps.order_loss) and self.network.is_faulty
 
     def _sample_users(self) -> None:
         """5. Exactly the wanted number of users run from 8 s after the last fault; rows follow users."""
         state, job = self.master.state, self.master.state.job
-        is_lossy = self.network.is_lossy or (self.mishaps.order_loss and self.network.is_faulty)
+        is_lossy = self.network.is_lossy or self._loses_orders
         if state.phase is not Phase.RUNNING or job is None or job.load.stages is not None or is_lossy:
             return
         assert job.course.began_s is not None
