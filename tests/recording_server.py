@@ -84,7 +84,7 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self._recording.connections += 1
         self._peer = transport.get_extra_info("peername")[1]
-        self._recording.owners.setdefault(self._peer, 0)
+        self._recording.owners[self._peer] = 0  # also of a port that somebody else has had before
         self._recording.look_up_owners()
 
     def data_received(self, data: bytes) -> None:
