@@ -265,7 +265,7 @@ def test_users_that_have_not_begun_are_the_first_that_are_too_many(runner: Runne
     said: list[bool] = []
     host.stop_all(5.0, lambda: said.append(True))
     wait_for(lambda: said)
-    assert (host.count, runner.running(), len(runner.spawned)) == (0, {}, 75)
+    assert (host.count, runner.running(), len(runner.spawned)) == (0, {}, 50 + user_host.USERS_PER_TURN)
 
 
 def test_what_a_user_class_raises_is_told_once_also_when_others_have_begun(runner: Runner) -> None:

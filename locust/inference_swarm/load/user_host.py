@@ -19,7 +19,7 @@ from inference_swarm.load.user import InferenceUser, no_wait
 from locust import User, between
 
 # Of users that begin together so many do in a turn of the event loop: between the turns those who run are served.
-USERS_PER_TURN = 25
+USERS_PER_TURN = 8
 NEXT_TURN_S = 0.0005
 # So long after users have begun, they are connected. While more and more begin, memory is given back this often.
 SETTLED_AFTER_S = 1.0
