@@ -66,7 +66,7 @@ class Recording:
 
     def _look(self) -> None:
         self._is_looking = False
-        _find_owners(self.owners)
+        _find_owners(self.owners, self.port)
 
     @property
     def count(self) -> int:
@@ -122,10 +122,14 @@ class _Connection(asyncio.Protocol):
             self._transport.write(answer)
 
 
-def _find_owners(owners: dict[int, int]) -> None:
-    """Pids of the processes on this machine whose ends of connections have the ports; one look finds all."""
+def _find_owners(owners: dict[int, int], server_port: int) -> None:
+    """Pids of the processes on this machine whose ends of connections to the server have the ports; one look finds all.
+
+    Others may have a connection to somebody else from the same port.
+    """
     for connection in psutil.net_connections("tcp4"):
-        if connection.pid and connection.laddr and not owners.get(connection.laddr.port, 1):
+        is_ours = connection.pid and connection.raddr and connection.raddr.port == server_port
+        if is_ours and not owners.get(connection.laddr.port, 1):
             owners[connection.laddr.port] = connection.pid
 
 
