@@ -45,3 +45,9 @@ def test_a_seed_is_the_same_each_time() -> None:
         World(7, trace.append).run()
     assert traces[0] == traces[1]
     assert len(traces[0]) > 50
+
+
+@pytest.mark.parametrize("seed", [4675, 14_925, 97_169, 128_923, 422_996, 438_771])
+def test_a_schedule_of_which_one_in_a_hundred_thousand_was_broken_holds(seed: int) -> None:
+    """Lost heartbeats of a large swarm, bounds of a loss, few blocks, a trace shorter than `--requests`."""
+    assert try_seed(seed) == ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,15 @@ def test_a_source_addresss_ports_serve_each_server() -> None:
     )
     assert sock.getsockopt(socket.IPPROTO_IP, 24) == 1
     sock.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is made a moment later")
+def test_a_connection_within_the_machine_is_made_or_refused_at_once() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        address = Address(socket.AF_INET, server.getsockname())
+        sock, code = SourceAddresses().connect(address, lambda sock: sock.setblocking(False))
+        sock.close()
+        assert code == 0
+    sock, code = SourceAddresses().connect(address, lambda sock: sock.setblocking(False))
+    sock.close()
+    assert code == errno.ECONNREFUSED
