@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.recording_server import PROBE_MARK, answer_bytes
+from tests.recording_server import PROBE_MARK, answer_bytes, served
 
 DELAY_S = 0.004
 
@@ -127,14 +126,5 @@ class _Connection(asyncio.Protocol):
 def answering_server() -> Iterator[Answering]:
     """A server on a free port of loopback."""
     answering = Answering()
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(lambda: _Connection(answering), "127.0.0.1", 0, backlog=1024))
-    answering.port = server.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
+    with served(lambda: _Connection(answering)) as answering.port:
         yield answering
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)

@@ -137,13 +137,19 @@ def _find_owners(owners: dict[int, int], server_port: int) -> None:
 def recording_server(host: str = "127.0.0.1") -> Iterator[Recording]:
     """A server in a thread of this process, on a free port."""
     recording = Recording()
+    with served(lambda: _Connection(recording), host) as recording.port:
+        yield recording
+
+
+@contextmanager
+def served(connection: Callable[[], asyncio.BaseProtocol], host: str = "127.0.0.1") -> Iterator[int]:
+    """Serves connections in a thread with a loop of its own; the port. Another loop may run in this thread."""
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(lambda: _Connection(recording), host, 0, backlog=1024))
-    recording.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
+    server = asyncio.run_coroutine_threadsafe(loop.create_server(connection, host, 0, backlog=1024), loop).result()
     try:
-        yield recording
+        yield server.sockets[0].getsockname()[1]
     finally:
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)

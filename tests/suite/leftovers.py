@@ -35,6 +35,11 @@ def keep(pid: int) -> None:
     _kept.add(pid)
 
 
+def release(pid: int) -> None:
+    """From now on it belongs to the test that runs."""
+    _kept.discard(pid)
+
+
 def pytest_configure() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from recording_server import Recording
+from suite import leftovers
 from swarm_processes import Swarm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from web_swarm import WebSwarm
 
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_ARGUMENTS = (
+# Debian's packages of the same names; without a window it takes half the time for a page.
+BROWSERS = ("chromium-headless-shell", "chromium")
+BROWSER_ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
@@ -37,20 +42,45 @@ def web(swarm: Swarm, recording: Recording) -> WebSwarm:
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    """Chromium; skipped where there is none, but never in CI."""
+    """Chromium, with the pages of this test only; skipped where there is none, but never in CI."""
+    chromium = started_browser()
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
+
+
+@functools.cache
+def started_browser() -> Any:
+    """One for all tests of a process that follow each other; started anew after one without it."""
     is_ci = os.environ.get("CI") == "true"
-    if not shutil.which(CHROMIUM) and not is_ci:
-        pytest.skip(f"needs {CHROMIUM} (Debian: chromium)")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not path and not is_ci:
+        pytest.skip(f"needs {' or '.join(BROWSERS)} (Debian's packages)")
     if not is_ci:
         pytest.importorskip("playwright")
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
-        open_page = chromium.new_page
-        chromium.new_page = lambda **options: patient(open_page(**options))
-        yield chromium
-        chromium.close()
+    before = set(psutil.Process().children())
+    playwright = OPEN.enter_context(sync_playwright())
+    (driver,) = set(psutil.Process().children()) - before
+    leftovers.keep(driver.pid)
+    OPEN.callback(leftovers.release, driver.pid)
+    chromium = playwright.chromium.launch(executable_path=path, args=list(BROWSER_ARGUMENTS))
+    OPEN.callback(chromium.close)
+    open_page = chromium.new_page
+    chromium.new_page = lambda **options: patient(open_page(**options))
+    return chromium
+
+
+OPEN = ExitStack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """While Playwright is open no other test of this process could use asyncio."""
+    if "browser" not in getattr(nextitem, "fixturenames", ()):
+        OPEN.close()
+        started_browser.cache_clear()
 
 
 def patient(page: Any) -> Any:

@@ -5,6 +5,7 @@ An edge: ZMQ. Whatever is not a message is dropped and counted here; nothing tha
 
 from __future__ import annotations
 
+import atexit
 import logging
 import socket
 import time
@@ -268,6 +269,10 @@ class ControlChannel:
         uses_ipv6 = self._uses_ipv6[host, port]
         return Client(self._context, (host, port), identity, self.keys, self.dropped, uses_ipv6=uses_ipv6)
 
+    def close(self) -> None:
+        """Close all sockets, and wait until what they were to send has left, each for as long as it lingers."""
+        self._context.destroy()
+
 
 def use_channel(options: Any, role: str) -> ControlChannel:
     """Make Locust's runners use this channel; `role` is MASTER or WORKER. Raises SettingProblem."""
@@ -275,6 +280,7 @@ def use_channel(options: Any, role: str) -> ControlChannel:
     channel = ControlChannel(read_keys(Path(folder), role) if folder else None)
     if channel.keys is None:
         logger.info("The control channel is not encrypted: anyone who reaches its port can join (see --swarm-keys)")
+    atexit.register(channel.close)
     setattr(locust.runners, "rpc", channel)  # noqa: B010 - it is a module to the type checker
     return channel
 

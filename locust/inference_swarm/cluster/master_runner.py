@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Any
 
+import gevent
 from locust.env import Environment
 from locust.exception import RPCError
 from locust.rpc import Message
@@ -29,6 +30,8 @@ from locust import User
 
 logger = logging.getLogger(__name__)
 KINDS = {kind.type: kind for kind in FROM_WORKER}
+# How long a process that ends waits for workers that end with it.
+GOODBYE_S = 1.0
 
 
 class SwarmMasterRunner(MasterRunner):
@@ -85,7 +88,8 @@ class SwarmMasterRunner(MasterRunner):
         self.end_process()
 
     def end_process(self) -> None:
-        """End the process, in which nothing is left to be done."""
+        """End the process, in which nothing is left to be done but to see its workers off."""
+        self._await_goodbyes()
         if self._is_ended:
             return
         self._is_ended = True
@@ -93,6 +97,13 @@ class SwarmMasterRunner(MasterRunner):
         let_threads_end()
         self.channel.dropped.log_counts()
         self.greenlet.kill(block=True)
+
+    def _await_goodbyes(self) -> None:
+        """A worker that did not hear that it is to end would wait for another master, which never comes."""
+        with gevent.Timeout(GOODBYE_S, exception=False):
+            while self.adapter.state.ends_workers and any(self.adapter.state.here()):
+                self.adapter.changed.clear()
+                self.adapter.changed.wait()
 
     def check_stopped(self) -> None:
         """Do nothing: Locust guesses from its workers' states; here the coordinator knows."""

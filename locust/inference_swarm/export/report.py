@@ -6,6 +6,7 @@ Everything that came from outside (names, error texts, settings) is escaped by J
 from __future__ import annotations
 
 import math
+from functools import cache
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
@@ -103,8 +104,9 @@ def render_report(data: ReportData) -> str:
     )
 
 
+@cache
 def page_environment() -> Environment:
-    """Return Jinja with our templates and number formats; undefined names print nothing."""
+    """Return Jinja with our templates, each compiled once, and number formats; undefined names print nothing."""
     environment = Environment(
         loader=PackageLoader("inference_swarm", "export"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
