@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import gevent
+import pytest
+from gevent.event import Event
 from gevent.monkey import get_original
 
-from inference_swarm.cluster.ending import let_threads_end
+from inference_swarm.cluster.ending import let_threads_end, let_workers_end
 
 make_lock = get_original("_thread", "allocate_lock")
 
@@ -39,3 +43,30 @@ def test_one_that_does_not_end_is_not_waited_for_without_end() -> None:
     assert time.monotonic() - began_s < 10
     assert done == []
     lock.release()  # type: ignore[attr-defined]
+
+
+def master_of(workers: list[str], *, ends_workers: bool) -> Any:
+    """What is read of a master's adapter."""
+    state = SimpleNamespace(ends_workers=ends_workers, here=lambda: iter(workers))
+    return SimpleNamespace(state=state, changed=Event())
+
+
+def test_workers_that_end_with_their_master_are_waited_for() -> None:
+    workers = ["one", "two"]
+    adapter = master_of(workers, ends_workers=True)
+
+    def say_goodbye() -> None:
+        workers.pop()
+        adapter.changed.set()
+
+    for delay_s in (0.02, 0.05):
+        gevent.spawn_later(delay_s, say_goodbye)
+    let_workers_end(adapter, timeout_s=20)
+    assert workers == []
+
+
+@pytest.mark.parametrize("ends_workers", [True, False])
+def test_nobody_waits_for_workers_that_stay(*, ends_workers: bool) -> None:
+    began_s = time.monotonic()
+    let_workers_end(master_of(["one"], ends_workers=ends_workers), timeout_s=0.05 if ends_workers else 60)
+    assert time.monotonic() - began_s < 10

@@ -1,13 +1,27 @@
-"""Before a process ends: its threads. An edge: gevent's pool."""
+"""Before a process ends: its threads, and the workers that end with it. An edge: gevent."""
 
 from __future__ import annotations
 
 import gevent
 
+from inference_swarm.cluster.master_adapter import MasterAdapter
+
 THREADS_TIMEOUT_S = 5.0
+WORKERS_TIMEOUT_S = 1.0
 
 
 def let_threads_end(timeout_s: float = THREADS_TIMEOUT_S) -> None:
     """Waits for what reads or writes files in the pool. Arrow's code in a thread aborts an interpreter that ends."""
     with gevent.Timeout(timeout_s, False):
         gevent.get_hub().threadpool.join()
+
+
+def let_workers_end(adapter: MasterAdapter, timeout_s: float = WORKERS_TIMEOUT_S) -> None:
+    """Waits until those that are to end with this process have said goodbye.
+
+    A socket that is closed at once may lose what it was to send, and they would wait for another master for ever.
+    """
+    with gevent.Timeout(timeout_s, False):
+        while adapter.state.ends_workers and any(adapter.state.here()):
+            adapter.changed.clear()
+            adapter.changed.wait()

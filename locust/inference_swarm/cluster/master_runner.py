@@ -6,7 +6,6 @@ import logging
 import sys
 from typing import Any
 
-import gevent
 from locust.env import Environment
 from locust.exception import RPCError
 from locust.rpc import Message
@@ -15,7 +14,7 @@ from locust.runners import STATE_STOPPING, MasterRunner
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.control_messages import check_payload
-from inference_swarm.cluster.ending import let_threads_end
+from inference_swarm.cluster.ending import let_threads_end, let_workers_end
 from inference_swarm.cluster.events import ResetStatistics
 from inference_swarm.cluster.file_limit import raise_file_limit
 from inference_swarm.cluster.keys import MASTER
@@ -30,8 +29,6 @@ from locust import User
 
 logger = logging.getLogger(__name__)
 KINDS = {kind.type: kind for kind in FROM_WORKER}
-# How long a process that ends waits for workers that end with it.
-GOODBYE_S = 1.0
 
 
 class SwarmMasterRunner(MasterRunner):
@@ -89,7 +86,7 @@ class SwarmMasterRunner(MasterRunner):
 
     def end_process(self) -> None:
         """End the process, in which nothing is left to be done but to see its workers off."""
-        self._await_goodbyes()
+        let_workers_end(self.adapter)
         if self._is_ended:
             return
         self._is_ended = True
@@ -97,13 +94,6 @@ class SwarmMasterRunner(MasterRunner):
         let_threads_end()
         self.channel.dropped.log_counts()
         self.greenlet.kill(block=True)
-
-    def _await_goodbyes(self) -> None:
-        """A worker that did not hear that it is to end would wait for another master, which never comes."""
-        with gevent.Timeout(GOODBYE_S, exception=False):
-            while self.adapter.state.ends_workers and any(self.adapter.state.here()):
-                self.adapter.changed.clear()
-                self.adapter.changed.wait()
 
     def check_stopped(self) -> None:
         """Do nothing: Locust guesses from its workers' states; here the coordinator knows."""
