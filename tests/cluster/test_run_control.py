@@ -1,4 +1,4 @@
-"""What a shape's end means for its run."""
+"""What the end of a shape, and an end that is asked for twice, mean for a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ from inference_swarm.cluster.state import Coordinator
 from inference_swarm.run.course import StopCause
 
 
-def asked_for(call: Callable[[RunControl], None], *, by_shape: bool) -> list[Event]:
+def asked_for(call: Callable[[RunControl], None], *, by_shape: bool, has_ended: bool = False) -> list[Event]:
     """The events that a call makes, from the shape's greenlet or from another one."""
     events: list[Event] = []
-    adapter: Any = SimpleNamespace(feed=events.append, state=Coordinator(), has_ended=True, changed=Flag())
+    adapter: Any = SimpleNamespace(state=Coordinator(), has_ended=has_ended, changed=Flag())
+
+    def feed(event: Event) -> None:
+        events.append(event)
+        adapter.has_ended = True
+
+    adapter.feed = feed
     planner: Any = SimpleNamespace()
     runner: Any = SimpleNamespace(shape_greenlet=None, user_greenlets=[])
     control = RunControl(runner, adapter, planner, ends_workers=True)
@@ -36,3 +42,8 @@ def test_a_run_whose_shape_has_come_to_its_end_has_finished(by_shape: bool, befo
     assert asked_for(RunControl.quit, by_shape=by_shape) == [*before, Quit(ends_workers=True)]
     cause = StopCause.FINISHED if by_shape else StopCause.ASKED
     assert asked_for(RunControl.stop, by_shape=by_shape) == [StopAsked(cause)]
+
+
+@pytest.mark.parametrize("by_shape", [True, False])
+def test_a_process_that_ends_already_is_not_told_again_as_if_it_had_had_no_run(by_shape: bool) -> None:
+    assert asked_for(RunControl.quit, by_shape=by_shape, has_ended=True) == []

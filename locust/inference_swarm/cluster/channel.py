@@ -257,6 +257,7 @@ class ControlChannel:
         # One for all sockets: to end a context is to wait for its threads, which may be looking up a name. Two threads,
         # so that a connection which is opened again does not wait for the look-up of the former one.
         self._context = zmq.green.Context(io_threads=2)
+        atexit.register(self._context.destroy)  # waits until what was sent has left, as long as each socket lingers
 
     def Server(self, host: str, port: int) -> Server:  # noqa: N802 - the name Locust calls
         return Server(self._context, host, port, self.keys, self.dropped)
@@ -269,10 +270,6 @@ class ControlChannel:
         uses_ipv6 = self._uses_ipv6[host, port]
         return Client(self._context, (host, port), identity, self.keys, self.dropped, uses_ipv6=uses_ipv6)
 
-    def close(self) -> None:
-        """Close all sockets, and wait until what they were to send has left, each for as long as it lingers."""
-        self._context.destroy()
-
 
 def use_channel(options: Any, role: str) -> ControlChannel:
     """Make Locust's runners use this channel; `role` is MASTER or WORKER. Raises SettingProblem."""
@@ -280,7 +277,6 @@ def use_channel(options: Any, role: str) -> ControlChannel:
     channel = ControlChannel(read_keys(Path(folder), role) if folder else None)
     if channel.keys is None:
         logger.info("The control channel is not encrypted: anyone who reaches its port can join (see --swarm-keys)")
-    atexit.register(channel.close)
     setattr(locust.runners, "rpc", channel)  # noqa: B010 - it is a module to the type checker
     return channel
 

@@ -99,6 +99,8 @@ class RunControl:
 
     def quit(self) -> None:
         """End the run under way and then the process; returns when nothing is left to be done."""
+        if self._adapter.has_ended:  # asked again, it would be the end of a process without a run
+            return
         if self._is_shape:  # it has come to its end, and so has its run
             self._adapter.feed(StopAsked(StopCause.FINISHED))
         self._adapter.feed(Quit(ends_workers=self._ends_workers))
