@@ -413,6 +413,19 @@ def test_bytes_nobody_asked_for_are_never_taken_for_a_response() -> None:
 # being stopped
 
 
+def test_connections_that_close_together_were_open_lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(respond_once()) as (client, _):
+        connections = [client.connect() for _ in range(3)]
+        for connection in connections:
+            assert connection.attempt(request_to(client)).error is None
+        for connection, left in zip(connections, (2, 1, 0), strict=True):
+            connection.release()
+            assert (client.counters.open, client.count_open_lately()) == (left, 3)
+        now_s = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now_s + 2)
+        assert client.count_open_lately() == 0
+
+
 def test_a_killed_user_leaves_no_connection_and_no_waiter() -> None:
     with serve(respond_once()) as (client, server):
 

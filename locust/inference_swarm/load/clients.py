@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from inference_swarm.apis.table import predictions_of
@@ -29,12 +28,8 @@ def make_clients(variants: Sequence[Variant], manifest: Manifest) -> tuple[list[
     clients = [make_client(one.settings, one.name, watch) for one, watch in zip(variants, made, strict=True)]
     watches = [watch for watch in made if watch is not None]
     for client, watch in zip(clients, watches, strict=bool(watches)):
-        watch.count_in_flight = partial(_count_open, client)
+        watch.count_in_flight = client.count_open_lately
     return clients, watches
-
-
-def _count_open(client: InferenceClient) -> int:
-    return client.counters.open
 
 
 def make_client(settings: Settings, name: str = "", answers: AnswerChecks | None = None) -> InferenceClient:

@@ -25,6 +25,7 @@ from inference_swarm.transport.tls import TlsFiles, make_tls_context
 
 logger = logging.getLogger(__name__)
 
+LATELY_S: Final = 1.0
 _BUFFER_BYTES: Final = 64 * 1024
 
 
@@ -90,6 +91,7 @@ class InferenceClient:
         self.disconnected_users = 0
         """Users whose last connection could not be made."""
         self._logged_refusals: set[int] = set()
+        self._closings_began_s, self._open_before = float("-inf"), 0
 
     def connect(self) -> Connection:
         """Return a connection for the calling greenlet; the first attempt opens it."""
@@ -104,6 +106,11 @@ class InferenceClient:
             found = self.named_logs[name] = (OutcomeLog(), OutcomeLog())
         return found
 
+    def count_open_lately(self) -> int:
+        """Connections that are open, or were before those that closed within the last second: at the end all do."""
+        is_late = time.monotonic() - self._closings_began_s > LATELY_S
+        return self.counters.open if is_late else max(self.counters.open, self._open_before)
+
     # for connections
 
     def make_reader(self) -> ResponseReader:
@@ -116,6 +123,9 @@ class InferenceClient:
         return self.log.lane(address.label)
 
     def note_closed(self, address: Address) -> None:
+        now_s = time.monotonic()
+        if now_s - self._closings_began_s > LATELY_S:
+            self._closings_began_s, self._open_before = now_s, self.counters.open
         self.counters.open -= 1
         self.dialer.release(address)
 
