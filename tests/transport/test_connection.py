@@ -414,7 +414,7 @@ def test_bytes_nobody_asked_for_are_never_taken_for_a_response() -> None:
 
 
 def test_connections_that_close_together_were_open_lately(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serve(respond_once()) as (client, _):
+    with serve(respond_all(OK)) as (client, _):
         connections = [client.connect() for _ in range(3)]
         for connection in connections:
             assert connection.attempt(request_to(client)).error is None
