@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -19,6 +20,7 @@ from inference_swarm.cluster.protocol import (
     Hello,
     HoldRows,
     Report,
+    ReportAck,
     RowsReady,
     RunOffer,
     SetUsers,
@@ -26,7 +28,8 @@ from inference_swarm.cluster.protocol import (
 )
 from inference_swarm.cluster.state import CoordinatorConfig, Phase
 from inference_swarm.errors import DataError, ExitCode, ProtocolError
-from inference_swarm.measure.snapshot import Snapshot
+from inference_swarm.measure.counters import RequestCounters
+from inference_swarm.measure.snapshot import Snapshot, whole_snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan, RunCourse
 
@@ -132,8 +135,9 @@ class Swarm:
         elif isinstance(message, SetUsers):
             self.send(Heartbeat(1, "running", 0.0, 0, message.users, message.run_id, 9, 9, message.generation))
         elif isinstance(message, StopRun):
-            snapshot = Snapshot(message.run_id, "w", 0, 0.0, 1.0, is_final=True)
-            self.send(Report(message.run_id, 0, is_final=True, snapshot=snapshot.to_wire(), locust={"stats": []}))
+            number = self.adapter.state.job.course.totals.workers["w"].next_sequence  # type: ignore[union-attr]
+            snapshot = Snapshot(message.run_id, "w", number, 0.0, 1.0, is_final=True)
+            self.send(Report(message.run_id, number, is_final=True, snapshot=snapshot.to_wire(), locust={"stats": []}))
 
     def start(self, run_id: str = "run") -> None:
         self.adapter.feed(Start(run_id, LoadPlan(2, 100.0), CLASSES, SwarmTotals(run_id)))
@@ -242,6 +246,25 @@ def test_a_listener_that_fails_does_not_keep_a_run_from_beginning(
 def test_a_report_that_cannot_be_read_is_refused_before_it_is_an_event(swarm: Swarm) -> None:
     with pytest.raises(ProtocolError):
         swarm.send(Report("run", 0, is_final=False, snapshot={"version": -1}))
+
+
+def test_the_counters_of_a_report_that_is_known_are_not_read_again(swarm: Swarm) -> None:
+    swarm.start()
+    swarm.wait_for(Phase.RUNNING)
+    wire = whole_snapshot("run", "w", 0, 0.0, 3.0, {"x": RequestCounters(succeeded=7)}).to_wire()
+    swarm.send(Report("run", 0, is_final=False, snapshot=wire))
+    unreadable = Report("run", 0, is_final=False, snapshot={**wire, "slices": "never looked at"})
+    swarm.send(unreadable)
+    totals = swarm.adapter.state.job.course.totals  # type: ignore[union-attr]
+    assert (totals.total().succeeded, totals.duplicates, totals.has_counted("w", 1)) == (7, 1, False)  # type: ignore[attr-defined]
+    assert [message.sequence for message in swarm.sent if isinstance(message, ReportAck)] == [0, 0]
+    with pytest.raises(ProtocolError):  # of another report all is read
+        swarm.send(replace(unreadable, sequence=1, snapshot={**unreadable.snapshot, "sequence": 1}))
+    swarm.adapter.feed(StopAsked())
+    swarm.wait_for(Phase.IDLE)
+    swarm.send(replace(unreadable, sequence=5, snapshot={**unreadable.snapshot, "sequence": 5}))  # the run is over
+    assert isinstance(swarm.sent[-1], ReportAck)
+    assert swarm.sent[-1].sequence == 5
 
 
 def test_who_is_told_to_end_ends_the_run_first(swarm: Swarm) -> None:

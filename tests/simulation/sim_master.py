@@ -58,6 +58,9 @@ class SimTotals:
     def expect(self, worker: str) -> None:
         self.sequences.setdefault(worker, set())
 
+    def has_counted(self, worker: str, sequence: int) -> bool:
+        return sequence in self.sequences.get(worker, ())
+
     def is_complete_for(self, worker: str) -> bool:
         final = self.finals.get(worker)
         return final is not None and len(self.sequences[worker]) == final + 1

@@ -158,10 +158,22 @@ class MasterAdapter:
         if may_wait(message, self._read_until_s(), time.monotonic()):
             return
         if isinstance(message, Report):
-            snapshot = Snapshot.from_wire(message.snapshot)
-            self.feed(Reported(worker, envelope.session, message, snapshot))
+            self.feed(Reported(worker, envelope.session, message, self._read_snapshot(worker, message)))
         else:
             self.feed(Received(worker, envelope.session, message))
+
+    def _read_snapshot(self, worker: str, report: Report) -> Snapshot:
+        """Return what the report holds; without its counters if they are known, or are not wanted any more.
+
+        Workers repeat what is not acknowledged: a master that is behind would do the same work again and fall back further.
+        """
+        job, wire = self.state.job, report.snapshot
+        named = wire.get("run_id"), wire.get("worker"), wire.get("sequence")
+        if named == (report.run_id, worker, report.sequence):
+            is_over = job is None or job.run_id != report.run_id
+            if is_over or (job is not None and job.course.totals.has_counted(worker, report.sequence)):
+                return Snapshot(report.run_id, worker, report.sequence, 0.0, 0.0)
+        return Snapshot.from_wire(wire)
 
     def close(self) -> None:
         """Ignore all further events."""

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.counts_codec import Counts, decode_used, encode_counts
 from inference_swarm.measure.histogram_wire import WIRE_VERSION, read_fields
 
+Used = npt.NDArray[np.integer[Any]]  # of whatever width they came in
 SIGNIFICANT_DIGITS = 3
 LOWEST_US = 1
 HIGHEST_US = 600_000_000
@@ -65,6 +66,8 @@ def _unpack(payload: bytes) -> tuple[Counts, Counts]:
     return decode_used(words, BUCKET_COUNT)
 
 
+# Reports are added up some at a time: to add each by itself costs three times as much.
+MAX_PARTS = 32
 _NO_COUNTS = zlib.compress(b"", 1)
 TOP_BUCKET = int(bucket_of_ns(np.array([HIGHEST_US * 1000]))[0])
 
@@ -81,12 +84,12 @@ class PercentilePoint:
 class Histogram:
     """Latencies of one kind; percentiles, mean and the like are NaN while it is empty."""
 
-    __slots__ = ("_counts", "_max_ns", "_min_ns", "_sum_ns", "_used", "count", "saturated")
+    __slots__ = ("_counts", "_max_ns", "_min_ns", "_parts", "_sum_ns", "count", "saturated")
 
     def __init__(self) -> None:
         # Most histograms of a report are empty, the others are only added up: the array is made for who looks at it.
         self._counts: Counts | None = None
-        self._used: tuple[Counts, Counts] | None = None  # as they came: buckets and their counts
+        self._parts: list[tuple[Used, Used]] = []  # used buckets and their counts that are not in the array yet
         self.count = 0
         self.saturated = 0
         self._sum_ns = 0
@@ -98,9 +101,10 @@ class Histogram:
         """The samples in each bucket."""
         if self._counts is None:
             self._counts = np.zeros(BUCKET_COUNT, dtype=np.int64)
-            if self._used is not None:
-                self._counts[self._used[0]] = self._used[1]
-                self._used = None
+        if self._parts:
+            parts = [self._parts.pop() for _ in range(len(self._parts))]
+            buckets = np.concatenate([buckets for buckets, _ in parts], dtype=np.intp)
+            np.add.at(self._counts, buckets, np.concatenate([counts for _, counts in parts], dtype=np.int64))
         return self._counts
 
     def record_ns(self, values_ns: npt.NDArray[np.int64] | Sequence[int]) -> None:
@@ -122,14 +126,22 @@ class Histogram:
         """Record one latency; for single values, not for the hot path."""
         self.record_ns(np.array([round(value_us * 1000)], dtype=np.int64))
 
+    def used(self) -> tuple[Used, Used]:
+        """The buckets that hold samples, ascending, and their counts; to be read, not changed."""
+        if self._counts is None and len(self._parts) == 1:
+            return self._parts[0]
+        buckets = np.flatnonzero(self.counts)
+        return buckets, self.counts[buckets]
+
     def add(self, other: Histogram) -> None:
         """Merge another histogram into this one."""
         if other.count:
-            counts = self.counts
-            if other._used is not None:
-                counts[other._used[0]] += other._used[1]
+            if other._counts is None:
+                self._parts += other._parts
+                if len(self._parts) > MAX_PARTS:
+                    _ = self.counts
             else:
-                counts += other.counts
+                np.add(self.counts, other.counts, out=self.counts)
             self.saturated += other.saturated
             self._add_exact(other.count, other._sum_ns, other._min_ns, other._max_ns)
 
@@ -214,13 +226,15 @@ class Histogram:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):
             return NotImplemented
-        return self._exact() == other._exact() and bool(np.array_equal(self.counts, other.counts))
+        return self.exact == other.exact and bool(np.array_equal(self.counts, other.counts))
 
     def __repr__(self) -> str:
         p50, p99 = self.percentiles_us([50, 99])
         return f"Histogram(count={self.count}, p50={p50:g} us, p99={p99:g} us, max={self.max_us:g} us)"
 
-    def _exact(self) -> tuple[int, int, int, int, int]:
+    @property
+    def exact(self) -> tuple[int, int, int, int, int]:
+        """Count, saturated samples, and sum, minimum and maximum in ns."""
         return (self.count, self.saturated, self._sum_ns, self._min_ns, self._max_ns)
 
     def to_wire(self) -> dict[str, object]:
@@ -242,10 +256,19 @@ class Histogram:
         if payload == _NO_COUNTS and not (count or saturated or sum_ns or min_ns or max_ns):
             return cls()
         histogram = cls()
-        histogram._used = used = _unpack(payload)
+        used = _unpack(payload)
+        histogram._parts = [used]
         if count != int(used[1].sum()):
             raise ProtocolError(f"histogram says {count} samples and holds {used[1].sum()}", expected="the same")
         histogram._set_exact(used, saturated, sum_ns, min_ns, max_ns)
+        return histogram
+
+    @classmethod
+    def from_used(cls, buckets: Used, counts: Used, exact: tuple[int, int, int, int, int]) -> Self:
+        """A histogram of used buckets, their counts and its `exact` values, all of which were checked."""
+        histogram = cls()
+        histogram._parts = [(buckets, counts)]
+        histogram.count, histogram.saturated, histogram._sum_ns, histogram._min_ns, histogram._max_ns = exact
         return histogram
 
     @classmethod

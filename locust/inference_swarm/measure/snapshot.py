@@ -16,12 +16,13 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.counters import MAX_NAMES, RequestCounters, add_counters
+from inference_swarm.measure.histogram_batch import HistogramWriter, read_histograms
 from inference_swarm.measure.phases import NS_PER_S, Phase
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.wire_types import Count, Metric, Seconds, Text, describe_problems
 
 SNAPSHOT_KEY = "inference_swarm"
-SNAPSHOT_VERSION: Final = 4
+SNAPSHOT_VERSION: Final = 5
 MAX_SLICES: Final = 4000
 MAX_PHASE: Final = 100_000
 MAX_RECORDED_BYTES: Final = 14 << 20
@@ -107,7 +108,7 @@ class Snapshot:
     recorded: Annotated[bytes, Field(strict=True, max_length=MAX_RECORDED_BYTES)] = b""
     """Answers that were recorded, as `measure.recorded` packs them."""
     is_final: Annotated[bool, Field(strict=True)] = False
-    version: Literal[4] = SNAPSHOT_VERSION
+    version: Literal[5] = SNAPSHOT_VERSION
 
     @property
     def ended(self) -> int:
@@ -127,21 +128,28 @@ class Snapshot:
         return merged
 
     def to_wire(self) -> Document:
-        """A dict that msgpack can carry."""
-        wire: Document = _SNAPSHOT.dump_python(self)
-        return wire
+        """A dict that msgpack can carry; of counters what is not as in new ones, and all histograms in one piece."""
+        histograms = HistogramWriter()
+        wire: Document = _SNAPSHOT.dump_python(self, context=histograms)
+        for part in wire["slices"]:
+            part["names"] = {name: _without_defaults(counters) for name, counters in part["names"].items()}
+        return {**wire, "histograms": histograms.to_wire()}
 
     @classmethod
     def from_wire(cls, wire: object) -> Snapshot:
         """Read a worker's dict; raises ProtocolError that names every field that is wrong."""
-        if isinstance(wire, dict) and wire.get("version") != SNAPSHOT_VERSION:
+        if not isinstance(wire, dict):
+            raise ProtocolError(f"a snapshot is a {type(wire).__name__}", expected="a dict made by Snapshot.to_wire")
+        if wire.get("version") != SNAPSHOT_VERSION:
             raise ProtocolError(
                 f"snapshot of version {wire.get('version')!r} from worker {str(wire.get('worker'))[:80]!r}",
                 expected=f"version {SNAPSHOT_VERSION}",
                 action="run the same release of inference-swarm on master and workers",
             )
+        histograms = read_histograms(wire.get("histograms"))
+        plain = {name: value for name, value in wire.items() if name != "histograms"}
         try:
-            snapshot = _SNAPSHOT.validate_python(wire)
+            snapshot = _SNAPSHOT.validate_python(plain, context=histograms)
         except ValidationError as error:
             raise ProtocolError(
                 f"snapshot that cannot be used: {describe_problems(error)}", expected="a dict made by Snapshot.to_wire"
@@ -157,6 +165,11 @@ class Snapshot:
 
 
 _SNAPSHOT = TypeAdapter(Snapshot)
+_NEW: Document = TypeAdapter(RequestCounters).dump_python(RequestCounters(), context=HistogramWriter())
+
+
+def _without_defaults(counters: Document) -> Document:
+    return {name: value for name, value in counters.items() if value != _NEW[name]}
 
 
 def whole_snapshot(

@@ -177,6 +177,11 @@ class SwarmTotals:
         record = self.workers.get(worker)
         return record is not None and record.is_complete
 
+    def has_counted(self, worker: str, sequence: int) -> bool:
+        """Return whether this snapshot of the worker is in."""
+        record = self.workers.get(worker)
+        return record is not None and sequence < record.next_sequence and sequence not in record.missing
+
     def has_workers(self) -> bool:
         """True when some worker takes part."""
         return bool(self.workers)

@@ -8,10 +8,19 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationError,
+    ValidationInfo,
+)
 
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.histogram import Histogram
+from inference_swarm.measure.histogram_batch import HistogramWriter
 
 MAX_TEXT: Final = 400
 MAX_EXAMPLE_ROWS: Final = 100
@@ -43,16 +52,25 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT), Bef
 OptionalText = Annotated[str, Field(strict=True, max_length=MAX_TEXT), BeforeValidator(_cut)]
 
 
-def _read_histogram(value: object) -> Histogram:
+def _read_histogram(value: object, info: ValidationInfo) -> Histogram:
+    """Of a report's counters, whose histograms are read beforehand, it is the number of one of them."""
     if isinstance(value, Histogram):
         return value
+    if isinstance(info.context, list):
+        if type(value) is not int or not 0 < value <= len(info.context):
+            raise ValueError(f"histogram {str(value)[:40]!r} of {len(info.context)}")
+        return info.context[value - 1]  # of several with the same samples all: counters of a report are not added to
     try:
         return Histogram.from_wire(value)
     except ProtocolError as error:
         raise ValueError(str(error)) from error
 
 
-WireHistogram = Annotated[InstanceOf[Histogram], BeforeValidator(_read_histogram), PlainSerializer(Histogram.to_wire)]
+def _write_histogram(histogram: Histogram, info: SerializationInfo) -> object:
+    return info.context.number(histogram) if isinstance(info.context, HistogramWriter) else histogram.to_wire()
+
+
+WireHistogram = Annotated[InstanceOf[Histogram], BeforeValidator(_read_histogram), PlainSerializer(_write_histogram)]
 
 
 def describe_problems(error: ValidationError, limit: int = 5) -> str:

@@ -136,6 +136,9 @@ class Totals(Protocol):
     def is_complete_for(self, worker: str) -> bool:
         """Return whether the worker's final report and every one before it are in."""
 
+    def has_counted(self, worker: str, sequence: int) -> bool:
+        """Return whether this report of the worker is in."""
+
     def incomplete_workers(self) -> Mapping[str, str]:
         """Return what is missing of each incomplete worker, in words."""
 

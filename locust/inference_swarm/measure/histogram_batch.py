@@ -1,0 +1,152 @@
+"""All histograms of a report in one piece: a master reads some hundred of them in little more time than one.
+
+What goes on beside it (counters, names) refers to a histogram by its number, from 1; 0 is an empty one, and two with
+the same samples have one number. Values in, values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from inference_swarm.config.documents import Document
+from inference_swarm.errors import ProtocolError
+from inference_swarm.measure.counts_codec import Counts
+from inference_swarm.measure.histogram import BUCKET_COUNT, HIGHEST_US, TOP_BUCKET, Histogram, Used, bucket_of_ns
+
+FIELDS: Final = ("exact", "used", "width", "packed")
+MAX_BYTES: Final = 1 << 28  # unpacked: forty million used buckets
+MAX_COUNT: Final = 1 << 55
+_GAP: Final = np.dtype("<u2")
+_WIDTHS: Final = {width: np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
+_EXACT: Final = 5  # saturated samples, minimum, maximum, the sum's upper part and its lower 32 bits
+_LOW_BITS: Final = 32
+_CODEC: Final = "zstd"
+
+
+class HistogramWriter:
+    """Gives each histogram its number, and packs them."""
+
+    def __init__(self) -> None:
+        self._exact: list[tuple[int, ...]] = []
+        self._used: list[tuple[Counts, Counts]] = []
+        self._last: tuple[tuple[int, ...], Counts, Counts] | None = None
+
+    def number(self, histogram: Histogram) -> int:
+        """Return the number under which the histogram is read; it must not change until all are packed."""
+        if not histogram.count:
+            return 0
+        exact, (buckets, counts) = histogram.exact, histogram.used()
+        # A closed load's service times are its latencies.
+        if self._last is None or self._last[0] != exact or not all(map(np.array_equal, self._last[1:], (buckets, counts))):
+            self._last = exact, buckets, counts
+            self._exact.append(exact)
+            self._used.append((buckets, counts))
+        return len(self._used)
+
+    def to_wire(self) -> Document:
+        """Return the histograms as a dict that msgpack can carry."""
+        buckets = [buckets for buckets, _ in self._used]
+        counts = np.concatenate([counts for _, counts in self._used]) if buckets else np.zeros(0, dtype=np.int64)
+        gaps = [np.diff(one, prepend=0) for one in buckets]
+        width = _width_of(counts).itemsize
+        plain = b"".join(one.astype(_GAP).tobytes() for one in gaps) + counts.astype(_WIDTHS[width]).tobytes()
+        rows = [
+            (saturated, low_ns, high_ns, sum_ns >> _LOW_BITS, sum_ns & ((1 << _LOW_BITS) - 1))
+            for _, saturated, sum_ns, low_ns, high_ns in self._exact
+        ]
+        return {
+            "exact": np.array(rows, dtype="<i8").tobytes(),
+            "used": np.array([one.size for one in buckets], dtype="<u4").tobytes(),
+            "width": width,
+            "packed": pa.compress(plain, codec=_CODEC, asbytes=True),
+        }
+
+
+def _width_of(counts: Counts) -> np.dtype[Any]:
+    """The narrowest type that holds all counts."""
+    highest = int(counts.max(initial=0))
+    return next(kind for width, kind in _WIDTHS.items() if highest < 1 << (8 * width))
+
+
+def read_histograms(wire: object) -> list[Histogram]:
+    """Read what `HistogramWriter.to_wire` returned; raises ProtocolError for anything that does not add up."""
+    lengths, exact, gaps, counts = _unpack(wire)
+    if not lengths.size:
+        return []
+    ends = lengths.cumsum()
+    starts = ends - lengths
+    lasts = np.add.reduceat(gaps, starts, dtype=np.int64)
+    firsts = gaps[starts]
+    has_gaps = int(np.count_nonzero(gaps)) - int(np.count_nonzero(firsts)) == gaps.size - firsts.size
+    if int(lasts.max()) >= BUCKET_COUNT or not has_gaps or not counts.all():
+        raise ProtocolError(
+            f"histogram counts that reach beyond bucket {BUCKET_COUNT}, or are none", expected="ascending buckets in use"
+        )
+    # Modulo 2^16, which no bucket reaches: to go over narrow numbers takes a fraction of the time.
+    reached = gaps.cumsum(dtype=_GAP)
+    buckets = reached - (reached[starts] - firsts).repeat(lengths)
+    totals = np.add.reduceat(counts, starts, dtype=np.int64)
+    sums = [(high << _LOW_BITS) + low for high, low in exact[:, 3:].tolist()]
+    _check(exact, totals, sums, firsts, lasts, counts[ends - 1])
+    return list(_split(buckets, counts, ends, exact, totals, sums))
+
+
+def _split(
+    buckets: Used, counts: Used, ends: Counts, exact: Counts, totals: Counts, sums: list[int]
+) -> Iterator[Histogram]:
+    saturated, low_ns, high_ns = exact[:, 0].tolist(), exact[:, 1].tolist(), exact[:, 2].tolist()
+    values = zip(totals.tolist(), saturated, sums, low_ns, high_ns, strict=True)
+    for (start, end), one in zip(pairwise([0, *ends.tolist()]), values, strict=True):
+        # Copies: a name that is rarely used would keep all of the report.
+        yield Histogram.from_used(buckets[start:end].copy(), counts[start:end].copy(), one)
+
+
+def _unpack(wire: object) -> tuple[Counts, Counts, Used, Used]:
+    """Return how many buckets each histogram uses, its exact values, and all gaps and counts in one row."""
+    if not isinstance(wire, dict) or set(wire) != set(FIELDS):
+        raise ProtocolError(f"histograms are a {type(wire).__name__}", expected=f"a dict of {', '.join(FIELDS)}")
+    width, octets = wire["width"], [wire[name] for name in ("exact", "used", "packed")]
+    if type(width) is not int or width not in _WIDTHS or not all(isinstance(one, bytes) for one in octets):
+        raise ProtocolError("histograms with fields of other types", expected="bytes, and a width of 1, 2, 4 or 8")
+    try:
+        lengths = np.frombuffer(octets[1], dtype="<u4").astype(np.int64)
+        exact = np.frombuffer(octets[0], dtype="<i8").astype(np.int64).reshape(lengths.size, _EXACT)
+        total, is_used = int(lengths.sum()), bool(lengths.all())
+        size = total * (_GAP.itemsize + width)
+        if size > MAX_BYTES or not is_used:
+            raise ValueError(f"{lengths.size} of {total} buckets")
+        plain = pa.decompress(octets[2], decompressed_size=size, codec=_CODEC, asbytes=True)
+        gaps = np.frombuffer(plain, dtype=_GAP, count=total)
+        counts = np.frombuffer(plain, dtype=_WIDTHS[width], count=total, offset=total * _GAP.itemsize)
+    except (ValueError, OSError) as error:
+        raise ProtocolError(f"histograms cannot be unpacked: {error}", expected="a message of this release") from error
+    if width == max(_WIDTHS) and total and int(counts.max()) >= MAX_COUNT:
+        raise ProtocolError("a histogram count needs more than 8 bytes", expected="counts below 2^55")
+    return lengths, exact, gaps, counts
+
+
+def _check(exact: Counts, totals: Counts, sums: list[int], firsts: Used, lasts: Counts, tops: Used) -> None:
+    """Raise ProtocolError where exact values contradict the buckets; those are first and last used ones."""
+    saturated, low_ns, high_ns = exact[:, 0], exact[:, 1], exact[:, 2]
+    is_sound = (
+        not (exact < 0).any()
+        and not (exact[:, 4] >> _LOW_BITS).any()
+        and np.array_equal(bucket_of_ns(low_ns), firsts)
+        and np.array_equal(bucket_of_ns(high_ns), lasts)
+        and bool((saturated <= np.where(lasts == TOP_BUCKET, tops, 0)).all())
+        and np.array_equal(saturated > 0, high_ns > HIGHEST_US * 1000)
+        and all(
+            low * count <= sum_ns <= high * count
+            for low, high, count, sum_ns in zip(low_ns.tolist(), high_ns.tolist(), totals.tolist(), sums, strict=True)
+        )
+    )
+    if not is_sound:
+        raise ProtocolError(
+            "histogram minimum, maximum, sum or saturated samples contradict its buckets",
+            expected="values of the same samples",
+        )
