@@ -178,7 +178,7 @@ def test_a_message_that_lacks_a_field_says_which_and_what_to_do() -> None:
         HoldRows.from_wire(wire)
     assert str(caught.value) == (
         "A hold_rows message cannot be used (run_id: Field required).\n"
-        "  Expected: what docs/protocol.md describes, in version 5.\n"
+        "  Expected: what docs/protocol.md describes, in version 6.\n"
         "  Fix: run the same release of the swarm on the master and on all workers."
     )
 

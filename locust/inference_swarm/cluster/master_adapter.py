@@ -165,7 +165,7 @@ class MasterAdapter:
     def _read_snapshot(self, worker: str, report: Report) -> Snapshot:
         """Return what the report holds; without its counters if they are known, or are not wanted any more.
 
-        Workers repeat what is not acknowledged: a master that is behind would do the same work again and fall back further.
+        Workers repeat what is not acknowledged. A master that is behind would do the same work again, and fall back.
         """
         job, wire = self.state.job, report.snapshot
         named = wire.get("run_id"), wire.get("worker"), wire.get("sequence")

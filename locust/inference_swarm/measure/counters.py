@@ -227,6 +227,11 @@ class RequestCounters:
         if other.answers is not None:
             self.count_answers().add(other.answers)
 
+    def histograms(self) -> list[Histogram]:
+        """All of them, those of addresses too."""
+        whole = [self.latency, self.service, self.failed_latency, self.failed_service]
+        return whole + [one.latency for one in self.addresses.values()]
+
     def count_answers(self) -> AnswerCounters:
         """Return the counters of answers, made when there were none."""
         if self.answers is None:

@@ -7,12 +7,16 @@ Format: `encodeIntoByteBuffer` and `ZigZagEncoding` of https://github.com/HdrHis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from inference_swarm.errors import ProtocolError
 
 Counts = npt.NDArray[np.int64]
+Used = npt.NDArray[np.integer[Any]]  # of whatever width they came in
 
 # The ninth byte of HdrHistogram's LEB128 has eight data bits; counts that need it (above 2^55) are refused.
 MAX_WORD_BYTES = 8
@@ -79,6 +83,12 @@ def decode_used(payload: bytes, counts_length: int) -> tuple[Counts, Counts]:
     places = runs.cumsum() - runs
     is_count = values > 0
     return places[is_count], values[is_count]
+
+
+def add_parts(counts: Counts, parts: Sequence[tuple[Used, Used]]) -> None:
+    """Add to `counts` the used buckets and their counts of all parts, of which each may use the same ones."""
+    buckets = np.concatenate([buckets for buckets, _ in parts], dtype=np.intp)
+    np.add.at(counts, buckets, np.concatenate([counts for _, counts in parts], dtype=np.int64))
 
 
 _NONE: Counts = np.zeros(0, dtype=np.int64)

@@ -8,68 +8,38 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from inference_swarm.errors import ProtocolError
-from inference_swarm.measure.counts_codec import Counts, decode_used, encode_counts
-from inference_swarm.measure.histogram_wire import WIRE_VERSION, read_fields
+from inference_swarm.measure.counts_codec import Counts, Used, add_parts, encode_counts
+from inference_swarm.measure.histogram_layout import (
+    BUCKET_COUNT,
+    HIGHEST_IN_BUCKET_US,
+    HIGHEST_US,
+    LOWEST_IN_BUCKET_US,
+    LOWEST_US,
+    MIDDLE_IN_BUCKET_US,
+    SIGNIFICANT_DIGITS,
+    TOP_BUCKET,
+    bucket_of_ns,
+    bucket_of_one_ns,
+)
+from inference_swarm.measure.histogram_wire import WIRE_VERSION, read_fields, unpack_counts
 
-Used = npt.NDArray[np.integer[Any]]  # of whatever width they came in
-SIGNIFICANT_DIGITS = 3
-LOWEST_US = 1
-HIGHEST_US = 600_000_000
-
-# HdrHistogram: 2,048 sub-buckets hold 3 digits; 20 doublings of them reach 10 min; each after the first adds a half.
-_HALF = 1024
-BUCKET_COUNT = 21 * _HALF
-_INDEX = np.arange(BUCKET_COUNT, dtype=np.int64)
-_DOUBLING = np.maximum(_INDEX // _HALF - 1, 0)
-LOWEST_IN_BUCKET_US: Counts = (_INDEX - _DOUBLING * _HALF) << _DOUBLING
-HIGHEST_IN_BUCKET_US: Counts = LOWEST_IN_BUCKET_US + (1 << _DOUBLING) - 1
-_MIDDLE_US = (LOWEST_IN_BUCKET_US + HIGHEST_IN_BUCKET_US) / 2
-# The exponent and the first 10 mantissa bits of a double are the bucket, up to this constant: one shift per sample.
-_MANTISSA_SHIFT = 52 - 10
-_EXPONENT_OFFSET = (1023 + 9) * _HALF
-
-
-def bucket_of_ns(values_ns: Counts) -> Counts:
-    """The bucket of each latency, rounded to the nearest µs; what lies outside 0 to 10 min goes to the nearest end."""
-    us = (np.clip(values_ns, 0, HIGHEST_US * 1000) + 500) / 1000.0
-    return np.where(us < _HALF, us.astype(np.int64), (us.view(np.int64) >> _MANTISSA_SHIFT) - _EXPONENT_OFFSET)
-
-
-def _bucket_of_one_ns(value_ns: int) -> int:
-    """The same for a single value, without arrays."""
-    us = (min(max(value_ns, 0), HIGHEST_US * 1000) + 500) / 1000.0
-    if us < _HALF:
-        return int(us)
-    mantissa, exponent = math.frexp(us)
-    return ((exponent + 1022) * _HALF + int((2 * mantissa - 1) * _HALF)) - _EXPONENT_OFFSET
-
-
-@lru_cache(maxsize=2)  # a closed load's service times are its latencies: the same counts twice in a row
-def _unpack(payload: bytes) -> tuple[Counts, Counts]:
-    """Return the used buckets and their counts, of which nobody may change anything."""
-    unpacker = zlib.decompressobj()
-    try:
-        words = unpacker.decompress(payload, BUCKET_COUNT * 8)
-    except zlib.error as error:
-        raise ProtocolError(f"histogram counts cannot be unpacked: {error}", expected="zlib data") from error
-    if not unpacker.eof:
-        raise ProtocolError("histogram counts are cut off or too long", expected="one whole zlib stream")
-    return decode_used(words, BUCKET_COUNT)
+__all__ = [
+    "BUCKET_COUNT", "HIGHEST_IN_BUCKET_US", "HIGHEST_US", "LOWEST_IN_BUCKET_US", "LOWEST_US", "SIGNIFICANT_DIGITS",
+    "Histogram", "PercentilePoint", "bucket_of_ns", "join_parts",
+]  # fmt: skip
 
 
 # Reports are added up some at a time: to add each by itself costs three times as much.
 MAX_PARTS = 32
 _NO_COUNTS = zlib.compress(b"", 1)
-TOP_BUCKET = int(bucket_of_ns(np.array([HIGHEST_US * 1000]))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +73,7 @@ class Histogram:
             self._counts = np.zeros(BUCKET_COUNT, dtype=np.int64)
         if self._parts:
             parts = [self._parts.pop() for _ in range(len(self._parts))]
-            buckets = np.concatenate([buckets for buckets, _ in parts], dtype=np.intp)
-            np.add.at(self._counts, buckets, np.concatenate([counts for _, counts in parts], dtype=np.int64))
+            add_parts(self._counts, parts)
         return self._counts
 
     def record_ns(self, values_ns: npt.NDArray[np.int64] | Sequence[int]) -> None:
@@ -179,7 +148,7 @@ class Histogram:
         if not self.count:
             return math.nan
         used = np.flatnonzero(self.counts)
-        weights, middles = self.counts[used], _MIDDLE_US[used]
+        weights, middles = self.counts[used], MIDDLE_IN_BUCKET_US[used]
         mean = float(weights @ middles) / self.count
         return math.sqrt(float(weights @ (middles - mean) ** 2) / self.count)
 
@@ -256,7 +225,7 @@ class Histogram:
         if payload == _NO_COUNTS and not (count or saturated or sum_ns or min_ns or max_ns):
             return cls()
         histogram = cls()
-        used = _unpack(payload)
+        used = unpack_counts(payload)
         histogram._parts = [used]
         if count != int(used[1].sum()):
             raise ProtocolError(f"histogram says {count} samples and holds {used[1].sum()}", expected="the same")
@@ -279,7 +248,7 @@ class Histogram:
             return cls()
         low_ns, high_ns = int(LOWEST_IN_BUCKET_US[used[0]]) * 1000, int(HIGHEST_IN_BUCKET_US[used[-1]]) * 1000
         high_ns = min(high_ns, HIGHEST_US * 1000)
-        middles_ns = np.clip(_MIDDLE_US[used] * 1000, low_ns, high_ns).tolist()
+        middles_ns = np.clip(MIDDLE_IN_BUCKET_US[used] * 1000, low_ns, high_ns).tolist()
         sum_ns = sum(count * int(middle) for count, middle in zip(counts[used].tolist(), middles_ns, strict=True))
         return cls.from_parts(counts, 0, sum_ns, low_ns, high_ns)
 
@@ -298,7 +267,7 @@ class Histogram:
         buckets, counts = used
         self.count = int(counts.sum())
         is_sound = (
-            (_bucket_of_one_ns(min_ns), _bucket_of_one_ns(max_ns)) == (buckets[0], buckets[-1])
+            (bucket_of_one_ns(min_ns), bucket_of_one_ns(max_ns)) == (buckets[0], buckets[-1])
             and min_ns * self.count <= sum_ns <= max_ns * self.count
             and saturated <= (counts[-1] if buckets[-1] == TOP_BUCKET else 0)
             and (saturated > 0) == (max_ns > HIGHEST_US * 1000)
@@ -311,3 +280,17 @@ class Histogram:
                 "samples contradict its buckets",
                 expected="values of the same samples",
             )
+
+
+def join_parts(histograms: Iterable[Histogram]) -> None:
+    """Make one part of those that were added to each, so that to add it to others costs less; equal ones once."""
+    known: dict[tuple[int, ...], tuple[Used, Used]] = {}
+    for one in histograms:
+        if one._counts is None and len(one._parts) > 1:
+            key = tuple(map(id, one._parts))
+            if key not in known:
+                counts = np.zeros(BUCKET_COUNT, dtype=np.int64)
+                add_parts(counts, one._parts)
+                buckets = np.flatnonzero(counts)
+                known[key] = buckets, counts[buckets]
+            one._parts = [known[key]]

@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
-from inference_swarm.measure.counts_codec import Counts
-from inference_swarm.measure.histogram import BUCKET_COUNT, HIGHEST_US, TOP_BUCKET, Histogram, Used, bucket_of_ns
+from inference_swarm.measure.counts_codec import Counts, Used
+from inference_swarm.measure.histogram import Histogram
+from inference_swarm.measure.histogram_layout import BUCKET_COUNT, HIGHEST_US, TOP_BUCKET, bucket_of_ns
 
 FIELDS: Final = ("exact", "used", "width", "packed")
 MAX_BYTES: Final = 1 << 28  # unpacked: forty million used buckets
@@ -33,20 +34,21 @@ class HistogramWriter:
 
     def __init__(self) -> None:
         self._exact: list[tuple[int, ...]] = []
-        self._used: list[tuple[Counts, Counts]] = []
-        self._last: tuple[tuple[int, ...], Counts, Counts] | None = None
+        self._used: list[tuple[Used, Used]] = []
+        self._numbers: dict[tuple[int, ...], int] = {}
 
     def number(self, histogram: Histogram) -> int:
         """Return the number under which the histogram is read; it must not change until all are packed."""
         if not histogram.count:
             return 0
-        exact, (buckets, counts) = histogram.exact, histogram.used()
-        # A closed load's service times are its latencies.
-        if self._last is None or self._last[0] != exact or not all(map(np.array_equal, self._last[1:], (buckets, counts))):
-            self._last = exact, buckets, counts
+        exact, used = histogram.exact, histogram.used()
+        # A closed load's service times are its latencies, and those of the server's one address are its latencies, too.
+        known = self._numbers.get(exact, 0)
+        if not known or not all(map(np.array_equal, self._used[known - 1], used)):
             self._exact.append(exact)
-            self._used.append((buckets, counts))
-        return len(self._used)
+            self._used.append(used)
+            known = self._numbers[exact] = len(self._used)
+        return known
 
     def to_wire(self) -> Document:
         """Return the histograms as a dict that msgpack can carry."""
@@ -85,7 +87,8 @@ def read_histograms(wire: object) -> list[Histogram]:
     has_gaps = int(np.count_nonzero(gaps)) - int(np.count_nonzero(firsts)) == gaps.size - firsts.size
     if int(lasts.max()) >= BUCKET_COUNT or not has_gaps or not counts.all():
         raise ProtocolError(
-            f"histogram counts that reach beyond bucket {BUCKET_COUNT}, or are none", expected="ascending buckets in use"
+            f"histogram counts that reach beyond bucket {BUCKET_COUNT}, or are none",
+            expected="ascending buckets in use",
         )
     # Modulo 2^16, which no bucket reaches: to go over narrow numbers takes a fraction of the time.
     reached = gaps.cumsum(dtype=_GAP)

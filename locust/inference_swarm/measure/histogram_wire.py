@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
+from functools import lru_cache
+
 from inference_swarm.errors import ProtocolError
+from inference_swarm.measure.counts_codec import Counts, decode_used
+from inference_swarm.measure.histogram_layout import BUCKET_COUNT
 
 WIRE_VERSION = 1
 
@@ -28,3 +33,16 @@ def read_fields(wire: object) -> tuple[int, int, int, int, int, bytes]:
         raise ProtocolError(f"histogram counts are a {type(payload).__name__}", expected="bytes")
     count, saturated, min_ns, max_ns = (int(number) for number in numbers if isinstance(number, int))
     return count, saturated, int(total), min_ns, max_ns, payload
+
+
+@lru_cache(maxsize=2)  # a closed load's service times are its latencies: the same counts twice in a row
+def unpack_counts(payload: bytes) -> tuple[Counts, Counts]:
+    """Return the used buckets and their counts, of which nobody may change anything."""
+    unpacker = zlib.decompressobj()
+    try:
+        words = unpacker.decompress(payload, BUCKET_COUNT * 8)
+    except zlib.error as error:
+        raise ProtocolError(f"histogram counts cannot be unpacked: {error}", expected="zlib data") from error
+    if not unpacker.eof:
+        raise ProtocolError("histogram counts are cut off or too long", expected="one whole zlib stream")
+    return decode_used(words, BUCKET_COUNT)

@@ -8,6 +8,7 @@ pairs, one pair for each new interval, so that neither memory nor a report ever 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from typing import Any, Self
 
 from inference_swarm.config.documents import Document
@@ -110,14 +111,22 @@ class IntervalSeries:
 
     def add(self, worker: str, users: int, part: Slice) -> None:
         """Put what a worker counted in one stretch of time into its interval."""
-        slot = int((part.start_s + part.end_s) / 2 // self.width_s)
+        self.add_sum(self.slot_of(part), part.names, [(worker, part.end_s - part.start_s, users)])
+
+    def slot_of(self, part: Slice) -> int:
+        """The slot of `width_s` that holds the middle of a stretch of time."""
+        return int((part.start_s + part.end_s) / 2 // self.width_s)
+
+    def add_sum(self, slot: int, names: dict[str, RequestCounters], reports: Iterable[tuple[str, float, int]]) -> None:
+        """Put the sum of what workers counted into its interval; `reports` are worker, seconds and users of each."""
         place = bisect_right(self._intervals, slot, key=lambda interval: interval.first)
         is_new = not place or slot >= self._intervals[place - 1].first + self._intervals[place - 1].span
         if is_new:
             self._intervals.insert(place, Interval(slot, 1, self.width_s))
         interval = self._intervals[place if is_new else place - 1]
-        interval.add(part.names)
-        interval.coverage.add(worker, part.end_s - part.start_s, users)
+        interval.add(names)
+        for worker, seconds, users in reports:
+            interval.coverage.add(worker, seconds, users)
         if is_new:
             for old in self._intervals[:-OPEN_INTERVALS]:
                 old.pack()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, TypeAdapter, ValidationError
 
@@ -19,6 +19,7 @@ from inference_swarm.measure.counters import MAX_NAMES, RequestCounters, add_cou
 from inference_swarm.measure.intervals import IntervalSeries
 from inference_swarm.measure.seconds import SecondSeries
 from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot
+from inference_swarm.measure.waiting import Part, Place, Waiting, sum_of
 from inference_swarm.measure.wire_types import Count, Seconds, Text, describe_problems
 from inference_swarm.measure.worker_record import WorkerRecord
 
@@ -61,8 +62,24 @@ WireSeries = Annotated[
 WireSeconds = Annotated[InstanceOf[SecondSeries], BeforeValidator(_read_seconds), PlainSerializer(SecondSeries.to_wire)]
 
 
+class _Waits:
+    """A base without fields: what waits is in no saved state."""
+
+    __slots__ = ("may_wait", "waiting")
+
+    waiting: Waiting
+    """Parts that are counted and in no sum yet."""
+    may_wait: bool
+
+    def _begin(self) -> None:
+        self.waiting, self.may_wait = Waiting(), True
+
+    def _end_waiting(self) -> None:
+        self.may_wait = False
+
+
 @dataclass(slots=True)
-class SwarmTotals:
+class SwarmTotals(_Waits):
     """Sums of one run by request name, its workers, and its intervals."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -93,12 +110,16 @@ class SwarmTotals:
     """All that ended by second, of all epochs."""
     version: Annotated[int, Field(ge=STATE_VERSION, le=STATE_VERSION)] = STATE_VERSION
 
+    def __post_init__(self) -> None:
+        self._begin()
+
     def expect(self, worker: str) -> None:
         """Expect a worker's final snapshot: the totals are not complete without it."""
         self.workers.setdefault(worker, WorkerRecord())
 
     def start_epoch(self, start_s: float) -> None:
         """Count only requests intended after this instant: a warm-up ends then, or a reset was made."""
+        self.settle()
         self.epoch += 1
         self.epoch_start_s = start_s
         add_counters(self.left_out, self.names)
@@ -147,21 +168,36 @@ class SwarmTotals:
         self.seconds.add(snapshot.seconds)
         self.possible_duplicates += snapshot.possible_duplicates
         for part in snapshot.slices:
-            if part.epoch < self.epoch:
-                add_counters(self.left_out, part.names)
-            else:
-                self._count_slice(record, part)
-                self.series.add(snapshot.worker, snapshot.users, part)
+            if part.epoch >= self.epoch:
+                record.count(part.names.values())
+            if self.waiting.add(Part(snapshot.worker, snapshot.users, part)) or not self.may_wait:
+                self.settle()
 
-    def _count_slice(self, record: WorkerRecord, part: Slice) -> None:
-        add_counters(self.names, part.names)
-        if self.is_staged and part.names:
-            add_counters(self.stages.setdefault(part.stage, {}), part.names)
-        for counters in part.names.values():
-            record.sent += counters.sent
-            record.succeeded += counters.succeeded
-            record.failed += counters.failures
-            record.abandoned += counters.abandoned
+    def settle(self) -> None:
+        """Add up what waits; whoever reads a sum need not ask for it."""
+        if self.waiting.parts:
+            for place, parts in self.waiting.take(self._place_of).items():
+                self._add_up(place, parts)
+
+    def settle_for_good(self) -> None:
+        """From now on nothing waits: the sums are read in another thread."""
+        self._end_waiting()
+        self.settle()
+
+    def _place_of(self, part: Slice) -> Place:
+        is_left_out = part.epoch < self.epoch
+        return Place(is_left_out, 0 if is_left_out else self.series.slot_of(part), part.stage if self.is_staged else 0)
+
+    def _add_up(self, place: Place, parts: list[Part]) -> None:
+        names = sum_of(parts)
+        if place.is_left_out:
+            add_counters(self.left_out, names)
+            return
+        add_counters(self.names, names)
+        if self.is_staged and names:
+            add_counters(self.stages.setdefault(place.stage, {}), names)
+        covered = [(part.worker, part.counted.end_s - part.counted.start_s, part.users) for part in parts]
+        self.series.add_sum(place.slot, names, covered)
 
     @property
     def is_complete(self) -> bool:
@@ -242,4 +278,22 @@ class SwarmTotals:
         return totals  # type: ignore[return-value]
 
 
+class _Settled:
+    """A field of sums, which whoever reads it finds complete."""
+
+    def __init__(self, slot: Any) -> None:
+        self._slot = slot
+
+    def __get__(self, totals: SwarmTotals | None, kind: type) -> Any:
+        if totals is None:
+            return self
+        totals.settle()
+        return self._slot.__get__(totals, kind)
+
+    def __set__(self, totals: SwarmTotals, value: Any) -> None:
+        self._slot.__set__(totals, value)
+
+
+for _name in ("names", "left_out", "stages", "series"):
+    setattr(SwarmTotals, _name, _Settled(getattr(SwarmTotals, _name)))
 _TOTALS = TypeAdapter(SwarmTotals)

@@ -59,7 +59,8 @@ def _read_histogram(value: object, info: ValidationInfo) -> Histogram:
     if isinstance(info.context, list):
         if type(value) is not int or not 0 < value <= len(info.context):
             raise ValueError(f"histogram {str(value)[:40]!r} of {len(info.context)}")
-        return info.context[value - 1]  # of several with the same samples all: counters of a report are not added to
+        found: Histogram = info.context[value - 1]  # the same one again where it is: those of a report are only read
+        return found
     try:
         return Histogram.from_wire(value)
     except ProtocolError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from pydantic import ConfigDict
 
 from inference_swarm.config.documents import Document
+from inference_swarm.measure.counters import RequestCounters
 from inference_swarm.measure.snapshot import Snapshot, WorkerHealth
 from inference_swarm.measure.wire_types import Count, Metric, Seconds
 
@@ -61,6 +63,15 @@ class WorkerRecord:
         self.worst_health = _worst(self.worst_health, snapshot.health)
         if snapshot.is_final:
             self.final_sequence = snapshot.sequence
+
+    def count(self, counted: Iterable[RequestCounters]) -> None:
+        """Add what it reported of the newest epoch."""
+        for counters in counted:
+            failed = counters.failures if counters.failed else 0
+            self.sent += counters.succeeded + failed + counters.abandoned
+            self.succeeded += counters.succeeded
+            self.failed += failed
+            self.abandoned += counters.abandoned
 
     @property
     def missing_reports(self) -> str:
