@@ -91,7 +91,10 @@ def test_a_wire_dict_with_a_bad_field_is_refused_by_the_name_of_the_field(change
         ({"abandoned": -1}, "slices.0.names.a.abandoned: Input should be greater"),
         ({"request_bytes": 1}, "slices.0.names.a.request_bytes: Unexpected keyword"),
         ({"failed": {"x": {"kind": "timeout", "count": -2}}}, "slices.0.names.a.failed.x.count: Input should be"),
-        ({"latency": 5}, "slices.0.names.a.latency: Value error, a histogram is a int"),
+        ({"latency": 5}, "slices.0.names.a.latency: Value error, histogram '5' of 3"),
+        ({"latency": 0}, "slices.0.names.a.latency: Value error, histogram '0' of 3"),
+        ({"latency": True}, "slices.0.names.a.latency: Value error, histogram 'True' of 3"),
+        ({"latency": Histogram().to_wire()}, "slices.0.names.a.latency: Value error, histogram .* of 3"),
         ({"first_intended_s": float("inf")}, "slices.0.names.a.first_intended_s: Input should be a finite"),
     ],
 )
@@ -119,6 +122,25 @@ def test_more_names_than_are_kept_apart_are_refused() -> None:
     wire["slices"][0]["names"] = {str(number): {} for number in range(1002)}
     with pytest.raises(ProtocolError, match=r"slices\.0\.names: Dictionary should have at most 1001 items"):
         Snapshot.from_wire(wire)
+
+
+def test_counters_travel_without_what_is_not_counted_and_equal_histograms_once() -> None:
+    first = snapshot().to_wire()["slices"][0]["names"][NAME]
+    assert sorted(first) == ["connects", "failed", "failed_latency", "latency", "service", "succeeded"]
+    assert (first["latency"], first["service"], first["failed_latency"]) == (1, 1, 2)
+    spanned = RequestCounters(succeeded=1)
+    spanned.note_span(0.0, 0.0)
+    wire = snapshot(slices=[Slice(0.0, 1.0, {NAME: spanned})]).to_wire()
+    assert wire["slices"][0]["names"][NAME] == {"succeeded": 1, "first_intended_s": 0.0, "last_done_s": 0.0}
+    assert Snapshot.from_wire(wire).slices[0].names[NAME] == spanned
+
+
+def test_histograms_of_a_report_that_cannot_be_read_refuse_it() -> None:
+    wire = snapshot().to_wire()
+    with pytest.raises(ProtocolError, match="histograms are a NoneType"):
+        Snapshot.from_wire({name: value for name, value in wire.items() if name != "histograms"})
+    with pytest.raises(ProtocolError, match="histograms cannot be unpacked"):
+        Snapshot.from_wire(wire | {"histograms": wire["histograms"] | {"packed": b"text"}})
 
 
 @pytest.mark.parametrize("wire", [None, [], "text", 5])

@@ -13,6 +13,7 @@ from inference_swarm.measure.intervals import IntervalSeries
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot, WorkerHealth, whole_snapshot
 from inference_swarm.measure.totals import Applied, SwarmTotals
+from inference_swarm.measure.waiting import MAX_WAITING
 
 
 def counters(*latencies_us: float, failed: int = 0) -> RequestCounters:
@@ -260,3 +261,63 @@ def test_a_connection_of_the_warm_up_was_a_connection() -> None:
     totals.start_epoch(1.0)
     assert totals.has_connected
     assert not SwarmTotals("run", names={"a": RequestCounters(succeeded=1)}).has_connected
+
+
+def reports_of_everything() -> list[Snapshot]:
+    """Three workers, two epochs, two stages, two names; histograms as they come from workers."""
+    made = []
+    for number in range(24):
+        worker, sequence = f"w{number % 3}", number // 3
+        epoch, stage = min(1, sequence // 2), sequence // 4
+        names = {"a": counters(100 + number), f"b{number % 2}": counters(2000 + number, 7)}
+        part = Slice(3.0 * sequence, 3.0 * sequence + 3, names, epoch, stage)
+        snapshot = Snapshot("run", worker, sequence, part.start_s, part.end_s, [part], users=number)
+        made.append(Snapshot.from_wire(snapshot.to_wire()))
+    return made
+
+
+def test_sums_are_the_same_whether_reports_waited_to_be_added_up_or_not() -> None:
+    totals = [SwarmTotals("run", is_staged=True) for _ in range(3)]
+    totals[1].settle_for_good()
+    for one in totals:
+        for number, snapshot in enumerate(reports_of_everything()):
+            if number == 6:
+                one.start_epoch(6.0)
+            assert one.apply(snapshot) is Applied.COUNTED
+            if one is totals[2]:
+                assert one.total().sent == sum(record.sent for record in one.workers.values())
+    assert [len(one.waiting.parts) for one in totals] == [18, 0, 0]
+    states = [msgpack.dumps(one.to_state()) for one in totals]
+    assert states[0] == states[1] == states[2]
+    waited = totals[0]
+    assert (waited.total().sent, merge_counters(waited.left_out.values()).sent) == (18 * 3, 6 * 3)
+    assert [waited.stages[stage]["a"].sent for stage in (0, 1)] == [6, 12]
+    assert waited.names["a"].latency.percentiles_us([0, 100]) == [106, 123]
+    assert [one.coverage.users for one in waited.series.intervals()][:2] == [6 + 7 + 8, 9 + 10 + 11]
+
+
+@pytest.mark.parametrize("field", ["names", "left_out", "stages", "series"])
+def test_whoever_reads_a_sum_finds_all_that_was_counted_in_it(field: str) -> None:
+    totals = SwarmTotals("run", is_staged=True)
+    for number, snapshot in enumerate(reports_of_everything()[:12]):
+        totals.apply(snapshot)
+        if number == 5:
+            totals.start_epoch(6.0)
+    found = getattr(totals, field)
+    sums = {
+        "names": lambda: merge_counters(found.values()),
+        "left_out": lambda: merge_counters(found.values()),
+        "stages": lambda: merge_counters(found[0].values()),
+        "series": lambda: merge_counters(one.total() for one in found.intervals()),
+    }
+    assert sums[field]().sent == 6 * 3
+
+
+def test_many_counters_do_not_wait_for_somebody_to_read_them() -> None:
+    totals = SwarmTotals("run")
+    names = {str(number): RequestCounters(succeeded=1) for number in range(1000)}
+    for sequence in range(4):
+        totals.apply(whole_snapshot("run", "w", sequence, 0.0, 3.0, names))
+        assert totals.waiting.size < MAX_WAITING
+    assert len(totals.waiting.parts) == 1
+    assert totals.total().succeeded == 4000

@@ -20,6 +20,7 @@ from inference_swarm.run.run import Run
 
 def write_results(run: Run, environment: Environment, *, is_cut_short: bool = False) -> Document:
     """Write the results and return the summary. Waits for the disk."""
+    run.totals.settle_for_good()
     record = record_of(run, is_cut_short=is_cut_short)
     # Not in the event loop: on a slow disk workers would miss the master's messages meanwhile and look for another one.
     summary = run_in_pool(gevent.get_hub().threadpool.apply, partial(_write, record, run.folder, environment))
