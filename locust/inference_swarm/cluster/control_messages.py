@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import msgpack  # type: ignore[import-untyped]
 from locust.rpc import Message
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from inference_swarm.errors import ProtocolError
 
@@ -35,7 +36,23 @@ class Users(_Payload):
     user_count: Count
 
 
-class _StatsEntry(_Payload):
+def _tally(value: object) -> object:
+    """Counts by number, told in one look at all of them: an entry has many, and a report many entries."""
+    if type(value) is not dict or not set(map(type, value)) <= {int, float}:
+        raise ValueError("Input should be counts by numbers")
+    if value and (
+        set(map(type, value.values())) != {int} or not 0 <= min(value.values()) <= max(value.values()) < 1 << 62
+    ):
+        raise ValueError("Input should have counts from 0 to 2^62")
+    return value
+
+
+_Tally = Annotated[dict[Any, Any], PlainValidator(_tally)]
+
+
+class _StatsEntry(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)  # type: ignore[misc]
+
     name: Text
     method: Text | None
     last_request_timestamp: float | None
@@ -47,9 +64,9 @@ class _StatsEntry(_Payload):
     max_response_time: float
     min_response_time: float | None
     total_content_length: Count
-    response_times: dict[int | float, Count]
-    num_reqs_per_sec: dict[int, Count]
-    num_fail_per_sec: dict[int, Count]
+    response_times: _Tally
+    num_reqs_per_sec: _Tally
+    num_fail_per_sec: _Tally
 
 
 class _Error(_Payload):

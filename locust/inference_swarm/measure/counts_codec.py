@@ -35,12 +35,20 @@ def encode_counts(counts: Counts) -> bytes:
     is_written = np.column_stack([gaps > 0, np.ones(used.size, dtype=bool)])
     words = pairs[is_written]
 
-    shifted = words[:, None] >> np.arange(0, 7 * MAX_WORD_BYTES, 7)
-    has_more = np.zeros(shifted.shape, dtype=bool)
-    has_more[:, :-1] = shifted[:, 1:] > 0
-    is_used = np.ones(shifted.shape, dtype=bool)
-    is_used[:, 1:] = has_more[:, :-1]
-    octets: npt.NDArray[np.uint8] = ((shifted & 0x7F) | (has_more.astype(np.int64) << 7))[is_used].astype(np.uint8)
+    # Most words are of one or two octets: place by place, over those that reach it.
+    more = np.zeros(words.size, dtype=np.int64)
+    for place in range(1, MAX_WORD_BYTES):
+        is_longer = words >= 1 << (7 * place)
+        if not is_longer.any():
+            break
+        more += is_longer
+    ends = (more + 1).cumsum()
+    octets = np.empty(int(ends[-1]), dtype=np.uint8)
+    firsts = ends - more - 1
+    octets[firsts] = (words & 0x7F) | ((more > 0) << 7)
+    for place in range(1, int(more.max()) + 1):
+        long = (more >= place).nonzero()[0]
+        octets[firsts[long] + place] = ((words[long] >> (7 * place)) & 0x7F) | ((more[long] > place) << 7)
     return octets.tobytes()
 
 

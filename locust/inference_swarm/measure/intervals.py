@@ -39,7 +39,8 @@ class Interval:
         self.width_s = width_s
         self.coverage = Coverage()
         self._open: dict[str, RequestCounters] | None = {}
-        self._packed: Document = {}
+        self._packed: Document | None = {}
+        """None: to be packed anew."""
 
     @property
     def start_s(self) -> float:
@@ -65,18 +66,21 @@ class Interval:
 
     def add(self, names: dict[str, RequestCounters]) -> None:
         """Merge counters."""
-        self._open = self.names()
+        self._open, self._packed = self.names(), None
         add_counters(self._open, names)
 
     def pack(self) -> None:
         """Trade open histograms for packed ones."""
-        if self._open is not None:
-            self._packed, self._open = write_counters(self._open), None
+        self._packed, self._open = self._write(), None
         self.coverage.pack()
 
     def to_wire(self) -> Document:
-        names = self._packed if self._open is None else write_counters(self._open)
-        return {"first": self.first, "span": self.span, "names": names, **self.coverage.to_wire()}
+        return {"first": self.first, "span": self.span, "names": self._write(), **self.coverage.to_wire()}
+
+    def _write(self) -> Document:
+        if self._packed is None:
+            self._packed = write_counters(self._open or {})
+        return self._packed
 
     @classmethod
     def from_wire(cls, wire: Any, width_s: float) -> Self:
