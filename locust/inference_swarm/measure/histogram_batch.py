@@ -139,8 +139,7 @@ def _check(exact: Counts, totals: Counts, sums: list[int], firsts: Used, lasts: 
     is_sound = (
         not (exact < 0).any()
         and not (exact[:, 4] >> _LOW_BITS).any()
-        and np.array_equal(bucket_of_ns(low_ns), firsts)
-        and np.array_equal(bucket_of_ns(high_ns), lasts)
+        and np.array_equal(bucket_of_ns(exact[:, 1:3]), np.column_stack((firsts, lasts)))
         and bool((saturated <= np.where(lasts == TOP_BUCKET, tops, 0)).all())
         and np.array_equal(saturated > 0, high_ns > HIGHEST_US * 1000)
         and all(
