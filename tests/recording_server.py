@@ -37,7 +37,10 @@ class Recording:
     heads: list[bytes] = field(default_factory=list)
     connections: int = 0
     peers: list[int] = field(default_factory=list)
+    finds_owners: bool = False
+    """Whether it finds out which process each connection is of, which takes most of a test's time."""
     owners: dict[int, int] = field(default_factory=dict)
+    """Pids by the ports of `peers`."""
     answer: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
     delay_s: float = 0.0
     delays_s: dict[str, float] = field(default_factory=dict)
@@ -84,8 +87,9 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self._recording.connections += 1
         self._peer = transport.get_extra_info("peername")[1]
-        self._recording.owners[self._peer] = 0  # also of a port that somebody else has had before
-        self._recording.look_up_owners()
+        if self._recording.finds_owners:
+            self._recording.owners[self._peer] = 0  # also of a port that somebody else has had before
+            self._recording.look_up_owners()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

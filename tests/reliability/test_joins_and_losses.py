@@ -75,6 +75,7 @@ def stop_swarm(swarm: Swarm) -> int:
 def test_users_are_kept_while_workers_leave_one_by_one_and_come_back(
     swarm: Swarm, recording: Recording, rows: Path
 ) -> None:
+    recording.finds_owners = True
     start_swarm(swarm, recording, rows, 4)
     for number, left in ((1, 3), (2, 2), (3, 1)):
         swarm.processes[f"worker-{number}"].send_signal(signal.SIGTERM)

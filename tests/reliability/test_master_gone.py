@@ -74,7 +74,7 @@ def test_workers_stop_within_five_seconds_and_serve_the_next_master(
 def test_a_worker_that_was_frozen_past_its_masters_patience_comes_back_and_nothing_counts_twice(
     swarm: Swarm, recording: Recording, rows: Path
 ) -> None:
-    recording.delay_s = 0.05
+    recording.delay_s, recording.finds_owners = 0.05, True
     master = swarm.start_master(
         "--host", recording.url, "--data", str(rows), "-u", "20", "-r", "40", "--stop-timeout", "5", workers=2
     )

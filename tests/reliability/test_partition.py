@@ -67,7 +67,7 @@ def test_a_worker_cut_off_and_healed_is_counted_once_and_has_its_users_again(
     rows = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"n": list(range(400))}), rows)
     with recording_server(target_address) as recording:
-        recording.delay_s = 0.05
+        recording.delay_s, recording.finds_owners = 0.05, True
         url = f"http://{target_address}:{recording.port}"
         master = swarm.start(
             "master", "--master", "--headless", "--master-bind-host", "*", "--master-bind-port",

@@ -12,6 +12,7 @@ import _socket
 import array
 import atexit
 import gc
+import importlib
 import json
 import os
 import sys
@@ -24,14 +25,19 @@ import gevent.monkey
 import gevent.os
 
 LARGEST = 1 << 20
+# What a run imports, and a start does not.
+LATER = (
+    "pandas", "pyarrow.pandas_compat", "gevent.threadpool", "gevent.resolver.thread", "email.headerregistry",
+    "email.contentmanager", "email._header_value_parser", "encodings.ascii", "encodings.utf_8_sig",
+)  # fmt: skip
 
 
 def main() -> None:
     """Returns in a process that was asked for; ends when nobody can ask any more."""
     channel = _socket.socket(fileno=int(sys.argv[1]))  # the plain one, as its own loop must not run before a fork
     sys.path[:0] = sys.argv[2:]
-    import pandas  # noqa: F401 - what a run imports, and a start does not
-
+    for name in LATER:
+        importlib.import_module(name)
     import inference_swarm.wiring  # noqa: F401 - what every locustfile of ours imports
 
     prepare()

@@ -52,6 +52,7 @@ def test_it_sends_requests_and_its_signals_and_numbers_are_its_own(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    recording.finds_owners = True
     pq.write_table(pa.table({"n": list(range(10))}), tmp_path / "rows.parquet")
     process = swarm.start(
         "one", "--headless", "--processes", "0", "--host", recording.url, "--data", str(tmp_path / "rows.parquet"),

@@ -37,6 +37,7 @@ def sent_rows(recording: Recording) -> list[int]:
 def test_two_workers_send_disjoint_parts_that_are_complete_and_all_is_counted(
     swarm: Swarm, recording: Recording, rows: Path
 ) -> None:
+    recording.finds_owners = True
     master = swarm.start_master(
         "--host", recording.url, "--data", str(rows), "--row-order", "sequential", "-u", "8", "-r", "100", "-t", "2s",
         "--dataset-name", "d", "--model", "m", "--pred-method", "predict", workers=2,
