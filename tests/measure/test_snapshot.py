@@ -6,7 +6,7 @@ import msgpack
 import pytest
 
 from inference_swarm.errors import ProtocolError
-from inference_swarm.measure.counters import FailureRecord, RequestCounters
+from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import Slice, Snapshot, WorkerHealth
@@ -53,6 +53,16 @@ def test_a_snapshot_survives_msgpack() -> None:
     assert Snapshot.from_wire(msgpack.loads(msgpack.dumps(sent.to_wire()))) == sent
 
 
+def test_an_address_that_only_failed_travels_beside_one_that_succeeded() -> None:
+    counted = counters(400, 500)
+    counted.count_at("10.0.0.1", AddressCounters(requests=2, latency=counted.latency.copy()))
+    counted.count_at("10.0.0.2", AddressCounters(requests=2, failures=2))
+    only_failed = RequestCounters(addresses={"10.0.0.2": AddressCounters(requests=1, failures=1)})
+    for names in ({NAME: counted}, {NAME: only_failed}):
+        sent = snapshot(slices=[Slice(6.0, 7.0, names)])
+        assert Snapshot.from_wire(msgpack.loads(msgpack.dumps(sent.to_wire()))) == sent
+
+
 def test_the_names_of_a_snapshot_are_those_of_all_its_slices() -> None:
     merged = snapshot().names()[NAME]
     assert (merged.succeeded, merged.failures, merged.connects) == (3, 4, 2)
@@ -92,7 +102,7 @@ def test_a_wire_dict_with_a_bad_field_is_refused_by_the_name_of_the_field(change
         ({"request_bytes": 1}, "slices.0.names.a.request_bytes: Unexpected keyword"),
         ({"failed": {"x": {"kind": "timeout", "count": -2}}}, "slices.0.names.a.failed.x.count: Input should be"),
         ({"latency": 5}, "slices.0.names.a.latency: Value error, histogram '5' of 3"),
-        ({"latency": 0}, "slices.0.names.a.latency: Value error, histogram '0' of 3"),
+        ({"latency": -1}, "slices.0.names.a.latency: Value error, histogram '-1' of 3"),
         ({"latency": True}, "slices.0.names.a.latency: Value error, histogram 'True' of 3"),
         ({"latency": Histogram().to_wire()}, "slices.0.names.a.latency: Value error, histogram .* of 3"),
         ({"first_intended_s": float("inf")}, "slices.0.names.a.first_intended_s: Input should be a finite"),

@@ -57,8 +57,10 @@ def _read_histogram(value: object, info: ValidationInfo) -> Histogram:
     if isinstance(value, Histogram):
         return value
     if isinstance(info.context, list):
-        if type(value) is not int or not 0 < value <= len(info.context):
+        if type(value) is not int or not 0 <= value <= len(info.context):
             raise ValueError(f"histogram {str(value)[:40]!r} of {len(info.context)}")
+        if not value:  # of an address that only failed, say
+            return Histogram()
         found: Histogram = info.context[value - 1]  # the same one again where it is: those of a report are only read
         return found
     try:
