@@ -9,8 +9,10 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.lock import RLock
 from gevent.monkey import get_original
 
+from inference_swarm.cluster import local_runner, master_runner
 from inference_swarm.cluster.ending import let_threads_end, let_workers_end
 
 make_lock = get_original("_thread", "allocate_lock")
@@ -70,3 +72,39 @@ def test_nobody_waits_for_workers_that_stay(*, ends_workers: bool) -> None:
     began_s = time.monotonic()
     let_workers_end(master_of(["one"], ends_workers=ends_workers), timeout_s=0.05 if ends_workers else 60)
     assert time.monotonic() - began_s < 10
+
+
+def test_whoever_asks_a_master_to_end_while_it_waits_for_its_workers_waits_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Locust itself and the coordinator do, one after the other: each wait of its own would be a second more."""
+    done, hold = list[str](), Event()
+    monkeypatch.setattr(master_runner, "let_workers_end", lambda adapter: (done.append("workers"), hold.wait()))
+    monkeypatch.setattr(master_runner, "let_threads_end", lambda: done.append("threads"))
+    runner: Any = master_runner.SwarmMasterRunner.__new__(master_runner.SwarmMasterRunner)
+    runner._is_ended, runner._ending = False, RLock()
+    runner.adapter = SimpleNamespace(close=lambda: done.append("close"))
+    runner.channel = SimpleNamespace(dropped=SimpleNamespace(log_counts=lambda: None))
+    runner.greenlet = SimpleNamespace(kill=lambda block: None)
+    asked = [gevent.spawn(runner.end_process) for _ in range(2)]
+    gevent.sleep(0.01)
+    assert (done, [one.dead for one in asked]) == (["workers"], [False, False])
+    hold.set()
+    gevent.joinall(asked, timeout=10, raise_error=True)
+    runner.quit()
+    assert done == ["workers", "close", "threads"]
+
+
+def test_a_single_process_does_not_end_while_its_threads_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold, done = Event(), list[str]()
+    monkeypatch.setattr(local_runner, "let_threads_end", hold.wait)
+    runner: Any = local_runner.SwarmLocalRunner.__new__(local_runner.SwarmLocalRunner)
+    runner._is_ended, runner._ending = False, RLock()
+    runner.adapter = runner.worker = SimpleNamespace(close=lambda: None)
+    runner.greenlet = SimpleNamespace(kill=lambda block: done.append("killed"))
+    asked = [gevent.spawn(runner.end_process) for _ in range(2)]
+    gevent.sleep(0.01)
+    assert [one.dead for one in asked] == [False, False]
+    hold.set()
+    gevent.joinall(asked, timeout=10, raise_error=True)
+    assert done == ["killed"]

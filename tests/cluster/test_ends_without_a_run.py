@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import gevent
 import pytest
 
 from inference_swarm.cluster.coordinator import step
 from inference_swarm.cluster.distribution import UserClass
-from inference_swarm.cluster.events import Action, EndProcess, Event, Quit, Received, Start
+from inference_swarm.cluster.events import Action, EndProcess, Event, Quit, Received, Send, Start
 from inference_swarm.cluster.master_adapter import MasterAdapter
-from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Envelope, Hello, RunOffer, Wire
+from inference_swarm.cluster.protocol import PROTOCOL_VERSION, EndWorker, Envelope, Hello, RunOffer, Welcome, Wire
 from inference_swarm.cluster.state import Coordinator, CoordinatorConfig, Phase
 from inference_swarm.errors import ExitCode
 from inference_swarm.measure.totals import SwarmTotals
@@ -43,6 +44,20 @@ def test_a_process_of_one_run_that_ends_before_it_began_has_not_passed(has_one_r
     before: list[Event] = [Received("worker", 1, HELLO), wish("run")] if is_preparing else []
     actions = after(config, *before, Quit(ends_workers=True))
     assert ends(actions) == [ExitCode.INCOMPLETE if has_one_run else None]
+
+
+@pytest.mark.parametrize("ends_workers", [True, False])
+def test_a_worker_that_joins_while_its_master_ends_is_told_to_end(*, ends_workers: bool) -> None:
+    """It would wait for another master, which nobody starts. Nor was it told that lost its connection just then."""
+    state = Coordinator(CoordinatorConfig())
+    for event in (Received("first", 1, HELLO), Quit(ends_workers=ends_workers)):
+        step(state, event, 1.0)
+    for session in (1, 1, 2):
+        actions = step(state, Received("late", session, replace(HELLO, session=session)), 1.5)
+        said = [action.message for action in actions if isinstance(action, Send)]
+        assert [type(message) for message in said] == [Welcome, EndWorker][: 1 + ends_workers]
+    actions = step(state, Received("first", 1, HELLO), 1.5)  # the welcome was lost
+    assert any(isinstance(action, Send) and isinstance(action.message, EndWorker) for action in actions) is ends_workers
 
 
 class Quiet:

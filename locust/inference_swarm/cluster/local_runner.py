@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import gevent
+from gevent.lock import RLock
 from locust.env import Environment
 from locust.runners import LocalRunner
 
@@ -38,6 +39,7 @@ class SwarmLocalRunner(LocalRunner):
         self.clients: dict[str, Any] = {}
         self.spawning_completed = False
         self._is_ended = False
+        self._ending = RLock()
 
     def attach(self, services: RunServices, planner: Planner, allowed: str) -> MasterAdapter:
         """Make runs possible from now on."""
@@ -78,14 +80,15 @@ class SwarmLocalRunner(LocalRunner):
         self.end_process()
 
     def end_process(self) -> None:
-        """End the process, in which nothing is left to be done."""
-        if self._is_ended:
-            return
-        self._is_ended = True
-        self.adapter.close()
-        self.worker.close()
-        let_threads_end()
-        self.greenlet.kill(block=True)
+        """End the process, in which nothing is left to be done. Whoever asks while that is being done waits for it."""
+        with self._ending:
+            if self._is_ended:
+                return
+            self._is_ended = True
+            self.adapter.close()
+            self.worker.close()
+            let_threads_end()
+            self.greenlet.kill(block=True)
 
     @property
     def draining_user_count(self) -> int:

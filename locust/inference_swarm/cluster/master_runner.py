@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Any
 
+from gevent.lock import RLock
 from locust.env import Environment
 from locust.exception import RPCError
 from locust.rpc import Message
@@ -40,6 +41,7 @@ class SwarmMasterRunner(MasterRunner):
         self.channel = use_channel(environment.parsed_options, MASTER)
         self._events: Any = environment.events
         self._is_ended = False
+        self._ending = RLock()
         try:
             super().__init__(environment, master_bind_host, master_bind_port)
         except RPCError as error:
@@ -85,15 +87,19 @@ class SwarmMasterRunner(MasterRunner):
         self.end_process()
 
     def end_process(self) -> None:
-        """End the process, in which nothing is left to be done but to see its workers off."""
-        let_workers_end(self.adapter)
-        if self._is_ended:
-            return
-        self._is_ended = True
-        self.adapter.close()
-        let_threads_end()
-        self.channel.dropped.log_counts()
-        self.greenlet.kill(block=True)
+        """End the process, in which nothing is left to be done but to see its workers off.
+
+        Whoever asks while that is being done waits for it: what follows is the end of the interpreter.
+        """
+        with self._ending:
+            if self._is_ended:
+                return
+            let_workers_end(self.adapter)
+            self._is_ended = True
+            self.adapter.close()
+            let_threads_end()
+            self.channel.dropped.log_counts()
+            self.greenlet.kill(block=True)
 
     def check_stopped(self) -> None:
         """Do nothing: Locust guesses from its workers' states; here the coordinator knows."""

@@ -24,6 +24,7 @@ from inference_swarm.cluster.protocol import (
     StopRun,
     Welcome,
 )
+from inference_swarm.cluster.run_common import end_with_master
 from inference_swarm.cluster.state import HEARTBEAT_S, LEASE_S, Coordinator, Job, Member, Phase
 from inference_swarm.run.course import Loss
 
@@ -101,6 +102,7 @@ def hello(state: Coordinator, event: Received, now_s: float) -> None:
     known.heard_s = now_s
     job = state.job
     state.send(known, Welcome(known.index, "" if job is None else job.run_id, state.config.swarm))
+    end_with_master(state, known)
     if is_same:
         return
     state.do(WorkerJoined(known.worker, known.index))

@@ -9,7 +9,7 @@ from inference_swarm.cluster.events import (
 )
 from inference_swarm.cluster.protocol import EndWorker, ReleaseRun
 from inference_swarm.cluster.run_rows import RunRows
-from inference_swarm.cluster.state import Coordinator, Job, Phase
+from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
 from inference_swarm.errors import ExitCode
 
 BUSY = {
@@ -85,7 +85,12 @@ def without_run(state: Coordinator) -> ExitCode | None:
 def end_if_wanted(state: Coordinator, code: ExitCode | None) -> None:
     if not state.is_quitting:
         return
-    if state.ends_workers:
-        for member in state.here():
-            state.send(member, EndWorker("the run is over"))
+    for member in state.here():
+        end_with_master(state, member)
     state.do(EndProcess(code))
+
+
+def end_with_master(state: Coordinator, member: Member) -> None:
+    """End the worker, if those of this master end with it and it has nothing more to do, not even for one that joins."""
+    if state.is_quitting and state.ends_workers and state.job is None:
+        state.send(member, EndWorker("the run is over"))
