@@ -7,9 +7,11 @@ import time
 
 import gevent
 import pytest
+import zmq
 from locust.rpc import Message
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
+from inference_swarm.cluster import channel_context
 from inference_swarm.cluster.channel import Client, ControlChannel
 
 
@@ -33,6 +35,31 @@ def test_a_connection_that_is_opened_again_waits_for_no_look_up(monkeypatch: pyt
     # To end a context is to wait for its threads, which look names up: only the end of the process may do that.
     assert first.socket.context is second.socket.context is other.socket.context
     assert not first.socket.context.closed
+
+
+def test_a_process_that_ends_does_not_wait_for_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that does not answer holds a thread of ZMQ for 10 s and more, as a socket that is open does here."""
+    monkeypatch.setattr(channel_context, "TERM_TIMEOUT_S", 0.1)
+    channel = ControlChannel(None)
+    client = channel.Client("127.0.0.1", 9, "worker")
+    busy = zmq.Context.shadow(channel._context.underlying).socket(zmq.DEALER)
+    began_s = time.monotonic()
+    channel.close()
+    assert time.monotonic() - began_s < 10
+    assert client.socket.closed
+    busy.close(linger=0)
+
+
+def test_what_was_sent_before_the_end_arrives() -> None:
+    server, channel = ControlChannel(None).Server("127.0.0.1", 0), ControlChannel(None)
+    client = channel.Client("127.0.0.1", server.port, "w")
+    send_when_connected(client, "w", "first")
+    for number in range(1000):
+        assert client.send(Message("more", number, "w"))
+    channel.close()
+    assert client.socket.closed
+    received = [server.recv_from_client()[1].data for _ in range(1001)]
+    assert received == ["first", *range(1000)]
 
 
 def test_what_cannot_be_a_name_is_no_traceback() -> None:

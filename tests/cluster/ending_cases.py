@@ -11,8 +11,9 @@ import pytest
 from gevent.event import Event
 from gevent.lock import RLock
 from gevent.monkey import get_original
+from gevent.pool import Group
 
-from inference_swarm.cluster import local_runner, master_runner
+from inference_swarm.cluster import local_runner, master_runner, worker_runner
 from inference_swarm.cluster.ending import let_threads_end, let_workers_end
 
 make_lock = get_original("_thread", "allocate_lock")
@@ -45,6 +46,20 @@ def test_one_that_does_not_end_is_not_waited_for_without_end() -> None:
     assert time.monotonic() - began_s < 10
     assert done == []
     lock.release()  # type: ignore[attr-defined]
+
+
+class Greenlets:
+    """A runner's group, of which is only noted that it is killed."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.done = done
+
+    def __len__(self) -> int:
+        return 0
+
+    def kill(self, *, block: bool) -> None:
+        assert block
+        self.done.append("killed")
 
 
 def master_of(workers: list[str], *, ends_workers: bool) -> Any:
@@ -84,15 +99,16 @@ def test_whoever_asks_a_master_to_end_while_it_waits_for_its_workers_waits_with_
     runner: Any = master_runner.SwarmMasterRunner.__new__(master_runner.SwarmMasterRunner)
     runner._is_ended, runner._ending = False, RLock()
     runner.adapter = SimpleNamespace(close=lambda: done.append("close"))
+    runner.user_greenlets = Group()
     runner.channel = SimpleNamespace(dropped=SimpleNamespace(log_counts=lambda: None))
-    runner.greenlet = SimpleNamespace(kill=lambda block: None)
+    runner.greenlet = Greenlets(done)
     asked = [gevent.spawn(runner.end_process) for _ in range(2)]
     gevent.sleep(0.01)
     assert (done, [one.dead for one in asked]) == (["workers"], [False, False])
     hold.set()
     gevent.joinall(asked, timeout=10, raise_error=True)
     runner.quit()
-    assert done == ["workers", "close", "threads"]
+    assert done == ["workers", "close", "threads", "killed"]
 
 
 def test_a_single_process_does_not_end_while_its_threads_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,10 +117,33 @@ def test_a_single_process_does_not_end_while_its_threads_are_waited_for(monkeypa
     runner: Any = local_runner.SwarmLocalRunner.__new__(local_runner.SwarmLocalRunner)
     runner._is_ended, runner._ending = False, RLock()
     runner.adapter = runner.worker = SimpleNamespace(close=lambda: None)
-    runner.greenlet = SimpleNamespace(kill=lambda block: done.append("killed"))
+    runner.greenlet = Greenlets(done)
     asked = [gevent.spawn(runner.end_process) for _ in range(2)]
     gevent.sleep(0.01)
     assert [one.dead for one in asked] == [False, False]
     hold.set()
     gevent.joinall(asked, timeout=10, raise_error=True)
     assert done == ["killed"]
+
+
+@pytest.mark.parametrize("kind", [local_runner.SwarmLocalRunner, worker_runner.SwarmWorkerRunner])
+def test_a_user_may_ask_its_runner_to_quit_and_nothing_is_cut_off(kind: Any) -> None:
+    """A task of one's own that calls `self.environment.runner.quit()`: the documents of Locust have it."""
+    runner, done, is_over = kind.__new__(kind), list[str](), Event()
+
+    def wait_until_over(*_: object) -> None:
+        done.append("asked")
+        is_over.wait()
+
+    runner._is_ended, runner._ending = False, RLock()
+    runner.control, runner._leave = SimpleNamespace(quit=wait_until_over), wait_until_over
+    runner.adapter = runner.worker = SimpleNamespace(close=lambda: None)
+    runner.greenlet = Greenlets(done)
+    runner.user_greenlets = Group()
+    user = runner.user_greenlets.spawn(runner.quit)
+    user.join(timeout=10)
+    gevent.sleep(0.01)
+    assert (user.dead, done) == (True, ["asked"])
+    is_over.set()
+    gevent.sleep(0.01)
+    assert done == ["asked", "killed"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,18 +15,17 @@ from typing import Any
 import gevent
 import locust.runners
 import zmq
-import zmq.green
 from locust.exception import RPCError
 from locust.rpc import Message
 from zmq.utils import z85
 
+from inference_swarm.cluster.channel_context import LINGER_S, ChannelContext, bind_gate, uses_ipv6
 from inference_swarm.cluster.control_messages import MAX_MESSAGE_BYTES, decode_message, shorten
 from inference_swarm.cluster.keys import ControlKeys, read_keys
 from inference_swarm.errors import ProtocolError
 
 logger = logging.getLogger(__name__)
 
-ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = b"inference-swarm"
 # A peer that sends more in one message is cut off by ZMQ itself; up to here the message is read, dropped and counted.
 MAX_FRAME_BYTES = 4 * MAX_MESSAGE_BYTES
@@ -63,7 +61,7 @@ class _Socket:
     def __init__(self, context: Any, kind: int, dropped: Dropped, *, uses_ipv6: bool) -> None:
         self.dropped = dropped
         self.socket: Any = context.socket(kind)
-        self.socket.setsockopt(zmq.LINGER, 1000)
+        self.socket.setsockopt(zmq.LINGER, round(LINGER_S * 1000))
         self.socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self.socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
@@ -97,7 +95,7 @@ class Server(_Socket):
     """
 
     def __init__(self, context: Any, host: str, port: int, keys: ControlKeys | None, dropped: Dropped) -> None:
-        super().__init__(context, zmq.ROUTER, dropped, uses_ipv6=_uses_ipv6(host, port))
+        super().__init__(context, zmq.ROUTER, dropped, uses_ipv6=uses_ipv6(host, port))
         self._plain: Any = zmq.Socket.shadow(self.socket.underlying)
         self._is_in_turn = False
         self._empty_s = self._counted_s = self._turn_began_s
@@ -106,7 +104,7 @@ class Server(_Socket):
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._gate: gevent.Greenlet | None = None
         if keys is not None:
-            self._gate = gevent.spawn(self._let_in, _bind_gate(context), keys)
+            self._gate = gevent.spawn(self._let_in, bind_gate(context), keys)
             self.socket.setsockopt(zmq.CURVE_SERVER, 1)
             self.socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
             self.socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
@@ -256,8 +254,7 @@ class ControlChannel:
         self._uses_ipv6: dict[tuple[str, int], bool] = {}
         # One for all sockets: to end a context is to wait for its threads, which may be looking up a name. Two threads,
         # so that a connection which is opened again does not wait for the look-up of the former one.
-        self._context = zmq.green.Context(io_threads=2)
-        atexit.register(self._context.destroy)  # waits until what was sent has left, as long as each socket lingers
+        self._context = ChannelContext(io_threads=2)
 
     def Server(self, host: str, port: int) -> Server:  # noqa: N802 - the name Locust calls
         return Server(self._context, host, port, self.keys, self.dropped)
@@ -266,9 +263,13 @@ class ControlChannel:
         # Asked once: a worker opens its connection again when its master is lost and its users must stop, and the
         # look-up may take longer than they have. ZMQ looks the name up again for each attempt, in its own threads.
         if (host, port) not in self._uses_ipv6:
-            self._uses_ipv6[host, port] = _uses_ipv6(host, port)
-        uses_ipv6 = self._uses_ipv6[host, port]
-        return Client(self._context, (host, port), identity, self.keys, self.dropped, uses_ipv6=uses_ipv6)
+            self._uses_ipv6[host, port] = uses_ipv6(host, port)
+        is_ipv6 = self._uses_ipv6[host, port]
+        return Client(self._context, (host, port), identity, self.keys, self.dropped, uses_ipv6=is_ipv6)
+
+    def close(self) -> None:
+        """Close all sockets, and wait until what they were to send has left, as long as they linger and no longer."""
+        self._context.destroy()
 
 
 def use_channel(options: Any, role: str) -> ControlChannel:
@@ -277,24 +278,6 @@ def use_channel(options: Any, role: str) -> ControlChannel:
     channel = ControlChannel(read_keys(Path(folder), role) if folder else None)
     if channel.keys is None:
         logger.info("The control channel is not encrypted: anyone who reaches its port can join (see --swarm-keys)")
+    atexit.register(channel.close)
     setattr(locust.runners, "rpc", channel)  # noqa: B010 - it is a module to the type checker
     return channel
-
-
-def _bind_gate(context: Any) -> Any:
-    gate = context.socket(zmq.REP)
-    gate.setsockopt(zmq.LINGER, 0)
-    gate.bind(ZAP_ENDPOINT)
-    return gate
-
-
-def _uses_ipv6(host: str, port: int) -> bool:
-    if not socket.has_dualstack_ipv6():
-        return False
-    if host == "*":
-        return True
-    try:
-        found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
-    except (OSError, UnicodeError):
-        return False
-    return any(family == socket.AF_INET6 for family, *_ in found)

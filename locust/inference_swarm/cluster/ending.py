@@ -7,7 +7,8 @@ import gevent
 from inference_swarm.cluster.master_adapter import MasterAdapter
 
 THREADS_TIMEOUT_S = 5.0
-WORKERS_TIMEOUT_S = 1.0
+# Long enough for a worker that stands still for a moment; one that stands still for longer has lost its lease as well.
+WORKERS_TIMEOUT_S = 3.0
 
 
 def let_threads_end(timeout_s: float = THREADS_TIMEOUT_S) -> None:
@@ -19,7 +20,8 @@ def let_threads_end(timeout_s: float = THREADS_TIMEOUT_S) -> None:
 def let_workers_end(adapter: MasterAdapter, timeout_s: float = WORKERS_TIMEOUT_S) -> None:
     """Waits until those that are to end with this process have said goodbye.
 
-    A socket that is closed at once may lose what it was to send, and they would wait for another master for ever.
+    They would wait for another master for ever: a socket that is closed at once may lose what it was to send, and ZMQ
+    forgets what a worker has received and not read yet when its connection is closed (IMMEDIATE).
     """
     with gevent.Timeout(timeout_s, False):
         while adapter.state.ends_workers and any(adapter.state.here()):

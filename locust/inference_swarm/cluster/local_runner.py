@@ -74,7 +74,10 @@ class SwarmLocalRunner(LocalRunner):
         self.control.stop()
 
     def quit(self) -> None:
-        """Stop as `stop` does; then this process may end."""
+        """Stop as `stop` does; then this process may end. A user that asks for it goes on until it is stopped."""
+        if gevent.getcurrent() in self.user_greenlets:
+            gevent.spawn(self.quit)
+            return
         if not self._is_ended:
             self.control.quit()
         self.end_process()

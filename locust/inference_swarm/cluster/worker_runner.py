@@ -101,7 +101,10 @@ class SwarmWorkerRunner(WorkerRunner):
         """Do nothing: a run is ended by its master."""
 
     def quit(self) -> None:
-        """Leave gracefully."""
+        """Leave gracefully. A user that asks for it goes on until it is stopped."""
+        if gevent.getcurrent() in self.user_greenlets:
+            gevent.spawn(self.quit)  # not here: the master's messages are heard until everything is delivered
+            return
         self._leave("it was asked to quit")
         self.greenlet.kill(block=True)
 
