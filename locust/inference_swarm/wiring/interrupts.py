@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -17,7 +18,8 @@ from inference_swarm.program import PROGRAM
 def end_when_interrupted(end_at_once: Callable[[], None]) -> None:
     """The first SIGINT means SIGTERM, the second calls `end_at_once`, the third ends the process as it is.
 
-    Python's own would be an exception in whichever greenlet runs: in a user's request, as a rule.
+    Python's own would be an exception in whichever greenlet runs: in a user's request, as a rule. One that comes when
+    all is done changes nothing: while the interpreter ends, Python would let it take the place of the exit code.
     """
 
     def end(*_: object) -> None:
@@ -36,6 +38,7 @@ def end_when_interrupted(end_at_once: Callable[[], None]) -> None:
 
     if os.name == "posix" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end)
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def end_when_the_terminal_closes() -> None:
