@@ -13,8 +13,8 @@ from gevent.lock import RLock
 from gevent.monkey import get_original
 from gevent.pool import Group
 
-from inference_swarm.cluster import local_runner, master_runner, worker_runner
-from inference_swarm.cluster.ending import let_threads_end, let_workers_end
+from inference_swarm.cluster import ending, local_runner, master_runner, worker_runner
+from inference_swarm.cluster.ending import abandon_workers, let_threads_end, let_workers_end
 
 make_lock = get_original("_thread", "allocate_lock")
 
@@ -87,6 +87,18 @@ def test_nobody_waits_for_workers_that_stay(*, ends_workers: bool) -> None:
     began_s = time.monotonic()
     let_workers_end(master_of(["one"], ends_workers=ends_workers), timeout_s=0.05 if ends_workers else 60)
     assert time.monotonic() - began_s < 10
+
+
+@pytest.mark.parametrize("ends_workers", [True, False])
+def test_a_master_that_ends_at_once_tells_those_that_end_with_it(
+    monkeypatch: pytest.MonkeyPatch, *, ends_workers: bool
+) -> None:
+    done = list[str]()
+    monkeypatch.setattr(ending, "kill_forked", lambda: done.append("forked"))
+    adapter = master_of(["one"], ends_workers=ends_workers)
+    adapter.end_workers = lambda: done.append("others")
+    abandon_workers(adapter)
+    assert done == ["forked", "others"][: 1 + ends_workers]
 
 
 def test_whoever_asks_a_master_to_end_while_it_waits_for_its_workers_waits_with_it(

@@ -276,3 +276,11 @@ def test_who_is_told_to_end_ends_the_run_first(swarm: Swarm) -> None:
     assert swarm.services.asked[-1] == "write"
     assert "end process" in swarm.listeners.heard
     assert type(swarm.sent[-1]).__name__ == "EndWorker"
+
+
+def test_who_ends_at_once_tells_workers_so_in_mid_run(swarm: Swarm) -> None:
+    swarm.start()
+    swarm.wait_for(Phase.RUNNING)
+    swarm.adapter.end_workers()
+    assert type(swarm.sent[-1]).__name__ == "EndWorker"
+    assert swarm.adapter.state.phase is Phase.RUNNING

@@ -101,3 +101,19 @@ def test_a_second_interrupt_writes_what_is_in_and_waits_for_nothing(
     assert sum("final report" in reason for reason in summary["reasons"]) == max(1, processes)
     assert "verdict    INTERRUPTED" in swarm.log("master")
     assert (swarm.run_folders()[0] / "report.html").is_file()
+
+
+def test_workers_of_their_own_end_after_a_second_interrupt_of_their_master(
+    swarm: Swarm, recording: Recording, arguments: list[str]
+) -> None:
+    """They would wait for another master, which nobody starts."""
+    master = swarm.start_master(*arguments, "--stop-timeout", "2", workers=1)
+    worker = swarm.start_worker(1)
+    wait_until(lambda: recording.count > 20, 40, "requests")
+    recording.delay_s = 100.0
+    wait_until(lambda: time.monotonic() > recording.times_s[-1] + 0.5, 20, "that no request ends")
+    master.send_signal(signal.SIGINT)
+    wait_until(lambda: "SIGTERM" in swarm.log("master"), 20, "that it has begun to end")
+    master.send_signal(signal.SIGINT)
+    assert master.wait(20) == 4, swarm.log("master")
+    assert worker.wait(30) == 4, swarm.log("worker-1")

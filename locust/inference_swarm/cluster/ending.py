@@ -1,14 +1,16 @@
-"""Before a process ends: its threads, and the workers that end with it. An edge: gevent."""
+"""Before a process ends: its threads, and the workers that end with it. An edge: gevent, processes."""
 
 from __future__ import annotations
 
 import gevent
 
+from inference_swarm.cluster.forked import kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 
 THREADS_TIMEOUT_S = 5.0
 # Long enough for a worker that stands still for a moment; one that stands still for longer has lost its lease as well.
 WORKERS_TIMEOUT_S = 3.0
+HEARD_S = 0.25
 
 
 def let_threads_end(timeout_s: float = THREADS_TIMEOUT_S) -> None:
@@ -27,3 +29,11 @@ def let_workers_end(adapter: MasterAdapter, timeout_s: float = WORKERS_TIMEOUT_S
         while adapter.state.ends_workers and any(adapter.state.here()):
             adapter.changed.clear()
             adapter.changed.wait()
+
+
+def abandon_workers(adapter: MasterAdapter) -> None:
+    """Before a process ends at once: kill the workers that it has forked, and tell others that end with it to do so."""
+    kill_forked()
+    if adapter.state.ends_workers and any(adapter.state.here()):
+        adapter.end_workers()
+        gevent.sleep(HEARD_S)

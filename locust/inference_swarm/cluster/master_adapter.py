@@ -47,7 +47,7 @@ from inference_swarm.cluster.events import (
     WriteResults,
 )
 from inference_swarm.cluster.presence import may_wait
-from inference_swarm.cluster.protocol import Envelope, Report, RunOffer, Wire
+from inference_swarm.cluster.protocol import EndWorker, Envelope, Report, RunOffer, Wire
 from inference_swarm.cluster.state import Coordinator, CoordinatorConfig
 from inference_swarm.errors import ExitCode, SwarmError
 from inference_swarm.measure.snapshot import Snapshot
@@ -174,6 +174,11 @@ class MasterAdapter:
             if is_over or (job is not None and job.course.totals.has_counted(worker, report.sequence)):
                 return Snapshot(report.run_id, worker, report.sequence, 0.0, 0.0)
         return Snapshot.from_wire(wire)
+
+    def end_workers(self) -> None:
+        """Tell all to end, whatever they are doing: nobody will hear what they still have to say."""
+        for member in self.state.here():
+            self._send(member.worker, Envelope(member.session, EndWorker("the master ends at once")))
 
     def close(self) -> None:
         """Ignore all further events."""

@@ -20,8 +20,8 @@ import gevent
 import locust.log
 
 from inference_swarm.apis.table import request_format
+from inference_swarm.cluster.ending import abandon_workers
 from inference_swarm.cluster.events import ResetStatistics, SetLoad, StopAsked
-from inference_swarm.cluster.forked import kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import RunOffer
 from inference_swarm.cluster.state import Phase
@@ -248,7 +248,7 @@ class Runs:
             if run.course.stop is None:
                 run.course.stop = Stop(StopCause.SIGNAL, run.duration_s)
             self._write_results(run, is_cut_short=True)
-        kill_forked()
+        abandon_workers(self.adapter)
         logging.shutdown()
         os._exit(self._environment.process_exit_code or ExitCode.INCOMPLETE)
 
