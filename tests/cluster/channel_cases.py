@@ -38,7 +38,7 @@ def test_a_connection_that_is_opened_again_waits_for_no_look_up(monkeypatch: pyt
 
 
 def test_a_process_that_ends_does_not_wait_for_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name server that does not answer holds a thread of ZMQ for 10 s and more, as a socket that is open does here."""
+    """A name server that does not answer holds a thread of ZMQ for 10 s and more, as an open socket does here."""
     monkeypatch.setattr(channel_context, "TERM_TIMEOUT_S", 0.1)
     channel = ControlChannel(None)
     client = channel.Client("127.0.0.1", 9, "worker")

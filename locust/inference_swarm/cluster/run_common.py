@@ -91,6 +91,6 @@ def end_if_wanted(state: Coordinator, code: ExitCode | None) -> None:
 
 
 def end_with_master(state: Coordinator, member: Member) -> None:
-    """End the worker, if those of this master end with it and it has nothing more to do, not even for one that joins."""
+    """End the worker if it would wait for another master: this one ends, has no run and can have none."""
     if state.is_quitting and state.ends_workers and state.job is None:
         state.send(member, EndWorker("the run is over"))
