@@ -62,7 +62,7 @@ class Greenlets:
         self.done.append("killed")
 
 
-def master_of(workers: list[str], *, ends_workers: bool) -> Any:
+def master_of(workers: list[Any], *, ends_workers: bool) -> Any:
     """What is read of a master's adapter."""
     state = SimpleNamespace(ends_workers=ends_workers, here=lambda: iter(workers))
     return SimpleNamespace(state=state, changed=Event())
@@ -90,15 +90,31 @@ def test_nobody_waits_for_workers_that_stay(*, ends_workers: bool) -> None:
 
 
 @pytest.mark.parametrize("ends_workers", [True, False])
-def test_a_master_that_ends_at_once_tells_those_that_end_with_it(
+def test_a_master_that_ends_at_once_sees_that_those_who_end_with_it_have_heard_so(
     monkeypatch: pytest.MonkeyPatch, *, ends_workers: bool
 ) -> None:
-    done = list[str]()
+    done, worker = list[str](), SimpleNamespace(is_leaving=False)
     monkeypatch.setattr(ending, "kill_forked", lambda: done.append("forked"))
-    adapter = master_of(["one"], ends_workers=ends_workers)
-    adapter.end_workers = lambda: done.append("others")
+    monkeypatch.setattr(ending, "HEARD_TIMEOUT_S", 20.0)
+    adapter = master_of([worker], ends_workers=ends_workers)
+
+    def tell() -> None:
+        done.append("others")
+        gevent.spawn_later(0.02, setattr, worker, "is_leaving", True)
+
+    adapter.end_workers = tell
     abandon_workers(adapter)
     assert done == ["forked", "others"][: 1 + ends_workers]
+    assert worker.is_leaving is ends_workers
+
+
+def test_one_that_hears_nothing_does_not_keep_a_master_from_ending_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "kill_forked", lambda: None)
+    monkeypatch.setattr(ending, "HEARD_TIMEOUT_S", 0.05)
+    adapter, told = master_of([SimpleNamespace(is_leaving=False)], ends_workers=True), list[str]()
+    adapter.end_workers = lambda: told.append("end")
+    abandon_workers(adapter)
+    assert told == ["end"]
 
 
 def test_whoever_asks_a_master_to_end_while_it_waits_for_its_workers_waits_with_it(

@@ -252,8 +252,9 @@ def end_asked(state: Agent, event: EndAsked, now_s: float) -> None:
 
 
 def end_worker(state: Agent, message: EndWorker, now_s: float) -> None:
-    """The master ends this worker."""
+    """The master ends this worker; it is told that this was heard."""
     state.note("The master ends this worker", "debug")
+    state.send(Leaving("its master ended it"))
     _leave(state, now_s)
 
 

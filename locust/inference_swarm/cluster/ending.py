@@ -10,7 +10,8 @@ from inference_swarm.cluster.master_adapter import MasterAdapter
 THREADS_TIMEOUT_S = 5.0
 # Long enough for a worker that stands still for a moment; one that stands still for longer has lost its lease as well.
 WORKERS_TIMEOUT_S = 3.0
-HEARD_S = 0.25
+HEARD_TIMEOUT_S = 1.0
+POLL_S = 0.01
 
 
 def let_threads_end(timeout_s: float = THREADS_TIMEOUT_S) -> None:
@@ -34,6 +35,9 @@ def let_workers_end(adapter: MasterAdapter, timeout_s: float = WORKERS_TIMEOUT_S
 def abandon_workers(adapter: MasterAdapter) -> None:
     """Before a process ends at once: kill the workers that it has forked, and tell others that end with it to do so."""
     kill_forked()
-    if adapter.state.ends_workers and any(adapter.state.here()):
-        adapter.end_workers()
-        gevent.sleep(HEARD_S)
+    if not adapter.state.ends_workers:
+        return
+    adapter.end_workers()
+    with gevent.Timeout(HEARD_TIMEOUT_S, False):
+        while not all(member.is_leaving for member in adapter.state.here()):
+            gevent.sleep(POLL_S)
