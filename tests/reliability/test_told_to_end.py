@@ -65,6 +65,21 @@ def test_a_web_ui_that_was_told_to_quit_after_its_run_ends_with_the_exit_code_of
     assert swarm.summary()["requests"] == recording.count
 
 
+def test_workers_of_a_web_ui_that_is_there_for_one_run_end_with_it(
+    swarm: Swarm, recording: Recording, arguments: list[str]
+) -> None:
+    ours = [
+        "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(swarm.master_port), "--expect-workers",
+        "1", "--autostart", "--autoquit", "0", "--web-host", "127.0.0.1", "--web-port", str(free_port()),
+    ]  # fmt: skip
+    arguments = [argument for argument in arguments if argument != "--headless"]
+    arguments[arguments.index("120s")] = "1s"
+    master, worker = swarm.start("master", *arguments, *ours), swarm.start_worker(1)
+    assert master.wait(60) == 0, swarm.log("master")
+    assert worker.wait(30) == 0, swarm.log("worker-1")
+    assert swarm.summary()["requests"] == recording.count > 0
+
+
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_a_master_that_waits_for_workers_ends_with_those_that_have_joined(
     swarm: Swarm, arguments: list[str], told: signal.Signals

@@ -92,7 +92,7 @@ def _attach_runs(environment: Any, runner: Any, command_line: CommandLine) -> Ru
     if isinstance(runner, SwarmMasterRunner):
         runs = Runs(environment, command_line, "the master")
         # Workers of a finite run, or forked by this process, have nobody else to work for.
-        ends_workers = bool(options.headless or options.processes)
+        ends_workers = runs.is_finite or bool(options.processes)
         runs.adapter = runner.attach(runs, runs, getattr(options, FORKED_SWARM, ""), ends_workers=ends_workers)
     else:
         runs = Runs(environment, command_line, "this process")

@@ -83,7 +83,7 @@ class Runs:
         # With --autostart --autoquit the web UI is there for one run only; Locust itself would end by its own clock.
         is_one_run = bool(options.autostart and not options.headless and options.autoquit != -1)
         self._autoquit_s: float | None = options.autoquit if is_one_run else None
-        self._is_finite = bool(options.headless) or is_one_run
+        self.is_finite = bool(options.headless) or is_one_run
         self._progress = Progress(options)
         self._duration_s = take_run_time(options)
         self._plans: dict[str, RunPlan] = {}
@@ -266,7 +266,7 @@ class Runs:
         elif why_not and (self.latest is None or self.latest.run_id != run_id):
             logger.error("The run was refused: %s", why_not)
         is_first = not self._environment.process_exit_code  # that the process ends now says less than why
-        if code is not None and is_first and (self._is_finite or code is ExitCode.INCOMPLETE):
+        if code is not None and is_first and (self.is_finite or code is ExitCode.INCOMPLETE):
             self._environment.process_exit_code = code
         if self._autoquit_s is not None and (run_id or why_not) and self.adapter.state.job is None:
             gevent.spawn_later(self._autoquit_s, self._quit)
