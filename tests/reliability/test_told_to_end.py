@@ -118,6 +118,23 @@ def test_a_second_interrupt_writes_what_is_in_and_waits_for_nothing(
     assert (swarm.run_folders()[0] / "report.html").is_file()
 
 
+def test_a_second_interrupt_ends_a_process_whose_results_cannot_be_written(
+    swarm: Swarm, recording: Recording, arguments: list[str]
+) -> None:
+    process = swarm.start("single", *arguments, "--stop-timeout", "100", env={"WORKERS": "0"})
+    wait_until(lambda: any((swarm.results / "runs").glob("*/state.msgpack")), 40, "the first report")
+    recording.delay_s = 100.0
+    wait_until(lambda: time.monotonic() > recording.times_s[-1] + 0.5, 20, "that no request ends")
+    folder = swarm.run_folders()[0]
+    folder.rename(swarm.folder / "elsewhere")
+    folder.write_text("no folder")
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: "SIGTERM" in swarm.log("single"), 20, "that it has begun to end")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 4, swarm.log("single")
+    assert "The results could not be written: " in swarm.log("single")
+
+
 def test_workers_of_their_own_end_after_a_second_interrupt_of_their_master(
     swarm: Swarm, recording: Recording, arguments: list[str]
 ) -> None:

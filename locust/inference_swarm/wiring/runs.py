@@ -247,7 +247,10 @@ class Runs:
             logger.warning("Ending at once: the results are those of the reports that are in.")
             if run.course.stop is None:
                 run.course.stop = Stop(StopCause.SIGNAL, run.duration_s)
-            self._write_results(run, is_cut_short=True)
+            try:
+                self._write_results(run, is_cut_short=True)
+            except Exception as error:  # nobody waits for the end of this process any more
+                logger.error("The results could not be written: %s", error)
         abandon_workers(self.adapter)
         logging.shutdown()
         os._exit(self._environment.process_exit_code or ExitCode.INCOMPLETE)
