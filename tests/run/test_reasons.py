@@ -17,6 +17,7 @@ from inference_swarm.cluster.protocol import (
     Report,
     RowsReady,
     RunOffer,
+    StopRun,
 )
 from inference_swarm.cluster.state import Coordinator, Phase
 from inference_swarm.data.locate import Source
@@ -107,6 +108,26 @@ def test_a_killed_worker_is_named_once_with_what_may_be_missing() -> None:
     verdict = master.verdict(course)
     assert verdict.status is Status.INCOMPLETE
     assert verdict.reasons == ("worker b: not heard of for 5.2 s; how much it sent since then is not known",)
+
+
+def test_the_last_report_of_a_worker_that_is_lost_when_the_load_ends_is_waited_for() -> None:
+    master = Master("a", "b")
+    course = master.start()
+    master.begin()
+    master.go_on(54.0)
+    master.alive = {"a"}
+    master.go_on(6.5)
+    assert list(course.losses) == ["b"]
+    assert master.state.phase is Phase.STOPPING
+    master.report("a", 500, is_final=True)
+    master.go_on(3.0)
+    master.hear("b", Hello(PROTOCOL_VERSION, "test", 2, "", "host", 1, 1), session=2)
+    assert [one.message for one in master.actions if isinstance(one, e.Send) and one.worker == "b"][-1] == StopRun(RUN)
+    master.go_on(0.5)
+    assert master.state.phase is Phase.STOPPING
+    master.report("b", 400, is_final=True)
+    assert e.WriteResults(RUN) in master.actions
+    assert (course.losses, master.totals.is_complete, master.totals.total().succeeded) == ({}, True, 900)
 
 
 def test_a_worker_that_is_lost_while_rows_are_loaded_is_named_and_the_run_is_not_passed() -> None:
