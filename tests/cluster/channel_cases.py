@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import gevent
 import pytest
@@ -13,6 +14,7 @@ from locust.rpc import Message
 import locust  # noqa: F401 - first: it makes the standard library cooperative
 from inference_swarm.cluster import channel_context
 from inference_swarm.cluster.channel import Client, ControlChannel
+from inference_swarm.cluster.keys import MASTER, make_keys, read_keys
 
 
 def test_a_connection_that_is_opened_again_waits_for_no_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +50,17 @@ def test_a_process_that_ends_does_not_wait_for_a_look_up(monkeypatch: pytest.Mon
     assert time.monotonic() - began_s < 10
     assert client.socket.closed
     busy.close(linger=0)
+
+
+def test_who_lets_workers_in_ends_with_the_channel_without_a_traceback(tmp_path: Path) -> None:
+    make_keys(tmp_path / "keys")
+    channel = ControlChannel(read_keys(tmp_path / "keys", MASTER))
+    gate = channel.Server("127.0.0.1", 0)._gate
+    assert gate is not None
+    gevent.sleep(0.01)
+    channel.close()
+    gate.join(timeout=10)
+    assert (gate.dead, gate.exception) == (True, None)
 
 
 def test_what_was_sent_before_the_end_arrives() -> None:

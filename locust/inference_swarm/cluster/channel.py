@@ -194,7 +194,12 @@ class Server(_Socket):
         """Called by ZMQ for every connection that has proved its public key."""
         known = {z85.decode(key) for key in keys.public_of_others}
         while True:
-            version, request_id, _, address, _, mechanism, *credentials = gate.recv_multipart()
+            try:
+                version, request_id, _, address, _, mechanism, *credentials = gate.recv_multipart()
+            except zmq.ZMQError:
+                if gate.closed:  # the process ends
+                    return
+                raise
             is_known = mechanism == b"CURVE" and bool(credentials) and credentials[0] in known
             if not is_known:
                 self.dropped.note("a connection with a key that is not known", ascii(address.decode(errors="replace")))
