@@ -30,16 +30,18 @@ from environments import ROOT, complete_environment, without_ours
 
 pytestmark = pytest.mark.processes
 
-# Starts a child that ends on SIGTERM and one that must be killed, in sessions of their own as all children are.
+# Starts a child that ends on SIGTERM and one that must be killed, in sessions of their own as all children are. Each
+# writes its line in one piece, as three of them write to one terminal.
 TWO_CHILDREN = """
+import os
 import sys
 from inference_swarm.cli import processes
 processes.STOP_GRACE_S = 0.2
-deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+deaf = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(1, b'deaf\\n'); time.sleep(600)"
 with processes.Processes() as children:
-    one = children.start("one", [sys.executable, "-c", "import time; print('one', flush=True); time.sleep(600)"])
+    one = children.start("one", [sys.executable, "-c", "import os, time; os.write(1, b'one\\n'); time.sleep(600)"])
     two = children.start("two", [sys.executable, "-c", deaf])
-    print("children", one.pid, two.pid, flush=True)
+    os.write(1, f"children {one.pid} {two.pid}\\n".encode())
     two.wait()
 """
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from swarm_processes import ROOT
 
 PROGRAM = """
 import os, signal, sys
@@ -27,6 +29,7 @@ sys.exit(4)
 def test_an_interrupt_at_the_very_end_leaves_the_exit_code_as_it_is() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "locust")},
         capture_output=True,
         text=True,
         check=False,
