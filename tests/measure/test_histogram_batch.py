@@ -4,11 +4,13 @@ from typing import Any
 
 import msgpack
 import numpy as np
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.errors import ProtocolError
+from inference_swarm.measure import histogram_batch
 from inference_swarm.measure.histogram import HIGHEST_US, Histogram, join_parts
 from inference_swarm.measure.histogram_batch import HistogramWriter, read_histograms
 
@@ -108,8 +110,6 @@ def test_batches_that_do_not_add_up_are_refused() -> None:
     ids=["twice the same bucket", "an empty bucket", "beyond the last bucket", "round about"],
 )
 def test_buckets_that_cannot_be_are_refused(gaps: list[int], counts: list[int]) -> None:
-    import pyarrow as pa
-
     plain = np.array(gaps, dtype="<u2").tobytes() + np.array(counts, dtype="<u1").tobytes()
     used = np.array([2], dtype="<u4").tobytes()
     exact = np.array([0, 1000, 1000, 0, 2000], dtype="<i8").tobytes()
@@ -136,3 +136,86 @@ def test_a_sum_is_the_same_in_whatever_portions_it_is_added_up(latencies_ns: lis
         in_two.add(portion)
     assert at_once == twin == in_two == whole
     assert [read[number] for number in numbers] == list(map(histogram_of, latencies_ns))  # none was changed
+
+
+def read_both_ways(wire: Any) -> list[Histogram] | str:
+    """What is read of them at once, or why nothing is; one by one it is the same, if not in the same words."""
+    found: list[list[Histogram] | str] = []
+    for few in (0, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(histogram_batch, "FEW", few)
+            try:
+                found.append(read_histograms(wire))
+            except ProtocolError as error:
+                found.append(str(error))
+    at_once, one_by_one = found
+    assert at_once == one_by_one or (isinstance(at_once, str) and isinstance(one_by_one, str))
+    return at_once
+
+
+@given(st.lists(LATENCIES_NS.filter(bool), max_size=8))
+def test_few_histograms_are_read_as_many_are(latencies_ns: list[list[int]]) -> None:
+    histograms = [histogram_of(values_ns) for values_ns in latencies_ns]
+    numbers, wire = packed(*histograms)
+    read = read_both_ways(wire)
+    assert [read[number - 1] for number in numbers] == histograms
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_a_batch_that_was_tampered_with_is_refused_or_holds_what_adds_up(data: st.DataObject) -> None:
+    _, wire = packed(*[histogram_of(values) for values in data.draw(st.lists(LATENCIES_NS.filter(bool), max_size=3))])
+    size = int(np.frombuffer(wire["used"], dtype="<u4").sum())
+    plain = pa.decompress(wire["packed"], size * (2 + wire["width"]), "zstd", asbytes=True)
+    parts = {**wire, "packed": plain}
+    for _ in range(data.draw(st.integers(1, 3))):
+        field = data.draw(st.sampled_from(["exact", "used", "packed"]))
+        octets = bytearray(parts[field])
+        place = data.draw(st.integers(0, len(octets)))
+        octets[place : place + data.draw(st.integers(0, 8))] = data.draw(st.binary(max_size=8))
+        parts[field] = bytes(octets)
+    parts["width"] = data.draw(st.sampled_from([wire["width"], 1, 2, 4, 8]))
+    read = read_both_ways({**parts, "packed": pa.compress(parts["packed"], "zstd", asbytes=True)})
+    for one in read if isinstance(read, list) else ():
+        assert 0 < one.count == int(one.counts.sum())
+        assert one.counts.min() == 0
+        assert one.min_us * one.count <= one.sum_us * 1.000001
+        assert one.sum_us <= one.max_us * one.count * 1.000001
+        assert Histogram.from_wire(one.to_wire()) == one
+
+
+def test_counts_that_together_are_beyond_all_numbers_are_refused() -> None:
+    """2^64 samples, which are none in 64 bits."""
+    counts = np.full(513, (1 << 55) - 1, dtype="<u8")
+    counts[0] -= (int(counts[0]) * 513) % (1 << 55)
+    gaps = np.ones(513, dtype="<u2")
+    assert int(counts.sum()) % (1 << 64) == 0 < sum(map(int, counts))
+    wire = {
+        "exact": np.array([0, 1000, 513_000, 0, 0], dtype="<i8").tobytes(),
+        "used": np.array([513], dtype="<u4").tobytes(),
+        "width": 8,
+        "packed": pa.compress(gaps.tobytes() + counts.tobytes(), "zstd", asbytes=True),
+    }
+    assert "histograms of more than 2^62 samples" in read_both_ways(wire)
+
+
+def test_a_few_bytes_do_not_become_a_batch_that_fills_the_memory() -> None:
+    size = histogram_batch.MAX_BYTES // 3 + 1
+    wire = {
+        "exact": np.array([0, 0, 0, 0, 0], dtype="<i8").tobytes(),
+        "used": np.array([size], dtype="<u4").tobytes(),
+        "width": 1,
+        "packed": b"",
+    }
+    assert "cannot be unpacked: 1 of 22369622 buckets" in read_both_ways(wire)
+
+
+def test_histograms_of_different_widths_that_were_read_are_packed_without_loss() -> None:
+    counts = np.zeros_like(Histogram().counts)
+    counts[700] = (1 << 55) - 1
+    _, wide = packed(Histogram.from_counts(counts))
+    _, narrow = packed(histogram_of([1000, 2000]))
+    both = [*read_histograms(wide), *read_histograms(narrow)]
+    _, wire = packed(*both)
+    assert read_histograms(wire) == both
+    assert read_histograms(wire)[0].count == (1 << 55) - 1

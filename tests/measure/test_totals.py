@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference_swarm.errors import ProtocolError
-from inference_swarm.measure.counters import FailureRecord, RequestCounters, merge_counters
+from inference_swarm.measure.counters import AddressCounters, FailureRecord, RequestCounters, merge_counters
 from inference_swarm.measure.intervals import IntervalSeries
 from inference_swarm.measure.seconds import SecondCounts
 from inference_swarm.measure.snapshot import OtherCounts, Slice, Snapshot, WorkerHealth, whole_snapshot
@@ -321,3 +321,16 @@ def test_many_counters_do_not_wait_for_somebody_to_read_them() -> None:
         assert totals.waiting.size < MAX_WAITING
     assert len(totals.waiting.parts) == 1
     assert totals.total().succeeded == 4000
+
+
+def test_addresses_and_error_texts_do_not_wait_beyond_the_same_limit() -> None:
+    """A server of many addresses, or of many errors: what waits would be most of a master's memory."""
+    many = RequestCounters(succeeded=1)
+    for number in range(150):
+        many.count_at(f"10.0.0.{number}", AddressCounters(requests=1))
+        many.count_failure(f"error {number}", FailureRecord("status", 1))
+    totals = SwarmTotals("run")
+    for sequence in range(30):
+        totals.apply(whole_snapshot("run", "w", sequence, 0.0, 3.0, {"a": many}))
+        assert len(totals.waiting.parts) <= MAX_WAITING // 299
+    assert totals.total().failed["error 7"].count == 30

@@ -224,13 +224,10 @@ class Histogram:
         count, saturated, sum_ns, min_ns, max_ns, payload = read_fields(wire)
         if payload == _NO_COUNTS and not (count or saturated or sum_ns or min_ns or max_ns):
             return cls()
-        histogram = cls()
-        used = unpack_counts(payload)
-        histogram._parts = [used]
-        if count != int(used[1].sum()):
-            raise ProtocolError(f"histogram says {count} samples and holds {used[1].sum()}", expected="the same")
-        histogram._set_exact(used, saturated, sum_ns, min_ns, max_ns)
-        return histogram
+        buckets, counts = unpack_counts(payload)
+        if count != int(counts.sum()):
+            raise ProtocolError(f"histogram says {count} samples and holds {counts.sum()}", expected="the same")
+        return cls.from_samples(buckets, counts, saturated, sum_ns, min_ns, max_ns)
 
     @classmethod
     def from_used(cls, buckets: Used, counts: Used, exact: tuple[int, int, int, int, int]) -> Self:
@@ -238,6 +235,14 @@ class Histogram:
         histogram = cls()
         histogram._parts = [(buckets, counts)]
         histogram.count, histogram.saturated, histogram._sum_ns, histogram._min_ns, histogram._max_ns = exact
+        return histogram
+
+    @classmethod
+    def from_samples(cls, buckets: Used, counts: Used, saturated: int, sum_ns: int, min_ns: int, max_ns: int) -> Self:
+        """The same; raises ProtocolError when what is exact contradicts the buckets."""
+        histogram = cls()
+        histogram._parts = [(buckets, counts)]
+        histogram._set_exact(histogram._parts[0], saturated, sum_ns, min_ns, max_ns)
         return histogram
 
     @classmethod
@@ -255,13 +260,10 @@ class Histogram:
     @classmethod
     def from_parts(cls, counts: Counts, saturated: int, sum_ns: int, min_ns: int, max_ns: int) -> Self:
         """Put a histogram together from its parts; raises ProtocolError when they contradict each other."""
-        histogram = cls()
-        histogram._counts = counts
         used = counts.nonzero()[0]
-        histogram._set_exact((used, counts[used]), saturated, sum_ns, min_ns, max_ns)
-        return histogram
+        return cls.from_samples(used, counts[used], saturated, sum_ns, min_ns, max_ns)
 
-    def _set_exact(self, used: tuple[Counts, Counts], saturated: int, sum_ns: int, min_ns: int, max_ns: int) -> None:
+    def _set_exact(self, used: tuple[Used, Used], saturated: int, sum_ns: int, min_ns: int, max_ns: int) -> None:
         """Take over what is exact; raises ProtocolError when it contradicts the used buckets and their counts."""
         self.saturated, self._sum_ns, self._min_ns, self._max_ns = saturated, sum_ns, min_ns, max_ns
         buckets, counts = used

@@ -13,7 +13,8 @@ from inference_swarm.measure.counters import RequestCounters, add_counters
 from inference_swarm.measure.histogram import join_parts
 from inference_swarm.measure.snapshot import Slice
 
-# Counters of request names in all. To add up so many takes 30 ms, in which no heartbeat is answered.
+# Counters of request names, addresses and error texts in all: they take memory, and while they are added up no heartbeat
+# is answered (30 ms for so many names).
 MAX_WAITING: Final = 3000
 
 
@@ -43,7 +44,7 @@ class Waiting:
     def add(self, part: Part) -> bool:
         """Take a part in; returns whether it is time to add them up."""
         self.parts.append(part)
-        self.size += 1 + len(part.counted.names)
+        self.size += 1 + sum(map(_size_of, part.counted.names.values()))
         return self.size >= MAX_WAITING
 
     def take(self, place_of: Callable[[Slice], Place]) -> dict[Place, list[Part]]:
@@ -53,6 +54,11 @@ class Waiting:
         for part in parts:
             found.setdefault(place_of(part.counted), []).append(part)
         return found
+
+
+def _size_of(counters: RequestCounters) -> int:
+    # The histogram of a single address is mostly that of its name.
+    return 1 + len(counters.failed) + max(0, len(counters.addresses) - 1)
 
 
 def sum_of(parts: list[Part]) -> dict[str, RequestCounters]:
