@@ -89,7 +89,7 @@ def summed(names: dict[str, RequestCounters]) -> dict[str, tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("limit", [1, 7, 3000])
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_sums_are_those_of_a_naive_reference(limit: int, data: st.DataObject) -> None:
     by_report = data.draw(st.lists(st.lists(PARTS, min_size=1, max_size=2), min_size=1, max_size=12))
@@ -111,7 +111,9 @@ def test_sums_are_those_of_a_naive_reference(limit: int, data: st.DataObject) ->
                 case "read":
                     assert summed(totals.names) is not None
                 case "save":
-                    totals = SwarmTotals.from_state(msgpack.loads(msgpack.dumps(totals.to_state()), strict_map_key=False))
+                    totals = SwarmTotals.from_state(
+                        msgpack.loads(msgpack.dumps(totals.to_state()), strict_map_key=False)
+                    )
                 case "epoch":
                     totals.start_epoch(0.0)
     parts = [part for some in reports.values() for part in some]
