@@ -13,8 +13,8 @@ from inference_swarm.measure.counters import RequestCounters, add_counters
 from inference_swarm.measure.histogram import join_parts
 from inference_swarm.measure.snapshot import Slice
 
-# Counters of request names, addresses and error texts in all: they take memory, and while they are added up no heartbeat
-# is answered (30 ms for so many names).
+# Counters of request names, addresses and error texts in all: they take memory, and while so many are added up (30 ms,
+# if they are of names) no heartbeat is answered.
 MAX_WAITING: Final = 3000
 
 
