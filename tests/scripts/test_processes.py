@@ -33,15 +33,15 @@ pytestmark = pytest.mark.processes
 # Starts a child that ends on SIGTERM and one that must be killed, in sessions of their own as all children are. Each
 # writes its line in one piece, as three of them write to one terminal.
 TWO_CHILDREN = """
-import os
 import sys
 from inference_swarm.cli import processes
 processes.STOP_GRACE_S = 0.2
-deaf = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(1, b'deaf\\n'); time.sleep(600)"
+deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf' + chr(10), end='', flush=True)"
 with processes.Processes() as children:
-    one = children.start("one", [sys.executable, "-c", "import os, time; os.write(1, b'one\\n'); time.sleep(600)"])
-    two = children.start("two", [sys.executable, "-c", deaf])
-    os.write(1, f"children {one.pid} {two.pid}\\n".encode())
+    on = "; time.sleep(600)"
+    one = children.start("one", [sys.executable, "-c", "import time; print('one' + chr(10), end='', flush=True)" + on])
+    two = children.start("two", [sys.executable, "-c", deaf + on])
+    print(f"children {one.pid} {two.pid}{chr(10)}", end="", flush=True)
     two.wait()
 """
 
