@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -77,3 +78,16 @@ def test_rows_have_on_average_the_length_that_the_other_load_generators_send(
     harness.make_rows(path, 4_000)
     lengths = [len(orjson.dumps(row)) for row in pq.read_table(path).to_pylist()]
     assert statistics.fmean(lengths) == pytest.approx(harness.BODY_BYTES, abs=1)
+
+
+@pytest.mark.processes
+def test_viewers_look_at_a_run_of_simulated_workers() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "viewers", "--workers", "3", "--viewers", "2", "--window", "1", "--rounds", "1"],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["workers"] == 3
+    assert found["requests"] >= 4  # the state and the run over time for each viewer
+    assert found["bytes_a_request"] > 1000

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pygal  # type: ignore[import-untyped]
 from markupsafe import escape
-from pygal.style import Style  # type: ignore[import-untyped]
 
 from inference_swarm.export.axes import time_labels, value_labels
 from inference_swarm.export.formats import format_rate, format_us
@@ -168,6 +166,8 @@ def plot_lines(
     end_x: float = 0.0,
 ) -> str:
     """Return lines over an axis with these labels."""
+    import pygal  # type: ignore[import-untyped] # not where nothing is drawn: it takes as long as half of Flask
+
     y_labels = value_labels(
         [y for line in lines for _, y in line.points if y is not None], is_logarithmic=is_logarithmic
     )
@@ -258,7 +258,9 @@ def _thinned(points: Points) -> list[tuple[float, float | None]]:
     return kept
 
 
-def _style(colours: Sequence[int]) -> Style:
+def _style(colours: Sequence[int]) -> Any:
+    from pygal.style import Style  # type: ignore[import-untyped]
+
     return Style(
         background="transparent",
         plot_background="transparent",
