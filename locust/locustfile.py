@@ -5,13 +5,15 @@ Subclass InferenceUser, or write any other User, in a locustfile of your own to 
 
 import locust  # first: it makes the standard library cooperative  # isort: skip
 
+import gc
 import sys
 from pathlib import Path
 
+gc.disable()  # until `attach`: what is imported is no garbage, and to look for some takes a tenth of the time
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from inference_swarm import wiring
-from inference_swarm.load.user import InferenceUser
+from inference_swarm import wiring  # noqa: E402
+from inference_swarm.load.user import InferenceUser  # noqa: E402
 
 
 class ModelUser(InferenceUser):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import locust
@@ -15,6 +16,7 @@ def attach(config_file: Path | str | None = None) -> None:
 
     `config_file` gives defaults, as `locust/config.json` does; SWARM_CONFIG names another. Call it once, at the end.
     """
+    gc.disable()  # what is imported is no garbage; wiring.attach enables it
     from inference_swarm import wiring  # all stages: it takes longer than everything else in a locustfile
 
     wiring.attach(locust.events, config_file=_WITHOUT if config_file is None else Path(config_file))

@@ -82,8 +82,9 @@ def test_rows_have_on_average_the_length_that_the_other_load_generators_send(
 
 @pytest.mark.processes
 def test_viewers_look_at_a_run_of_simulated_workers() -> None:
+    options = ("--workers", "3", "--viewers", "2", "--window", "1", "--rounds", "1")
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "viewers", "--workers", "3", "--viewers", "2", "--window", "1", "--rounds", "1"],
+        [sys.executable, ROOT / "benchmarks" / "viewers", *options],
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

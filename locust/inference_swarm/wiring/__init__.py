@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import logging
 import os
 import secrets
@@ -85,6 +87,17 @@ def attach(events: Events, config_file: Path) -> None:
 
     events.init_command_line_parser.add_listener(on_parser)  # type: ignore[no-untyped-call]
     events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
+    _keep_imports()
+
+
+def _keep_imports() -> None:
+    """Let nobody look for garbage in what is imported by now: no request, no forked worker, no process that ends.
+
+    At the end all that is left is kept as well, which is most of the time that an interpreter takes to end.
+    """
+    gc.freeze()
+    gc.enable()
+    atexit.register(gc.freeze)
 
 
 def _attach_runs(environment: Any, runner: Any, command_line: CommandLine) -> Runs:
