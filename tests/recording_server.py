@@ -42,7 +42,8 @@ class Recording:
     owners: dict[int, int] = field(default_factory=dict)
     """Pids by the ports of `peers`."""
     answer: Callable[[bytes], bytes] = field(default=lambda _body: answer_bytes())
-    delay_s: float = 0.0
+    delay_s: float = 0.005
+    """Users without a pause would keep all cores busy with requests that no test is about."""
     delays_s: dict[str, float] = field(default_factory=dict)
     """Delays of request targets that differ from `delay_s`."""
     probes: list[bytes] = field(default_factory=list)

@@ -121,6 +121,7 @@ def test_once_in_a_single_process_counts_what_was_sent(
 def test_once_over_four_workers_of_which_one_is_killed_half_way(
     swarm: Swarm, recording: Recording, tmp_path: Path
 ) -> None:
+    recording.delay_s = 0  # for 100,000 rows one by one
     rows = write_rows(tmp_path / "rows.parquet", 100_000)
     master = swarm.start_master(
         "--host", recording.url, "--data", str(rows), "--row-order", "once", "-u", "16", "-r", "100", workers=4

@@ -22,8 +22,8 @@ locust.events.request.add_listener(lambda **_: None)
 
 @pytest.fixture
 def target(recording: Recording) -> Recording:
-    """Answers after 2 ms, and fails a row in three."""
-    recording.delay_s = 0.002
+    """Answers after 10 ms, and fails a row in three."""
+    recording.delay_s = 0.01
     recording.answer = lambda body: answer_bytes(503 if int(json.loads(body)["n"]) % 3 == 0 else 200, ANSWER_BODY)
     return recording
 
