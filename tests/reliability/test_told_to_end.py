@@ -93,6 +93,21 @@ def test_a_master_that_waits_for_workers_ends_with_those_that_have_joined(
     assert "Traceback" not in swarm.log("master")
 
 
+def hold_all_answers(recording: Recording) -> None:
+    """No request ends from now on."""
+    recording.delay_s = 100.0
+    wait_until(lambda: time.monotonic() > recording.times_s[-1] + 0.5, 20, "that no request ends")
+
+
+def interrupt_twice(swarm: Swarm, name: str) -> None:
+    """The second time when the process has begun to end."""
+    process = swarm.processes[name]
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: "SIGTERM" in swarm.log(name), 20, "that it has begun to end")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 4, swarm.log(name)
+
+
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_second_interrupt_writes_what_is_in_and_waits_for_nothing(
     swarm: Swarm, recording: Recording, arguments: list[str], processes: int
@@ -100,15 +115,11 @@ def test_a_second_interrupt_writes_what_is_in_and_waits_for_nothing(
     ports = ["--master-bind-host", "127.0.0.1", "--master-bind-port", str(swarm.master_port)]
     more = ["--stop-timeout", "100", "--processes", str(processes), *ports]
     recording.delay_s = 0.1
-    process = swarm.start("master", *arguments, *more)
+    swarm.start("master", *arguments, *more)
     state = swarm.results / "runs"
     wait_until(lambda: any(state.glob("*/state.msgpack")), 40, "the first report")
-    recording.delay_s = 100.0
-    wait_until(lambda: time.monotonic() > recording.times_s[-1] + 0.5, 20, "that no request ends")
-    process.send_signal(signal.SIGINT)
-    wait_until(lambda: "SIGTERM" in swarm.log("master"), 20, "that it has begun to end")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 4, swarm.log("master")
+    hold_all_answers(recording)
+    interrupt_twice(swarm, "master")
     summary = swarm.summary()
     assert (summary["verdict"], summary["exit_code"], summary["complete"]) == ("interrupted", 4, False)
     assert 0 < summary["requests"] <= recording.count
@@ -121,17 +132,13 @@ def test_a_second_interrupt_writes_what_is_in_and_waits_for_nothing(
 def test_a_second_interrupt_ends_a_process_whose_results_cannot_be_written(
     swarm: Swarm, recording: Recording, arguments: list[str]
 ) -> None:
-    process = swarm.start("single", *arguments, "--stop-timeout", "100", env={"WORKERS": "0"})
+    swarm.start("single", *arguments, "--stop-timeout", "100", env={"WORKERS": "0"})
     wait_until(lambda: any((swarm.results / "runs").glob("*/state.msgpack")), 40, "the first report")
-    recording.delay_s = 100.0
-    wait_until(lambda: time.monotonic() > recording.times_s[-1] + 0.5, 20, "that no request ends")
+    hold_all_answers(recording)
     folder = swarm.run_folders()[0]
     folder.rename(swarm.folder / "elsewhere")
     folder.write_text("no folder")
-    process.send_signal(signal.SIGINT)
-    wait_until(lambda: "SIGTERM" in swarm.log("single"), 20, "that it has begun to end")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 4, swarm.log("single")
+    interrupt_twice(swarm, "single")
     assert "The results could not be written: " in swarm.log("single")
 
 
@@ -139,13 +146,9 @@ def test_workers_of_their_own_end_after_a_second_interrupt_of_their_master(
     swarm: Swarm, recording: Recording, arguments: list[str]
 ) -> None:
     """They would wait for another master, which nobody starts."""
-    master = swarm.start_master(*arguments, "--stop-timeout", "2", workers=1)
+    swarm.start_master(*arguments, "--stop-timeout", "2", workers=1)
     worker = swarm.start_worker(1)
     wait_until(lambda: recording.count > 20, 40, "requests")
-    recording.delay_s = 100.0
-    wait_until(lambda: time.monotonic() > recording.times_s[-1] + 0.5, 20, "that no request ends")
-    master.send_signal(signal.SIGINT)
-    wait_until(lambda: "SIGTERM" in swarm.log("master"), 20, "that it has begun to end")
-    master.send_signal(signal.SIGINT)
-    assert master.wait(20) == 4, swarm.log("master")
+    hold_all_answers(recording)
+    interrupt_twice(swarm, "master")
     assert worker.wait(30) == 4, swarm.log("worker-1")
