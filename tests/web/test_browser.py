@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from recording_server import answer_bytes
-from swarm_processes import wait_until
+from swarm_processes import LOCUSTFILE, wait_until
 from web_swarm import WebSwarm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "export"))
@@ -534,22 +533,41 @@ def test_the_tab_follows_the_theme_of_locusts_page(web: WebSwarm, browser: Any) 
     assert watched.errors == []
 
 
+# Rows that a worker waits for until a file is there.
+LATE_ROWS = """
+import gevent
+from pathlib import Path
+from inference_swarm.cluster.worker_rows import WorkerRows
+
+hold = WorkerRows.hold
+
+
+def hold_later(rows, order):
+    while not Path("rows-may-come").exists():
+        gevent.sleep(0.05)
+    hold(rows, order)
+
+
+WorkerRows.hold = lambda rows, order: gevent.spawn(hold_later, rows, order)
+"""
+
+
 def test_the_page_stays_with_a_run_whose_rows_take_long_to_load(web: WebSwarm, browser: Any) -> None:
-    web.start("--dataset-name", "alpha")
+    late = web.swarm.folder / "late_rows.py"
+    late.write_text(LATE_ROWS, encoding="utf-8")
+    web.start("--dataset-name", "alpha", "--load-timeout", "300", workers=1)
+    web.swarm.start_worker(2, "-f", f"{LOCUSTFILE},{late}")
     web.wait_for_workers()
     watched = Watched(browser)
     page = watched.page
     page.goto(f"{web.url}/?tab=swarm")
-    hanging = web.swarm.processes["worker-1"]
-    hanging.send_signal(signal.SIGSTOP)  # until the master misses it, rows are awaited from it
-    try:
-        page.get_by_role("button", name="Start").click()
-        wait_until(lambda: "loading rows" in page.locator("swarm-panel").inner_text(), 20, "loading on the page")
-        wait_until(lambda: web.state()["state"] == "running", 40, "a run without the worker")
-        # long enough for the page to read every state once more
-        wait_until(lambda: metric(page, "State") == "running", 20, "the run on the page")
-        wait_until(lambda: number(metric(page, "Requests")) > 0, 20, "requests on the page")
-        assert page.get_by_role("button", name="Stop").is_visible()
-    finally:
-        hanging.send_signal(signal.SIGCONT)
+    page.get_by_role("button", name="Start").click()
+    wait_until(lambda: "loading rows" in page.locator("swarm-panel").inner_text(), 20, "loading on the page")
+    assert web.state()["state"] == "loading"
+    (web.swarm.folder / "rows-may-come").touch()
+    wait_until(lambda: web.state()["state"] == "running", 20, "a run")
+    # long enough for the page to read every state once more
+    wait_until(lambda: metric(page, "State") == "running", 20, "the run on the page")
+    wait_until(lambda: number(metric(page, "Requests")) > 0, 20, "requests on the page")
+    assert page.get_by_role("button", name="Stop").is_visible()
     assert watched.errors == []

@@ -86,7 +86,7 @@ def test_a_receiver_gets_each_request_as_a_span_and_in_the_histogram(
     recording.answer = lambda body: answer_bytes(503 if b"3" in body else 200)
     done = swarm.run(
         "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results), "-u", "2", "-r",
-        "2", "-t", "4s", "--processes", "2", "--master-bind-port", str(swarm.master_port), "--otel",
+        "2", "-t", "12s", "--processes", "2", "--master-bind-port", str(swarm.master_port), "--otel",
         "--stop-timeout", "5",
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "500"},
     )  # fmt: skip
