@@ -21,7 +21,7 @@ def pytest_configure(config):
 """
 SETTINGS = """
 [pytest]
-addopts = --strict-markers -p no:cacheprovider
+addopts = --strict-markers -p no:cacheprovider -p xdist -p pytest_timeout
 markers =
   processes:
   browser:
@@ -38,8 +38,10 @@ def run_inner(folder: Path, tests: str, *arguments: str, env: dict[str, str] | N
     (folder / "pytest.ini").write_text(SETTINGS, encoding="utf-8")
     (folder / "test_inner.py").write_text(tests, encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TEST_"))}
+    # Other plug-ins of pytest take half of such a session's time.
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=folder, env={**kept, **(env or {})}, capture_output=True,
-        text=True, timeout=100, check=False,
+        [sys.executable, "-m", "pytest", *arguments], cwd=folder,
+        env={**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **(env or {})}, capture_output=True, text=True, timeout=100,
+        check=False,
     )  # fmt: skip
     return done.stdout + done.stderr
