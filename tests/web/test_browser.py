@@ -173,8 +173,10 @@ def test_a_person_starts_watches_changes_stops_reads_and_compares(web: WebSwarm,
     assert [one.get_attribute("data-name") for one in figures.all()] == ["Requests/s", "Latency", "Concurrency"]
     rows = read_interval_table((web.swarm.run_folders()[-1] / "intervals.csv").read_text(encoding="utf-8"))
     rate_rps = rows[-1].rate_rps
-    last = f"achieved {rate_rps:,.0f}" if rate_rps >= 100 else f"achieved {round(rate_rps, 1):g}"
-    wait_until(lambda: last in (figures.first.get_by_role("img").get_attribute("aria-label") or ""), 20, last)
+    last = f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{round(rate_rps, 1):g}"
+    achieved = re.compile(rf"achieved ([\d.,]+ to [\d.,]+, last )?{re.escape(last)}(;|$)")
+    rates = figures.first.get_by_role("img")
+    wait_until(lambda: bool(achieved.search(rates.get_attribute("aria-label") or "")), 20, f"achieved {last} at last")
 
     runs = page.get_by_role("table", name="Runs").locator("tbody tr")
     wait_until(lambda: runs.count() == 2, 10, "two runs in the list")
