@@ -121,16 +121,16 @@ def test_once_in_a_single_process_counts_what_was_sent(
 def test_once_over_four_workers_of_which_one_is_killed_half_way(
     swarm: Swarm, recording: Recording, tmp_path: Path
 ) -> None:
-    recording.delay_s = 0  # for 100,000 rows one by one
-    rows = write_rows(tmp_path / "rows.parquet", 100_000)
+    recording.delay_s = 0  # for so many rows one by one
+    rows = write_rows(tmp_path / "rows.parquet", 40_000)
     master = swarm.start_master(
         "--host", recording.url, "--data", str(rows), "--row-order", "once", "-u", "16", "-r", "100", workers=4
     )
     parent = swarm.start_worker(1, "--processes", "4")
-    wait_until(lambda: recording.count > 45_000, 100, "half of the rows")
+    wait_until(lambda: recording.count > 18_000, 100, "half of the rows")
     psutil.Process(parent.pid).children()[1].kill()
     assert master.wait(150) == 4, swarm.log("master")
-    check_once_after_a_loss(swarm, Counter(sent_rows(recording)))
+    check_once_after_a_loss(swarm, Counter(sent_rows(recording)), 40_000)
 
 
 def test_once_in_batches_over_four_workers_of_which_one_is_killed_with_batches_in_flight(
@@ -149,7 +149,7 @@ def test_once_in_batches_over_four_workers_of_which_one_is_killed_with_batches_i
     sizes = Counter(len(json.loads(body)) for body in recording.bodies)
     assert max(sizes) == 64
     assert sizes[64] > 0.95 * recording.count
-    check_once_after_a_loss(swarm, Counter(row["n"] for body in recording.bodies for row in json.loads(body)))
+    check_once_after_a_loss(swarm, Counter(row["n"] for body in recording.bodies for row in json.loads(body)), 100_000)
     summary = swarm.summary()
     assert summary["requests"] <= recording.count <= summary["requests"] + summary["possibly_uncounted"]
     assert summary["possibly_uncounted"] < 1000  # requests: in rows it is 64 times that
@@ -174,15 +174,15 @@ def test_once_in_batches_sends_every_row_once_and_counts_rows_and_requests(
     assert summary["once"]["sent"] == 5000
 
 
-def check_once_after_a_loss(swarm: Swarm, times_sent: Counter[int]) -> None:
-    """Every row of 100,000 was sent, and what was sent twice is admitted."""
+def check_once_after_a_loss(swarm: Swarm, times_sent: Counter[int], rows: int) -> None:
+    """Every row was sent, and what was sent twice is admitted."""
     once = swarm.summary()["once"]
-    assert once["planned"] == once["sent"] == 100_000
+    assert once["planned"] == once["sent"] == rows
     assert once["maybe_sent"] == once["never_sent"] == 0
-    assert set(times_sent) == set(range(100_000))
+    assert set(times_sent) == set(range(rows))
     twice = sum(count - 1 for count in times_sent.values())
     assert twice <= once["possible_duplicates"]
-    assert once["possible_duplicates"] < 20_000
+    assert once["possible_duplicates"] < rows / 5
     assert swarm.summary()["complete"] is False
 
 

@@ -75,24 +75,31 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Before pytest chooses by markers."""
     fixtures = getattr(item, "fixturenames", ())
+    markers = markers_of(item)
     for fixture, marker in MARKER_OF_FIXTURE.items():
-        if fixture in fixtures and not item.get_closest_marker(marker):
+        if fixture in fixtures and marker not in markers:
             item.add_marker(marker)
-    if not item.get_closest_marker("timeout"):
-        limits = [limit for name, limit in LIMITS_S.items() if item.get_closest_marker(name)]
+            markers.add(marker)
+    if "timeout" not in markers:
+        limits = [limit for name, limit in LIMITS_S.items() if name in markers]
         item.add_marker(pytest.mark.timeout(max(limits, default=LIMIT_S)))
-    if group := group_of(item):
+    if group := group_of(item, markers):
         item.add_marker(pytest.mark.xdist_group(group))
 
 
-def group_of(item: pytest.Item) -> str:
+def markers_of(item: pytest.Item) -> set[str]:
+    """The names of all, in one walk."""
+    return {marker.name for marker in item.iter_markers()}
+
+
+def group_of(item: pytest.Item, markers: set[str]) -> str:
     """The name of those tests that one process of pytest runs in turn; empty when any may."""
-    if item.get_closest_marker("xdist_group"):
+    if "xdist_group" in markers:
         return ""  # it has said so itself
-    if item.get_closest_marker("alone"):
+    if "alone" in markers:
         # Two at a time where others leave them the cores, so that each has one.
         return f"alone-{item.path.parent.name == OF_NUMBERS}" if may_have_priority() else "alone"
-    if item.get_closest_marker("docker"):
+    if "docker" in markers:
         # The tests of a file share their containers.
         if OF_KUBERNETES in item.path.parts:
             return "docker-k8s"
@@ -108,11 +115,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _place(item: pytest.Item) -> int:
-    if item.get_closest_marker("alone") and not may_have_priority():
+    markers = markers_of(item)
+    if "alone" in markers and not may_have_priority():
         return len(ORDER) + 1
-    place = next((place for place, name in enumerate(ORDER) if item.get_closest_marker(name)), len(ORDER))
+    place = next((place for place, name in enumerate(ORDER) if name in markers), len(ORDER))
     # What one process runs in turn takes long as a whole.
-    return min(place, ORDER.index("long")) if item.get_closest_marker("xdist_group") else place
+    return min(place, ORDER.index("long")) if "xdist_group" in markers else place
 
 
 @pytest.hookimpl(wrapper=True)
