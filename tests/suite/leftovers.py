@@ -78,14 +78,15 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     if not may_start(item):
         return (yield)
     described: list[str] = []
+    running: list[psutil.Process] | None = None
     try:
         result = yield
         late_s = time.monotonic() + GRACE_S
-        while left() and time.monotonic() < late_s and item not in _failed:
+        while (running := left()) and time.monotonic() < late_s and item not in _failed:
             time.sleep(0.02)
-        described = [describe(process) for process in left()]
+        described = [describe(process) for process in running]
     finally:
-        end(left())
+        end(left() if running is None else running)
     if described and item not in _failed:
         pytest.fail("The test has left these running:\n" + "\n".join(described), pytrace=False)
     return result
