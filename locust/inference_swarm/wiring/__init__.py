@@ -42,7 +42,12 @@ from inference_swarm.web.guard import close_cross_origin, guard, prepare_web
 from inference_swarm.web.headless_metrics import check_web_ports, serve_metrics
 from inference_swarm.web.routes import attach_web
 from inference_swarm.wiring.answers import check_record_file
-from inference_swarm.wiring.interrupts import end_when_interrupted, end_when_the_terminal_closes, end_while_waiting
+from inference_swarm.wiring.interrupts import (
+    end_once,
+    end_when_interrupted,
+    end_when_the_terminal_closes,
+    end_while_waiting,
+)
 from inference_swarm.wiring.otel import begin_otel, postpone_otel
 from inference_swarm.wiring.runs import Runs
 
@@ -65,6 +70,7 @@ def attach(events: Events, config_file: Path) -> None:
 
     def on_init(environment: Any, runner: Any, web_ui: Any = None, **_: object) -> None:
         end_when_the_terminal_closes()
+        end_once(environment.events)
         options = environment.parsed_options
         begin_otel(environment, runner)
         if isinstance(runner, SwarmWorkerRunner):

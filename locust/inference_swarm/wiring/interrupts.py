@@ -47,6 +47,12 @@ def end_when_the_terminal_closes() -> None:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
 
 
+def end_once(events: Any) -> None:
+    """Ignore SIGTERM in a process that has said its exit code: Locust would say it again, with a traceback."""
+    if os.name == "posix":
+        events.quit.add_listener(lambda **_: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+
+
 def end_while_waiting(environment: Any) -> None:
     """End the joined workers with their master on signals, which Locust handles only when all workers have joined."""
 
