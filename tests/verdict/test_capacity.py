@@ -87,9 +87,9 @@ def test_the_scenario_of_a_server_is_such_a_search(swarm: Swarm, rows: Path, url
         scenario = summary["scenario"]
         assert summary["capacity"]["outcome"] == "found", result.stderr
         assert scenario["value"] == summary["capacity"]["load"]
-        if scenario["value"] == pytest.approx(300, rel=0.05):
+        if scenario["value"] == pytest.approx(300, rel=0.07):
             break
-    assert scenario["value"] == pytest.approx(300, rel=0.05)
+    assert scenario["value"] == pytest.approx(300, rel=0.07)
     assert scenario["samples"] >= scenario["samples_needed"] == 662
     (difference,) = scenario["differences"]
     assert "s were measured instead of at least 600 s" in difference

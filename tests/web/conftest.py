@@ -25,7 +25,7 @@ from web_swarm import WebSwarm
 BROWSERS = ("chromium-headless-shell", "chromium")
 BROWSER_ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--in-process-gpu", "--disable-site-isolation-trials",
 )  # fmt: skip
 NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
 MAX_LOADS = 5
