@@ -31,9 +31,7 @@ def end_when_interrupted(end_at_once: Callable[[], None]) -> None:
         gevent.spawn(end_at_once)
 
     def give_up(*_: object) -> None:
-        os.write(
-            2, f"Ended without results. Of what was saved in the run's folder, {PROGRAM} report makes them.\n".encode()
-        )
+        os.write(2, f"Ended at once. If results are missing, {PROGRAM} report makes them of what was saved.\n".encode())
         os._exit(ExitCode.INCOMPLETE)
 
     if os.name == "posix" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
