@@ -139,6 +139,7 @@ def test_by_users_the_knee_and_the_law_are_those_of_four_servers_of_50_ms(swarm:
         (["--find-capacity", "--slo", "rate>=5"], ["'rate>=5' cannot be searched for", "upper bounds on percentiles"]),
         (["--find-capacity", "--slo", "p99<5ms", "--stages", "9s@5"], ["--stages is given and so is --find-capacity"]),
         (["--find-capacity", "--slo", "p99<5ms", "--confirm", "20m"], ["--budget is 600 s and --confirm 1200 s"]),
+        (["--find-capacity", "--slo", "p99<5ms", "--precision", "0.05%"], ["--precision is 0.0005", "0.1%"]),
         (["--find-capacity", "--slo", "p99<5ms", "--precision", "200%"], ["argument --precision", "a share above 0"]),
         (
             ["--find-capacity", "--slo", "p99<5ms", "--capacity-by", "users", "--arrival", "poisson"],

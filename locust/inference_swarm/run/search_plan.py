@@ -24,6 +24,7 @@ USUAL_FACTOR = 20
 # An arrival that has waited for a sender this many times the bound cannot meet it any more.
 DROP_FACTOR = 4.0
 MIN_DROP_S = 1.0
+MIN_PRECISION = 0.001
 
 
 def search_problems(values: ReadSettingValues) -> list[SettingProblem]:
@@ -75,6 +76,13 @@ def _load_problems(values: ReadSettingValues) -> list[SettingProblem]:
             SettingProblem(
                 f"--budget is {values['budget_s']:g} s and --confirm {values['confirm_s']:g} s",
                 expected="a budget that holds the confirmation and the steps before it",
+            )
+        )
+    if values["precision"] < MIN_PRECISION:
+        problems.append(
+            SettingProblem(
+                f"--precision is {values['precision']:.2g}",
+                expected=f"at least {MIN_PRECISION:g} ({MIN_PRECISION:.1%}): a load has four digits",
             )
         )
     return problems
