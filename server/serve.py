@@ -24,6 +24,7 @@ from server.errors import PROGRAM, SetupError
 
 _BAD_SETUP = 2
 _SHUTDOWN_S = 10
+_HUNG_S = 30  # a worker that says nothing for so long is ended, and another begins: uvicorn's 5 s pass under full load
 _BACKLOG = 2048
 # libuv accepts one connection of a socket in each turn of the event loop, which takes 0.1 s while 400 clients wait for
 # their predictions: others, and the probes of Kubernetes among them, would never be let in.
@@ -169,6 +170,7 @@ def _config(app: FastAPI | str) -> uvicorn.Config:
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=_SHUTDOWN_S,
+        timeout_worker_healthcheck=_HUNG_S,
         backlog=_BACKLOG,
     )
 

@@ -192,8 +192,8 @@ def test_no_probe_fails_while_the_swarm_saturates_the_server(swarm: Swarm) -> No
             is_well = set(said.values()) == {""}
             is_machine_late = max(took.result() for took in nothing) > LATE_MACHINE_S
             assert is_well or (is_machine_late and time.monotonic() < give_up_s), said
-    state = ask(swarm.master, "/swarm/state")
-    assert state["users"] == 400
+    # A worker that got no core for some seconds was given up, and comes back.
+    wait_until(lambda: ask(swarm.master, "/swarm/state")["users"] == 400, 30, "all users")
     assert ask(swarm.master, "/stop", {})["success"]
     assert swarm.restarts.codes == {}
 

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Outcome:
     summary: dict[str, Any]
     record: npt.NDArray[np.int64]
     folder: Path
+    late_us: float = 0.0
+    """How late who sleeps woke beside it (p95): as late are the server's answer and who waits for it."""
 
 
 class Probe:
@@ -87,7 +89,7 @@ def assert_holds(check: Callable[[Outcome], None], run: Callable[[], Outcome]) -
         finally:
             noise_ns = probe.stop()
         try:
-            check(outcome)
+            check(replace(outcome, late_us=noise_ns / 1000))
         except AssertionError as error:
             noises_ns.append(noise_ns)
             if noise_ns < QUIET_NS:

@@ -91,7 +91,9 @@ def test_two_workers_answer_on_one_port_and_end_together(trained: Trained) -> No
             resting.suspend()
             assert post(f"{url}/invocation", row)["predictions"][0] in ("yes", "no")
             assert get(f"{url}/stats")["pid"] == answering.pid
+            time.sleep(6)  # longer than uvicorn lets a worker stand still by itself
             resting.resume()
+        assert spawned(process.pid) == workers
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 

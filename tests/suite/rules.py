@@ -38,7 +38,6 @@ ORDER = ("docker", "alone", "long", "browser", "processes")
 
 LONGEST_WITH_DOCKER = "test_web_ui_swarm"
 OF_KUBERNETES = "k8s"
-OF_NUMBERS = "numbers"
 GZIP_MAGIC = b"\x1f\x8b"
 
 _undeclared: list[str] = []  # the test that runs now, if its markers say that it starts no process
@@ -96,9 +95,11 @@ def group_of(item: pytest.Item, markers: set[str]) -> str:
     """The name of those tests that one process of pytest runs in turn; empty when any may."""
     if "xdist_group" in markers:
         return ""  # it has said so itself
+    # One of each at a time: they are in each other's way, and more would leave all others without a core for too long.
     if "alone" in markers:
-        # Two at a time where others leave them the cores, so that each has one.
-        return f"alone-{item.path.parent.name == OF_NUMBERS}" if may_have_priority() else "alone"
+        return "alone"
+    if "first" in markers and may_have_priority():
+        return "first"
     if "docker" in markers:
         # The tests of a file share their containers.
         if OF_KUBERNETES in item.path.parts:
