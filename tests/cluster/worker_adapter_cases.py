@@ -155,5 +155,5 @@ def test_users_that_cannot_be_created_are_a_failure_of_the_worker(
     worker.hear(worker.hold())
     worker.wait_for(RowsReady)
     monkeypatch.setattr(worker.adapter._runner, "user_classes_by_name", {"User": make}, raising=False)
-    worker.adapter._execute(ApplyUsers({"User": 3}))
+    worker.adapter._carry_out(ApplyUsers({"User": 3}))
     assert worker.wait_for(RowsFailed).reason == "its users cannot be started: ValueError('no user')"

@@ -6,6 +6,7 @@ For the runner of a master and of a single process.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,6 +45,7 @@ class RunControl:
         self._adapter = adapter
         self._planner = planner
         self._ends_workers = ends_workers
+        self._shape: gevent.Greenlet | None = None  # the last that began a run
         self._shape_run = ""
 
     @property
@@ -58,17 +60,25 @@ class RunControl:
 
     def start(self, user_count: int, spawn_rate: float, user_classes: list[type[User]] | None = None) -> None:
         """Begin a run, or change the users of the one under way; returns when they run or it is clear why not."""
-        classes = _named(user_classes or ())
-        is_shape = self._is_shape
-        if is_shape and self._shape_run:
-            self._adapter.feed(Edit(user_count, spawn_rate, classes or None, self._shape_run))
+        if self._is_shape:
+            self._follow_shape(*_of_shape(user_count, spawn_rate), user_classes)
         elif self.phase is Phase.RUNNING:
             self._adapter.edit_refused = ""
-            self._adapter.feed(Edit(user_count, spawn_rate, classes or None))
+            self._adapter.feed(Edit(user_count, spawn_rate, _named(user_classes or ()) or None))
             self._wait(lambda: bool(self._adapter.edit_refused) or self._are_users_complete())
         else:
-            run_id = self._begin(user_count, spawn_rate, user_classes or self._runner.user_classes)
-            self._shape_run = run_id if is_shape else ""
+            self._begin(user_count, spawn_rate, user_classes or self._runner.user_classes)
+
+    def _follow_shape(self, user_count: int, spawn_rate: float, user_classes: list[type[User]] | None) -> None:
+        """A shape begins one run, changes no other, and ends with it."""
+        if self._shape is not self._runner.shape_greenlet:
+            self._shape, self._shape_run = self._runner.shape_greenlet, ""
+            self._shape_run = self._begin(user_count, spawn_rate, user_classes or self._runner.user_classes)
+        else:
+            self._adapter.feed(Edit(user_count, spawn_rate, _named(user_classes or ()) or None, self._shape_run))
+        job = self._adapter.state.job
+        if job is None or job.run_id != self._shape_run:
+            raise gevent.GreenletExit
 
     def _begin(self, user_count: int, spawn_rate: float, user_classes: list[type[User]]) -> str:
         try:
@@ -79,7 +89,7 @@ class RunControl:
                 self._adapter.feed(Quit(ends_workers=self._ends_workers))
             return ""
         if load.first_step is None:  # else the run itself decides its load
-            load = replace(load, users=user_count, spawn_rate=spawn_rate)
+            load = replace(load, users=user_count, spawn_rate=spawn_rate, is_shape=self._is_shape)
         if not all(getattr(one, "holds_connection", False) for one in user_classes):
             load = replace(load, connections_each=0)  # nobody knows how many they need
         self._adapter.feed(Start(run_id, load, _named(user_classes), totals))
@@ -93,7 +103,6 @@ class RunControl:
     def stop(self, cause: StopCause = StopCause.ASKED, text: str = "") -> None:
         """End the run under way, whatever it is doing; returns when its results are written."""
         self._adapter.feed(StopAsked(StopCause.FINISHED if self._is_shape else cause, text))
-        self._shape_run = ""
         if gevent.getcurrent() not in self._runner.user_greenlets:
             self._wait(lambda: self.phase is Phase.IDLE)
 
@@ -111,6 +120,13 @@ class RunControl:
         while not condition():
             self._adapter.changed.clear()
             self._adapter.changed.wait(timeout=1.0)
+
+
+def _of_shape(user_count: float, spawn_rate: float) -> tuple[int, float]:
+    """Return what Locust makes of them: it spawns until there are as many users, and takes any rate above 0."""
+    if spawn_rate <= 0:
+        raise ValueError(f"The load shape asks for a spawn rate of {spawn_rate:g}. Fix: one above 0.")
+    return max(0, math.ceil(user_count)), spawn_rate
 
 
 def _named(user_classes: Iterable[type[User]]) -> tuple[UserClass, ...]:

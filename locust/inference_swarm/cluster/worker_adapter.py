@@ -44,6 +44,7 @@ from inference_swarm.cluster.driver import Driver
 from inference_swarm.cluster.locust_report import locust_report
 from inference_swarm.cluster.master_clock import MasterClock
 from inference_swarm.cluster.protocol import Envelope, Partition
+from inference_swarm.cluster.worker_listeners import WorkerListeners
 from inference_swarm.cluster.worker_requests import WorkerRequests
 from inference_swarm.cluster.worker_rows import WorkerRows
 from inference_swarm.cluster.worker_seams import WorkerSeams
@@ -87,9 +88,10 @@ class WorkerAdapter:
         self._assignment: Assignment | None = None
         self._dispatcher: ArrivalDispatcher | None = None
         self._requests: WorkerRequests | None = None
+        self._listeners = WorkerListeners(environment, runner, self._carry_out, are_there=seams.notifies_listeners)
         self._driver: Driver[AgentEvent | Envelope, AgentAction] = Driver(
             lambda event, now_s: agent.step(self.state, event, now_s),
-            self._execute,
+            self._listeners.execute,
             lambda now_s: agent.wake_s(self.state, now_s),
             AgentTick,
         )
@@ -114,7 +116,7 @@ class WorkerAdapter:
 
     # actions
 
-    def _execute(self, action: AgentAction) -> None:
+    def _carry_out(self, action: AgentAction) -> None:
         match action:
             case SendToMaster(session, message):
                 self._seams.send(Envelope(session, message))
@@ -182,11 +184,9 @@ class WorkerAdapter:
         self._steps_known = 1  # the first one is in the settings
         self._environment.host = settings.host
         self._environment.stop_timeout = float(settings.stop_timeout_s)
-        if self._seams.notifies_listeners:
-            self._runner.stats.clear_all()
-            self._runner.exceptions = {}
-            self._environment._filter_tasks_by_tags()
-            self._environment.events.test_start.fire(environment=self._environment)
+        self._listeners.prepare(lambda: self._record(run_id, began_ns, shard, settings))
+
+    def _record(self, run_id: str, began_ns: int, shard: Shard, settings: Settings) -> None:
         assignment = self._assignment = shard.assignment()
         self._dispatcher = self._make_dispatcher(settings, shard)
         assignment.arrivals = arrivals_of(self._dispatcher, shard.store, began_ns)
@@ -260,16 +260,16 @@ class WorkerAdapter:
             self._dispatcher.pause(round(action.arrivals_until_s * NS_PER_S))
         if self._recording is not None and action.is_final:
             self._recording.end_load()
-        if action.is_final and self._seams.notifies_listeners:
-            self._environment.events.test_stopping.fire(environment=self._environment)
+        if action.is_final:
+            self._listeners.begin_stop()
         timeout_s = 0.0 if action.is_at_once else self._stop_timeout_s
         self.users.stop_all(timeout_s, lambda: self._users_stopped(action))
 
     def _users_stopped(self, action: StopUsers) -> None:
         self._runner.users_applied(self.users.count)
         self.feed(UsersStopped(action.token))
-        if action.is_final and self._seams.notifies_listeners:
-            self._environment.events.test_stop.fire(environment=self._environment)
+        if action.is_final:
+            self._listeners.end_stop()
 
     # numbers
 

@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 from gevent.pool import Group
 from locust.runners import STATE_INIT, STATE_SPAWNING, STATE_STOPPED
+from locust.user.task import LOCUST_STATE_WAITING
 
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.spare_memory import give_back_memory
@@ -23,6 +24,8 @@ USERS_PER_TURN = 8
 NEXT_TURN_S = 0.0005
 # So long after users have begun, they are connected. While more and more begin, memory is given back this often.
 SETTLED_AFTER_S = 1.0
+# The `on_stop` of a user that was cut off may take so long.
+ON_STOP_S = 3.0
 
 
 class UserHost:
@@ -139,11 +142,17 @@ class UserHost:
     def _stop_and_tell(
         users: list[User], greenlets: list[gevent.Greenlet], stop_timeout_s: float, then: Callable[[], None]
     ) -> None:
+        """All at once: what a user does in `on_stop` may take long, and the others would go on sending."""
         for user in users:
-            user.stop(force=stop_timeout_s <= 0)
-        if stop_timeout_s > 0:
-            gevent.joinall(greenlets, timeout=stop_timeout_s)
-        gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=True)
+            if stop_timeout_s <= 0:
+                user.greenlet.kill(block=False)
+            elif user._state in (None, LOCUST_STATE_WAITING):
+                gevent.spawn(user.stop)  # returns when it has ended
+            else:
+                user.stop()
+        gevent.joinall(greenlets, timeout=max(stop_timeout_s, ON_STOP_S))
+        for _ in ("what it does", "its on_stop"):
+            gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=True, timeout=ON_STOP_S)
         then()
 
     @staticmethod

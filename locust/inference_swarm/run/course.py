@@ -41,6 +41,8 @@ class LoadPlan:
     """Whether a worker asks the server before the run: waits until it is ready, or sends it one row, or both."""
     connections_each: int = 0
     """How many connections each user has all the time; 0: as many as it happens to need."""
+    is_shape: bool = False
+    """A LoadTestShape of the locustfile decides the users, and when the load ends."""
 
     @property
     def is_open(self) -> bool:
@@ -50,7 +52,8 @@ class LoadPlan:
     @property
     def has_end(self) -> bool:
         """True when the run ends by itself."""
-        return self.length_s is not None or self.is_once or self.first_step is not None or self.requests is not None
+        has_measure = self.length_s is not None or self.requests is not None
+        return has_measure or self.is_once or self.is_shape or self.first_step is not None
 
 
 class StopCause(StrEnum):

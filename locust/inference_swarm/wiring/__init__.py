@@ -79,7 +79,7 @@ def attach(events: Events, config_file: Path) -> None:
             return
         runs = _attach_runs(environment, runner, command_line)
         end_when_interrupted(runs.end_at_once)
-        if options.headless and isinstance(runner, SwarmMasterRunner):
+        if options.headless:
             end_while_waiting(environment)
         serve_metrics(environment, runs)
         if web_ui is not None:

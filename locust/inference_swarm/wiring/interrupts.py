@@ -52,11 +52,17 @@ def end_once(events: Any) -> None:
 
 
 def end_while_waiting(environment: Any) -> None:
-    """End the joined workers with their master on signals, which Locust handles only when all workers have joined."""
+    """End the run, and the joined workers, on signals while Locust does not handle them.
+
+    It does not before all workers have joined, nor while it waits for the end of a LoadTestShape: then it goes on as at
+    the end of any run.
+    """
 
     def end() -> None:
+        goes_on = environment.runner.shape_greenlet is not None
         environment.runner.quit()
-        sys.exit(environment.process_exit_code or ExitCode.INCOMPLETE)
+        if not goes_on:
+            sys.exit(environment.process_exit_code or ExitCode.INCOMPLETE)
 
     def on_signal(*_: object) -> None:
         gevent.spawn(end)

@@ -1,0 +1,69 @@
+"""Tells Locust's listeners on a worker of the life of a test. An edge: greenlets, Locust.
+
+However long a listener takes, messages go on: a worker that is silent for some seconds is given up by its master.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from inference_swarm.cluster.agent_events import AgentAction, AgentNote, OpenChannel, SendToMaster
+
+
+class WorkerListeners:
+    """`carry_out` does an action now. Without `are_there` nobody is told: in a single process its master does."""
+
+    def __init__(
+        self, environment: Any, runner: Any, carry_out: Callable[[AgentAction], None], *, are_there: bool
+    ) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._carry_out = carry_out
+        self._are_there = are_there
+        self._is_preparing = False
+        self._postponed: deque[AgentAction] = deque()
+        self._stopping: gevent.Greenlet | None = None
+
+    def execute(self, action: AgentAction) -> None:
+        """Carry out an action; while listeners prepare a test, all but messages wait for them."""
+        if self._is_preparing and not isinstance(action, SendToMaster | OpenChannel | AgentNote):
+            self._postponed.append(action)
+        else:
+            self._carry_out(action)
+
+    def prepare(self, then: Callable[[], None]) -> None:
+        """The test starts: calls `then` when all listeners have been told, and carries out what came meanwhile."""
+        if not self._are_there:
+            then()
+            return
+        self._runner.stats.clear_all()
+        self._runner.exceptions = {}
+        self._environment._filter_tasks_by_tags()
+        self._is_preparing = True
+        gevent.spawn(self._prepare, then)
+
+    def _prepare(self, then: Callable[[], None]) -> None:
+        try:
+            self._environment.events.test_start.fire(environment=self._environment)
+            then()
+            while self._postponed:
+                self._carry_out(self._postponed.popleft())
+        finally:
+            self._is_preparing = False
+            self._postponed.clear()
+
+    def begin_stop(self) -> None:
+        """The load ends, and users are told to stop."""
+        if self._are_there:
+            self._stopping = gevent.spawn(self._environment.events.test_stopping.fire, environment=self._environment)
+
+    def end_stop(self) -> None:
+        """All users have stopped."""
+        stopping, self._stopping = self._stopping, None
+        if stopping is not None:
+            stopping.join()
+            self._environment.events.test_stop.fire(environment=self._environment)
