@@ -1,0 +1,80 @@
+"""What users of Locust do at the start and the end of a test may take longer than a silent worker is waited for."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from recording_server import Recording
+from swarm_processes import Swarm
+
+pytestmark = pytest.mark.processes
+
+LISTENER = """
+import time
+from inference_swarm import InferenceUser, attach
+from locust import events
+
+class ModelUser(InferenceUser):
+    {body}
+
+@events.init.add_listener
+def on_init(environment, runner, **_):
+    if type(runner).__name__ == "{runner}":
+        environment.events.{event}.add_listener(lambda **_: time.sleep(7))
+
+attach()
+"""
+LOAD_S, USERS, DELAY_S = 9, 4, 0.05
+
+
+def arguments(swarm: Swarm, recording: Recording, event: str, runner: str, body: str = "pass") -> tuple[str, ...]:
+    file, rows = swarm.folder / "listener.py", swarm.folder / "rows.csv"
+    file.write_text(LISTENER.format(event=event, runner=runner, body=body), encoding="utf-8")
+    rows.write_text("n\n1\n2\n", encoding="utf-8")
+    recording.delay_s = DELAY_S
+    return (
+        "-f", str(file), "--headless", "--host", recording.url, "--data", str(rows), "--results", str(swarm.results),
+        "--master-bind-port", str(swarm.master_port), "--master-port", str(swarm.master_port),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "runner"),
+    [
+        ("test_start", "SwarmWorkerRunner"),
+        ("test_stopping", "SwarmWorkerRunner"),
+        ("spawning_complete", "SwarmMasterRunner"),
+    ],
+)
+def test_a_listener_that_takes_long_keeps_no_message_waiting(
+    swarm: Swarm, recording: Recording, event: str, runner: str
+) -> None:
+    done = swarm.run(
+        *arguments(swarm, recording, event, runner), "--processes", "1", "-u", str(USERS), "-r", "100", "-t",
+        f"{LOAD_S}s", "--stop-timeout", "5",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "is lost" not in done.stderr
+    assert "is gone" not in done.stderr
+    summary = swarm.summary()
+    assert summary["requests"] == recording.count > 0
+    assert summary["duration_s"] == pytest.approx(LOAD_S, abs=3)
+    assert recording.count <= (summary["duration_s"] + 1) * USERS / DELAY_S  # nothing after the load had ended
+
+
+@pytest.mark.parametrize("stop_timeout", ["0", "5"])
+def test_users_who_take_leave_slowly_are_told_all_at_once(
+    swarm: Swarm, recording: Recording, stop_timeout: str
+) -> None:
+    leave = "wait_time = lambda self: 0.3\n    def on_stop(self):\n        time.sleep(1)"
+    began_s = time.monotonic()
+    done = swarm.run(
+        *arguments(swarm, recording, "init", "nobody", leave), "--processes", "0", "-u", "20", "-r", "100", "-t", "2s",
+        "--stop-timeout", stop_timeout,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = swarm.summary()
+    assert summary["requests"] <= recording.count <= summary["requests"] + summary["abandoned"]
+    assert summary["requests"] > 50
+    assert time.monotonic() - began_s < 20  # one after the other they would take so long
