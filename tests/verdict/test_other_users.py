@@ -33,6 +33,24 @@ class RaisingUser(locust.User):
         return 0.5
 """
 
+# As `json.loads` reads it in a server's response: no UTF-8 can hold it.
+ODD_NAMES = """
+import locust
+
+class OddUser(locust.User):
+    @locust.task
+    def name_it(self):
+        name = "half a pair \\ud83d"
+        self.environment.events.request.fire(
+            request_type=name, name=name, response_time=1.0, response_length=1, exception=ValueError(name), context={}
+        )
+        if type(self.environment.runner).__name__ == "SwarmWorkerRunner":  # of a single one Locust's own --csv fails
+            raise ValueError(name)
+
+    def wait_time(self):
+        return 0.3
+"""
+
 FAILING_LISTENER = """
 import locust
 
@@ -125,3 +143,18 @@ def test_a_run_without_what_a_listener_was_for_is_not_passed(
     assert (code, summary["exit_code"], summary["verdict"]) == (4, 4, "incomplete"), result.stderr
     assert any("a listener of the locustfile raised an exception" in reason for reason in summary["reasons"])
     assert "no cache" in result.stderr
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_names_that_no_message_can_hold_lose_no_report(
+    swarm: Swarm, target: Recording, rows: Path, processes: int
+) -> None:
+    result, code = run(swarm, target, rows, ODD_NAMES, processes)
+    assert code == 1, result.stderr
+    assert "UnicodeEncodeError" not in result.stderr
+    summary = swarm.summary()
+    others = summary["other_users"]
+    assert summary["requests"] > 10
+    assert others["requests"] == others["failures"] > 1
+    count = (summary["requests"] + others["requests"], others["failures"])
+    assert aggregated(swarm.run_folders()[0] / "locust_stats.csv") == count

@@ -180,3 +180,19 @@ def test_a_start_that_cannot_be_is_refused_in_the_answer_to_it(web: WebSwarm) ->
         stop.result()
     (summary,) = web.wait_for_end(1)
     assert summary["requests"] == web.target.count == 10
+
+
+def test_the_run_of_a_shape_is_followed_by_another_one(web: WebSwarm) -> None:
+    file = web.swarm.folder / "shape_file.py"
+    file.write_text(
+        "from inference_swarm import InferenceUser, attach\nfrom locust import LoadTestShape\n\n"
+        "class ModelUser(InferenceUser):\n    pass\n\nclass Shape(LoadTestShape):\n    def tick(self):\n"
+        "        return (2 + self.get_run_time() % 3, 10)\n\nattach()\n",
+        encoding="utf-8",
+    )
+    web.start("-f", str(file), "--dataset-name", "alpha", workers=0)
+    web.swarm.start_worker(1, "-f", str(file))
+    web.wait_for_workers(1)
+    for runs in (1, 2):
+        assert web.run_once(seconds=3, runs=runs)["requests"] > 0
+    assert len(web.swarm.run_folders()) == 2

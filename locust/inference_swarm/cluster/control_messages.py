@@ -12,6 +12,7 @@ from locust.rpc import Message
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from inference_swarm.config.documents import in_utf8
 from inference_swarm.errors import ProtocolError
 
 # A worker's report of a thousand request names with full histograms stays below; a socket takes four times as much.
@@ -114,6 +115,7 @@ def shorten(message: Message) -> Message:
 
 def _cut_middle(text: str) -> str:
     """Keep the beginning and the end: of a traceback, where it began and what was raised."""
+    text = in_utf8(text)
     if len(text) <= MAX_TEXT:
         return text
     half = MAX_TEXT // 2 - 50

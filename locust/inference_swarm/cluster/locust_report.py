@@ -16,7 +16,9 @@ def locust_report(environment: Any, runner: Any) -> Document:
     environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
     for entry in data.get("stats", []):
         entry["name"] = cut(str(entry["name"]), MAX_ERROR_TEXT)
+        entry["method"] = entry["method"] and cut(str(entry["method"]), MAX_ERROR_TEXT)
     for failure in data.get("errors", {}).values():
         failure["error"] = cut(str(failure["error"]), MAX_ERROR_TEXT)
         failure["name"] = cut(str(failure["name"]), MAX_ERROR_TEXT)
+        failure["method"] = failure["method"] and cut(str(failure["method"]), MAX_ERROR_TEXT)
     return data

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from inference_swarm.config.documents import in_utf8
 from inference_swarm.errors import ProtocolError
 
 PROTOCOL_VERSION = 6
@@ -68,7 +69,8 @@ def numbers_in(ranges: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:
-    """Return the text, cut to the length that a message carries."""
+    """Return the text as a message can carry it: in UTF-8, and cut to a length."""
+    text = in_utf8(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -16,3 +16,8 @@ SettingValues = dict[str, Any]
 """Values by the names of settings, as their value types parsed them."""
 ReadSettingValues = Mapping[str, Any]
 """The same, where they are only read."""
+
+
+def in_utf8(text: str) -> str:
+    """Return the text with question marks for what UTF-8 cannot hold (lone surrogates)."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

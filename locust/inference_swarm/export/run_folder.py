@@ -43,9 +43,9 @@ def make_run_folder(results: Path, name: str) -> Path:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write beside, then rename: a reader sees the old file or the new one."""
+    """Write beside, then rename: a reader sees the old file or the new one. What UTF-8 cannot hold becomes `?`."""
     beside = path.with_name(path.name + ".part")
-    with beside.open("w", encoding="utf-8", newline="") as file:
+    with beside.open("w", encoding="utf-8", errors="replace", newline="") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from typing import Any
 
 from locust.event import EventHook, Events
 
+from inference_swarm.config.documents import in_utf8
 from inference_swarm.transport.outcome import Outcome
 from inference_swarm.transport.target import METHOD, Target
 
@@ -40,6 +41,8 @@ class OtherUsers:
                 return
             self.requests += 1
             self.failures += bool(request.get("exception"))
+            for text in ("request_type", "name"):  # of which Locust makes a key, in UTF-8
+                request[text] = in_utf8(str(request[text]))
         for listener in self._locusts_own:
             listener(response_time=response_time, **request)
 

@@ -18,6 +18,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from inference_swarm.config.documents import in_utf8
 from inference_swarm.errors import ProtocolError
 from inference_swarm.measure.histogram import Histogram
 from inference_swarm.measure.histogram_batch import HistogramWriter
@@ -32,12 +33,8 @@ Seconds = Annotated[float, Field(strict=True, ge=0, le=1e9, allow_inf_nan=False)
 
 
 def cut_text(text: str, limit: int = MAX_TEXT) -> str:
-    """Return the text if it is short, else its beginning and a digest, so that different long texts stay different.
-
-    What UTF-8 cannot hold (lone surrogates) becomes a question mark.
-    """
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")
+    """Return the text if it is short, else its beginning and a digest, so that different long texts stay different."""
+    text = in_utf8(text)
     if len(text) <= limit:
         return text
     digest = hashlib.blake2s(text.encode("utf-8")).hexdigest()[:_DIGEST_CHARACTERS]
