@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from recording_server import Recording
-from swarm_processes import Swarm, free_port, wait_until
+from swarm_processes import LOCUSTFILE, Swarm, free_port, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -152,3 +152,29 @@ def test_workers_of_their_own_end_after_a_second_interrupt_of_their_master(
     hold_all_answers(recording)
     interrupt_twice(swarm, "master")
     assert worker.wait(30) == 4, swarm.log("worker-1")
+
+
+def test_a_master_whose_workers_do_not_come_in_time_has_no_result(swarm: Swarm, arguments: list[str]) -> None:
+    master = swarm.start_master(*arguments, "--expect-workers-max-wait", "2", workers=2)
+    swarm.start_worker(1)
+    assert master.wait(60) == 4, swarm.log("master")
+    assert "1 of 2 workers have joined within 2 s (--expect-workers-max-wait)." in swarm.log("master")
+    swarm.processes["worker-1"].wait(30)
+
+
+STARTED_AGAIN = """
+from locust import events
+
+@events.init.add_listener
+def on_init(environment, runner, **_):
+    environment.events.test_stopping.add_listener(lambda **_: runner.start(20, 10))
+"""
+
+
+def test_a_start_that_is_refused_while_a_run_ends_leaves_it_its_exit_code(swarm: Swarm, arguments: list[str]) -> None:
+    """As the key `w` in a terminal does."""
+    again = swarm.folder / "again.py"
+    again.write_text(STARTED_AGAIN, encoding="utf-8")
+    done = swarm.run("-f", f"{LOCUSTFILE},{again}", *arguments, "-t", "2s", "--processes", "0")
+    assert done.returncode == 0, done.stderr
+    assert swarm.summary()["verdict"] == "passed"

@@ -240,8 +240,9 @@ class MasterAdapter:
 
     def _over(self, run_id: str, why_not: str, code: ExitCode | None) -> None:
         self.outcomes[run_id] = why_not
-        self._services.over(run_id, why_not, code)
-        if self.state.job is None:  # else a wish was refused because of the run that goes on
+        goes_on = self.state.job is not None  # so a wish was refused, and the exit code is that of the run
+        self._services.over(run_id, why_not, None if goes_on else code)
+        if not goes_on:
             gevent.spawn(self._listeners.closed)
 
     # what takes its time, each in a greenlet of its own

@@ -81,6 +81,8 @@ def attach(events: Events, config_file: Path) -> None:
         end_when_interrupted(runs.end_at_once)
         if options.headless:
             end_while_waiting(environment)
+        if options.expect_workers_max_wait and isinstance(runner, SwarmMasterRunner):
+            _end_without_workers(environment)
         serve_metrics(environment, runs)
         if web_ui is not None:
             brake = guard(web_ui, options)
@@ -196,6 +198,25 @@ def _watch_forked(environment: Any) -> None:
         environment.process_exit_code = ExitCode.INCOMPLETE
         runner.quit()
         sys.exit(ExitCode.INCOMPLETE)
+
+
+def _end_without_workers(environment: Any) -> None:
+    """End when `--expect-workers` have not come in time: with Locust's own exit code requests would have failed."""
+    runner, options = environment.runner, environment.parsed_options
+    wait_s, options.expect_workers_max_wait = options.expect_workers_max_wait, 0
+
+    def end() -> None:
+        here = len(runner.clients.ready)
+        if here < options.expect_workers and runner.adapter.state.job is None:
+            logger.error(
+                "%d of %d workers have joined within %g s (--expect-workers-max-wait). Fix: start the others, or give "
+                "them more time.", here, options.expect_workers, wait_s,
+            )  # fmt: skip
+            environment.process_exit_code = ExitCode.INCOMPLETE
+            runner.quit()
+            sys.exit(ExitCode.INCOMPLETE)
+
+    gevent.spawn_later(wait_s, end)
 
 
 def _say_quota(processes: int) -> None:

@@ -99,8 +99,8 @@ class Runs:
 
     def plan(self) -> tuple[str, LoadPlan, SwarmTotals]:
         """Return the plan of the present settings, parsed and checked."""
-        self.refused = ""
-        locust.log.unhandled_greenlet_exception = False  # of a former run
+        if self.adapter.state.job is None:  # else it is refused
+            self.refused, locust.log.unhandled_greenlet_exception = "", False  # of a former run
         options: argparse.Namespace = self._environment.parsed_options
         if self._environment.host:
             options.host = self._environment.host
@@ -265,7 +265,7 @@ class Runs:
         if why_not:
             self.refused = why_not
         if why_not and code is None:
-            logger.info("There is no run: %s", why_not)
+            logger.warning("The run did not begin: %s", why_not)
         elif why_not and (self.latest is None or self.latest.run_id != run_id):
             logger.error("The run was refused: %s", why_not)
         is_first = not self._environment.process_exit_code  # that the process ends now says less than why
