@@ -26,6 +26,7 @@ class FakeUser:
 
     host = ""
     is_stuck = False
+    _state = "running"
 
     def __init__(self, environment: Any) -> None:
         self.environment = environment

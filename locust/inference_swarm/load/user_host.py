@@ -144,12 +144,10 @@ class UserHost:
     ) -> None:
         """All at once: what a user does in `on_stop` may take long, and the others would go on sending."""
         for user in users:
-            if stop_timeout_s <= 0:
-                user.greenlet.kill(block=False)
-            elif user._state in (None, LOCUST_STATE_WAITING):
-                gevent.spawn(user.stop)  # returns when it has ended
+            if stop_timeout_s <= 0 or user._state in (None, LOCUST_STATE_WAITING):
+                gevent.spawn(user.stop, force=stop_timeout_s <= 0)  # returns when it has ended
             else:
-                user.stop()
+                user.stop(force=False)
         gevent.joinall(greenlets, timeout=max(stop_timeout_s, ON_STOP_S))
         for _ in ("what it does", "its on_stop"):
             gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=True, timeout=ON_STOP_S)
