@@ -76,6 +76,8 @@ def test_users_of_a_shape_that_are_no_whole_number_are_one_more(swarm: Swarm, re
     assert done.returncode == 0, done.stderr
     assert "TypeError" not in done.stderr
     assert swarm.summary()["requests"] == recording.count > 100
+    assert swarm.summary()["users"] == 2
+    assert "s at 2 users" in done.stderr
 
 
 def test_a_shape_with_a_rate_of_zero_ends_the_run_in_words(swarm: Swarm, recording: Recording) -> None:

@@ -36,7 +36,6 @@ def write_number_files(run: RunRecord, folder: Path) -> Document:
     series = run.totals.series
     rows, total = interval_rows(series, run.wanted_rate), run.totals.total()
     summary = build_summary(run, rows)
-    write_json(folder / "summary.json", summary)
     for name, is_service in (("latency.hlog", False), ("service.hlog", True)):
         lines = hlog_lines(run.started_unix_s, hlog_intervals(series, is_service=is_service))
         write_whole(folder / name, "".join(lines))
@@ -45,6 +44,7 @@ def write_number_files(run: RunRecord, folder: Path) -> Document:
         write_whole(folder / "server.csv", server_csv(run.server))
     if summary["stages"]:
         write_whole(folder / "stages.csv", stage_csv(summary["stages"]))
+    write_json(folder / "summary.json", summary)  # the last of them: a run that has it needs no recovery
     heat = heat_map(hlog_intervals(series, is_service=False), longest_s(rows), summary["duration_s"])
     _write_report(ReportData(summary, rows, total.latency, total.service, heat), folder)
     return summary

@@ -76,6 +76,8 @@ class RunRecord:
     request_numbers: RequestNumbers | None = None
     changes: Sequence[Change] = ()
     """What was changed while the run went on."""
+    is_shape: bool = False
+    """Whether a LoadTestShape decided the users, and not the settings."""
     stages: Sequence[StageResult] = ()
     capacity: CapacityResult | None = None
     ab: AbResult | None = None
@@ -121,6 +123,7 @@ def record_of(run: Run, *, is_cut_short: bool = False) -> RunRecord:
         once=course.once,
         request_numbers=run.request_numbers(),
         changes=tuple(course.changes),
+        is_shape=course.load.is_shape,
         stages=run.stages(),
         capacity=run.capacity_result(),
         ab=run.ab_result(),
@@ -191,7 +194,7 @@ def build_summary(run: RunRecord, rows: Sequence[IntervalRow] | None = None) -> 
         "dataset": run.settings.dataset_name if run.data is None else source_name(run.data.source),
         "model": model_words(run.settings),
         "method": run.settings.pred_method,
-        "users": run.settings.users,
+        "users": max((row.users for row in rows), default=0) if run.is_shape else run.settings.users,
         "workers": len(run.totals.workers),
         "load": run.settings.arrival,
         "arrivals": arrival_metrics(run),
