@@ -11,7 +11,9 @@ from typing import Any
 
 import gevent
 
-from inference_swarm.cluster.agent_events import AgentAction, AgentNote, OpenChannel, SendToMaster
+from inference_swarm.cluster.agent_events import AgentAction, AgentNote, EndWorkerProcess, OpenChannel, SendToMaster
+
+AT_ONCE = (SendToMaster, OpenChannel, AgentNote, EndWorkerProcess)
 
 
 class WorkerListeners:
@@ -29,8 +31,8 @@ class WorkerListeners:
         self._stopping: gevent.Greenlet | None = None
 
     def execute(self, action: AgentAction) -> None:
-        """Carry out an action; while listeners prepare a test, all but messages wait for them."""
-        if self._is_preparing and not isinstance(action, SendToMaster | OpenChannel | AgentNote):
+        """Carry out an action; while listeners prepare a test, all that is about the run waits for them."""
+        if self._is_preparing and not isinstance(action, AT_ONCE):
             self._postponed.append(action)
         else:
             self._carry_out(action)
