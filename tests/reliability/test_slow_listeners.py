@@ -78,3 +78,35 @@ def test_users_who_take_leave_slowly_are_told_all_at_once(
     assert summary["requests"] <= recording.count <= summary["requests"] + summary["abandoned"]
     assert summary["requests"] > 50
     assert time.monotonic() - began_s < 20  # one after the other they would take so long
+
+
+SAVING = """
+import os, time
+from pathlib import Path
+from inference_swarm import InferenceUser, attach
+from locust import events
+
+class ModelUser(InferenceUser):
+    pass
+
+@events.init.add_listener
+def on_init(environment, runner, **_):
+    def save(**_):
+        time.sleep(3)
+        Path(f"saved-by-{type(runner).__name__}").touch()
+    environment.events.test_stop.add_listener(save)
+
+attach()
+"""
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_what_is_saved_at_the_end_of_a_test_is_saved_before_the_process_ends(
+    swarm: Swarm, recording: Recording, processes: int
+) -> None:
+    options = arguments(swarm, recording, "init", "nobody")
+    (swarm.folder / "listener.py").write_text(SAVING, encoding="utf-8")
+    done = swarm.run(*options, "--processes", str(processes), "-u", "2", "-r", "100", "-t", "2s")
+    assert done.returncode == 0, done.stderr
+    saved = sorted(path.name.removeprefix("saved-by-") for path in swarm.folder.glob("saved-by-*"))
+    assert ("SwarmMasterRunner" if processes else "SwarmLocalRunner") in saved

@@ -54,6 +54,8 @@ from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.run.course import CountedReport, RunCourse
 
 logger = logging.getLogger(__name__)
+# So long a process that ends waits for listeners of `test_stop`.
+LISTENERS_S = 30.0
 
 
 class RunServices(Protocol):
@@ -133,6 +135,7 @@ class MasterAdapter:
         """What became of each wish for a run: "" when its results are written, else why there are none."""
         self.edit_refused = ""
         self.has_ended = False
+        self._closing: gevent.Greenlet | None = None
         self._send = send
         self._read_until_s = read_until_s
         self._services = services
@@ -243,7 +246,17 @@ class MasterAdapter:
         goes_on = self.state.job is not None  # so a wish was refused, and the exit code is that of the run
         self._services.over(run_id, why_not, None if goes_on else code)
         if not goes_on:
-            gevent.spawn(self._listeners.closed)
+            self._closing = gevent.spawn(self._listeners.closed)
+
+    @property
+    def is_closing(self) -> bool:
+        """True in the greenlet that tells listeners of the end of a run."""
+        return gevent.getcurrent() is self._closing
+
+    def wait_for_listeners(self) -> None:
+        """Return when listeners have been told of the end of the last run: they may have something to save."""
+        if self._closing is not None:
+            self._closing.join(LISTENERS_S)
 
     # what takes its time, each in a greenlet of its own
 

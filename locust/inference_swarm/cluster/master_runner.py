@@ -91,9 +91,12 @@ class SwarmMasterRunner(MasterRunner):
 
         Whoever asks while that is being done waits for it: what follows is the end of the interpreter.
         """
+        if self.adapter.is_closing:  # a listener asks, for whom the end waits
+            return
         with self._ending:
             if self._is_ended:
                 return
+            self.adapter.wait_for_listeners()
             let_workers_end(self.adapter)
             self._is_ended = True
             self.adapter.close()
