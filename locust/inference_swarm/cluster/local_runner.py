@@ -84,7 +84,7 @@ class SwarmLocalRunner(LocalRunner):
 
     def end_process(self) -> None:
         """End the process, in which nothing is left to be done. Whoever asks while that is being done waits for it."""
-        if self.adapter.is_closing:  # a listener asks, for whom the end waits
+        if self.adapter.telling is gevent.getcurrent():  # a listener asks, for whom the end waits
             return
         with self._ending:
             if self._is_ended:

@@ -249,14 +249,14 @@ class MasterAdapter:
             self._closing = gevent.spawn(self._listeners.closed)
 
     @property
-    def is_closing(self) -> bool:
-        """True in the greenlet that tells listeners of the end of a run."""
-        return gevent.getcurrent() is self._closing
+    def telling(self) -> gevent.Greenlet | None:
+        """The greenlet that tells listeners of the end of a run, while it does."""
+        return self._closing or None
 
     def wait_for_listeners(self) -> None:
         """Return when listeners have been told of the end of the last run: they may have something to save."""
-        if self._closing is not None:
-            self._closing.join(LISTENERS_S)
+        if self.telling is not None:
+            self.telling.join(LISTENERS_S)
 
     # what takes its time, each in a greenlet of its own
 

@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Any
 
+import gevent
 from gevent.lock import RLock
 from locust.env import Environment
 from locust.exception import RPCError
@@ -91,7 +92,7 @@ class SwarmMasterRunner(MasterRunner):
 
         Whoever asks while that is being done waits for it: what follows is the end of the interpreter.
         """
-        if self.adapter.is_closing:  # a listener asks, for whom the end waits
+        if self.adapter.telling is gevent.getcurrent():  # a listener asks, for whom the end waits
             return
         with self._ending:
             if self._is_ended:

@@ -14,6 +14,8 @@ import gevent
 from inference_swarm.errors import ExitCode
 from inference_swarm.program import PROGRAM
 
+FOR_EVER_S = 1e6
+
 
 def end_when_interrupted(end_at_once: Callable[[], None]) -> None:
     """The first SIGINT means SIGTERM, the second calls `end_at_once`, the third ends the process as it is.
@@ -46,9 +48,18 @@ def end_when_the_terminal_closes() -> None:
 
 
 def end_once(events: Any) -> None:
-    """Ignore SIGTERM in a process that has said its exit code: Locust would say it again, with a traceback."""
-    if os.name == "posix":
-        events.quit.add_listener(lambda **_: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+    """Let a process say its exit code once: Locust's handler of SIGTERM says it again, and a traceback with it."""
+    has_ended = False
+
+    def on_quit(**_: object) -> None:
+        nonlocal has_ended
+        if has_ended and gevent.getcurrent() is not gevent.get_hub().parent:
+            gevent.sleep(FOR_EVER_S)  # the handler, while the interpreter ends
+        has_ended = True
+        if os.name == "posix":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    events.quit.add_listener(on_quit)
 
 
 def end_while_waiting(environment: Any) -> None:

@@ -237,13 +237,13 @@ class Runs:
     def end_at_once(self) -> None:
         """Write what workers have reported so far and end the process: somebody will not wait for more."""
         state, run = self.adapter.state, self.latest
-        if state.job is None or self._is_left:
+        if self._is_left or not (state.job or self.adapter.telling):
             return
         if state.phase is Phase.CLOSING:
             logger.warning("The results are being written. Ctrl-C once more ends this process without them.")
             return
         self._is_left = True
-        if run is not None and run.run_id == state.job.run_id:
+        if run is not None and state.job is not None and run.run_id == state.job.run_id:
             logger.warning("Ending at once: the results are those of the reports that are in.")
             if run.course.stop is None:
                 run.course.stop = Stop(StopCause.SIGNAL, run.duration_s)
