@@ -44,7 +44,6 @@ def arguments(swarm: Swarm, recording: Recording, event: str, runner: str, body:
     [
         ("test_start", "SwarmWorkerRunner"),
         ("test_stopping", "SwarmWorkerRunner"),
-        ("spawning_complete", "SwarmMasterRunner"),
     ],
 )
 def test_a_listener_that_takes_long_keeps_no_message_waiting(

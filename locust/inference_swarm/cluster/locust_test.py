@@ -58,25 +58,19 @@ class LocustTest:
         runner.update_state(STATE_SPAWNING)
 
     def users_complete(self, users: int) -> None:
-        gevent.spawn(self._tell_users_complete, users)
-
-    def _tell_users_complete(self, users: int) -> None:
         runner = self._runner
-        with self._turn:
-            runner.target_user_classes_count = dict(runner.reported_user_classes_count)
-            runner.spawning_completed = True
-            wants_reset, self._environment.reset_stats = self._environment.reset_stats, False
-            try:
-                self._events.spawning_complete.fire(user_count=users)
-            finally:
-                self._environment.reset_stats = wants_reset
-            if runner.state != STATE_SPAWNING:
-                return  # the run has come to its end meanwhile
-            runner.update_state(STATE_RUNNING)
-            runner.notify_workers_complete(users)
-            logger.info("All users spawned: %d", users)
-            if wants_reset:
-                self._on_reset()
+        runner.target_user_classes_count = dict(runner.reported_user_classes_count)
+        runner.spawning_completed = True
+        wants_reset, self._environment.reset_stats = self._environment.reset_stats, False
+        try:
+            self._events.spawning_complete.fire(user_count=users)
+        finally:
+            self._environment.reset_stats = wants_reset
+        runner.update_state(STATE_RUNNING)
+        runner.notify_workers_complete(users)
+        logger.info("All users spawned: %d", users)
+        if wants_reset:
+            self._on_reset()
 
     def report(self, worker: str, locust: Wire, *, is_left_out: bool) -> None:
         check_locust_report(locust)
