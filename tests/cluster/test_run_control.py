@@ -19,9 +19,7 @@ from inference_swarm.run.course import StopCause
 def asked_for(call: Callable[[RunControl], None], *, by_shape: bool, has_ended: bool = False) -> list[Event]:
     """The events that a call makes, from the shape's greenlet or from another one."""
     events: list[Event] = []
-    adapter: Any = SimpleNamespace(
-        state=Coordinator(), has_ended=has_ended, changed=Flag(), wait_for_listeners=lambda: None
-    )
+    adapter: Any = SimpleNamespace(state=Coordinator(), has_ended=has_ended, changed=Flag())
 
     def feed(event: Event) -> None:
         events.append(event)
