@@ -142,7 +142,7 @@ def test_a_worker_never_goes_beyond_its_limit_and_an_old_grant_changes_nothing()
     assert allowance.grant(1, 5)
     assert allowance.take_one()
     assert not allowance.take_one()
-    assert allowance.final_use() == use(1, 5, 5, 5, 5)
+    assert allowance.final_use(dropped=2) == use(1, 5, 7, 7, 7)
 
 
 def test_what_there_is_no_row_for_is_not_counted() -> None:
@@ -173,6 +173,16 @@ def test_a_worker_gives_up_what_it_does_not_need() -> None:
     allowance.take_one()
     assert allowance.report(0, Need(0, is_exact=True), 2.0) == use(0, 1, 1, 1, 0)
     assert not allowance.take_one()
+
+
+def test_a_report_is_told_when_it_is_new_or_asks_for_more_and_again_once_a_second() -> None:
+    allowance = RequestAllowance()
+    done, busy, asking = use(0, 4, 4, 4, 4), use(0, 4, 4, 4, 3), use(0, 4, 5, 4, 4)
+    assert [allowance.is_to_be_told(done, 0.5 * turn) for turn in range(5)] == [True, False, True, False, True]
+    assert [allowance.is_to_be_told(one, 2.1) for one in (busy, busy, asking, asking, done, done)] == [
+        *[True] * 5,
+        False,
+    ]
 
 
 @dataclass
@@ -222,7 +232,7 @@ def test_never_more_are_sent_than_were_asked_for_and_all_of_them_in_the_end(
             deliver_report(amount)
         elif kind == "f" and not worker.is_gone and number:
             worker.is_gone = True
-            budget.final(str(number), worker.allowance.final_use())
+            budget.final(str(number), worker.allowance.final_use(0))
         assert sum(one.sent for one in workers) <= requests
     # The rest of the run without faults: the last worker that is there sends all that is left.
     for turn in range(200):

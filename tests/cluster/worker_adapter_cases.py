@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import pyarrow as pa
@@ -17,7 +17,7 @@ from gevent.pool import Group
 from locust.event import Events
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
-from inference_swarm.cluster.agent_events import ApplyUsers
+from inference_swarm.cluster.agent_events import ApplyUsers, RequestsCounted
 from inference_swarm.cluster.agent_state import AgentConfig
 from inference_swarm.cluster.protocol import (
     Envelope,
@@ -36,11 +36,14 @@ from inference_swarm.cluster.protocol import (
     Welcome,
 )
 from inference_swarm.cluster.worker_adapter import WorkerAdapter
+from inference_swarm.cluster.worker_requests import WorkerRequests
 from inference_swarm.cluster.worker_seams import WorkerSeams
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source, read_source
 from inference_swarm.data.manifest_wire import manifest_to_wire
+from inference_swarm.load.dispatcher import ArrivalDispatcher
+from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import Snapshot
 
 
@@ -157,3 +160,15 @@ def test_users_that_cannot_be_created_are_a_failure_of_the_worker(
     monkeypatch.setattr(worker.adapter._runner, "user_classes_by_name", {"User": make}, raising=False)
     worker.adapter._carry_out(ApplyUsers({"User": 3}))
     assert worker.wait_for(RowsFailed).reason == "its users cannot be started: ValueError('no user')"
+
+
+def test_a_worker_with_nothing_to_send_goes_on_saying_so_and_counts_what_it_drops_at_its_end() -> None:
+    dispatcher = SimpleNamespace(dropped_count=0, count_needed=lambda ahead_s: (0, True))
+    said: list[RequestsCounted] = []
+    requests = WorkerRequests("r", lambda: 0, cast(ArrivalDispatcher, dispatcher), said.append)
+    requests.begin(cast(Recording, SimpleNamespace(count_attempts=lambda: dispatcher.dropped_count)))
+    gevent.sleep(2.5)
+    assert len(said) in (2, 3)
+    requests.close()
+    dispatcher.dropped_count = 4
+    assert requests.final().use().started == 4

@@ -34,3 +34,17 @@ def test_a_name_that_would_leave_the_folder_of_runs_makes_nothing(tmp_path: Path
     with pytest.raises(SettingProblem, match="one folder name"):
         make_run_folder(tmp_path, name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_run_of_a_name_gets_a_number(tmp_path: Path) -> None:
+    assert [make_run_folder(tmp_path, "x").name for _ in range(3)] == ["x", "x-2", "x-3"]
+
+
+@pytest.mark.parametrize("part", ["", "runs"])
+def test_a_link_to_nowhere_is_named_as_what_is_in_the_way(tmp_path: Path, part: str) -> None:
+    results = tmp_path / "results"
+    if part:
+        results.mkdir()
+    (results / part).symlink_to(tmp_path / "gone" / "gone")
+    with pytest.raises(SettingProblem, match="cannot be made: File exists"):
+        make_run_folder(results, "x")

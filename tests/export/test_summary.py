@@ -121,16 +121,36 @@ def test_the_run_table_has_verdict_time_and_wanted_rate() -> None:
     )  # fmt: skip
 
 
-def test_a_run_table_of_an_older_release_keeps_its_rows(tmp_path: Path) -> None:
-    table = tmp_path / "run_table.csv"
-    table.write_text("run,requests,gone\nold,5,x\n")
+def _append_two(results: Path) -> list[dict[str, str]]:
     for name in ("one", "two"):
-        append_to_run_table(tmp_path, run_table_row(build_summary(make_run(name=name, intervals=1))))
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["run"], row["requests"], row["verdict"]) for row in rows] == [
-        ("old", "5", ""), ("one", "2000", "passed"), ("two", "2000", "passed"),
+        append_to_run_table(results, run_table_row(build_summary(make_run(name=name, intervals=1))))
+    with (results / "run_table.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        b"run,requests,gone\nold\xc3\xa9,5,x\n",
+        b"run,requests,gone\nold\xc3\xa9,5,x",
+        b"\xef\xbb\xbfrun,requests,gone\r\nold\xc3\xa9,5,x\r\n",
+        b"run;requests;gone\r\nold\xe9;5;x\r\n",
+        b"run\trequests\tgone\nold\xc3\xa9\t5\tx\n\n",
+    ],
+    ids=["older_release", "no_last_newline", "byte_order_mark", "code_page_with_semicolons", "tabs"],
+)
+def test_a_run_table_of_others_keeps_its_lines_and_columns(tmp_path: Path, table: bytes) -> None:
+    (tmp_path / "run_table.csv").write_bytes(table)
+    assert [(row["run"], row["requests"], row["verdict"], row["gone"]) for row in _append_two(tmp_path)] == [
+        ("oldé", "5", "", "x"), ("one", "2000", "passed", ""), ("two", "2000", "passed", ""),
     ]  # fmt: skip
+
+
+def test_a_line_is_added_below_one_that_somebody_cut_the_end_from(tmp_path: Path) -> None:
+    _append_two(tmp_path)
+    table = tmp_path / "run_table.csv"
+    table.write_bytes(table.read_bytes().rstrip())
+    assert [row["run"] for row in _append_two(tmp_path)] == ["one", "two", "one", "two"]
 
 
 def test_a_run_is_named_after_the_data_that_it_sent_and_not_after_a_query_parameter() -> None:

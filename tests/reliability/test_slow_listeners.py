@@ -109,3 +109,32 @@ def test_what_is_saved_at_the_end_of_a_test_is_saved_before_the_process_ends(
     assert done.returncode == 0, done.stderr
     saved = sorted(path.name.removeprefix("saved-by-") for path in swarm.folder.glob("saved-by-*"))
     assert ("SwarmMasterRunner" if processes else "SwarmLocalRunner") in saved
+
+
+SAVING_WORKER = """
+import atexit, time
+from pathlib import Path
+from inference_swarm import InferenceUser, attach
+from locust import events
+
+class ModelUser(InferenceUser):
+    pass
+
+@events.init.add_listener
+def on_init(runner, **_):
+    def save():
+        time.sleep(2)
+        Path("saved").touch()
+    if type(runner).__name__ == "SwarmWorkerRunner":
+        atexit.register(save)
+
+attach()
+"""
+
+
+def test_a_master_waits_for_the_processes_that_it_has_forked(swarm: Swarm, recording: Recording) -> None:
+    options = arguments(swarm, recording, "init", "nobody")
+    (swarm.folder / "listener.py").write_text(SAVING_WORKER, encoding="utf-8")
+    done = swarm.run(*options, "--processes", "1", "-u", "2", "-r", "100", "-t", "2s")
+    assert done.returncode == 0, done.stderr
+    assert (swarm.folder / "saved").exists()

@@ -30,6 +30,7 @@ from inference_swarm.cluster.agent_state import RunStage
 from inference_swarm.cluster.request_budget import RequestBudget
 from inference_swarm.cluster.state import Member, Phase
 from inference_swarm.cluster.uncounted import Order
+from inference_swarm.load import allowance
 from inference_swarm.load.allowance import RequestAllowance
 from inference_swarm.load.trace_schedule import TraceSchedule
 from inference_swarm.run.course import RunCourse
@@ -196,6 +197,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
         patch.object(worker_reports, "GrantRequests", lambda run_id, number, limit: protocol.OnceAck(run_id, 0))
     ],
     "what a worker leaves of its requests is lost": lambda: [patch.object(RequestBudget, "final", _nothing)],
+    "a worker with nothing to send says so only once": lambda: [patch.object(allowance, "AGAIN_S", 1e9)],
     "a worker sends without a grant": lambda: [
         patch.object(RequestAllowance, "is_used_up", False),
         patch.object(RequestAllowance, "take_one", lambda self: True),
@@ -234,6 +236,7 @@ FOUND_BY = {
     "a worker sends without a grant": 28,
     "a trace ends before its last arrival": 248,
     "what a lost worker was granted is not asked": 750039,
+    "a worker with nothing to send says so only once": 8162,
 }
 
 

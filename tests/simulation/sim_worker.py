@@ -84,7 +84,6 @@ class SimWorker:
         self._gathered: list[tuple[int, int]] = []  # order once: rows (block, number) of the batch that has begun
         self._users: Users | None = None
         self._allowance: RequestAllowance | None = None
-        self._skipped = 0  # dropped arrivals that the allowance knows
         self._share: Share | None = None
         self._open_busy: deque[float] = deque()  # ends of the requests in flight
         self._due: deque[int] = deque()  # arrivals that wait for a free user
@@ -351,7 +350,7 @@ class SimWorker:
             self._schedule = self._load.schedule
         self._lease_s = self.state.lease_until_s
         self._last = Counted(run_id, self.name, -1, False, 0.0)
-        self._allowance, self._skipped = None, 0
+        self._allowance = None
         if self._load.requests is not None:
             self._allowance = allowance = RequestAllowance()
             self.clock.after(0.0, lambda: self._report_requests(allowance))
@@ -362,14 +361,14 @@ class SimWorker:
         if not self.is_frozen:
             self._advance()
             use = self._use_of(allowance)
-            self.feed(a.RequestsCounted(RequestsUsed.of(self._run_id, use)))
+            if allowance.is_to_be_told(use, self.clock.now_s):
+                self.feed(a.RequestsCounted(RequestsUsed.of(self._run_id, use)))
         self.clock.after(REQUESTS_S, lambda: self._report_requests(allowance))
 
     def _use_of(self, allowance: RequestAllowance) -> RequestUse:
         users = self._users
         assert users is not None
-        allowance.skip(self._open_dropped - self._skipped)
-        self._skipped = self._open_dropped
+        allowance.skip(self._open_dropped)
         ended = users.ended + users.abandoned + self._open_ended + self._open_abandoned + self._open_dropped
         if not self._load.is_open:
             return allowance.report(ended, allowance.need_of_users(users.count, self.clock.now_s), self.clock.now_s)
@@ -519,5 +518,5 @@ class SimWorker:
             once = OnceReport.of(run_id, *self._once.report())
         requests = None
         if is_final and self._allowance is not None and self._run_id == run_id:
-            requests = RequestsUsed.of(run_id, self._allowance.final_use())
+            requests = RequestsUsed.of(run_id, self._allowance.final_use(self._open_dropped))
         self.feed(a.SnapshotTaken(run_id, counted.sequence, is_final, {"counted": counted}, {}, once, requests))

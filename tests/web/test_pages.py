@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -206,8 +207,10 @@ def test_only_the_word_of_the_verdict_is_read_out_while_a_run_goes_on(web: WebSw
     assert web.start_run(slo="p99<1ms", **OPEN_LOAD)["success"] is True
     page = Watched(browser, 1400).page
     page.goto(f"{web.url}/swarm/")
-    wait_until(lambda: "so far" in page.locator(".verdict strong").inner_text(), 30, "a verdict so far")
+    word = page.locator(".verdict strong")
+    wait_until(lambda: "so far" in word.inner_text(), 30, "a verdict so far")
     page.locator("swarm-panel figure").first.wait_for(timeout=60_000)
+    known = word.inner_text()
     page.evaluate(
         """() => {
           window.said = [];
@@ -220,7 +223,8 @@ def test_only_the_word_of_the_verdict_is_read_out_while_a_run_goes_on(web: WebSw
     )
     before = metric(page, "Requests")
     wait_until(lambda: number(metric(page, "Requests")) > number(before) + 1000, 30, "updates of the page")
-    assert page.evaluate("window.said") == []
+    words = [known, *page.evaluate("window.said")]  # another one when this machine becomes too slow meanwhile
+    assert all("so far" in one and one != before for before, one in itertools.pairwise(words)), words
     label = page.locator("swarm-panel figure").first.get_by_role("img").get_attribute("aria-label")
     assert re.fullmatch(r"Requests/s over the run: achieved [\d.,]+( to [\d.,]+, last [\d.,]+)?; wanted 200", label)
     web.post("/stop", {})

@@ -98,7 +98,7 @@ def test_a_receiver_gets_each_request_as_a_span_and_in_the_histogram(
         assert name == "/invocation"
         counts[error] += count
     assert counts == {"": summary["requests"] - summary["failures"], "AttemptError": summary["failures"]}
-    assert summary["requests"] == recording.count == len(received.spans)
+    assert summary["requests"] == recording.count == len(received.spans), done.stderr
     assert max(received.users) == 2
     told = Counter(
         (span.name, *sorted((one.key, one.value.string_value or one.value.int_value) for one in span.attributes))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gevent
 
-from inference_swarm.cluster.forked import kill_forked
+from inference_swarm.cluster.forked import find_forked, kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 
 THREADS_TIMEOUT_S = 5.0
 # Long enough for a worker that stands still for a moment; one that stands still for longer has lost its lease as well.
 WORKERS_TIMEOUT_S = 3.0
 HEARD_TIMEOUT_S = 1.0
+# As long as OpenTelemetry gives a collector for an answer.
+FORKED_TIMEOUT_S = 10.0
 POLL_S = 0.01
+FORKED_POLL_S = 0.05
 
 
 def let_threads_end(timeout_s: float = THREADS_TIMEOUT_S) -> None:
@@ -30,6 +33,18 @@ def let_workers_end(adapter: MasterAdapter, timeout_s: float = WORKERS_TIMEOUT_S
         while adapter.state.ends_workers and any(adapter.state.here()):
             adapter.changed.clear()
             adapter.changed.wait()
+
+
+def let_forked_end(forked: int, adapter: MasterAdapter, timeout_s: float = FORKED_TIMEOUT_S) -> None:
+    """Waits until those of the workers forked by this process that have joined have ended.
+
+    They may have something to send or to save (`--otel`), and end with a container whose first process ends. Locust
+    means to wait for them and does not. Those that have not joined end when this process is gone.
+    """
+    not_joined = max(0, forked - adapter.state.next_index)
+    with gevent.Timeout(timeout_s, False):
+        while forked and len(find_forked()) > not_joined:
+            gevent.sleep(FORKED_POLL_S)
 
 
 def abandon_workers(adapter: MasterAdapter) -> None:

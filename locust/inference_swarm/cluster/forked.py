@@ -19,13 +19,21 @@ def count_children() -> int:
     return count_alive(psutil.Process().children())
 
 
-def kill_forked() -> None:
-    """Kill the processes that this one has forked: nobody will hear what they still have to say."""
-    this = psutil.Process()
+def find_forked() -> list[psutil.Process]:
+    """Return the processes that this one has forked and that have not ended."""
+    this, found = psutil.Process(), []
     for child in this.children():
         with suppress(psutil.Error):
             if child.cmdline() == this.cmdline():
-                child.kill()
+                found.append(child)
+    return found
+
+
+def kill_forked() -> None:
+    """Kill the processes that this one has forked: nobody will hear what they still have to say."""
+    for child in find_forked():
+        with suppress(psutil.Error):
+            child.kill()
 
 
 def count_alive(processes: Iterable[psutil.Process]) -> int:

@@ -255,8 +255,8 @@ class MasterAdapter:
 
     def wait_for_listeners(self) -> None:
         """Return when listeners have been told of the end of the last run: they may have something to save."""
-        if self.telling is not None:
-            self.telling.join(LISTENERS_S)
+        if self.telling and not gevent.wait([self.telling], LISTENERS_S):
+            logger.error("The process ends though listeners of test_stop have not returned in %.0f s.", LISTENERS_S)
 
     # what takes its time, each in a greenlet of its own
 

@@ -16,7 +16,7 @@ from locust.runners import STATE_STOPPING, MasterRunner
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.control_messages import check_payload
-from inference_swarm.cluster.ending import let_threads_end, let_workers_end
+from inference_swarm.cluster.ending import let_forked_end, let_threads_end, let_workers_end
 from inference_swarm.cluster.events import ResetStatistics
 from inference_swarm.cluster.file_limit import raise_file_limit
 from inference_swarm.cluster.keys import MASTER
@@ -99,6 +99,7 @@ class SwarmMasterRunner(MasterRunner):
                 return
             self.adapter.wait_for_listeners()
             let_workers_end(self.adapter)
+            let_forked_end(getattr(self.environment.parsed_options, "processes", None) or 0, self.adapter)
             self._is_ended = True
             self.adapter.close()
             let_threads_end()

@@ -40,7 +40,6 @@ class WorkerRequests:
         self._feed = feed
         self._recording: Recording | None = None
         self._attempts_before = 0
-        self._dropped = 0
         self._wanted, self._granted = Event(), Event()
         self.allowance.on_low = self._wanted.set
         self._greenlet: gevent.Greenlet | None = None
@@ -82,13 +81,13 @@ class WorkerRequests:
         dispatcher, allowance = self._dispatcher, self.allowance
         if dispatcher is None:
             return allowance.report(ended, allowance.need_of_users(self._count_users(), now_s), now_s)
-        allowance.skip(dispatcher.dropped_count - self._dropped)
-        self._dropped = dispatcher.dropped_count
+        allowance.skip(dispatcher.dropped_count)
         return allowance.report(ended, Need(*dispatcher.count_needed(AHEAD_S)), now_s)
 
     def final(self) -> RequestsUsed:
-        """Return how many were sent in the end."""
-        return RequestsUsed.of(self._run_id, self.allowance.final_use())
+        """Return how many were sent in the end; after the last snapshot, which counts what was dropped."""
+        dropped = 0 if self._dispatcher is None else self._dispatcher.dropped_count
+        return RequestsUsed.of(self._run_id, self.allowance.final_use(dropped))
 
     def close(self) -> None:
         """Report no more."""
@@ -96,14 +95,12 @@ class WorkerRequests:
             self._greenlet.kill(block=False)
 
     def _report(self) -> None:
-        last: RequestUse | None = None
         while True:
             began_s = time.monotonic()
             self._wanted.clear()
             use = self.use()
-            if use != last or use.ended < use.started or use.wanted > use.limit:
+            if self.allowance.is_to_be_told(use, began_s):
                 self._feed(RequestsCounted(RequestsUsed.of(self._run_id, use)))
-            last = use
             gevent.sleep(MIN_REPORT_S)
             left_s = (LAST_REPORT_S if self.allowance.is_used_up else REPORT_S) - (time.monotonic() - began_s)
             self._wanted.wait(max(0.0, left_s))

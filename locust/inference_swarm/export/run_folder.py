@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from inference_swarm.config.documents import ReadDocument
@@ -25,21 +27,21 @@ def make_run_folder(results: Path, name: str) -> Path:
     """Make a new folder below `results`/runs; `name`-2, `name`-3 … when it exists. Raises SettingProblem."""
     if Path(name).name != name or name in (".", ".."):
         raise SettingProblem(f"--run-name is {name!r}", expected="one folder name, without slashes")
-    number = 1
-    while True:
-        folder = results / RUNS / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise SettingProblem(
-                f"the results folder {folder} cannot be made: {error.strerror}",
-                expected="a folder that this process may write to",
-                action="choose another with --results or fix its permissions",
-            ) from error
-        else:
-            return folder
+    folder = results / RUNS / name
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)  # by itself: what is in its way is no earlier run
+        for number in itertools.count(2):
+            with suppress(FileExistsError):
+                folder.mkdir()
+                break
+            folder = results / RUNS / f"{name}-{number}"
+    except OSError as error:
+        raise SettingProblem(
+            f"the results folder {folder} cannot be made: {error.strerror}",
+            expected="a folder that this process may write to",
+            action="choose another with --results or fix its permissions",
+        ) from error
+    return folder
 
 
 def write_whole(path: Path, text: str) -> None:

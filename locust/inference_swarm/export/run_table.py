@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -37,23 +38,41 @@ def run_table_row(summary: ReadDocument) -> Document:
 
 
 def append_to_run_table(results: Path, row: ReadDocument) -> None:
-    """Append a line for a run, below the headers of the first one; a table with other columns is converted first."""
+    """Append a line for a run. A table that is not as we write it (another version's, a spreadsheet's) is written anew.
+
+    Its lines stay, and so do columns of its own, behind ours.
+    """
     path, columns = results / RUN_TABLE, list(row)
-    if path.exists() and path.stat().st_size:
-        with path.open(encoding="utf-8", newline="") as file:
-            known = csv.DictReader(file)
-            if known.fieldnames != columns:
-                write_whole(path, _table(columns, [*known, row]))
-                return
+    table = path.read_bytes() if path.exists() else b""
+    names, rows = _read(table)
+    if names[: len(columns)] == columns and table.endswith(b"\n") and _text_of(table).encode() == table:
         with path.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, columns).writerow(row)
+            csv.DictWriter(file, names, restval="").writerow(row)
     else:
-        write_whole(path, _table(columns, [row]))
+        own = [name for name in names if name not in columns]
+        write_whole(path, _table([*columns, *own], [*rows, row]))
+
+
+def _read(table: bytes) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and lines; spreadsheets of some countries write a semicolon or a tab between cells."""
+    text = _text_of(table)
+    header = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
+    names = next(reader, [])
+    return names, [dict(itertools.zip_longest(names, row[: len(names)], fillvalue="")) for row in reader if row]
+
+
+def _text_of(table: bytes) -> str:
+    """Return the text; spreadsheets write UTF-8 with a byte order mark, or a code page of one byte a character."""
+    try:
+        return table.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return table.decode("cp1252", errors="replace")
 
 
 def _table(columns: Sequence[str], rows: Iterable[ReadDocument]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="")
+    writer = csv.DictWriter(text, columns, restval="")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

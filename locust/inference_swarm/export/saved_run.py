@@ -29,9 +29,10 @@ def read_run(folder: Path) -> SavedRun:
     """Read a run. Raises DataError that names the file."""
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if summary.get("version") != SUMMARY_VERSION:
+        version = summary.get("version") if isinstance(summary, dict) else None
+        if version != SUMMARY_VERSION:
             raise DataError(
-                f"its summary.json is of version {summary.get('version')!r}",
+                f"its summary.json is of version {version!r}",
                 expected=f"version {SUMMARY_VERSION}, which this release writes",
             )
         rows = read_interval_table((folder / "intervals.csv").read_text(encoding="utf-8"))

@@ -18,6 +18,8 @@ AHEAD_S = 3.0
 RATE_OVER_S = 1.0
 # What it asks for while nobody knows how fast the server is, for each user.
 FIRST_OF_USER = 100
+# What is as it was is said again so often: "nothing is left to be sent" counts from the end of the arrivals.
+AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class RequestAllowance:
         self._number = -1
         self._low_at = 0
         self._marks: deque[tuple[float, int]] = deque()
+        self._dropped = 0
+        self._told: tuple[float, RequestUse] | None = None
 
     @property
     def is_used_up(self) -> bool:
@@ -83,9 +87,10 @@ class RequestAllowance:
         """Count one request; returns whether it may be sent."""
         return bool(self.counted(lambda: True)())
 
-    def skip(self, count: int) -> None:
-        """Arrivals were dropped: their requests will not be sent by anyone."""
-        self.started += count
+    def skip(self, dropped: int) -> None:
+        """So many arrivals were dropped in all: nobody will send their requests."""
+        self.started += dropped - self._dropped
+        self._dropped = dropped
 
     def need_of_users(self, users: int, now_s: float) -> Need:
         """Closed load: what users may send in the time ahead at the pace of the last second."""
@@ -109,8 +114,17 @@ class RequestAllowance:
         self._set_low()
         return RequestUse(self._number, self.limit, self.started + need.count, self.started, ended)
 
-    def final_use(self) -> RequestUse:
-        """Return what was begun in all; everything has ended."""
+    def is_to_be_told(self, use: RequestUse, now_s: float) -> bool:
+        """Return whether the master is to have this report: it is new, or asks for more, or time has passed."""
+        is_known = self._told is not None and self._told[1] == use and now_s - self._told[0] < AGAIN_S
+        if is_known and use.ended >= use.started and use.wanted <= use.limit:
+            return False
+        self._told = now_s, use
+        return True
+
+    def final_use(self, dropped: int) -> RequestUse:
+        """Return what was begun in all; everything has ended, and so many arrivals were dropped in all."""
+        self.skip(dropped)
         return RequestUse(self._number, self.limit, self.started, self.started, self.started)
 
     def _set_low(self) -> None:
