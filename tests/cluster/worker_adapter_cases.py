@@ -10,15 +10,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import gevent
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gevent.pool import Group
 from locust.event import Events
+from locust.exception import StopTest
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
-from inference_swarm.cluster.agent_events import ApplyUsers, RequestsCounted
+from inference_swarm.cluster.agent_events import AgentAction, ApplyUsers, RequestsCounted
 from inference_swarm.cluster.agent_state import AgentConfig
+from inference_swarm.cluster.locust_report import locust_report
 from inference_swarm.cluster.protocol import (
     Envelope,
     Heartbeat,
@@ -36,12 +39,14 @@ from inference_swarm.cluster.protocol import (
     Welcome,
 )
 from inference_swarm.cluster.worker_adapter import WorkerAdapter
+from inference_swarm.cluster.worker_listeners import WorkerListeners
 from inference_swarm.cluster.worker_requests import WorkerRequests
 from inference_swarm.cluster.worker_seams import WorkerSeams
 from inference_swarm.config.options import OPTIONS
 from inference_swarm.config.settings import Settings
 from inference_swarm.data.locate import find_source, read_source
 from inference_swarm.data.manifest_wire import manifest_to_wire
+from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.measure.recording import Recording
 from inference_swarm.measure.snapshot import Snapshot
@@ -172,3 +177,71 @@ def test_a_worker_with_nothing_to_send_goes_on_saying_so_and_counts_what_it_drop
     requests.close()
     dispatcher.dropped_count = 4
     assert requests.final().use().started == 4
+
+
+def test_users_that_hold_an_arrival_without_a_request_want_one() -> None:
+    dispatcher = SimpleNamespace(dropped_count=0, count_needed=lambda ahead_s: (0, True))
+    requests = WorkerRequests("r", lambda: 3, cast(ArrivalDispatcher, dispatcher), lambda event: None)
+    requests.begin(cast(Recording, SimpleNamespace(count_attempts=lambda: 0)))
+    client: Any = SimpleNamespace()
+    assignment = Assignment(client, lambda: b"request")
+    requests.count(assignment)
+    users = [gevent.spawn(assignment.wait_for_row) for _ in range(3)]
+    gevent.sleep(0.01)
+    assert requests.use().wanted == 3
+    requests.grant(0, 3)
+    gevent.joinall(users, timeout=5, raise_error=True)
+    assert requests.use().wanted == 0
+    requests.close()
+
+
+class Listening:
+    """A worker's listeners, with one of `test_start`."""
+
+    def __init__(self, listener: Any) -> None:
+        self.done: list[object] = []
+        self.failures: list[str] = []
+        environment = SimpleNamespace(events=Events(), _filter_tasks_by_tags=lambda: None)
+        environment.events.test_start.add_listener(listener)
+        runner = SimpleNamespace(stats=SimpleNamespace(clear_all=lambda: None), exceptions={})
+        self.listeners = WorkerListeners(environment, runner, self._carry_out, self.failures.append, are_there=True)
+
+    def _carry_out(self, action: Any) -> None:
+        self.done.append(action)
+        if action == "bad":
+            raise ValueError(action)
+
+
+def stop_test(**_: object) -> None:
+    gevent.sleep(0.01)
+    raise StopTest("no token")
+
+
+def test_whatever_a_listener_raises_the_run_begins_and_what_came_meanwhile_is_done() -> None:
+    worker = Listening(stop_test)
+    worker.listeners.prepare(lambda: worker.done.append("begun"))
+    for action in ("bad", "good"):
+        worker.listeners.execute(cast(AgentAction, action))
+    gevent.sleep(0.1)
+    assert (worker.done, worker.failures) == (["begun", "bad", "good"], [])
+    worker.listeners.execute(cast(AgentAction, "later"))
+    assert worker.done[-1] == "later"
+
+
+def test_a_worker_that_cannot_begin_says_so() -> None:
+    def fail() -> None:
+        raise ValueError("no schedule")
+
+    worker = Listening(lambda **_: None)
+    worker.listeners.prepare(fail)
+    gevent.sleep(0.1)
+    assert worker.failures == ["it cannot begin the run: ValueError('no schedule')"]
+
+
+def test_what_a_listener_adds_to_a_report_and_cannot_be_sent_is_left_out() -> None:
+    def add(data: dict[str, object], **_: object) -> None:
+        data.update(good=1, bad=np.int64(3), worse={1, 2})
+
+    events = Events()
+    events.report_to_master.add_listener(add)
+    assert locust_report(SimpleNamespace(events=events), SimpleNamespace(client_id="w")) == {"good": 1}

@@ -170,3 +170,28 @@ def test_the_count_until_an_instant_is_the_number_of_arrivals_before_it(
     schedule = Schedule(process, parse_stages(text), seed=3)
     until_ns = round(until_s * 1e9)
     assert schedule.count_until(until_ns) == schedule.between(0, until_ns).offsets_ns.size
+
+
+def test_what_is_due_before_a_worker_has_begun_comes_late_and_is_not_lost() -> None:
+    schedule = Schedule(CONSTANT, Stages.constant(100), seed=0)
+    share = Share(schedule, NO_PART, 5 * NS_PER_S)
+    share.take(5 * NS_PER_S + 1)
+    share.change(Part((0,), 2), NS_PER_S)  # known only now
+    assert share.take(6 * NS_PER_S).size == 250
+    share.change(NO_PART, 6 * NS_PER_S)
+    share.take(8 * NS_PER_S)
+    share.change(Part((0,), 2), 7 * NS_PER_S)  # what it has given up is others' until it is told otherwise
+    assert share.take(9 * NS_PER_S).size == 50
+
+
+def test_arrivals_up_to_a_change_are_counted_by_the_part_that_sends_them() -> None:
+    schedule = Schedule(CONSTANT, Stages.constant(100), seed=0, limit=500)
+    share = Share(schedule, Part((0,), 2))
+    share.take(NS_PER_S)
+    assert share.count_ahead(10.0) == (200, True)
+    share.change(NO_PART, round(1.4 * NS_PER_S))
+    assert share.count_ahead(10.0) == (20, True)
+    share.change(Part((0, 1), 2), 2 * NS_PER_S)
+    assert share.count_ahead(10.0) == (20 + 300, True)
+    share.take(2 * NS_PER_S)
+    assert share.count_ahead(10.0) == (300, True)

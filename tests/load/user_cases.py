@@ -17,6 +17,7 @@ from locust.exception import StopUser
 from inference_swarm.data.batches import Batching, ChunkBatches
 from inference_swarm.data.orders import Chunk
 from inference_swarm.data.packed import Heads, PackedBodies, Requests
+from inference_swarm.load.allowance import RequestAllowance
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.listeners import OtherUsers
@@ -445,6 +446,28 @@ def test_tasks_of_ones_own_run_as_locust_runs_them() -> None:
         assert run.counted == len(seen) == run.served()
         assert run.client.counters.open == 0
         assert {outcome.status for outcome in seen} == {200}
+
+
+def test_what_cannot_be_sent_uses_up_no_request() -> None:
+    paths = deque(["/a path", "/right"] * 10)
+
+    class Tasked(InferenceUser):
+        wait_time = constant(0.001)
+
+        @task
+        def send_to_a_path_that_is_none(self) -> None:
+            self.send(b"{}", path=paths.popleft() if paths else "/right")
+
+    allowance = RequestAllowance()
+    allowance.grant(0, 10)
+    with swarm(Tasked, respond_all(OK)) as run:
+        request = request_to(run.client)
+        run.user_class.assignment = Assignment(run.client, lambda: request, allowance=allowance)
+        run.start(2)
+        run.wait_for(lambda: len(run.errors) == 10)
+        run.wait_for(lambda: run.served() == 10)
+        run.stop()
+        assert (allowance.started, run.counted) == (10, 10)
 
 
 def test_arrivals_say_when_to_send_and_latency_runs_from_there() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,8 +89,16 @@ class Runner:
         return found
 
 
-def fail(error: Exception) -> None:
-    raise error
+class Host(UserHost):
+    """The first turn of those who begin is over when an order is."""
+
+    def apply(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
+        super().apply(users, stop_timeout_s)
+        gevent.sleep(0)
+
+
+def fail(reason: str) -> None:
+    raise AssertionError(reason)
 
 
 @pytest.fixture
@@ -107,7 +115,7 @@ def wait_for(condition: Any) -> None:
 
 
 def test_only_users_that_are_lacking_are_started(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     host.apply({"A": 2}, 1.0)
     host.apply({"A": 3, "B": 1}, 1.0)
     assert runner.spawned == ["A", "A", "A", "B"]
@@ -118,7 +126,7 @@ def test_only_users_that_are_lacking_are_started(runner: Runner) -> None:
 
 def test_users_of_the_only_class_are_counted_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = Runner(A)
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     monkeypatch.setattr(host, "_staying", lambda: pytest.fail("every user was looked at"))
     for count in (2, 5, 5):
         host.apply({"A": count}, 5.0)
@@ -133,7 +141,7 @@ def test_users_of_the_only_class_are_counted_without_a_look_at_each(monkeypatch:
 
 
 def test_users_that_are_too_many_end_their_request_and_do_not_count_from_then_on(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     host.apply({"A": 3, "B": 1}, 5.0)
     gevent.sleep(0)
     host.apply({"A": 1}, 5.0)
@@ -144,7 +152,7 @@ def test_users_that_are_too_many_end_their_request_and_do_not_count_from_then_on
 
 
 def test_a_user_on_its_way_out_is_not_taken_for_one_that_is_wanted_again(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     host.apply({"Stuck": 1}, 5.0)
     gevent.sleep(0)
     host.apply({}, 5.0)
@@ -154,7 +162,7 @@ def test_a_user_on_its_way_out_is_not_taken_for_one_that_is_wanted_again(runner:
 
 
 def test_a_user_that_does_not_end_in_time_is_killed(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     host.apply({"Stuck": 2}, 0.01)
     gevent.sleep(0)
     host.apply({"Stuck": 1}, 0.01)
@@ -168,7 +176,7 @@ def test_a_user_that_does_not_end_in_time_is_killed(runner: Runner) -> None:
 def test_when_all_are_stopped_it_is_said_once_and_nobody_is_left(
     runner: Runner, name: str, timeout_s: float, force: bool
 ) -> None:
-    host, said = UserHost(runner, fail), []
+    host, said = Host(runner, fail), []
     host.apply({name: 3}, timeout_s)
     gevent.sleep(0)
     host.stop_all(timeout_s, lambda: said.append(runner.running()))
@@ -181,14 +189,14 @@ def test_when_all_are_stopped_it_is_said_once_and_nobody_is_left(
 
 def test_with_nobody_to_stop_it_is_said_as_well(runner: Runner) -> None:
     said: list[bool] = []
-    UserHost(runner, fail).stop_all(5.0, lambda: said.append(True))
+    Host(runner, fail).stop_all(5.0, lambda: said.append(True))
     wait_for(lambda: said)
 
 
 def test_user_seconds_are_users_times_the_time_they_ran(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now_s=100.0)
     monkeypatch.setattr(user_host, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     clock.now_s = 110.0
     host.apply({"A": 2}, 5.0)
     clock.now_s = 113.0
@@ -218,7 +226,7 @@ def test_memory_is_given_back_once_users_have_settled_however_many_orders_there_
     given_back: list[bool] = []
     monkeypatch.setattr(user_host, "SETTLED_AFTER_S", 0.05)
     monkeypatch.setattr(user_host, "give_back_memory", lambda: given_back.append(True))
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     for count in (1, 2, 3):
         host.apply({"A": count}, 0.0)
     assert given_back == []
@@ -230,7 +238,7 @@ def test_memory_is_given_back_once_users_have_settled_however_many_orders_there_
 
 
 def test_a_report_holds_the_requests_of_users_that_are_stopping_as_under_way(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     with serve(Peer.close) as (client, _):
         recording = Recording(
             [client], RequestStats(), "run", "w",
@@ -245,7 +253,7 @@ def test_a_report_holds_the_requests_of_users_that_are_stopping_as_under_way(run
 
 
 def test_many_users_begin_turn_after_turn_and_others_are_served_between(runner: Runner) -> None:
-    host, others = UserHost(runner, fail), []
+    host, others = Host(runner, fail), []
     host.apply({"A": 100, "B": 30}, 5.0)
     assert (host.count, len(runner.spawned)) == (130, user_host.USERS_PER_TURN)
     gevent.spawn(lambda: [(others.append(len(runner.spawned)), gevent.sleep(0.0001)) for _ in range(1000)])
@@ -256,7 +264,7 @@ def test_many_users_begin_turn_after_turn_and_others_are_served_between(runner: 
 
 
 def test_users_that_have_not_begun_are_the_first_that_are_too_many(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     host.apply({"A": 60, "B": 60}, 5.0)
     host.apply({"A": 40, "B": 10}, 5.0)
     assert host.count == 50
@@ -270,8 +278,8 @@ def test_users_that_have_not_begun_are_the_first_that_are_too_many(runner: Runne
 
 
 def test_what_a_user_class_raises_is_told_once_also_when_others_have_begun(runner: Runner) -> None:
-    told: list[Exception] = []
-    host = UserHost(runner, told.append)
+    told: list[str] = []
+    host = Host(runner, told.append)
     host.apply({"A": 20}, 5.0)
     made = runner.user_classes_by_name["A"]
 
@@ -284,8 +292,53 @@ def test_what_a_user_class_raises_is_told_once_also_when_others_have_begun(runne
     host.apply({"A": 200}, 5.0)
     wait_for(lambda: told)
     gevent.sleep(0.01)
-    assert [str(error) for error in told] == ["no more"]
+    assert told == ["its users cannot be started: ValueError('no more')"]
     assert (host.count, len(runner.spawned)) == (60, 60)
+
+
+@pytest.mark.parametrize("is_finite", [True, False])
+def test_users_of_whom_none_is_left_by_themselves_are_told_of_where_the_run_would_not_end(
+    runner: Runner, is_finite: bool
+) -> None:
+    told: list[str] = []
+    host = Host(runner, told.append)
+    client: Any = SimpleNamespace()
+    assign_users(Assignment(client=client, take=lambda: None, is_counted=is_finite), 0.0, 0.0)
+    host.apply({"A": 3}, 5.0)
+    for user in runner.users[:2]:
+        user._end.set()
+    gevent.sleep(0.01)
+    assert told == []
+    runner.users[2]._end.set()
+    gevent.sleep(0.01)
+    assert [text[:40] for text in told] == ["all its users have ended by themselves, "] * is_finite
+    release_users()
+
+
+def test_users_that_are_told_to_end_have_not_ended_by_themselves(runner: Runner) -> None:
+    host, said = Host(runner, fail), list[bool]()
+    client: Any = SimpleNamespace()
+    assign_users(Assignment(client=client, take=lambda: None, is_counted=True), 0.0, 0.0)
+    host.apply({"A": 3}, 5.0)
+    host.apply({"A": 0}, 5.0)
+    wait_for(lambda: not runner.running() and not runner.user_greenlets)
+    host.apply({"A": 3}, 5.0)
+    host.stop_all(5.0, lambda: said.append(True))
+    wait_for(lambda: said)
+    gevent.sleep(0.01)
+    release_users()
+
+
+def test_a_user_that_is_on_its_way_out_or_cannot_be_stopped_keeps_no_other_from_being_told(runner: Runner) -> None:
+    host, said = Host(runner, fail), list[bool]()
+    host.apply({"A": 4}, 0.05)
+    first, second = runner.users[:2]
+    first._state = "stopping"
+    second.stop = lambda: 1 / 0  # type: ignore[assignment, method-assign]
+    host.stop_all(0.05, lambda: said.append(True))
+    wait_for(lambda: said)
+    assert [user.stopped for user in runner.users] == [[], [], [False], [False]]
+    assert runner.running() == {}
 
 
 def waiting(runner: Runner) -> gevent.event.AsyncResult:
@@ -303,7 +356,7 @@ def waiting(runner: Runner) -> gevent.event.AsyncResult:
 
 
 def test_an_order_that_comes_while_a_user_is_made_begins_no_other_one(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     go_on = waiting(runner)
     host.apply({"A": 40}, 5.0)
     gevent.sleep(0.01)
@@ -317,7 +370,7 @@ def test_an_order_that_comes_while_a_user_is_made_begins_no_other_one(runner: Ru
 
 
 def test_a_user_that_is_being_made_when_all_are_stopped_does_not_begin(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     go_on = waiting(runner)
     host.apply({"A": 40}, 5.0)
     gevent.sleep(0.01)
@@ -331,8 +384,8 @@ def test_a_user_that_is_being_made_when_all_are_stopped_does_not_begin(runner: R
 
 
 def test_what_is_raised_when_all_have_been_stopped_is_not_told_of_the_next_run(runner: Runner) -> None:
-    told: list[Exception] = []
-    host = UserHost(runner, told.append)
+    told: list[str] = []
+    host = Host(runner, told.append)
     go_on = waiting(runner)
     host.apply({"A": 40}, 5.0)
     gevent.sleep(0.01)
@@ -343,7 +396,7 @@ def test_what_is_raised_when_all_have_been_stopped_is_not_told_of_the_next_run(r
 
 
 def test_a_turn_in_which_nobody_begins_leaves_the_state_as_it_is(runner: Runner) -> None:
-    host = UserHost(runner, fail)
+    host = Host(runner, fail)
     host.apply({"A": 2 * user_host.USERS_PER_TURN}, 0.0)
     host.stop_all(0.0, lambda: None)
     runner.update_state(STATE_INIT)

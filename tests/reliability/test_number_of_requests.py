@@ -99,3 +99,40 @@ def test_the_run_ends_with_whichever_comes_first(
     assert (recording.count == 400) is is_by_number
     assert summary["requests"] + summary["left_out"]["requests"] == recording.count
     assert (summary["duration_s"] == pytest.approx(2, abs=0.5)) is not is_by_number
+
+
+TASKS = """
+from inference_swarm import InferenceUser, attach
+from locust import task
+
+class ModelUser(InferenceUser):
+    {on_start}
+    @task
+    def predict(self):
+        self.send(self.next_body())
+
+attach()
+"""
+
+
+@pytest.mark.parametrize(
+    ("load", "on_start", "why", "processes"),
+    [
+        (("--row-order", "once"), "", "only invoke() may take one", "0"),
+        (("--requests", "50"), "def on_start(self): raise ValueError('no token')", "no token", "2"),
+    ],
+)
+def test_a_run_whose_users_have_all_ended_by_themselves_ends_and_says_why(
+    swarm: Swarm, recording: Recording, rows: Path, load: tuple[str, ...], on_start: str, why: str, processes: str
+) -> None:
+    (swarm.folder / "tasks.py").write_text(TASKS.format(on_start=on_start), encoding="utf-8")
+    done = swarm.run(
+        "-f", str(swarm.folder / "tasks.py"), "--headless", "--host", recording.url, "--data", str(rows), "--results",
+        str(swarm.results), "--processes", processes, "--master-bind-port", str(swarm.master_port), "-u", "4", "-r",
+        "100", *load,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert why in done.stderr
+    summary = swarm.summary()
+    assert (summary["requests"], summary["verdict"]) == (0, "interrupted")
+    assert "all its users have ended by themselves" in " ".join(summary["reasons"])

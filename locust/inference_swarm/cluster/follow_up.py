@@ -57,7 +57,8 @@ def _share_requests(state: Coordinator, job: Job, now_s: float) -> None:
     budget, schedule = job.budget, job.load.schedule
     if budget is None:
         return
-    takers = [member.worker for member in state.here() if not member.is_leaving]
+    # In an open load a worker that leaves has arrivals to send until others have taken them over.
+    takers = [member.worker for member in state.here() if job.load.is_open or not member.is_leaving]
     for worker, grant in budget.take_grants(takers):
         state.send(state.members[worker], GrantRequests(job.run_id, grant.number, grant.limit))
     live = [member.worker for member in state.here()]

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
+
+from locust.rpc.protocol import Message
 
 from inference_swarm.cluster.protocol import cut
 from inference_swarm.config.documents import Document
 
+logger = logging.getLogger(__name__)
 MAX_ERROR_TEXT = 2000
+LOCUSTS_OWN = ("stats", "stats_total", "errors", "user_classes_count", "user_count")
+_SAID: set[str] = set()  # not once for each report
+
+
+def _is_plain(value: object) -> bool:
+    try:
+        Message("stats", value, "").serialize()  # type: ignore[no-untyped-call]
+    except Exception:  # a number of numpy's, a set
+        return False
+    return True
 
 
 def locust_report(environment: Any, runner: Any) -> Document:
     """Return everything since the last report, as Locust's `report_to_master` listeners assemble it."""
     data: Document = {}
     environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
+    for key in [key for key, value in data.items() if key not in LOCUSTS_OWN and not _is_plain(value)]:
+        del data[key]
+        if key not in _SAID:
+            _SAID.add(key)
+            logger.error("A listener of report_to_master adds %r, which cannot be sent: it is left out", str(key)[:80])
     for entry in data.get("stats", []):
         entry["name"] = cut(str(entry["name"]), MAX_ERROR_TEXT)
         entry["method"] = entry["method"] and cut(str(entry["method"]), MAX_ERROR_TEXT)

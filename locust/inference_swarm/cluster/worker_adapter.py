@@ -76,7 +76,7 @@ class WorkerAdapter:
     def __init__(self, environment: Any, runner: Any, config: AgentConfig, allowed: str, seams: WorkerSeams) -> None:
         """`allowed` are the patterns of `--allow-host` that this worker was started with."""
         self.state = Agent(config, MasterClock(boot_id()))
-        self.users = UserHost(runner, self._users_failed)
+        self.users = UserHost(runner, self._failed)
         self._environment = environment
         self._runner = runner
         self._seams = seams
@@ -88,7 +88,9 @@ class WorkerAdapter:
         self._assignment: Assignment | None = None
         self._dispatcher: ArrivalDispatcher | None = None
         self._requests: WorkerRequests | None = None
-        self._listeners = WorkerListeners(environment, runner, self._carry_out, are_there=seams.notifies_listeners)
+        self._listeners = WorkerListeners(
+            environment, runner, self._carry_out, self._failed, are_there=seams.notifies_listeners
+        )
         self._driver: Driver[AgentEvent | Envelope, AgentAction] = Driver(
             lambda event, now_s: agent.step(self.state, event, now_s),
             self._listeners.execute,
@@ -172,9 +174,8 @@ class WorkerAdapter:
         self.users.apply(users, self._stop_timeout_s)
         self._runner.users_applied(self.users.count)
 
-    def _users_failed(self, error: Exception) -> None:
-        logger.error("Users cannot be started", exc_info=error)
-        self.feed(RowsCouldNotLoad(self.state.run_id, f"its users cannot be started: {error!r}"))
+    def _failed(self, reason: str) -> None:
+        self.feed(RowsCouldNotLoad(self.state.run_id, reason))
 
     def _begin_recording(self, run_id: str, began_ns: int) -> None:
         shard, settings = self._rows.shard, self._rows.settings

@@ -5,6 +5,7 @@ However long a listener takes, messages go on: a worker that is silent for some 
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -13,18 +14,29 @@ import gevent
 
 from inference_swarm.cluster.agent_events import AgentAction, AgentNote, EndWorkerProcess, OpenChannel, SendToMaster
 
+logger = logging.getLogger(__name__)
 AT_ONCE = (SendToMaster, OpenChannel, AgentNote, EndWorkerProcess)
 
 
 class WorkerListeners:
-    """`carry_out` does an action now. Without `are_there` nobody is told: in a single process its master does."""
+    """`carry_out` does an action now, `on_failure` is told why this worker cannot take part.
+
+    Without `are_there` nobody is told: in a single process its master does.
+    """
 
     def __init__(
-        self, environment: Any, runner: Any, carry_out: Callable[[AgentAction], None], *, are_there: bool
+        self,
+        environment: Any,
+        runner: Any,
+        carry_out: Callable[[AgentAction], None],
+        on_failure: Callable[[str], None],
+        *,
+        are_there: bool,
     ) -> None:
         self._environment = environment
         self._runner = runner
         self._carry_out = carry_out
+        self._on_failure = on_failure
         self._are_there = are_there
         self._is_preparing = False
         self._postponed: deque[AgentAction] = deque()
@@ -40,7 +52,7 @@ class WorkerListeners:
     def prepare(self, then: Callable[[], None]) -> None:
         """The test starts: calls `then` when all listeners have been told, and carries out what came meanwhile."""
         if not self._are_there:
-            then()
+            self._begin(then)
             return
         self._runner.stats.clear_all()
         self._runner.exceptions = {}
@@ -51,12 +63,23 @@ class WorkerListeners:
     def _prepare(self, then: Callable[[], None]) -> None:
         try:
             self._environment.events.test_start.fire(environment=self._environment)
+        except Exception:  # StopTest, say, which Locust lets pass
+            logger.exception("A listener of test_start failed")
+        self._begin(then)
+        while self._postponed:
+            action = self._postponed.popleft()
+            try:
+                self._carry_out(action)
+            except Exception:
+                logger.exception("An action failed: %r", str(action)[:500])
+        self._is_preparing = False
+
+    def _begin(self, then: Callable[[], None]) -> None:
+        try:
             then()
-            while self._postponed:
-                self._carry_out(self._postponed.popleft())
-        finally:
-            self._is_preparing = False
-            self._postponed.clear()
+        except Exception as error:
+            logger.exception("The run cannot begin here")
+            self._on_failure(f"it cannot begin the run: {error!r}")
 
     def begin_stop(self) -> None:
         """The load ends, and users are told to stop."""

@@ -40,6 +40,7 @@ class WorkerRequests:
         self._feed = feed
         self._recording: Recording | None = None
         self._attempts_before = 0
+        self._waiting = 0  # users that have no request to send; in an open load each holds an arrival
         self._wanted, self._granted = Event(), Event()
         self.allowance.on_low = self._wanted.set
         self._greenlet: gevent.Greenlet | None = None
@@ -53,13 +54,20 @@ class WorkerRequests:
         if assignment.take_rows is not None:
             assignment.take_rows = allowance.counted(assignment.take_rows)
 
-        def wait() -> None:
+        def wait_for_any() -> None:
             if not allowance.is_used_up:
                 wait_for_row()
                 return
             self._wanted.set()
             self._granted.clear()
             self._granted.wait(timeout=WAIT_S)
+
+        def wait() -> None:
+            self._waiting += 1
+            try:
+                wait_for_any()
+            finally:
+                self._waiting -= 1
 
         assignment.wait_for_row = wait
 
@@ -82,7 +90,8 @@ class WorkerRequests:
         if dispatcher is None:
             return allowance.report(ended, allowance.need_of_users(self._count_users(), now_s), now_s)
         allowance.skip(dispatcher.dropped_count)
-        return allowance.report(ended, Need(*dispatcher.count_needed(AHEAD_S)), now_s)
+        count, is_exact = dispatcher.count_needed(AHEAD_S)
+        return allowance.report(ended, Need(self._waiting + count, is_exact), now_s)
 
     def final(self) -> RequestsUsed:
         """Return how many were sent in the end; after the last snapshot, which counts what was dropped."""

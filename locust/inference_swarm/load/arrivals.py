@@ -208,12 +208,16 @@ class Share:
         """Arrivals that were taken by a part that had passed to others by then: a change that came too late."""
         self._part = part
         self._changes: list[tuple[int, Part]] = []
+        self._had_part = bool(part.indexes)
 
     def change(self, part: Part, from_ns: int) -> None:
         """Take this part from an instant on, or at once if that has passed already.
 
         All workers must get the same instant, ahead of what any has taken; deviations are counted.
         """
+        if not self._had_part:  # what was due before this worker had begun comes late; it is nobody else's
+            self.position_ns = min(self.position_ns, from_ns)
+        self._had_part = self._had_part or bool(part.indexes)
         if from_ns < self.position_ns:
             taken = self._part.pick(self.schedule.between(from_ns, self.position_ns))
             mine = part.pick(self.schedule.between(from_ns, self.position_ns))
@@ -251,17 +255,21 @@ class Share:
     def count_ahead(self, ahead_s: float) -> tuple[int, bool]:
         """Return how many arrivals are to be taken in the time ahead, at least, and whether these are all of them.
 
-        For schedules with a limit only; the part is that which was announced last.
+        For schedules with a limit only.
         """
         assert self.schedule.limit is not None
-        part = self._changes[-1][1] if self._changes else self._part
         first = self.schedule.count_until(self.position_ns)
         from_s = self.position_ns / NS_PER_S
         rate = self.schedule.rate
         # Bursts may bring more than the rate says.
         expected = 1.5 * (rate.amount_until(from_s + ahead_s) - rate.amount_until(from_s)) + SPARE_ARRIVALS
         after = min(self.schedule.limit, first + math.ceil(expected))
-        return part.count_between(first, after), after == self.schedule.limit
+        count, part = 0, self._part
+        for from_ns, changed in self._changes:
+            until = min(after, max(first, self.schedule.count_until(from_ns)))
+            count += part.count_between(first, until)
+            first, part = until, changed
+        return count + part.count_between(first, after), after == self.schedule.limit
 
     @property
     def is_over(self) -> bool:

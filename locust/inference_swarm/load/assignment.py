@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from locust.exception import StopUser
+from locust.exception import StopTest, StopUser
 
 from inference_swarm.data.orders import Taken
 from inference_swarm.load.allowance import RequestAllowance
 from inference_swarm.load.example_rows import ExampleRows
 from inference_swarm.load.pairs import Pairs
 from inference_swarm.transport.client import InferenceClient
+
+logger = logging.getLogger(__name__)
+_SAID: set[str] = set()  # by `refused`: not once for each user
 
 
 class ArrivalFeed(Protocol):
@@ -27,6 +31,14 @@ class ArrivalFeed(Protocol):
 
 class StoppedBeforeSending(StopUser):
     """The user was stopped while it waited for a row: the arrival that it holds, if any, was not sent."""
+
+
+def refused(reason: str) -> StopTest:
+    """Return what ends a user whose task does what this run does not allow; Locust itself says nothing of it."""
+    if reason not in _SAID:
+        _SAID.add(reason)
+        logger.error("The users of this process end: %s", reason)
+    return StopTest(reason)
 
 
 def stop_without_rows() -> None:
@@ -73,3 +85,8 @@ class Assignment:
     """Called with a request that was taken and will not be sent as it is; returns it."""
     counts_from_ns: int = 0
     """What was intended before this instant is in no statistics: a warm-up, or what a reset left behind."""
+
+    @property
+    def is_finite(self) -> bool:
+        """True when the run ends with its last row or request, however long users take."""
+        return self.is_counted or self.allowance is not None

@@ -231,18 +231,23 @@ class Shard:
             gevent.sleep(MIN_ONCE_REPORT_S)
 
     def _load(self) -> None:
-        pool = gevent.get_hub().threadpool
         try:
-            self._make_format()
-            if isinstance(self.store, TraceStore):
-                memory_bytes = self._settings.row_memory_bytes
-                self.trace = run_in_pool(
-                    pool.apply, partial(read_trace, self._manifest, self._settings.speed, memory_bytes)
-                )
-                self.store.begin(self.trace, is_repeated=self._settings.loop)
+            self._load_while_wanted()
         except SwarmError as error:
             self._fail(error)
-            return
+        except Exception as error:  # whatever it is, nobody would hear of these rows again
+            text = f"rows could not be loaded: {error or repr(error)}"
+            self._fail(DataError(text, expected="a readable parquet file"))
+
+    def _load_while_wanted(self) -> None:
+        pool = gevent.get_hub().threadpool
+        self._make_format()
+        if isinstance(self.store, TraceStore):
+            memory_bytes = self._settings.row_memory_bytes
+            self.trace = run_in_pool(
+                pool.apply, partial(read_trace, self._manifest, self._settings.speed, memory_bytes)
+            )
+            self.store.begin(self.trace, is_repeated=self._settings.loop)
         while True:
             task = self.store.next_task()
             if task is None:
@@ -250,15 +255,7 @@ class Shard:
                 self._wanted.wait()
                 self._wanted.clear()
                 continue
-            try:
-                encoded = run_in_pool(pool.apply, task)
-            except SwarmError as error:
-                self._fail(error)
-                return
-            except (pa.ArrowException, OSError, MemoryError) as error:
-                self._fail(DataError(f"rows could not be loaded: {error}", expected="a readable parquet file"))
-                return
-            self.store.install(encoded)
+            self.store.install(run_in_pool(pool.apply, task))
             self._arrived.set()
 
     def _encode(self, table: pa.Table) -> PackedBodies:

@@ -10,11 +10,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from gevent import getcurrent
-from locust.exception import StopTest
 
 from inference_swarm.data.row_store import RowStore
 from inference_swarm.data.trace_store import TraceStore
-from inference_swarm.load.assignment import ArrivalFeed
+from inference_swarm.load.assignment import ArrivalFeed, refused
 from inference_swarm.load.dispatcher import ArrivalDispatcher
 from inference_swarm.load.trace_schedule import TraceSchedule
 
@@ -48,7 +47,7 @@ class TraceFeed:
     def _row_of_this_user(self) -> int:
         intended_ns = self._given.get(getcurrent())
         if intended_ns is None:
-            raise StopTest("--arrival trace sends each row at its instant: tasks of one's own cannot take one")
+            raise refused("--arrival trace sends each row at its instant: tasks of one's own cannot take one")
         return self._schedule.trace.row_of(self._schedule.number_at(intended_ns - self._began_ns))
 
 

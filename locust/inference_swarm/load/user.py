@@ -18,7 +18,7 @@ from locust.env import Environment
 from locust.exception import RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from inference_swarm.load.assignment import ArrivalFeed, Assignment, StoppedBeforeSending
+from inference_swarm.load.assignment import ArrivalFeed, Assignment, StoppedBeforeSending, refused
 from inference_swarm.load.listeners import is_locusts_own, notify_of, without_locusts_own
 from inference_swarm.load.pair_attempt import attempt_of_pair
 from inference_swarm.transport.connection import Connection
@@ -114,10 +114,10 @@ class InferenceUser(User):
         assignment, connection = self._prepare()
         if not self._example:
             self._example = self._unsent_request(assignment)
+        request, log = edited(self._example, body, path=path, headers=headers), assignment.client.logs_of(name)[0]
         while assignment.allowance is not None and not assignment.allowance.take_one():  # not counted by `take`
-            self._wait_for_row(assignment)
-        request = edited(self._example, body, path=path, headers=headers)
-        connection.log = assignment.client.logs_of(name)[0]
+            self._wait_for_row(assignment)  # and it was, this attempt is made
+        connection.log = log
         start_s = time.time()
         try:
             outcome = connection.attempt(request, time.monotonic_ns(), row_count)
@@ -133,9 +133,9 @@ class InferenceUser(User):
 
     def _next_request(self, assignment: Assignment, take: Callable[[], bytes | None] | None = None) -> bytes:
         if assignment.take_rows is not None:
-            raise StopTest("--row-order once counts each row that is sent: only invoke() may take one")
+            raise refused("--row-order once counts each row that is sent: only invoke() may take one")
         if assignment.pairs is not None:
-            raise StopTest("--ab sends each row to both variants: only invoke() may take one")
+            raise refused("--ab sends each row to both variants: only invoke() may take one")
         while (request := (take or assignment.take)()) is None:
             self._wait_for_row(assignment)
         return request

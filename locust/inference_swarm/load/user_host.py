@@ -5,6 +5,7 @@ Stopping users finish their request in flight and send no other; they do not cou
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 import gevent
 from gevent.pool import Group
 from locust.runners import STATE_INIT, STATE_SPAWNING, STATE_STOPPED
-from locust.user.task import LOCUST_STATE_WAITING
+from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
 from inference_swarm.load.assignment import Assignment
 from inference_swarm.load.spare_memory import give_back_memory
 from inference_swarm.load.user import InferenceUser, no_wait
 from locust import User, between
 
+logger = logging.getLogger(__name__)
 # Of users that begin together so many do in a turn of the event loop: between the turns those who run are served.
 USERS_PER_TURN = 8
 NEXT_TURN_S = 0.0005
@@ -31,10 +33,11 @@ ON_STOP_S = 3.0
 class UserHost:
     """The users of one process. `runner` is Locust's, which spawns them and holds their greenlets.
 
-    `on_failure` gets what a user class raised when a user was made of it; its other users are not made then.
+    `on_failure` is told why it cannot go on: a user class raised something when a user was made of it (its other users
+    are not made then), or all users have ended by themselves in a run that ends when all rows or requests are sent.
     """
 
-    def __init__(self, runner: Any, on_failure: Callable[[Exception], None]) -> None:
+    def __init__(self, runner: Any, on_failure: Callable[[str], None]) -> None:
         self._runner = runner
         self._on_failure = on_failure
         self._to_spawn: dict[str, int] = {}  # by class: users that begin in later turns
@@ -75,7 +78,7 @@ class UserHost:
         if any(count > users.get(name, 0) for name, count in present.items()):
             self._stop_down_to(users, stop_timeout_s)
         if self._spawning is None or self._spawning.dead:
-            self._spawn()
+            self._spawning = gevent.spawn(self._spawn)  # what a class does when a user is made of it may take long
         if self._giving_back is None or self._giving_back.dead:
             self._giving_back = gevent.spawn_later(SETTLED_AFTER_S, give_back_memory)
 
@@ -110,10 +113,19 @@ class UserHost:
             if not self._to_spawn[name]:
                 del self._to_spawn[name]
             user.start(runner.user_greenlets)
+            user.greenlet.rawlink(self._note_end)
         except Exception as error:
             if stops == self._stops:
                 self._to_spawn.pop(name, None)
-                self._on_failure(error)
+                logger.error("Users cannot be started", exc_info=error)
+                self._on_failure(f"its users cannot be started: {error!r}")
+
+    def _note_end(self, greenlet: gevent.Greenlet) -> None:
+        """A user has ended: told to, or by itself (StopUser, a failed `on_start`), as some locustfiles mean it."""
+        assignment = InferenceUser.assignment
+        if greenlet in self._leaving or self.count or assignment is None or not assignment.is_finite:
+            return
+        gevent.spawn(self._on_failure, "all its users have ended by themselves, and nobody is left to send the rest")
 
     def _stop_down_to(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
         staying = self._staying()
@@ -147,7 +159,7 @@ class UserHost:
             if stop_timeout_s <= 0 or user._state in (None, LOCUST_STATE_WAITING):
                 gevent.spawn(user.stop, force=stop_timeout_s <= 0)  # returns when it has ended
             else:
-                user.stop(force=False)
+                _tell_to_stop(user)
         gevent.joinall(greenlets, timeout=max(stop_timeout_s, ON_STOP_S))
         for _ in ("what it does", "its on_stop"):
             gevent.killall([greenlet for greenlet in greenlets if not greenlet.dead], block=True, timeout=ON_STOP_S)
@@ -159,7 +171,7 @@ class UserHost:
             user.stop(force=True)
             return
         greenlet = user.greenlet
-        user.stop()
+        _tell_to_stop(user)
         greenlet.join(stop_timeout_s)
         greenlet.kill(block=False)
 
@@ -175,6 +187,15 @@ class UserHost:
         now_s = time.monotonic()
         self._user_seconds += self.count * (now_s - self._changed_s)
         self._changed_s = now_s
+
+
+def _tell_to_stop(user: User) -> None:
+    """One that has told itself (`self.stop()`), or whose class cannot be stopped, keeps no other from hearing it."""
+    if user._state != LOCUST_STATE_STOPPING:
+        try:
+            user.stop()
+        except Exception:
+            logger.exception("A user cannot be stopped; it is cut off after the stop timeout")
 
 
 def assign_users(assignment: Assignment, wait_min_s: float, wait_max_s: float) -> None:
