@@ -71,7 +71,7 @@ def test_the_default_serves_a_run_from_the_web_ui_and_drains(image_tag: str) -> 
         grace_s = leaving.workload.pod["terminationGracePeriodSeconds"]
         assert leaving.terminate() < grace_s
         assert leaving.exit_code == 0, leaving.logs
-        assert staying.probe("readinessProbe") == ""
+        staying.wait_for("readinessProbe")  # once it has taken over the rows
         ask(master, "/stop", {})
         wait_until(lambda: ask(master, "/stats/requests")["state"] == "stopped", 60, "the run has stopped")
         summary = json.loads(cluster.read(master, "runs/*/summary.json", "swarm-results"))
