@@ -236,7 +236,7 @@ class Shard:
         except SwarmError as error:
             self._fail(error)
         except Exception as error:  # whatever it is, nobody would hear of these rows again
-            text = f"rows could not be loaded: {error or repr(error)}"
+            text = f"rows could not be loaded: {str(error) or repr(error)}"
             self._fail(DataError(text, expected="a readable parquet file"))
 
     def _load_while_wanted(self) -> None:

@@ -115,8 +115,8 @@ class InferenceUser(User):
         if not self._example:
             self._example = self._unsent_request(assignment)
         request, log = edited(self._example, body, path=path, headers=headers), assignment.client.logs_of(name)[0]
-        while assignment.allowance is not None and not assignment.allowance.take_one():  # not counted by `take`
-            self._wait_for_row(assignment)  # and it was, this attempt is made
+        while assignment.allowance is not None and not assignment.allowance.take_one():  # counted last: nothing refuses now
+            self._wait_for_row(assignment)
         connection.log = log
         start_s = time.time()
         try:
