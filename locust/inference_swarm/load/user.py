@@ -115,7 +115,7 @@ class InferenceUser(User):
         if not self._example:
             self._example = self._unsent_request(assignment)
         request, log = edited(self._example, body, path=path, headers=headers), assignment.client.logs_of(name)[0]
-        while assignment.allowance is not None and not assignment.allowance.take_one():  # counted last: nothing refuses now
+        while assignment.allowance is not None and not assignment.allowance.take_one():  # last: nothing refuses now
             self._wait_for_row(assignment)
         connection.log = log
         start_s = time.time()
