@@ -62,6 +62,42 @@ def test_a_listener_that_takes_long_keeps_no_message_waiting(
     assert recording.count <= (summary["duration_s"] + 1) * USERS / DELAY_S  # nothing after the load had ended
 
 
+MESSAGE = """
+import time
+from pathlib import Path
+from inference_swarm import InferenceUser, attach
+from locust import events
+
+class ModelUser(InferenceUser):
+    pass
+
+def hear(msg, **_):
+    Path("heard").touch()
+    time.sleep(7)
+
+@events.init.add_listener
+def on_init(environment, runner, **_):
+    if type(runner).__name__ == "SwarmMasterRunner":
+        runner.register_message("hello", hear, concurrent=True)
+    else:
+        environment.events.test_start.add_listener(lambda **_: runner.send_message("hello", {}))
+
+attach()
+"""
+
+
+def test_a_message_of_ones_own_that_is_heard_concurrently_keeps_no_heartbeat_waiting(
+    swarm: Swarm, recording: Recording
+) -> None:
+    options = arguments(swarm, recording, "init", "nobody")
+    (swarm.folder / "listener.py").write_text(MESSAGE, encoding="utf-8")
+    done = swarm.run(*options, "--processes", "1", "-u", "2", "-r", "100", "-t", "9s")
+    assert done.returncode == 0, done.stderr
+    assert (swarm.folder / "heard").exists()
+    assert "is lost" not in done.stderr
+    assert swarm.summary()["requests"] > 200  # users went on while it was heard
+
+
 @pytest.mark.parametrize("stop_timeout", ["0", "5"])
 def test_users_who_take_leave_slowly_are_told_all_at_once(
     swarm: Swarm, recording: Recording, stop_timeout: str

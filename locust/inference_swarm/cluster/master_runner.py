@@ -172,8 +172,8 @@ class SwarmMasterRunner(MasterRunner):
         elif msg.type in ("exception", "logs"):
             check_payload(msg)
             super().handle_message(client_id, msg)
-        elif listener := self.custom_messages.get(msg.type):
-            listener[0](environment=self.environment, msg=msg)
+        elif msg.type in self.custom_messages:
+            super().handle_message(client_id, msg)  # in a greenlet of its own if it was registered so
         else:
             raise ProtocolError(f"a message of unknown type {msg.type[:80]!a}")
 
