@@ -123,13 +123,13 @@ def test_whoever_asks_a_master_to_end_while_it_waits_for_its_workers_waits_with_
     """Locust itself and the coordinator do, one after the other: each wait of its own would be a second more."""
     done, hold = list[str](), Event()
     monkeypatch.setattr(master_runner, "let_workers_end", lambda adapter: (done.append("workers"), hold.wait()))
-    monkeypatch.setattr(master_runner, "let_forked_end", lambda forked, adapter: done.append(f"{forked} forked"))
+    monkeypatch.setattr(master_runner, "let_forked_end", lambda forked, adapter: done.append(f"{len(forked)} forked"))
     monkeypatch.setattr(master_runner, "let_threads_end", lambda: done.append("threads"))
     runner: Any = master_runner.SwarmMasterRunner.__new__(master_runner.SwarmMasterRunner)
     runner._is_ended, runner._ending = False, RLock()
     runner.adapter = SimpleNamespace(close=lambda: done.append("close"), telling=None, wait_for_listeners=lambda: None)
     runner.user_greenlets = Group()
-    runner.environment = SimpleNamespace(parsed_options=SimpleNamespace(processes=2))
+    runner._forked = [object(), object()]
     runner.channel = SimpleNamespace(dropped=SimpleNamespace(log_counts=lambda: None))
     runner.greenlet = Greenlets(done)
     asked = [gevent.spawn(runner.end_process) for _ in range(2)]

@@ -212,13 +212,13 @@ class Listening:
             raise ValueError(action)
 
 
-def stop_test(**_: object) -> None:
-    gevent.sleep(0.01)
-    raise StopTest("no token")
+@pytest.mark.parametrize("error", [StopTest("no token"), gevent.Timeout(1), ValueError("x")])
+def test_whatever_a_listener_raises_the_run_begins_and_what_came_meanwhile_is_done(error: BaseException) -> None:
+    def fail(**_: object) -> None:
+        gevent.sleep(0.01)
+        raise error
 
-
-def test_whatever_a_listener_raises_the_run_begins_and_what_came_meanwhile_is_done() -> None:
-    worker = Listening(stop_test)
+    worker = Listening(fail)
     worker.listeners.prepare(lambda: worker.done.append("begun"))
     for action in ("bad", "good"):
         worker.listeners.execute(cast(AgentAction, action))

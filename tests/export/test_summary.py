@@ -136,14 +136,38 @@ def _append_two(results: Path) -> list[dict[str, str]]:
         b"\xef\xbb\xbfrun,requests,gone\r\nold\xc3\xa9,5,x\r\n",
         b"run;requests;gone\r\nold\xe9;5;x\r\n",
         b"run\trequests\tgone\nold\xc3\xa9\t5\tx\n\n",
+        b"\r\nrun,requests,gone\r\nold\xc3\xa9,5,x\r\n",
     ],
-    ids=["older_release", "no_last_newline", "byte_order_mark", "code_page_with_semicolons", "tabs"],
+    ids=["older_release", "no_last_newline", "byte_order_mark", "code_page_with_semicolons", "tabs", "blank_line"],
 )
 def test_a_run_table_of_others_keeps_its_lines_and_columns(tmp_path: Path, table: bytes) -> None:
     (tmp_path / "run_table.csv").write_bytes(table)
     assert [(row["run"], row["requests"], row["verdict"], row["gone"]) for row in _append_two(tmp_path)] == [
         ("oldé", "5", "", "x"), ("one", "2000", "passed", ""), ("two", "2000", "passed", ""),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_a_table_of_this_release_that_a_spreadsheet_has_saved_goes_on(tmp_path: Path, delimiter: str) -> None:
+    cells = [f"c{number}" for number in range(len(RUN_TABLE_COLUMNS))]
+    lines = [[*RUN_TABLE_COLUMNS, "note", "note"], [*cells, "first", "second", "beyond"], [*cells, "only"]]
+    (tmp_path / "run_table.csv").write_text("".join(delimiter.join(line) + "\n" for line in lines), encoding="utf-8")
+    _append_two(tmp_path)
+    with (tmp_path / "run_table.csv").open(newline="", encoding="utf-8") as file:
+        header, first, second, *runs = csv.reader(file)
+    assert header[: len(cells) + 2] == lines[0]
+    assert first == lines[1]
+    assert [cell for cell in second if cell] == lines[2]
+    assert [run[0] for run in runs] == ["one", "two"]
+    assert {len(run) for run in runs} == {len(header)}
+
+
+def test_what_is_no_table_is_put_aside(tmp_path: Path) -> None:
+    for number in (1, 2):
+        text = 'run,requests\n"' + "x" * 200_000
+        (tmp_path / "run_table.csv").write_text(text, encoding="utf-8")
+        assert [row["run"] for row in _append_two(tmp_path)] == ["one", "two"]
+        assert (tmp_path / f"run_table.csv.{number}").read_text(encoding="utf-8") == text
 
 
 def test_a_line_is_added_below_one_that_somebody_cut_the_end_from(tmp_path: Path) -> None:

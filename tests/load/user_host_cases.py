@@ -24,6 +24,7 @@ from tests.transport.scripted_server import Peer, serve
 class FakeUser:
     """Sends until it is stopped; `is_stuck`: its request in flight never ends."""
 
+    assignment: Any = None
     host = ""
     is_stuck = False
     _state = "running"
@@ -296,36 +297,68 @@ def test_what_a_user_class_raises_is_told_once_also_when_others_have_begun(runne
     assert (host.count, len(runner.spawned)) == (60, 60)
 
 
-@pytest.mark.parametrize("is_finite", [True, False])
-def test_users_of_whom_none_is_left_by_themselves_are_told_of_where_the_run_would_not_end(
-    runner: Runner, is_finite: bool
-) -> None:
-    told: list[str] = []
-    host = Host(runner, told.append)
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is told of hosts whose users count as `InferenceUser`."""
+    monkeypatch.setattr(user_host, "InferenceUser", FakeUser)
+    monkeypatch.setattr(user_host, "NOBODY_S", 0.05)
+    return []
+
+
+def assign(*, is_finite: bool) -> None:
     client: Any = SimpleNamespace()
     assign_users(Assignment(client=client, take=lambda: None, is_counted=is_finite), 0.0, 0.0)
+
+
+@pytest.mark.parametrize("is_finite", [True, False])
+def test_users_of_whom_none_is_left_by_themselves_are_told_of_where_the_run_would_not_end(
+    runner: Runner, told: list[str], is_finite: bool
+) -> None:
+    host = Host(runner, told.append)
+    assign(is_finite=is_finite)
     host.apply({"A": 3}, 5.0)
     for user in runner.users[:2]:
         user._end.set()
-    gevent.sleep(0.01)
+    gevent.sleep(0.2)
     assert told == []
     runner.users[2]._end.set()
-    gevent.sleep(0.01)
+    gevent.sleep(0.02)
+    assert told == []
+    gevent.sleep(0.2)
     assert [text[:40] for text in told] == ["all its users have ended by themselves, "] * is_finite
     release_users()
 
 
-def test_users_that_are_told_to_end_have_not_ended_by_themselves(runner: Runner) -> None:
-    host, said = Host(runner, fail), list[bool]()
-    client: Any = SimpleNamespace()
-    assign_users(Assignment(client=client, take=lambda: None, is_counted=True), 0.0, 0.0)
+def test_users_that_end_by_themselves_and_are_replaced_in_time_are_not_told_of(runner: Runner, told: list[str]) -> None:
+    host = Host(runner, told.append)
+    assign(is_finite=True)
+    for users in range(1, 6):
+        host.apply({"A": users}, 5.0)
+        for user in runner.users:
+            user._end.set()
+        gevent.sleep(0.03)
+    assert told == []
+    host.apply({"A": 1}, 5.0)
+    gevent.sleep(0.2)
+    assert told == []
+    runner.users[-1]._end.set()
+    host.apply({"A": 0}, 5.0)  # they are wanted elsewhere
+    gevent.sleep(0.2)
+    assert told == []
+    release_users()
+
+
+def test_users_that_are_told_to_end_have_not_ended_by_themselves(runner: Runner, told: list[str]) -> None:
+    host, said = Host(runner, told.append), list[bool]()
+    assign(is_finite=True)
     host.apply({"A": 3}, 5.0)
     host.apply({"A": 0}, 5.0)
     wait_for(lambda: not runner.running() and not runner.user_greenlets)
     host.apply({"A": 3}, 5.0)
     host.stop_all(5.0, lambda: said.append(True))
     wait_for(lambda: said)
-    gevent.sleep(0.01)
+    gevent.sleep(0.2)
+    assert told == []
     release_users()
 
 

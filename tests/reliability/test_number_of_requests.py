@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,35 +105,54 @@ def test_the_run_ends_with_whichever_comes_first(
 TASKS = """
 from inference_swarm import InferenceUser, attach
 from locust import task
+from locust.exception import StopUser
 
 class ModelUser(InferenceUser):
-    {on_start}
     @task
     def predict(self):
-        self.send(self.next_body())
+        {task}
 
 attach()
 """
 
 
-@pytest.mark.parametrize(
-    ("load", "on_start", "why", "processes"),
-    [
-        (("--row-order", "once"), "", "only invoke() may take one", "0"),
-        (("--requests", "50"), "def on_start(self): raise ValueError('no token')", "no token", "2"),
-    ],
-)
-def test_a_run_whose_users_have_all_ended_by_themselves_ends_and_says_why(
-    swarm: Swarm, recording: Recording, rows: Path, load: tuple[str, ...], on_start: str, why: str, processes: str
-) -> None:
-    (swarm.folder / "tasks.py").write_text(TASKS.format(on_start=on_start), encoding="utf-8")
-    done = swarm.run(
+def run_tasks(swarm: Swarm, recording: Recording, rows: Path, tasks: str, *options: str) -> CompletedProcess[str]:
+    (swarm.folder / "tasks.py").write_text(tasks, encoding="utf-8")
+    return swarm.run(
         "-f", str(swarm.folder / "tasks.py"), "--headless", "--host", recording.url, "--data", str(rows), "--results",
-        str(swarm.results), "--processes", processes, "--master-bind-port", str(swarm.master_port), "-u", "4", "-r",
-        "100", *load,
+        str(swarm.results), "--master-bind-port", str(swarm.master_port), *options,
     )  # fmt: skip
+
+
+def test_a_run_whose_users_have_all_ended_by_themselves_ends_and_says_why(
+    swarm: Swarm, recording: Recording, rows: Path
+) -> None:
+    tasks = TASKS.format(task="self.send(self.next_body())")
+    done = run_tasks(swarm, recording, rows, tasks, "--processes", "0", "-u", "4", "-r", "100", "--row-order", "once")
     assert done.returncode == 4, done.stderr
-    assert why in done.stderr
+    assert "only invoke() may take one" in done.stderr
     summary = swarm.summary()
     assert (summary["requests"], summary["verdict"]) == (0, "interrupted")
     assert "all its users have ended by themselves" in " ".join(summary["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("users", "spawn_rate", "requests", "processes"),
+    [(3, 2, 30, "0"), (2, 100, 20, "2")],
+    ids=["each_step_of_the_ramp_replaces_those_who_have_ended", "they_end_with_their_last_request"],
+)
+def test_users_that_end_by_themselves_are_no_fault_of_a_run_that_sends_all(
+    swarm: Swarm, recording: Recording, rows: Path, users: int, spawn_rate: int, requests: int, processes: str
+) -> None:
+    tasks = TASKS.format(
+        task="""self.invoke()
+        self.sent = getattr(self, "sent", 0) + 1
+        if self.sent == 10:
+            raise StopUser"""
+    )
+    done = run_tasks(
+        swarm, recording, rows, tasks, "--processes", processes, "-u", str(users), "-r", str(spawn_rate), "--requests",
+        str(requests),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert swarm.summary()["requests"] == requests == recording.count

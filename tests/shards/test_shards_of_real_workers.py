@@ -235,7 +235,7 @@ def test_a_file_that_changes_during_the_run_is_named_and_the_run_is_incomplete(
     swarm.start_worker(1)
     wait_until(lambda: recording.count > 100, 60, "requests")
     write_rows(rows, 60_001, 10_000)
-    wait_until(lambda: "could not load its rows" in swarm.log("master"), 60, "that the change is noticed")
+    wait_until(lambda: "has failed: " in swarm.log("master"), 60, "that the change is noticed")
     master.send_signal(signal.SIGTERM)
     assert master.wait(60) == 4
     log = swarm.log("master")

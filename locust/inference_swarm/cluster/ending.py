@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import gevent
+from collections.abc import Sequence
 
-from inference_swarm.cluster.forked import find_forked, kill_forked
+import gevent
+import psutil
+
+from inference_swarm.cluster.forked import count_alive, kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 
 THREADS_TIMEOUT_S = 5.0
@@ -35,15 +38,17 @@ def let_workers_end(adapter: MasterAdapter, timeout_s: float = WORKERS_TIMEOUT_S
             adapter.changed.wait()
 
 
-def let_forked_end(forked: int, adapter: MasterAdapter, timeout_s: float = FORKED_TIMEOUT_S) -> None:
+def let_forked_end(
+    forked: Sequence[psutil.Process], adapter: MasterAdapter, timeout_s: float = FORKED_TIMEOUT_S
+) -> None:
     """Waits until those of the workers forked by this process that have joined have ended.
 
     They may have something to send or to save (`--otel`), and end with a container whose first process ends. Locust
     means to wait for them and does not. Those that have not joined end when this process is gone.
     """
-    not_joined = max(0, forked - adapter.state.next_index)
+    not_joined = max(0, len(forked) - adapter.state.next_index)
     with gevent.Timeout(timeout_s, False):
-        while forked and len(find_forked()) > not_joined:
+        while count_alive(forked) > not_joined:
             gevent.sleep(FORKED_POLL_S)
 
 

@@ -19,6 +19,7 @@ from inference_swarm.cluster.control_messages import check_payload
 from inference_swarm.cluster.ending import let_forked_end, let_threads_end, let_workers_end
 from inference_swarm.cluster.events import ResetStatistics
 from inference_swarm.cluster.file_limit import raise_file_limit
+from inference_swarm.cluster.forked import find_forked
 from inference_swarm.cluster.keys import MASTER
 from inference_swarm.cluster.locust_test import LocustTest
 from inference_swarm.cluster.master_adapter import MasterAdapter, RunServices
@@ -43,6 +44,7 @@ class SwarmMasterRunner(MasterRunner):
         self._events: Any = environment.events
         self._is_ended = False
         self._ending = RLock()
+        self._forked = find_forked()  # its workers; what a locustfile forks comes later
         try:
             super().__init__(environment, master_bind_host, master_bind_port)
         except RPCError as error:
@@ -99,7 +101,7 @@ class SwarmMasterRunner(MasterRunner):
                 return
             self.adapter.wait_for_listeners()
             let_workers_end(self.adapter)
-            let_forked_end(getattr(self.environment.parsed_options, "processes", None) or 0, self.adapter)
+            let_forked_end(self._forked, self.adapter)
             self._is_ended = True
             self.adapter.close()
             let_threads_end()

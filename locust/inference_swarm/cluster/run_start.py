@@ -92,7 +92,7 @@ def rows_failed(state: Coordinator, event: Received, now_s: float) -> None:
     """A worker cannot load its rows: the run is refused with its reason."""
     message = event.message
     assert isinstance(message, RowsFailed)
-    reason = f"worker {event.worker} could not load its rows: {message.reason}"
+    reason = f"worker {event.worker} has failed: {message.reason}"
     give_up(state, reason, ExitCode.BAD_CONFIGURATION)
 
 

@@ -63,16 +63,21 @@ class WorkerListeners:
     def _prepare(self, then: Callable[[], None]) -> None:
         try:
             self._environment.events.test_start.fire(environment=self._environment)
-        except Exception:  # StopTest, say, which Locust lets pass
+        except (Exception, gevent.Timeout):  # StopTest, say, which Locust lets pass
             logger.exception("A listener of test_start failed")
-        self._begin(then)
-        while self._postponed:
-            action = self._postponed.popleft()
-            try:
-                self._carry_out(action)
-            except Exception:
-                logger.exception("An action failed: %r", str(action)[:500])
-        self._is_preparing = False
+        try:
+            self._begin(then)
+            while self._postponed:
+                self._do_postponed(self._postponed.popleft())
+        finally:
+            self._is_preparing = False
+            self._postponed.clear()
+
+    def _do_postponed(self, action: AgentAction) -> None:
+        try:
+            self._carry_out(action)
+        except Exception:
+            logger.exception("An action failed: %r", str(action)[:500])
 
     def _begin(self, then: Callable[[], None]) -> None:
         try:

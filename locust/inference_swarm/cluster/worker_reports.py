@@ -45,7 +45,7 @@ def rows_failed_during(state: Coordinator, event: Received, now_s: float) -> Non
         return
     job.course.failures[event.worker] = message.reason
     job.is_placement_due = True
-    state.note(f"Worker {event.worker} could not load its rows: {message.reason}", "error")
+    state.note(f"Worker {event.worker} has failed: {message.reason}", "error")
 
 
 def once_report(state: Coordinator, event: Received, now_s: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from inference_swarm.config.documents import Document, ReadDocument
@@ -40,39 +40,67 @@ def run_table_row(summary: ReadDocument) -> Document:
 def append_to_run_table(results: Path, row: ReadDocument) -> None:
     """Append a line for a run. A table that is not as we write it (another version's, a spreadsheet's) is written anew.
 
-    Its lines stay, and so do columns of its own, behind ours.
+    Its lines stay, and so do columns of its own, behind ours. One that is no table is put aside.
     """
     path, columns = results / RUN_TABLE, list(row)
     table = path.read_bytes() if path.exists() else b""
-    names, rows = _read(table)
-    if names[: len(columns)] == columns and table.endswith(b"\n") and _text_of(table).encode() == table:
+    own = _own_columns(table, columns)
+    if own is not None:
         with path.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, names, restval="").writerow(row)
-    else:
-        own = [name for name in names if name not in columns]
-        write_whole(path, _table([*columns, *own], [*rows, row]))
-
-
-def _read(table: bytes) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and lines; spreadsheets of some countries write a semicolon or a tab between cells."""
-    text = _text_of(table)
-    header = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-    names = next(reader, [])
-    return names, [dict(itertools.zip_longest(names, row[: len(names)], fillvalue="")) for row in reader if row]
-
-
-def _text_of(table: bytes) -> str:
-    """Return the text; spreadsheets write UTF-8 with a byte order mark, or a code page of one byte a character."""
+            csv.writer(file).writerow([*row.values(), *[""] * own])
+        return
     try:
-        return table.decode("utf-8-sig")
+        lines = _lines_of(table)
+    except csv.Error:
+        path.rename(_free_name(path))
+        lines = []
+    write_whole(path, _table(columns, lines, row))
+
+
+def _own_columns(table: bytes, columns: Sequence[str]) -> int | None:
+    """Return how many columns the table has behind ours; None when no line of ours can be appended to it."""
+    ours, (header, newline, _) = ",".join(columns).encode(), table.partition(b"\n")
+    header = header.rstrip(b"\r")
+    if not newline or not table.endswith(b"\n") or (header != ours and not header.startswith(ours + b",")):
+        return None
+    try:
+        table.decode()
+        return len(next(csv.reader([header.decode()]))) - len(columns)
+    except (UnicodeDecodeError, csv.Error):
+        return None
+
+
+def _lines_of(table: bytes) -> list[list[str]]:
+    """Return the lines with the header. Raises csv.Error.
+
+    Spreadsheets write UTF-8 with a byte order mark, or a code page of one byte a character; those of some countries a
+    semicolon or a tab between cells.
+    """
+    try:
+        text = table.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return table.decode("cp1252", errors="replace")
+        text = table.decode("cp1252", errors="replace")
+    header = text.lstrip().partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
+    return [line for line in reader if line]
 
 
-def _table(columns: Sequence[str], rows: Iterable[ReadDocument]) -> str:
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]], row: ReadDocument) -> str:
+    """Return the table with our columns first, the others as they were behind them, and a line for the run."""
+    width = max(map(len, lines), default=0)
+    header, *rest = [[*line, *[""] * (width - len(line))] for line in lines] or [[]]
+    places = [header.index(name) if name in header else None for name in columns]
+    others = [place for place in range(width) if place not in places]
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text)
+    writer.writerow([*columns, *[header[place] for place in others]])
+    for line in rest:
+        ours = ["" if place is None else line[place] for place in places]
+        writer.writerow([*ours, *[line[place] for place in others]])
+    writer.writerow([*row.values(), *[""] * len(others)])
     return text.getvalue()
+
+
+def _free_name(path: Path) -> Path:
+    numbers = itertools.count(1)
+    return next(name for number in numbers if not (name := path.with_name(f"{path.name}.{number}")).exists())

@@ -16,7 +16,8 @@ from inference_swarm.load.pairs import Pairs
 from inference_swarm.transport.client import InferenceClient
 
 logger = logging.getLogger(__name__)
-_SAID: set[str] = set()  # by `refused`: not once for each user
+REFUSALS: set[str] = set()
+"""What was refused in this run: said once, not for each user."""
 
 
 class ArrivalFeed(Protocol):
@@ -35,8 +36,8 @@ class StoppedBeforeSending(StopUser):
 
 def refused(reason: str) -> StopTest:
     """Return what ends a user whose task does what this run does not allow; Locust itself says nothing of it."""
-    if reason not in _SAID:
-        _SAID.add(reason)
+    if reason not in REFUSALS:
+        REFUSALS.add(reason)
         logger.error("The users of this process end: %s", reason)
     return StopTest(reason)
 

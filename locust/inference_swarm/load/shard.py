@@ -5,6 +5,7 @@ An edge: threads and greenlets. What to hold is decided elsewhere.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -41,6 +42,7 @@ from inference_swarm.load.readiness import wait_ready
 from inference_swarm.load.server_metadata import ask_metadata
 from inference_swarm.transport.target import parse_headers, request_heads
 
+logger = logging.getLogger(__name__)
 ONCE_REPORT_S = 0.5
 LOADING_PERIOD_S = 1.0
 MIN_ONCE_REPORT_S = 0.02
@@ -235,18 +237,19 @@ class Shard:
             self._load_while_wanted()
         except SwarmError as error:
             self._fail(error)
-        except Exception as error:  # whatever it is, nobody would hear of these rows again
+        except (pa.ArrowException, OSError, MemoryError) as error:
             text = f"rows could not be loaded: {str(error) or repr(error)}"
             self._fail(DataError(text, expected="a readable parquet file"))
+        except Exception as error:  # a fault of ours; nobody would hear of these rows again
+            logger.exception("Rows could not be loaded")
+            self._fail(DataError(f"rows could not be loaded: {error!r}"))
 
     def _load_while_wanted(self) -> None:
         pool = gevent.get_hub().threadpool
         self._make_format()
         if isinstance(self.store, TraceStore):
-            memory_bytes = self._settings.row_memory_bytes
-            self.trace = run_in_pool(
-                pool.apply, partial(read_trace, self._manifest, self._settings.speed, memory_bytes)
-            )
+            read = partial(read_trace, self._manifest, self._settings.speed, self._settings.row_memory_bytes)
+            self.trace = run_in_pool(pool.apply, read)
             self.store.begin(self.trace, is_repeated=self._settings.loop)
         while True:
             task = self.store.next_task()

@@ -15,7 +15,7 @@ from gevent.pool import Group
 from locust.runners import STATE_INIT, STATE_SPAWNING, STATE_STOPPED
 from locust.user.task import LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
-from inference_swarm.load.assignment import Assignment
+from inference_swarm.load.assignment import REFUSALS, Assignment
 from inference_swarm.load.spare_memory import give_back_memory
 from inference_swarm.load.user import InferenceUser, no_wait
 from locust import User, between
@@ -26,6 +26,8 @@ USERS_PER_TURN = 8
 NEXT_TURN_S = 0.0005
 # So long after users have begun, they are connected. While more and more begin, memory is given back this often.
 SETTLED_AFTER_S = 1.0
+# So long a run that ends with its last row goes on without users: a ramp's next step replaces those who have ended.
+NOBODY_S = 30.0
 # The `on_stop` of a user that was cut off may take so long.
 ON_STOP_S = 3.0
 
@@ -42,7 +44,10 @@ class UserHost:
         self._on_failure = on_failure
         self._to_spawn: dict[str, int] = {}  # by class: users that begin in later turns
         self._spawning: gevent.Greenlet | None = None
+        self._wanted: dict[str, int] = {}
         self._stops = 0  # of all users
+        self._last_end_s = 0.0  # of a user that nobody had told to
+        self._watching: gevent.Greenlet | None = None
         self._leaving: Group = Group()
         self._user_seconds = 0.0
         self._changed_s = time.monotonic()
@@ -71,6 +76,7 @@ class UserHost:
         for user_class in self._runner.user_classes:
             if host:
                 user_class.host = host
+        self._wanted = dict(users)
         present = self._present()
         for name, count in users.items():
             if count > present.get(name, 0):
@@ -113,7 +119,8 @@ class UserHost:
             if not self._to_spawn[name]:
                 del self._to_spawn[name]
             user.start(runner.user_greenlets)
-            user.greenlet.rawlink(self._note_end)
+            if isinstance(user, InferenceUser):
+                user.greenlet.rawlink(self._note_end)
         except Exception as error:
             if stops == self._stops:
                 self._to_spawn.pop(name, None)
@@ -122,10 +129,23 @@ class UserHost:
 
     def _note_end(self, greenlet: gevent.Greenlet) -> None:
         """A user has ended: told to, or by itself (StopUser, a failed `on_start`), as some locustfiles mean it."""
+        if greenlet not in self._leaving:
+            self._last_end_s = time.monotonic()
+            if self._watching is None or self._watching.dead:
+                self._watching = gevent.spawn(self._watch_for_nobody, self._stops)
+
+    def _watch_for_nobody(self, stops: int) -> None:
+        """Where a run ends with its last row, it has no end when nobody is left: the next order may replace them."""
+        while (wait_s := self._last_end_s + NOBODY_S - time.monotonic()) > 0:
+            gevent.sleep(wait_s)
         assignment = InferenceUser.assignment
-        if greenlet in self._leaving or self.count or assignment is None or not assignment.is_finite:
+        if stops != self._stops or assignment is None or not assignment.is_finite:
             return
-        gevent.spawn(self._on_failure, "all its users have ended by themselves, and nobody is left to send the rest")
+        ours = [one.__name__ for one in self._runner.user_classes if issubclass(one, InferenceUser)]
+        if any(self._wanted.get(name) for name in ours) and not any(
+            name in self._to_spawn or name in self._staying() for name in ours
+        ):
+            self._on_failure("all its users have ended by themselves, and nobody is left to send the rest")
 
     def _stop_down_to(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
         staying = self._staying()
@@ -200,6 +220,7 @@ def _tell_to_stop(user: User) -> None:
 
 def assign_users(assignment: Assignment, wait_min_s: float, wait_max_s: float) -> None:
     """Give users their work before the first is spawned. A subclass keeps a wait time of its own."""
+    REFUSALS.clear()
     InferenceUser.assignment = assignment
     wait_time: Any = between(wait_min_s, wait_max_s) if wait_max_s > 0 else no_wait
     InferenceUser.wait_time = wait_time

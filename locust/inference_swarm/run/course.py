@@ -250,7 +250,7 @@ class RunCourse:
     def unknowns(self) -> list[str]:
         """What is unknown of the run, or which worker could not do its part; one sentence each."""
         found = [f"worker {worker}: {loss.sentence}" for worker, loss in self.losses.items()]
-        found += [f"worker {worker} could not load its rows: {reason}" for worker, reason in self.failures.items()]
+        found += [f"worker {worker} has failed: {reason}" for worker, reason in self.failures.items()]
         if self.has_listener_failed:
             found.append(
                 "a listener of the locustfile raised an exception, so what it is for was not done: see the log"

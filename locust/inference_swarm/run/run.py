@@ -134,7 +134,7 @@ class Run:
     def losses(self) -> dict[str, str]:
         """Return the workers that could not do their part, and the consequences."""
         course = self.course
-        failed = {worker: f"could not load its rows: {reason}" for worker, reason in course.failures.items()}
+        failed = {worker: f"has failed: {reason}" for worker, reason in course.failures.items()}
         return {**failed, **{worker: loss.sentence for worker, loss in course.losses.items()}}
 
     def arrivals_wanted(self) -> tuple[int, float] | None:

@@ -22,6 +22,7 @@ import locust.log
 from inference_swarm.apis.table import request_format
 from inference_swarm.cluster.ending import abandon_workers
 from inference_swarm.cluster.events import ResetStatistics, SetLoad, StopAsked
+from inference_swarm.cluster.forked import kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 from inference_swarm.cluster.protocol import RunOffer
 from inference_swarm.cluster.state import Phase
@@ -238,15 +239,14 @@ class Runs:
         """Write what workers have reported so far and end the process: somebody will not wait for more."""
         state, run = self.adapter.state, self.latest
         if self._is_left or not (state.job or self.adapter.telling):
-            return
+            return kill_forked()  # who is waited for at most
         if state.phase is Phase.CLOSING:
             logger.warning("The results are being written. Ctrl-C once more ends this process without them.")
-            return
+            return None
         self._is_left = True
         if run is not None and state.job is not None and run.run_id == state.job.run_id:
             logger.warning("Ending at once: the results are those of the reports that are in.")
-            if run.course.stop is None:
-                run.course.stop = Stop(StopCause.SIGNAL, run.duration_s)
+            run.course.stop = run.course.stop or Stop(StopCause.SIGNAL, run.duration_s)
             try:
                 self._write_results(run, is_cut_short=True)
             except Exception as error:  # nobody waits for the end of this process any more
