@@ -78,11 +78,9 @@ def _returned_worker_never_sends() -> list[Any]:
 
 
 def _failed_worker_is_forgotten() -> list[Any]:
-    """The reason of a worker that could not load its rows in mid-run is in no result."""
+    """The reason of a worker that failed in mid-run is in no result."""
     real = RunCourse.unknowns
-    return [
-        patch.object(RunCourse, "unknowns", lambda self: [one for one in real(self) if "could not load" not in one])
-    ]
+    return [patch.object(RunCourse, "unknowns", lambda self: [one for one in real(self) if "has failed: " not in one])]
 
 
 def _former_ramp_holds_up_the_next() -> list[Any]:
