@@ -177,4 +177,4 @@ def test_a_start_that_is_refused_while_a_run_ends_leaves_it_its_exit_code(swarm:
     again.write_text(STARTED_AGAIN, encoding="utf-8")
     done = swarm.run("-f", f"{LOCUSTFILE},{again}", *arguments, "-t", "2s", "--processes", "0")
     assert done.returncode == 0, done.stderr
-    assert swarm.summary()["verdict"] == "passed"
+    assert swarm.summary()["verdict"] in ("passed", "generator-bound")
