@@ -12,9 +12,13 @@ from gevent.event import Event
 from gevent.lock import RLock
 from gevent.monkey import get_original
 from gevent.pool import Group
+from locust.env import Environment
+from locust.exception import StopTest
+from locust.stats import StatsEntry
 
 from inference_swarm.cluster import ending, local_runner, master_runner, worker_runner
 from inference_swarm.cluster.ending import abandon_workers, let_threads_end, let_workers_end
+from inference_swarm.cluster.locust_test import LocustTest
 
 make_lock = get_original("_thread", "allocate_lock")
 
@@ -177,3 +181,37 @@ def test_a_user_may_ask_its_runner_to_quit_and_nothing_is_cut_off(kind: Any) -> 
     is_over.set()
     gevent.sleep(0.01)
     assert done == ["asked", "killed"]
+
+
+def test_listeners_of_ones_own_are_told_in_order_beside_everything_else_and_before_the_end() -> None:
+    told: list[str] = []
+    environment = Environment(user_classes=[])
+    stats_of_locust: list[str] = []
+
+    def own(client_id: str, data: object) -> None:
+        stats_of_locust.append(client_id)
+
+    own.__module__ = "locust.stats"
+
+    def slow(client_id: str, **_: object) -> None:
+        gevent.sleep(0.02)
+        told.append(client_id)
+        if client_id == "b":
+            raise StopTest("enough")
+
+    environment.events.worker_report._handlers = [own, slow]
+    environment.events.test_stop.add_listener(lambda **_: told.append("end"))
+    runner = SimpleNamespace(
+        stats=environment.stats, shape_greenlet=None, shape_last_tick=None, update_state=lambda _: None
+    )
+    test = LocustTest(environment, runner, lambda: None)
+    test.test_start()
+    began_s = time.monotonic()
+    total = StatsEntry(environment.stats, "Aggregated", "").serialize()
+    report = {"stats": [], "errors": {}, "stats_total": total, "user_classes_count": {}, "user_count": 0}
+    for worker in "abc":
+        test.report(worker, report, is_left_out=False)
+    assert time.monotonic() - began_s < 0.02
+    assert (stats_of_locust, told) == (["a", "b", "c"], [])
+    test.closed()
+    assert told == ["a", "b", "c", "end"]

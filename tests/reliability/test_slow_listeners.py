@@ -44,6 +44,8 @@ def arguments(swarm: Swarm, recording: Recording, event: str, runner: str, body:
     [
         ("test_start", "SwarmWorkerRunner"),
         ("test_stopping", "SwarmWorkerRunner"),
+        ("spawning_complete", "SwarmMasterRunner"),
+        ("worker_connect", "SwarmMasterRunner"),
     ],
 )
 def test_a_listener_that_takes_long_keeps_no_message_waiting(

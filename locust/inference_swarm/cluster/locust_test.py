@@ -6,11 +6,13 @@ Coordinator and agents never wait for a listener, except at the start of a test,
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import gevent
 from gevent.lock import RLock
+from locust.event import EventHook
 from locust.runners import STATE_CLEANUP, STATE_INIT, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPED, WorkerNode
 from locust.stats import RequestStats, StatsEntry
 
@@ -37,6 +39,8 @@ class LocustTest:
         self._on_reset = on_reset
         self._turn = RLock()  # events of a test come one after the other
         self._is_started = False
+        self._untold: deque[tuple[EventHook, Document]] = deque()
+        self._telling: gevent.Greenlet | None = None
         environment.events.reset_stats.add_listener(lambda **_: on_reset())  # by the web UI
 
     def test_start(self) -> None:
@@ -63,7 +67,7 @@ class LocustTest:
         runner.spawning_completed = True
         wants_reset, self._environment.reset_stats = self._environment.reset_stats, False
         try:
-            self._events.spawning_complete.fire(user_count=users)
+            self._tell(self._events.spawning_complete, user_count=users)
         finally:
             self._environment.reset_stats = wants_reset
         runner.update_state(STATE_RUNNING)
@@ -76,13 +80,14 @@ class LocustTest:
         check_locust_report(locust)
         if is_left_out:
             locust = {**locust, **_no_statistics(self._runner.stats)}
-        self._events.worker_report.fire(client_id=worker, data=locust)
+        self._tell(self._events.worker_report, client_id=worker, data=locust)
 
     def end(self) -> None:
         runner = self._runner
         runner.final_user_classes_count = dict(runner.reported_user_classes_count)
         runner.update_state(STATE_CLEANUP)
         with self._turn:
+            self._finish_telling()
             self._events.test_stopping.fire(environment=self._environment)
 
     def closed(self) -> None:
@@ -92,13 +97,14 @@ class LocustTest:
         runner.shape_greenlet = runner.shape_last_tick = None
         runner.update_state(STATE_STOPPED if self._is_started else STATE_INIT)
         with self._turn:
+            self._finish_telling()
             was_started, self._is_started = self._is_started, False
             if was_started:
                 self._events.test_stop.fire(environment=self._environment)
 
     def worker_joined(self, worker: str, index: int) -> None:
         self._runner.clients[worker] = WorkerNode(worker)
-        self._events.worker_connect.fire(client_id=worker)
+        self._tell(self._events.worker_connect, client_id=worker)
         logger.info("Worker %s (index %d) has joined; %d workers connected.", worker, index, len(self._runner.clients))
 
     def worker_gone(self, worker: str, reason: str) -> None:
@@ -107,6 +113,32 @@ class LocustTest:
             logger.error("Worker %s is lost: %s", worker, reason)
         else:
             logger.debug("Worker %s has left; %d are here", worker, len(self._runner.clients))
+
+    def _tell(self, event: EventHook, **values: Any) -> None:
+        """Fire an event: for Locust's own listeners now, as what follows builds on them, for others one after the other
+        beside everything else, since they may take long: workers that hear nothing meanwhile would stop.
+        """
+        own, others = EventHook(), EventHook()  # type: ignore[no-untyped-call]
+        for listener in event._handlers:
+            is_locusts = str(getattr(listener, "__module__", "")).startswith("locust.")
+            (own if is_locusts else others).add_listener(listener)  # type: ignore[no-untyped-call]
+        own.fire(**values)  # type: ignore[no-untyped-call]
+        if others._handlers:
+            self._untold.append((others, values))
+            if not self._telling:
+                self._telling = gevent.spawn(self._tell_others)
+
+    def _tell_others(self) -> None:
+        while self._untold:
+            event, values = self._untold.popleft()
+            try:
+                event.fire(**values)  # type: ignore[no-untyped-call]
+            except Exception:  # StopTest, say, which Locust lets pass
+                logger.exception("A listener failed")
+
+    def _finish_telling(self) -> None:
+        if self._telling:
+            self._telling.join()
 
     def end_process(self) -> None:
         gevent.spawn(self._runner.end_process)
