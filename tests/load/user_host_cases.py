@@ -348,6 +348,23 @@ def test_users_that_end_by_themselves_and_are_replaced_in_time_are_not_told_of(r
     release_users()
 
 
+def test_users_of_the_next_run_are_watched_though_some_of_the_former_had_just_ended(
+    runner: Runner, told: list[str]
+) -> None:
+    host, said = Host(runner, told.append), list[bool]()
+    assign(is_finite=True)
+    for users in ({"A": 2}, {"A": 1}):
+        host.apply(users, 5.0)
+        runner.users[-1]._end.set()
+        if users["A"] == 2:
+            gevent.sleep(0.01)
+            host.stop_all(5.0, lambda: said.append(True))
+            wait_for(lambda: said)
+    gevent.sleep(0.2)
+    assert [text[:40] for text in told] == ["all its users have ended by themselves, "]
+    release_users()
+
+
 def test_users_that_are_told_to_end_have_not_ended_by_themselves(runner: Runner, told: list[str]) -> None:
     host, said = Host(runner, told.append), list[bool]()
     assign(is_finite=True)

@@ -133,7 +133,7 @@ class LocustTest:
             event, values = self._untold.popleft()
             try:
                 event.fire(**values)  # type: ignore[no-untyped-call]
-            except Exception:  # StopTest, say, which Locust lets pass
+            except (Exception, gevent.Timeout):  # StopTest, say, which Locust lets pass
                 logger.exception("A listener failed")
 
     def _finish_telling(self) -> None:

@@ -142,9 +142,8 @@ class UserHost:
         if stops != self._stops or assignment is None or not assignment.is_finite:
             return
         ours = [one.__name__ for one in self._runner.user_classes if issubclass(one, InferenceUser)]
-        if any(self._wanted.get(name) for name in ours) and not any(
-            name in self._to_spawn or name in self._staying() for name in ours
-        ):
+        there = {*self._to_spawn, *self._staying()}
+        if any(self._wanted.get(name) for name in ours) and there.isdisjoint(ours):
             self._on_failure("all its users have ended by themselves, and nobody is left to send the rest")
 
     def _stop_down_to(self, users: Mapping[str, int], stop_timeout_s: float) -> None:
@@ -162,6 +161,7 @@ class UserHost:
         """Stop all users; calls `then` when none is left, which may take the stop timeout."""
         self._note_time()
         self._stops += 1
+        self._watching = None  # the next run's users are watched anew
         self._to_spawn.clear()
         stopping = [user for users in self._staying().values() for user in users]
         for user in stopping:
