@@ -19,9 +19,9 @@ from locust.event import Events
 from locust.exception import StopTest
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
+from inference_swarm.cluster import worker_listeners
 from inference_swarm.cluster.agent_events import AgentAction, ApplyUsers, RequestsCounted
 from inference_swarm.cluster.agent_state import AgentConfig
-from inference_swarm.cluster.locust_report import locust_report
 from inference_swarm.cluster.protocol import (
     Envelope,
     Heartbeat,
@@ -238,10 +238,82 @@ def test_a_worker_that_cannot_begin_says_so() -> None:
     assert worker.failures == ["it cannot begin the run: ValueError('no schedule')"]
 
 
+class Reporting:
+    """A worker's listeners, with these of `report_to_master`, and the reports that come of it."""
+
+    def __init__(self, *listeners: Any) -> None:
+        self.events = Events()
+        for listener in listeners:
+            self.events.report_to_master.add_listener(listener)
+        environment = SimpleNamespace(events=self.events)
+        self.listeners = WorkerListeners(
+            environment, SimpleNamespace(client_id="w"), lambda _: None, lambda _: None, are_there=True
+        )
+        self.reports: list[object] = []
+
+    def report(self) -> None:
+        self.listeners.report(self.reports.append)
+
+
 def test_what_a_listener_adds_to_a_report_and_cannot_be_sent_is_left_out() -> None:
     def add(data: dict[str, object], **_: object) -> None:
         data.update(good=1, bad=np.int64(3), worse={1, 2})
 
-    events = Events()
-    events.report_to_master.add_listener(add)
-    assert locust_report(SimpleNamespace(events=events), SimpleNamespace(client_id="w")) == {"good": 1}
+    worker = Reporting(add)
+    worker.report()
+    gevent.sleep(0.05)
+    assert worker.reports == [{"good": 1}]
+
+
+def test_a_report_waits_for_its_listeners_and_nothing_else_does() -> None:
+    numbers = iter(range(3))
+
+    def count(data: dict[str, object], **_: object) -> None:
+        data["number"] = next(numbers)
+
+    count.__module__ = "locust.stats"
+
+    def slow(data: dict[str, object], **_: object) -> None:
+        gevent.sleep(0.05)
+        data["slow"] = True
+        if data["number"] == 1:
+            raise StopTest("enough")
+
+    worker = Reporting(count, slow)
+    for _ in range(3):
+        worker.report()
+    assert (next(numbers, None), worker.reports) == (None, [])
+    gevent.sleep(0.4)
+    assert worker.reports == [{"number": number, "slow": True} for number in range(3)]
+
+
+def test_listeners_of_an_end_are_told_before_those_of_the_next_start_and_before_the_process_ends() -> None:
+    told: list[str] = []
+    worker = Listening(lambda **_: told.append("start"))
+    events = worker.listeners._environment.events
+
+    def slow(**_: object) -> None:
+        gevent.sleep(0.05)
+        told.append("stop")
+
+    events.test_stopping.add_listener(lambda **_: told.append("stopping"))
+    events.test_stop.add_listener(slow)
+    for _ in range(2):
+        worker.listeners.prepare(lambda: told.append("begun"))
+        gevent.sleep(0.1)
+        worker.listeners.begin_stop()
+        worker.listeners.end_stop()
+    assert told == ["start", "begun", "stopping", "stop", "start", "begun"]
+    worker.listeners.finish()
+    assert told[6:] == ["stopping", "stop"]
+
+
+def test_a_listener_of_an_end_that_never_returns_is_given_up_and_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker_listeners, "LISTENERS_S", 0.05)
+    worker = Listening(lambda **_: None)
+    worker.listeners._environment.events.test_stop.add_listener(lambda **_: gevent.sleep(30))
+    worker.listeners.end_stop()
+    worker.listeners.finish()
+    assert "listeners of test_stop have not returned" in caplog.text

@@ -21,16 +21,20 @@ class ModelUser(InferenceUser):
 @events.init.add_listener
 def on_init(environment, runner, **_):
     if type(runner).__name__ == "{runner}":
-        environment.events.{event}.add_listener(lambda **_: time.sleep(7))
+        for event in "{events}".split():
+            longs = [7]
+            getattr(environment.events, event).add_listener(
+                lambda longs=longs, **_: time.sleep(longs.pop() if longs else 0)
+            )
 
 attach()
 """
 LOAD_S, USERS, DELAY_S = 9, 4, 0.05
 
 
-def arguments(swarm: Swarm, recording: Recording, event: str, runner: str, body: str = "pass") -> tuple[str, ...]:
+def arguments(swarm: Swarm, recording: Recording, events: str, runner: str, body: str = "pass") -> tuple[str, ...]:
     file, rows = swarm.folder / "listener.py", swarm.folder / "rows.csv"
-    file.write_text(LISTENER.format(event=event, runner=runner, body=body), encoding="utf-8")
+    file.write_text(LISTENER.format(events=events, runner=runner, body=body), encoding="utf-8")
     rows.write_text("n\n1\n2\n", encoding="utf-8")
     recording.delay_s = DELAY_S
     return (
@@ -40,19 +44,20 @@ def arguments(swarm: Swarm, recording: Recording, event: str, runner: str, body:
 
 
 @pytest.mark.parametrize(
-    ("event", "runner"),
+    ("events", "runner"),
     [
         ("test_start", "SwarmWorkerRunner"),
         ("test_stopping", "SwarmWorkerRunner"),
+        ("spawning_complete report_to_master", "SwarmWorkerRunner"),
         ("spawning_complete", "SwarmMasterRunner"),
         ("worker_connect", "SwarmMasterRunner"),
     ],
 )
 def test_a_listener_that_takes_long_keeps_no_message_waiting(
-    swarm: Swarm, recording: Recording, event: str, runner: str
+    swarm: Swarm, recording: Recording, events: str, runner: str
 ) -> None:
     done = swarm.run(
-        *arguments(swarm, recording, event, runner), "--processes", "1", "-u", str(USERS), "-r", "100", "-t",
+        *arguments(swarm, recording, events, runner), "--processes", "1", "-u", str(USERS), "-r", "100", "-t",
         f"{LOAD_S}s", "--stop-timeout", "5",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -80,7 +85,7 @@ def hear(msg, **_):
 @events.init.add_listener
 def on_init(environment, runner, **_):
     if type(runner).__name__ == "SwarmMasterRunner":
-        runner.register_message("hello", hear, concurrent=True)
+        runner.register_message("hello", hear)
     else:
         environment.events.test_start.add_listener(lambda **_: runner.send_message("hello", {}))
 
@@ -88,9 +93,7 @@ attach()
 """
 
 
-def test_a_message_of_ones_own_that_is_heard_concurrently_keeps_no_heartbeat_waiting(
-    swarm: Swarm, recording: Recording
-) -> None:
+def test_a_message_of_ones_own_keeps_no_heartbeat_waiting(swarm: Swarm, recording: Recording) -> None:
     options = arguments(swarm, recording, "init", "nobody")
     (swarm.folder / "listener.py").write_text(MESSAGE, encoding="utf-8")
     done = swarm.run(*options, "--processes", "1", "-u", "2", "-r", "100", "-t", "9s")
@@ -146,7 +149,7 @@ def test_what_is_saved_at_the_end_of_a_test_is_saved_before_the_process_ends(
     done = swarm.run(*options, "--processes", str(processes), "-u", "2", "-r", "100", "-t", "2s")
     assert done.returncode == 0, done.stderr
     saved = sorted(path.name.removeprefix("saved-by-") for path in swarm.folder.glob("saved-by-*"))
-    assert ("SwarmMasterRunner" if processes else "SwarmLocalRunner") in saved
+    assert saved == (["SwarmMasterRunner", "SwarmWorkerRunner"] if processes else ["SwarmLocalRunner"])
 
 
 SAVING_WORKER = """

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import gevent
 import psutil
 
+from inference_swarm.cluster.aside import LISTENERS_S
 from inference_swarm.cluster.forked import count_alive, kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 
@@ -14,8 +15,8 @@ THREADS_TIMEOUT_S = 5.0
 # Long enough for a worker that stands still for a moment; one that stands still for longer has lost its lease as well.
 WORKERS_TIMEOUT_S = 3.0
 HEARD_TIMEOUT_S = 1.0
-# As long as OpenTelemetry gives a collector for an answer.
-FORKED_TIMEOUT_S = 10.0
+# They wait for listeners of `test_stop`; then, with `--otel`, for a collector, which has 10 s for its answer.
+FORKED_TIMEOUT_S = LISTENERS_S + 10.0
 POLL_S = 0.01
 FORKED_POLL_S = 0.05
 

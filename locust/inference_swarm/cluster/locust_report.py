@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from locust.rpc.protocol import Message
 
@@ -24,10 +23,8 @@ def _is_plain(value: object) -> bool:
     return True
 
 
-def locust_report(environment: Any, runner: Any) -> Document:
-    """Return everything since the last report, as Locust's `report_to_master` listeners assemble it."""
-    data: Document = {}
-    environment.events.report_to_master.fire(client_id=runner.client_id, data=data)
+def sendable(data: Document) -> Document:
+    """Return what `report_to_master` listeners have assembled, without what no message can hold, and cut."""
     for key in [key for key, value in data.items() if key not in LOCUSTS_OWN and not _is_plain(value)]:
         del data[key]
         if key not in _SAID:

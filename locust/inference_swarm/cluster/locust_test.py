@@ -6,7 +6,6 @@ Coordinator and agents never wait for a listener, except at the start of a test,
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from locust.event import EventHook
 from locust.runners import STATE_CLEANUP, STATE_INIT, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPED, WorkerNode
 from locust.stats import RequestStats, StatsEntry
 
+from inference_swarm.cluster.aside import Aside, split
 from inference_swarm.cluster.control_messages import check_locust_report
 from inference_swarm.cluster.protocol import Wire
 from inference_swarm.config.documents import Document
@@ -39,8 +39,7 @@ class LocustTest:
         self._on_reset = on_reset
         self._turn = RLock()  # events of a test come one after the other
         self._is_started = False
-        self._untold: deque[tuple[EventHook, Document]] = deque()
-        self._telling: gevent.Greenlet | None = None
+        self._aside = Aside()
         environment.events.reset_stats.add_listener(lambda **_: on_reset())  # by the web UI
 
     def test_start(self) -> None:
@@ -87,7 +86,7 @@ class LocustTest:
         runner.final_user_classes_count = dict(runner.reported_user_classes_count)
         runner.update_state(STATE_CLEANUP)
         with self._turn:
-            self._finish_telling()
+            self._aside.finish()
             self._events.test_stopping.fire(environment=self._environment)
 
     def closed(self) -> None:
@@ -97,7 +96,7 @@ class LocustTest:
         runner.shape_greenlet = runner.shape_last_tick = None
         runner.update_state(STATE_STOPPED if self._is_started else STATE_INIT)
         with self._turn:
-            self._finish_telling()
+            self._aside.finish()
             was_started, self._is_started = self._is_started, False
             if was_started:
                 self._events.test_stop.fire(environment=self._environment)
@@ -118,27 +117,10 @@ class LocustTest:
         """Fire an event: for Locust's own listeners now, as what follows builds on them, for others one after the other
         beside everything else, since they may take long: workers that hear nothing meanwhile would stop.
         """
-        own, others = EventHook(), EventHook()  # type: ignore[no-untyped-call]
-        for listener in event._handlers:
-            is_locusts = str(getattr(listener, "__module__", "")).startswith("locust.")
-            (own if is_locusts else others).add_listener(listener)  # type: ignore[no-untyped-call]
+        own, others = split(event)
         own.fire(**values)  # type: ignore[no-untyped-call]
         if others._handlers:
-            self._untold.append((others, values))
-            if not self._telling:
-                self._telling = gevent.spawn(self._tell_others)
-
-    def _tell_others(self) -> None:
-        while self._untold:
-            event, values = self._untold.popleft()
-            try:
-                event.fire(**values)  # type: ignore[no-untyped-call]
-            except (Exception, gevent.Timeout):  # StopTest, say, which Locust lets pass
-                logger.exception("A listener failed")
-
-    def _finish_telling(self) -> None:
-        if self._telling:
-            self._telling.join()
+            self._aside.do(lambda: others.fire(**values))  # type: ignore[no-untyped-call]
 
     def end_process(self) -> None:
         gevent.spawn(self._runner.end_process)

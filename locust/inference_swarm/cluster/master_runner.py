@@ -13,6 +13,7 @@ from locust.exception import RPCError
 from locust.rpc import Message
 from locust.runners import STATE_STOPPING, MasterRunner
 
+from inference_swarm.cluster.aside import Aside
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.control_messages import check_payload
@@ -43,6 +44,7 @@ class SwarmMasterRunner(MasterRunner):
         self.channel = use_channel(environment.parsed_options, MASTER)
         self._events: Any = environment.events
         self._is_ended = False
+        self._aside = Aside()  # messages of locustfiles
         self._ending = RLock()
         self._forked = find_forked()  # its workers; what a locustfile forks comes later
         try:
@@ -175,7 +177,8 @@ class SwarmMasterRunner(MasterRunner):
             check_payload(msg)
             super().handle_message(client_id, msg)
         elif msg.type in self.custom_messages:
-            super().handle_message(client_id, msg)  # in a greenlet of its own if it was registered so
+            handle = super().handle_message
+            self._aside.do(lambda: handle(client_id, msg))
         else:
             raise ProtocolError(f"a message of unknown type {msg.type[:80]!a}")
 

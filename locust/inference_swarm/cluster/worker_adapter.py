@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 from inference_swarm.cluster import agent
@@ -41,7 +42,6 @@ from inference_swarm.cluster.agent_events import (
 from inference_swarm.cluster.agent_state import Agent, AgentConfig
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.driver import Driver
-from inference_swarm.cluster.locust_report import locust_report
 from inference_swarm.cluster.master_clock import MasterClock
 from inference_swarm.cluster.protocol import Envelope, Partition
 from inference_swarm.cluster.worker_listeners import WorkerListeners
@@ -107,9 +107,10 @@ class WorkerAdapter:
         self._driver.feed(event)
 
     def close(self) -> None:
-        """Ignore all further events, and load nothing."""
+        """Ignore all further events, and load nothing; returns when listeners have been told of the end."""
         self._driver.close()
         self._rows.drop()
+        self._listeners.finish()
 
     @property
     def is_loading(self) -> bool:
@@ -287,9 +288,8 @@ class WorkerAdapter:
             once = self._rows.last_once_report(run_id)
             if self._requests is not None:
                 requests = self._requests.final()
-        locust = locust_report(self._environment, self._runner) if self._seams.notifies_listeners else {}
-        taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), locust, once, requests)
-        self.feed(taken)
+        taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), {}, once, requests)
+        self._listeners.report(lambda locust: self.feed(replace(taken, locust=locust)))
 
     def _drop_recording(self) -> None:
         if self._recording is not None and not self._recording.is_closed:

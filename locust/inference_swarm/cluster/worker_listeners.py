@@ -11,8 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from locust.event import EventHook
 
 from inference_swarm.cluster.agent_events import AgentAction, AgentNote, EndWorkerProcess, OpenChannel, SendToMaster
+from inference_swarm.cluster.aside import LISTENERS_S, Aside, say_unfinished, split
+from inference_swarm.cluster.locust_report import sendable
+from inference_swarm.config.documents import Document
 
 logger = logging.getLogger(__name__)
 AT_ONCE = (SendToMaster, OpenChannel, AgentNote, EndWorkerProcess)
@@ -40,7 +44,7 @@ class WorkerListeners:
         self._are_there = are_there
         self._is_preparing = False
         self._postponed: deque[AgentAction] = deque()
-        self._stopping: gevent.Greenlet | None = None
+        self._ends, self._reports = Aside(), Aside()
 
     def execute(self, action: AgentAction) -> None:
         """Carry out an action; while listeners prepare a test, all that is about the run waits for them."""
@@ -61,6 +65,7 @@ class WorkerListeners:
         gevent.spawn(self._prepare, then)
 
     def _prepare(self, then: Callable[[], None]) -> None:
+        self._ends.finish(LISTENERS_S)  # those of the run before
         try:
             self._environment.events.test_start.fire(environment=self._environment)
         except (Exception, gevent.Timeout):  # StopTest, say, which Locust lets pass
@@ -88,12 +93,36 @@ class WorkerListeners:
 
     def begin_stop(self) -> None:
         """The load ends, and users are told to stop."""
-        if self._are_there:
-            self._stopping = gevent.spawn(self._environment.events.test_stopping.fire, environment=self._environment)
+        self._tell_of_end(self._environment.events.test_stopping)
 
     def end_stop(self) -> None:
         """All users have stopped."""
-        stopping, self._stopping = self._stopping, None
-        if stopping is not None:
-            stopping.join()
-            self._environment.events.test_stop.fire(environment=self._environment)
+        self._tell_of_end(self._environment.events.test_stop)
+
+    def _tell_of_end(self, event: EventHook) -> None:
+        if self._are_there:
+            self._ends.do(lambda: event.fire(environment=self._environment))  # type: ignore[no-untyped-call]
+
+    def report(self, then: Callable[[Document], None]) -> None:
+        """Call `then` with Locust's statistics since the last report and what listeners have added to them."""
+        if not self._are_there:
+            then({})
+            return
+        own, others = split(self._environment.events.report_to_master)
+        about: Document = {"client_id": self._runner.client_id, "data": {}}
+        own.fire(**about)  # type: ignore[no-untyped-call]
+        if others._handlers:
+            self._reports.do(lambda: self._report(others, about, then))
+        else:
+            then(sendable(about["data"]))
+
+    def _report(self, others: EventHook, about: Document, then: Callable[[Document], None]) -> None:
+        try:
+            others.fire(**about)  # type: ignore[no-untyped-call]
+        finally:
+            then(sendable(about["data"]))
+
+    def finish(self) -> None:
+        """Return when listeners have been told of the end of the last run: they may have something to save."""
+        if not self._ends.finish(LISTENERS_S):
+            say_unfinished()

@@ -16,6 +16,7 @@ from locust.runners import STATE_INIT, STATE_RUNNING, WorkerRunner
 import inference_swarm
 from inference_swarm.cluster.agent_events import EndAsked
 from inference_swarm.cluster.agent_state import AgentConfig
+from inference_swarm.cluster.aside import Aside
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.file_limit import raise_file_limit
@@ -45,6 +46,7 @@ class SwarmWorkerRunner(WorkerRunner):
     def __init__(self, environment: Environment, master_host: str, master_port: int) -> None:
         self.channel = use_channel(environment.parsed_options, WORKER)
         self._ended = Event()
+        self._aside = Aside()  # messages of locustfiles and of Locust
         super().__init__(environment, master_host, master_port)
         # Locust's own good-bye is a message that no master of ours knows.
         handlers = environment.events.quitting._handlers
@@ -180,7 +182,8 @@ class SwarmWorkerRunner(WorkerRunner):
             self.adapter.feed(Envelope.from_wire(kind, msg.data))
             self.worker_index = self.adapter.state.index
         elif self.adapter.state.is_joined and msg.type not in LOCUSTS_OWN:
-            super().handle_message(msg)
+            handle = super().handle_message
+            self._aside.do(lambda: handle(msg))
 
     def logs_reporter(self) -> None:
         while not hasattr(self, "adapter") or not self.adapter.state.is_joined:
