@@ -1,4 +1,4 @@
-"""Listeners of one's own, told beside everything else: a worker that heard nothing meanwhile would be given up. An edge."""
+"""Listeners of one's own, told beside everything else, as messages may not wait for them. An edge: greenlets."""
 
 from __future__ import annotations
 
