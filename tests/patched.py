@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
 
-PROGRAM = "import locust, sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+from suite import prefork
+
 ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT_S = 120
 
 
 def run_cases(path: Path) -> None:
     """Fails with the output of the inner pytest unless all cases passed."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "-x", "-p", "no:cacheprovider", str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    with tempfile.TemporaryFile() as output:
+        command = [*prefork.PYTEST, "-x", "-p", "no:cacheprovider", str(path)]
+        process = prefork.start(command, ROOT, os.environ, output, output)
+        try:
+            code = process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        output.seek(0)
+        assert code == 0, output.read().decode(errors="replace")[-8000:]

@@ -1,6 +1,6 @@
-"""Starts `locust` commands without their imports, which take most of a short run's CPU time: they are forked from a
-process that has imported Locust and our package already. All else is as for a command: arguments, environment, folder,
-output, session, exit code.
+"""Starts `locust` commands, and pytest in a process that Locust has patched, without their imports, which take most of
+a short run's CPU time: they are forked from a process that has imported Locust and our package already. All else is as
+for a command: arguments, environment, folder, output, session, exit code.
 
 TEST_PLAIN_STARTS=1 starts every command by itself instead; tests/suite/test_prefork.py compares the two.
 """
@@ -24,7 +24,9 @@ from suite import leftovers
 
 PROGRAM = Path(__file__).with_name("prefork_program.py")
 PACKAGE = Path(__file__).resolve().parents[2] / "locust"
-LOCUST = [sys.executable, "-m", "locust"]
+LOCUST = (sys.executable, "-m", "locust")
+PYTEST = (sys.executable, "-c", "import locust, sys, pytest; sys.exit(pytest.main(sys.argv[1:]))")
+PROGRAMS = {LOCUST: "locust", PYTEST: "pytest"}
 PLAIN_VARIABLE = "TEST_PLAIN_STARTS"
 # The interpreter and the loader read these before any import.
 EARLY_VARIABLES = ("PYTHON", "LD_")
@@ -49,8 +51,8 @@ class Process(Protocol):
 def start(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes]
 ) -> Process:
-    """A process in a session of its own, without input; one that runs `python -m locust …` is forked if it can be."""
-    if list(command[:3]) == LOCUST and can_fork(environment):
+    """A process in a session of its own, without input; one that begins as LOCUST or PYTEST is forked if it can be."""
+    if tuple(command[:3]) in PROGRAMS and can_fork(environment):
         return Forked(command, folder, environment, output, errors)
     return subprocess.Popen(
         command, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
@@ -81,7 +83,8 @@ class Forked:
         self.args = list(command)
         self.returncode: int | None = None
         request = {
-            "arguments": self.args[len(LOCUST) :], "folder": str(folder), "environment": dict(environment),
+            "program": PROGRAMS[command[0], command[1], command[2]],
+            "arguments": self.args[3:], "folder": str(folder), "environment": dict(environment),
             "scheduling": [os.sched_getscheduler(0), os.sched_getparam(0).sched_priority],
         }  # fmt: skip
         with open(os.devnull, "rb") as nothing:

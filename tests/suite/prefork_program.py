@@ -1,8 +1,9 @@
-"""Imports Locust and our package once, then forks a process for every `locust` command that it is asked for.
+"""Imports Locust and our package once, then forks a process for every `locust` command that it is asked for, and for
+pytest in a process that Locust has patched.
 
     python prefork_program.py SOCKET FOLDER…      the descriptor of a socket; what to put before sys.path
-A request is a datagram: JSON with `arguments`, `folder`, `environment` and `scheduling` (policy, priority), and three
-descriptors. The answer is the number of the process. It is no child of this one but of the nearest ancestor that adopts
+A request is a datagram: JSON with `program` (locust or pytest), `arguments`, `folder`, `environment` and `scheduling`
+(policy, priority), and three descriptors. The answer is the number of the process. It is no child of this one but of the nearest ancestor that adopts
 orphans, which asked.
 """
 
@@ -28,12 +29,13 @@ LARGEST = 1 << 20
 # What a run imports, and a start does not.
 LATER = (
     "pygal", "gevent.threadpool", "gevent.resolver.thread", "email.headerregistry",
-    "email.contentmanager", "email._header_value_parser", "encodings.ascii", "encodings.utf_8_sig",
+    "email.contentmanager", "email._header_value_parser", "encodings.ascii", "encodings.utf_8_sig", "email.policy",
+    "importlib_metadata._adapters", "numpy.ma", "numpy.random",
 )  # fmt: skip
 
 
-def main() -> None:
-    """Returns in a process that was asked for; ends when nobody can ask any more."""
+def main() -> str:
+    """Returns, in a process that was asked for, the program that it is to be; ends when nobody can ask any more."""
     channel = _socket.socket(fileno=int(sys.argv[1]))  # the plain one, as its own loop must not run before a fork
     sys.path[:0] = sys.argv[2:]
     for name in LATER:
@@ -61,8 +63,9 @@ def main() -> None:
             channel.close()
             os.close(read_end)
             os.close(write_end)
-            become(json.loads(message), list(descriptors))
-            return
+            request = json.loads(message)
+            become(request, list(descriptors))
+            return str(request["program"])
         os.waitpid(between, 0)
         channel.send(os.read(read_end, 20))
         for descriptor in (read_end, write_end, *descriptors):
@@ -70,7 +73,9 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """What each run would make once more: the parsers of messages, and the compiled page of a report."""
+    """What each run would make once more: the parsers of messages, the compiled pages of our report and Locust's."""
+    import locust.html
+
     from inference_swarm.cluster.protocol import MESSAGES
     from inference_swarm.errors import ProtocolError
     from inference_swarm.export.report import page_environment
@@ -79,6 +84,9 @@ def prepare() -> None:
         with suppress(ProtocolError):
             kind.from_wire(None)
     page_environment().get_template("report.html.j2")
+    locusts = locust.html.JinjaEnvironment(loader=locust.html.FileSystemLoader(locust.html.DEFAULT_BUILD_PATH))
+    locusts.get_template("report.html")  # more than a megabyte
+    locust.html.JinjaEnvironment = lambda loader: locusts  # type: ignore[assignment,misc]
 
 
 def become(request: dict[str, Any], descriptors: list[int]) -> None:
@@ -112,8 +120,12 @@ def leave(code: Any) -> None:
     os._exit((code or 0) & 0xFF)
 
 
-main()
+program = main()
 try:
+    if program == "pytest":
+        import pytest
+
+        sys.exit(pytest.main(sys.argv[1:]))
     locust.main.main()
 except SystemExit as end:
     leave(end.code)
