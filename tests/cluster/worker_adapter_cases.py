@@ -19,7 +19,7 @@ from locust.event import Events
 from locust.exception import StopTest
 
 import locust  # noqa: F401 - first: it makes the standard library cooperative
-from inference_swarm.cluster import worker_listeners
+from inference_swarm.cluster import aside, locust_report
 from inference_swarm.cluster.agent_events import AgentAction, ApplyUsers, RequestsCounted
 from inference_swarm.cluster.agent_state import AgentConfig
 from inference_swarm.cluster.protocol import (
@@ -268,52 +268,97 @@ def test_what_a_listener_adds_to_a_report_and_cannot_be_sent_is_left_out() -> No
 def test_a_report_waits_for_its_listeners_and_nothing_else_does() -> None:
     numbers = iter(range(3))
 
-    def count(data: dict[str, object], **_: object) -> None:
-        data["number"] = next(numbers)
-
-    count.__module__ = "locust.stats"
-
     def slow(data: dict[str, object], **_: object) -> None:
         gevent.sleep(0.05)
-        data["slow"] = True
+        data["slow"] = "number" not in data  # told before Locust's own, as it listened before
+
+    def count(data: dict[str, object], **_: object) -> None:
+        data["number"] = next(numbers)
         if data["number"] == 1:
             raise StopTest("enough")
 
-    worker = Reporting(count, slow)
+    count.__module__ = "locust.stats"
+    worker = Reporting(slow, count)
     for _ in range(3):
         worker.report()
-    assert (next(numbers, None), worker.reports) == (None, [])
+    assert worker.reports == []
+    assert worker.listeners.is_reporting
     gevent.sleep(0.4)
     assert worker.reports == [{"number": number, "slow": True} for number in range(3)]
+    assert not worker.listeners.is_reporting
 
 
-def test_listeners_of_an_end_are_told_before_those_of_the_next_start_and_before_the_process_ends() -> None:
+def test_a_report_waits_not_for_ever_and_holds_what_locust_counts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(locust_report, "TELL_S", 0.05)
+
+    def count(data: dict[str, object], **_: object) -> None:
+        data["number"] = 1
+
+    count.__module__ = "locust.stats"
+    worker = Reporting(lambda **_: gevent.sleep(30), count)
+    worker.report()
+    gevent.sleep(0.2)
+    assert worker.reports == [{"number": 1}]
+    assert "have not returned in 0.05 s" in caplog.text
+
+
+def test_a_next_run_does_not_wait_for_what_the_last_one_has_to_save_but_the_end_of_the_process_does() -> None:
     told: list[str] = []
     worker = Listening(lambda **_: told.append("start"))
     events = worker.listeners._environment.events
 
     def slow(**_: object) -> None:
-        gevent.sleep(0.05)
+        gevent.sleep(0.3)
         told.append("stop")
 
     events.test_stopping.add_listener(lambda **_: told.append("stopping"))
     events.test_stop.add_listener(slow)
     for _ in range(2):
         worker.listeners.prepare(lambda: told.append("begun"))
-        gevent.sleep(0.1)
+        gevent.sleep(0.05)
         worker.listeners.begin_stop()
         worker.listeners.end_stop()
-    assert told == ["start", "begun", "stopping", "stop", "start", "begun"]
+        gevent.sleep(0.05)
+    assert told == ["start", "begun", "stopping"] * 2
     worker.listeners.finish()
-    assert told[6:] == ["stopping", "stop"]
+    assert told[6:] == ["stop", "stop"]
+
+
+def test_an_end_is_told_when_all_reports_have_been_told() -> None:
+    told: list[str] = []
+    worker = Reporting(lambda **_: (gevent.sleep(0.1), told.append("report")))
+    worker.events.test_stop.add_listener(lambda **_: told.append("stop"))
+    worker.report()
+    worker.listeners.end_stop()
+    worker.listeners.finish()
+    assert told == ["report", "stop"]
 
 
 def test_a_listener_of_an_end_that_never_returns_is_given_up_and_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker_listeners, "LISTENERS_S", 0.05)
+    monkeypatch.setattr(aside, "LISTENERS_S", 0.05)
     worker = Listening(lambda **_: None)
     worker.listeners._environment.events.test_stop.add_listener(lambda **_: gevent.sleep(30))
     worker.listeners.end_stop()
     worker.listeners.finish()
-    assert "listeners of test_stop have not returned" in caplog.text
+    assert "Listeners have not returned" in caplog.text
+
+
+def test_whatever_is_raised_aside_what_follows_is_done_and_a_listener_waits_not_for_itself() -> None:
+    done: list[object] = []
+    others = aside.Aside()
+
+    def fail() -> None:
+        raise gevent.GreenletExit
+
+    def finish() -> None:
+        others.finish()
+        done.append(aside.is_listener())
+
+    for act in (fail, finish, lambda: done.append("last")):
+        others.do(act)
+    others.finish()
+    assert (done, aside.is_listener(), others.is_busy) == ([True, "last"], False, False)

@@ -22,7 +22,7 @@ class ModelUser(InferenceUser):
 def on_init(environment, runner, **_):
     if type(runner).__name__ == "{runner}":
         for event in "{events}".split():
-            longs = [7]
+            longs = [7] * (99 if event == "report_to_master" else 1)
             getattr(environment.events, event).add_listener(
                 lambda longs=longs, **_: time.sleep(longs.pop() if longs else 0)
             )
@@ -79,13 +79,14 @@ class ModelUser(InferenceUser):
     pass
 
 def hear(msg, **_):
-    Path("heard").touch()
     time.sleep(7)
+    Path("heard").touch()
 
 @events.init.add_listener
 def on_init(environment, runner, **_):
     if type(runner).__name__ == "SwarmMasterRunner":
         runner.register_message("hello", hear)
+        environment.events.test_stop.add_listener(lambda **_: Path("seen").write_text(str(Path("heard").exists())))
     else:
         environment.events.test_start.add_listener(lambda **_: runner.send_message("hello", {}))
 
@@ -96,11 +97,11 @@ attach()
 def test_a_message_of_ones_own_keeps_no_heartbeat_waiting(swarm: Swarm, recording: Recording) -> None:
     options = arguments(swarm, recording, "init", "nobody")
     (swarm.folder / "listener.py").write_text(MESSAGE, encoding="utf-8")
-    done = swarm.run(*options, "--processes", "1", "-u", "2", "-r", "100", "-t", "9s")
+    done = swarm.run(*options, "--processes", "1", "-u", "2", "-r", "100", "-t", "5s")
     assert done.returncode == 0, done.stderr
-    assert (swarm.folder / "heard").exists()
+    assert (swarm.folder / "seen").read_text(encoding="utf-8") == "True"
     assert "is lost" not in done.stderr
-    assert swarm.summary()["requests"] > 200  # users went on while it was heard
+    assert swarm.summary()["requests"] > 100  # users went on while it was heard
 
 
 @pytest.mark.parametrize("stop_timeout", ["0", "5"])
@@ -179,3 +180,41 @@ def test_a_master_waits_for_the_processes_that_it_has_forked(swarm: Swarm, recor
     done = swarm.run(*options, "--processes", "1", "-u", "2", "-r", "100", "-t", "2s")
     assert done.returncode == 0, done.stderr
     assert (swarm.folder / "saved").exists()
+
+
+QUITTING = """
+import time
+from inference_swarm import InferenceUser, attach
+from locust import events
+
+class ModelUser(InferenceUser):
+    pass
+
+@events.init.add_listener
+def on_init(environment, runner, **_):
+    if type(runner).__name__ == "{runner}":
+        environment.events.{event}.add_listener(lambda **_: runner.quit())
+
+attach()
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "runner", "code"),
+    [
+        ("test_stop", "SwarmWorkerRunner", 0),
+        ("report_to_master", "SwarmWorkerRunner", 0),
+        ("spawning_complete", "SwarmMasterRunner", 4),
+        ("spawning_complete", "SwarmLocalRunner", 4),
+    ],
+)
+def test_a_listener_that_asks_its_process_to_quit_loses_nothing_and_does_not_wait_for_itself(
+    swarm: Swarm, recording: Recording, event: str, runner: str, code: int
+) -> None:
+    options = arguments(swarm, recording, "init", "nobody")
+    (swarm.folder / "listener.py").write_text(QUITTING.format(event=event, runner=runner), encoding="utf-8")
+    processes = "0" if runner == "SwarmLocalRunner" else "1"
+    done = swarm.run(*options, "--processes", processes, "-u", "2", "-r", "100", "-t", "5s")
+    assert done.returncode == code, done.stderr
+    assert "have not returned" not in done.stderr
+    assert swarm.summary()["requests"] == recording.count

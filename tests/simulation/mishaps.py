@@ -28,6 +28,8 @@ from tests.simulation.sim_worker import SimWorker
 # After this time without any worker a run is given up; after this time a lost worker is forgotten.
 UNTIL_GIVEN_UP_S = 35.0
 UNTIL_FORGOTTEN_S = 70.0
+# They are given up after this time (cluster/locust_report.py, which this process does not import: Locust patches it).
+TELL_S = 4.0
 
 
 class Mishaps:
@@ -64,6 +66,9 @@ class Mishaps:
         self._is_aimed = not calm and self._aimed_rng.random() < 0.3
         self._behind_rng = random.Random(f"{world.seed} behind")
         self._is_behind = not calm and self._behind_rng.random() < 0.1
+        # Listeners of reports take so long, one after the other.
+        self._listeners_rng = random.Random(f"{world.seed} listeners")
+        self.are_listeners_slow = not calm and self._listeners_rng.random() < 0.1
         # Nobody stops the run for so long.
         self.patience_s = 0.0
         if world.is_massacre or (self._is_on and rng.random() < 0.06):
@@ -116,6 +121,10 @@ class Mishaps:
                 self._ends_at_hello.add(worker.name)
             else:
                 self._world.clock.after(pause_s + 1.2 * self._rng.random(), worker.end)
+
+    def listening_s(self) -> float:
+        """How long listeners take for a report."""
+        return self._listeners_rng.uniform(0.0, TELL_S)
 
     def loses(self, message: Message) -> bool:
         """Some messages are lost more often: reports, and the end of a run, so that a worker hears of the next one."""

@@ -72,6 +72,7 @@ class SimWorker:
         self.is_frozen = False
         self.fails_to_load = False
         self.exit_code: int | None = None
+        self._reported_s = 0.0  # when all listeners of reports have been told
         self._inbox: deque[Any] = deque()
         self._echo = Echo(clock, f"{world.seed} {name}", LATE, self.feed, lambda: world.network.is_faulty)
         self._is_stepping = False
@@ -492,6 +493,8 @@ class SimWorker:
     # reports
 
     def _snapshot(self, run_id: str, is_final: bool) -> None:
+        if not is_final and self.clock.now_s < self._reported_s:
+            return  # what is counted meanwhile is for the next one
         self._advance()
         now_s, users, last = self.clock.now_s, self._users, self._last
         if users is None or last is None or self._run_id != run_id:
@@ -519,4 +522,9 @@ class SimWorker:
         requests = None
         if is_final and self._allowance is not None and self._run_id == run_id:
             requests = RequestsUsed.of(run_id, self._allowance.final_use(self._open_dropped))
-        self.feed(a.SnapshotTaken(run_id, counted.sequence, is_final, {"counted": counted}, {}, once, requests))
+        taken = a.SnapshotTaken(run_id, counted.sequence, is_final, {"counted": counted}, {}, once, requests)
+        if not self.world.mishaps.are_listeners_slow:
+            self.feed(taken)
+            return
+        self._reported_s = max(now_s, self._reported_s) + self.world.mishaps.listening_s()
+        self.clock.after(self._reported_s - now_s, lambda: self.feed(taken))

@@ -3,8 +3,8 @@ pytest in a process that Locust has patched.
 
     python prefork_program.py SOCKET FOLDER…      the descriptor of a socket; what to put before sys.path
 A request is a datagram: JSON with `program` (locust or pytest), `arguments`, `folder`, `environment` and `scheduling`
-(policy, priority), and three descriptors. The answer is the number of the process. It is no child of this one but of the nearest ancestor that adopts
-orphans, which asked.
+(policy, priority), and three descriptors. The answer is the number of the process. It is no child of this one but of
+the nearest ancestor that adopts orphans, which asked.
 """
 
 import locust.main  # first: it makes the standard library cooperative  # isort: skip

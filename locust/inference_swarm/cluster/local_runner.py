@@ -11,6 +11,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner
 
 from inference_swarm.cluster.agent_state import AgentConfig
+from inference_swarm.cluster.aside import is_listener
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.events import ResetStatistics
@@ -84,7 +85,7 @@ class SwarmLocalRunner(LocalRunner):
 
     def end_process(self) -> None:
         """End the process, in which nothing is left to be done. Whoever asks while that is being done waits for it."""
-        if self.adapter.telling is gevent.getcurrent():  # a listener asks, for whom the end waits
+        if is_listener() or self.adapter.telling is gevent.getcurrent():  # the end waits for the one that asks
             return
         with self._ending:
             if self._is_ended:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 
+import gevent
+from locust.event import EventHook
 from locust.rpc.protocol import Message
 
+from inference_swarm.cluster.aside import is_locusts
 from inference_swarm.cluster.protocol import cut
 from inference_swarm.config.documents import Document
 
 logger = logging.getLogger(__name__)
 MAX_ERROR_TEXT = 2000
+# Two reports may wait for it at the end of a load, and the master waits 10 s for the last one.
+TELL_S = 4.0
 LOCUSTS_OWN = ("stats", "stats_total", "errors", "user_classes_count", "user_count")
 _SAID: set[str] = set()  # not once for each report
 
@@ -23,8 +28,32 @@ def _is_plain(value: object) -> bool:
     return True
 
 
-def sendable(data: Document) -> Document:
-    """Return what `report_to_master` listeners have assembled, without what no message can hold, and cut."""
+def assemble(event: EventHook, client: str) -> Document:
+    """Return everything since the last report, as `report_to_master` listeners assemble it, in TELL_S at most."""
+    data: Document = {}
+    untold = list(event._handlers)
+
+    def tell() -> None:
+        one = EventHook()  # type: ignore[no-untyped-call]
+        one.add_listener(untold.pop(0))  # type: ignore[no-untyped-call]
+        one.fire(client_id=client, data=data)  # type: ignore[no-untyped-call]
+
+    limit = gevent.Timeout(TELL_S)
+    try:
+        with limit:
+            while untold:
+                tell()
+    except (Exception, gevent.Timeout) as error:
+        why = f"have not returned in {TELL_S:g} s" if error is limit else f"have failed with {error!r}"
+        logger.error("Listeners of report_to_master %s: the report goes without what they add.", why)
+    untold = [listener for listener in untold if is_locusts(listener)]
+    while untold:
+        tell()
+    return _sendable(data)
+
+
+def _sendable(data: Document) -> Document:
+    """Return the data without what no message can hold, and cut."""
     for key in [key for key, value in data.items() if key not in LOCUSTS_OWN and not _is_plain(value)]:
         del data[key]
         if key not in _SAID:

@@ -11,11 +11,10 @@ from typing import Any
 
 import gevent
 from gevent.lock import RLock
-from locust.event import EventHook
 from locust.runners import STATE_CLEANUP, STATE_INIT, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPED, WorkerNode
 from locust.stats import RequestStats, StatsEntry
 
-from inference_swarm.cluster.aside import Aside, split
+from inference_swarm.cluster.aside import Aside
 from inference_swarm.cluster.control_messages import check_locust_report
 from inference_swarm.cluster.protocol import Wire
 from inference_swarm.config.documents import Document
@@ -39,7 +38,8 @@ class LocustTest:
         self._on_reset = on_reset
         self._turn = RLock()  # events of a test come one after the other
         self._is_started = False
-        self._aside = Aside()
+        self.aside = Aside()
+        """Listeners that may take long: all it tells are told before those of the end of a test."""
         environment.events.reset_stats.add_listener(lambda **_: on_reset())  # by the web UI
 
     def test_start(self) -> None:
@@ -66,7 +66,7 @@ class LocustTest:
         runner.spawning_completed = True
         wants_reset, self._environment.reset_stats = self._environment.reset_stats, False
         try:
-            self._tell(self._events.spawning_complete, user_count=users)
+            self.aside.tell(self._events.spawning_complete, user_count=users)
         finally:
             self._environment.reset_stats = wants_reset
         runner.update_state(STATE_RUNNING)
@@ -79,14 +79,14 @@ class LocustTest:
         check_locust_report(locust)
         if is_left_out:
             locust = {**locust, **_no_statistics(self._runner.stats)}
-        self._tell(self._events.worker_report, client_id=worker, data=locust)
+        self.aside.tell(self._events.worker_report, client_id=worker, data=locust)
 
     def end(self) -> None:
         runner = self._runner
         runner.final_user_classes_count = dict(runner.reported_user_classes_count)
         runner.update_state(STATE_CLEANUP)
         with self._turn:
-            self._aside.finish()
+            self.aside.finish()
             self._events.test_stopping.fire(environment=self._environment)
 
     def closed(self) -> None:
@@ -96,14 +96,14 @@ class LocustTest:
         runner.shape_greenlet = runner.shape_last_tick = None
         runner.update_state(STATE_STOPPED if self._is_started else STATE_INIT)
         with self._turn:
-            self._aside.finish()
+            self.aside.finish()
             was_started, self._is_started = self._is_started, False
             if was_started:
                 self._events.test_stop.fire(environment=self._environment)
 
     def worker_joined(self, worker: str, index: int) -> None:
         self._runner.clients[worker] = WorkerNode(worker)
-        self._tell(self._events.worker_connect, client_id=worker)
+        self.aside.tell(self._events.worker_connect, client_id=worker)
         logger.info("Worker %s (index %d) has joined; %d workers connected.", worker, index, len(self._runner.clients))
 
     def worker_gone(self, worker: str, reason: str) -> None:
@@ -112,15 +112,6 @@ class LocustTest:
             logger.error("Worker %s is lost: %s", worker, reason)
         else:
             logger.debug("Worker %s has left; %d are here", worker, len(self._runner.clients))
-
-    def _tell(self, event: EventHook, **values: Any) -> None:
-        """Fire an event: for Locust's own listeners now, as what follows builds on them, for others one after the other
-        beside everything else, since they may take long: workers that hear nothing meanwhile would stop.
-        """
-        own, others = split(event)
-        own.fire(**values)  # type: ignore[no-untyped-call]
-        if others._handlers:
-            self._aside.do(lambda: others.fire(**values))  # type: ignore[no-untyped-call]
 
     def end_process(self) -> None:
         gevent.spawn(self._runner.end_process)

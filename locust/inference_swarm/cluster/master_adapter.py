@@ -14,7 +14,7 @@ import gevent
 from gevent.event import Event as Flag
 
 from inference_swarm.cluster import coordinator
-from inference_swarm.cluster.aside import LISTENERS_S, say_unfinished
+from inference_swarm.cluster.aside import LISTENERS_S
 from inference_swarm.cluster.driver import Driver
 from inference_swarm.cluster.events import (
     Action,
@@ -255,7 +255,7 @@ class MasterAdapter:
     def wait_for_listeners(self) -> None:
         """Return when listeners have been told of the end of the last run: they may have something to save."""
         if self.telling and not gevent.wait([self.telling], LISTENERS_S):
-            say_unfinished()
+            logger.error("The process ends though listeners of test_stop have not returned in %.0f s.", LISTENERS_S)
 
     # what takes its time, each in a greenlet of its own
 

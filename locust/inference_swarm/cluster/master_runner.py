@@ -13,7 +13,7 @@ from locust.exception import RPCError
 from locust.rpc import Message
 from locust.runners import STATE_STOPPING, MasterRunner
 
-from inference_swarm.cluster.aside import Aside
+from inference_swarm.cluster.aside import is_listener
 from inference_swarm.cluster.boot import boot_id
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.control_messages import check_payload
@@ -44,7 +44,6 @@ class SwarmMasterRunner(MasterRunner):
         self.channel = use_channel(environment.parsed_options, MASTER)
         self._events: Any = environment.events
         self._is_ended = False
-        self._aside = Aside()  # messages of locustfiles
         self._ending = RLock()
         self._forked = find_forked()  # its workers; what a locustfile forks comes later
         try:
@@ -96,7 +95,7 @@ class SwarmMasterRunner(MasterRunner):
 
         Whoever asks while that is being done waits for it: what follows is the end of the interpreter.
         """
-        if self.adapter.telling is gevent.getcurrent():  # a listener asks, for whom the end waits
+        if is_listener() or self.adapter.telling is gevent.getcurrent():  # the end waits for the one that asks
             return
         with self._ending:
             if self._is_ended:
@@ -178,7 +177,7 @@ class SwarmMasterRunner(MasterRunner):
             super().handle_message(client_id, msg)
         elif msg.type in self.custom_messages:
             handle = super().handle_message
-            self._aside.do(lambda: handle(client_id, msg))
+            self.test.aside.do(lambda: handle(client_id, msg))
         else:
             raise ProtocolError(f"a message of unknown type {msg.type[:80]!a}")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 
+from inference_swarm.cluster.aside import is_listener
 from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.events import Edit, Quit, Start, StopAsked
 from inference_swarm.cluster.master_adapter import MasterAdapter
@@ -113,7 +114,7 @@ class RunControl:
         if self._is_shape:  # it has come to its end, and so has its run
             self._adapter.feed(StopAsked(StopCause.FINISHED))
         self._adapter.feed(Quit(ends_workers=self._ends_workers))
-        if gevent.getcurrent() not in self._runner.user_greenlets:
+        if not is_listener() and gevent.getcurrent() not in self._runner.user_greenlets:
             self._wait(lambda: self._adapter.has_ended)
 
     def _wait(self, condition: Callable[[], bool]) -> None:

@@ -276,18 +276,17 @@ class WorkerAdapter:
     # numbers
 
     def _take_snapshot(self, run_id: str, *, is_final: bool) -> None:
+        if self._listeners.is_reporting and not is_final:
+            return
         recording = self._recording
-        once, requests = None, None
         if recording is None or recording.is_closed:
             snapshot = Snapshot(run_id, self.state.config.worker, 0, 0.0, 0.0, is_final=is_final)
         else:
             snapshot = recording.take_snapshot(
                 self.users.take_user_seconds(), OtherCounts(*self._others.take()), is_final=is_final
             )
-        if is_final:
-            once = self._rows.last_once_report(run_id)
-            if self._requests is not None:
-                requests = self._requests.final()
+        once = self._rows.last_once_report(run_id) if is_final else None
+        requests = self._requests.final() if is_final and self._requests is not None else None
         taken = SnapshotTaken(run_id, snapshot.sequence, is_final, snapshot.to_wire(), {}, once, requests)
         self._listeners.report(lambda locust: self.feed(replace(taken, locust=locust)))
 

@@ -14,8 +14,8 @@ import gevent
 from locust.event import EventHook
 
 from inference_swarm.cluster.agent_events import AgentAction, AgentNote, EndWorkerProcess, OpenChannel, SendToMaster
-from inference_swarm.cluster.aside import LISTENERS_S, Aside, say_unfinished, split
-from inference_swarm.cluster.locust_report import sendable
+from inference_swarm.cluster.aside import Aside, is_locusts
+from inference_swarm.cluster.locust_report import assemble
 from inference_swarm.config.documents import Document
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,8 @@ class WorkerListeners:
         self._are_there = are_there
         self._is_preparing = False
         self._postponed: deque[AgentAction] = deque()
-        self._ends, self._reports = Aside(), Aside()
+        self._ends = [Aside()]  # one for each run: the next one does not wait for what the last one has to save
+        self._reports = Aside()
 
     def execute(self, action: AgentAction) -> None:
         """Carry out an action; while listeners prepare a test, all that is about the run waits for them."""
@@ -61,11 +62,11 @@ class WorkerListeners:
         self._runner.stats.clear_all()
         self._runner.exceptions = {}
         self._environment._filter_tasks_by_tags()
+        self._ends = [*(ends for ends in self._ends if ends.is_busy), Aside()]
         self._is_preparing = True
         gevent.spawn(self._prepare, then)
 
     def _prepare(self, then: Callable[[], None]) -> None:
-        self._ends.finish(LISTENERS_S)  # those of the run before
         try:
             self._environment.events.test_start.fire(environment=self._environment)
         except (Exception, gevent.Timeout):  # StopTest, say, which Locust lets pass
@@ -97,32 +98,31 @@ class WorkerListeners:
 
     def end_stop(self) -> None:
         """All users have stopped."""
+        if self._are_there:
+            self._ends[-1].do(self._reports.finish)
         self._tell_of_end(self._environment.events.test_stop)
 
     def _tell_of_end(self, event: EventHook) -> None:
         if self._are_there:
-            self._ends.do(lambda: event.fire(environment=self._environment))  # type: ignore[no-untyped-call]
+            self._ends[-1].do(lambda: event.fire(environment=self._environment))  # type: ignore[no-untyped-call]
+
+    @property
+    def is_reporting(self) -> bool:
+        """True while a report waits for its listeners: what is counted meanwhile is for the next one."""
+        return self._reports.is_busy
 
     def report(self, then: Callable[[Document], None]) -> None:
         """Call `then` with Locust's statistics since the last report and what listeners have added to them."""
         if not self._are_there:
             then({})
             return
-        own, others = split(self._environment.events.report_to_master)
-        about: Document = {"client_id": self._runner.client_id, "data": {}}
-        own.fire(**about)  # type: ignore[no-untyped-call]
-        if others._handlers:
-            self._reports.do(lambda: self._report(others, about, then))
+        event, client = self._environment.events.report_to_master, self._runner.client_id
+        if all(map(is_locusts, event._handlers)):
+            then(assemble(event, client))
         else:
-            then(sendable(about["data"]))
-
-    def _report(self, others: EventHook, about: Document, then: Callable[[Document], None]) -> None:
-        try:
-            others.fire(**about)  # type: ignore[no-untyped-call]
-        finally:
-            then(sendable(about["data"]))
+            self._reports.do(lambda: then(assemble(event, client)))
 
     def finish(self) -> None:
-        """Return when listeners have been told of the end of the last run: they may have something to save."""
-        if not self._ends.finish(LISTENERS_S):
-            say_unfinished()
+        """Return when listeners have been told of the end of each run: they may have something to save."""
+        for ends in self._ends:
+            ends.finish()

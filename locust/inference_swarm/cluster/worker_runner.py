@@ -16,7 +16,7 @@ from locust.runners import STATE_INIT, STATE_RUNNING, WorkerRunner
 import inference_swarm
 from inference_swarm.cluster.agent_events import EndAsked
 from inference_swarm.cluster.agent_state import AgentConfig
-from inference_swarm.cluster.aside import Aside
+from inference_swarm.cluster.aside import Aside, is_listener
 from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.file_limit import raise_file_limit
@@ -104,8 +104,8 @@ class SwarmWorkerRunner(WorkerRunner):
 
     def quit(self) -> None:
         """Leave gracefully. A user that asks for it goes on until it is stopped."""
-        if gevent.getcurrent() in self.user_greenlets:
-            gevent.spawn(self.quit)  # not here: the master's messages are heard until everything is delivered
+        if is_listener() or gevent.getcurrent() in self.user_greenlets:
+            gevent.spawn(self.quit)  # not here: the end waits for the one that asks
             return
         self._leave("it was asked to quit")
         self.greenlet.kill(block=True)
@@ -135,7 +135,7 @@ class SwarmWorkerRunner(WorkerRunner):
         if not hasattr(self, "adapter"):
             return
         gevent.spawn(self.adapter.feed, EndAsked(reason))
-        if gevent.getcurrent() not in self.user_greenlets:
+        if not is_listener() and gevent.getcurrent() not in self.user_greenlets:
             self._ended.wait()
 
     def _end(self, code: ExitCode) -> None:
@@ -182,6 +182,9 @@ class SwarmWorkerRunner(WorkerRunner):
             self.adapter.feed(Envelope.from_wire(kind, msg.data))
             self.worker_index = self.adapter.state.index
         elif self.adapter.state.is_joined and msg.type not in LOCUSTS_OWN:
+            if msg.type == "spawning_complete":
+                self._aside.tell(self.environment.events.spawning_complete, user_count=msg.data["user_count"])
+                return
             handle = super().handle_message
             self._aside.do(lambda: handle(msg))
 
