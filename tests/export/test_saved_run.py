@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from sample_runs import NAME, make_run, save_run
 
+from inference_swarm.cli import compare, report
 from inference_swarm.errors import DataError
 from inference_swarm.export.intervals import WantedRate, interval_rows, interval_table, read_interval_table
 from inference_swarm.export.saved_run import merge_intervals, read_run
@@ -82,3 +84,23 @@ def test_a_folder_that_holds_no_run_is_named(tmp_path: Path) -> None:
     (folder / "summary.json").write_text("{")
     with pytest.raises(DataError, match="cannot be read"):
         read_run(folder)
+
+
+@pytest.mark.parametrize("field", ["duration_s", "requests", "run", "by_worker", "started_at"])
+@pytest.mark.parametrize("value", [None, "text"])
+def test_what_was_edited_by_hand_is_said_with_its_folder(
+    field: str, value: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = save_run(make_run(intervals=8), tmp_path / "other")
+    folder = save_run(make_run(intervals=8), tmp_path / "edited")
+    assert [report.main([str(folder)]), compare.main([str(folder), str(other)])] == [0, 0]
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    if value is None:
+        del summary[field]
+    else:
+        summary[field] = value
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    codes = [report.main([str(folder)]), compare.main([str(folder), str(other)])]
+    assert set(codes) <= {0, 2}
+    assert any(codes) or value == "text"
+    assert capsys.readouterr().err.count(str(folder)) == sum(map(bool, codes))

@@ -51,14 +51,16 @@ def make_report(folder: Path) -> int:
     from inference_swarm.export.report import render_report
     from inference_swarm.export.report_data import ReportData
     from inference_swarm.export.run_folder import write_whole
-    from inference_swarm.export.saved_run import merge_intervals, read_run
+    from inference_swarm.export.saved_run import as_it_was_written, merge_intervals, read_run
 
     if (folder / "state.msgpack").exists() and not (folder / "summary.json").exists():
         _recover(folder)
     run = read_run(folder)
-    heat = heat_map(run.latency, longest_s(run.rows), run.summary["duration_s"])
-    data = ReportData(run.summary, run.rows, merge_intervals(run.latency), merge_intervals(run.service), heat)
-    write_whole(run.folder / "report.html", render_report(data))
+    with as_it_was_written(folder):
+        heat = heat_map(run.latency, longest_s(run.rows), run.summary["duration_s"])
+        data = ReportData(run.summary, run.rows, merge_intervals(run.latency), merge_intervals(run.service), heat)
+        page = render_report(data)
+    write_whole(run.folder / "report.html", page)
     print(run.folder / "report.html")
     return 0
 

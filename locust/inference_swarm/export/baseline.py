@@ -31,7 +31,7 @@ def check_baseline(settings: Settings) -> None:
     parse_limits(settings.max_regression)
     if settings.baseline:
         try:
-            _read(settings)
+            sample_of(_read(settings))
         except SwarmError as error:
             raise SettingProblem(
                 f"--baseline is {settings.baseline!r}: {error}", expected="a run that has ended"

@@ -10,7 +10,7 @@ from inference_swarm.config.documents import Document
 from inference_swarm.errors import ProtocolError
 from inference_swarm.export.answers import answer_differences
 from inference_swarm.export.formats import format_rate, format_us
-from inference_swarm.export.saved_run import SavedRun
+from inference_swarm.export.saved_run import SavedRun, as_it_was_written
 from inference_swarm.judge.capacity.compare import comparison_words
 from inference_swarm.judge.capacity.result import result_of_summary
 from inference_swarm.judge.compare import (
@@ -44,8 +44,10 @@ class ComparedRuns:
 
 def compare_saved(one: SavedRun, other: SavedRun) -> ComparedRuns:
     """Compare by the intervals of each run; the values are those of their summaries."""
-    metrics = [_as_summarized(metric, one, other) for metric in compare_runs(sample_of(one), sample_of(other))]
-    return ComparedRuns(one, other, tuple(metrics), tuple(_differences(one.summary, other.summary)))
+    samples = sample_of(one), sample_of(other)
+    with as_it_was_written(one.folder, other.folder):
+        metrics = [_as_summarized(metric, one, other) for metric in compare_runs(*samples)]
+        return ComparedRuns(one, other, tuple(metrics), tuple(_differences(one.summary, other.summary)))
 
 
 def _as_summarized(metric: Comparison, one: SavedRun, other: SavedRun) -> Comparison:
@@ -79,7 +81,8 @@ def sample_of(run: SavedRun) -> RunSample:
         for row in run.rows
         if row.requests or row.seconds
     ]
-    return RunSample.from_batches(run.summary["run"], batches)
+    with as_it_was_written(run.folder):
+        return RunSample.from_batches(run.summary["run"], batches)
 
 
 def comparison_text(compared: ComparedRuns) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from jinja2 import TemplateError
 
 from inference_swarm.config.documents import Document
 from inference_swarm.errors import DataError
@@ -47,6 +51,20 @@ def read_run(folder: Path) -> SavedRun:
     except (OSError, ValueError, DataError) as error:
         raise DataError(f"the run in {folder} cannot be read: {error}") from error
     return SavedRun(folder, summary, rows, latency, service)
+
+
+@contextmanager
+def as_it_was_written(*folders: Path) -> Iterator[None]:
+    """Inside, a run of these folders is used; raises DataError where its files lack something or have another type."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
+        names = " or ".join(str(folder) for folder in folders)
+        raise DataError(
+            f"the files in {names} are not as a run writes them: {type(error).__name__}: {error}",
+            expected="summary.json as it was written by this release",
+            action="take the files as they were, or run the test again",
+        ) from error
 
 
 def merge_intervals(intervals: list[HlogInterval]) -> Histogram:
