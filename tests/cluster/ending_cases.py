@@ -215,3 +215,21 @@ def test_listeners_of_ones_own_are_told_in_order_beside_everything_else_and_befo
     assert (stats_of_locust, told) == (["a", "b", "c"], [])
     test.closed()
     assert told == ["a", "b", "c", "end"]
+
+
+def test_an_end_is_told_though_others_have_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locust_test, "ASIDE_S", 0.05)
+    told: list[str] = []
+    environment = Environment()
+    environment.events.test_stop.add_listener(lambda **_: told.append("end"))
+    runner = SimpleNamespace(
+        stats=environment.stats, shape_greenlet=None, shape_last_tick=None, update_state=lambda _: None
+    )
+    test = LocustTest(environment, runner, lambda: None)
+    for _ in range(2):
+        test.test_start()
+        test.aside.do(lambda: gevent.sleep(30))
+        test.closed()
+    test.aside.do(lambda: told.append("next"))
+    assert test.aside.finish()
+    assert told == ["end", "end", "next"]

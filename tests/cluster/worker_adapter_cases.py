@@ -265,43 +265,81 @@ def test_what_a_listener_adds_to_a_report_and_cannot_be_sent_is_left_out() -> No
     assert worker.reports == [{"good": 1}]
 
 
-def test_a_report_waits_for_its_listeners_and_nothing_else_does() -> None:
-    numbers = iter(range(3))
-
-    def slow(data: dict[str, object], **_: object) -> None:
-        gevent.sleep(0.05)
-        data["slow"] = "number" not in data  # told before Locust's own, as it listened before
+def counting() -> Any:
+    """Locust's own listener: it counts the reports."""
+    numbers = iter(range(9))
 
     def count(data: dict[str, object], **_: object) -> None:
         data["number"] = next(numbers)
+
+    count.__module__ = "locust.stats"
+    return count
+
+
+def test_a_report_holds_what_locust_had_counted_and_waits_for_what_others_add() -> None:
+    count = counting()
+
+    def slow(data: dict[str, object], **_: object) -> None:
+        gevent.sleep(0.05)
+        data["slow"] = True
         if data["number"] == 1:
             raise StopTest("enough")
 
-    count.__module__ = "locust.stats"
     worker = Reporting(slow, count)
     for _ in range(3):
         worker.report()
-    assert worker.reports == []
-    assert worker.listeners.is_reporting
+    later: dict[str, object] = {}
+    count(data=later)
+    assert (later["number"], worker.reports, worker.listeners.is_reporting) == (3, [], True)
     gevent.sleep(0.4)
     assert worker.reports == [{"number": number, "slow": True} for number in range(3)]
     assert not worker.listeners.is_reporting
 
 
-def test_a_report_waits_not_for_ever_and_holds_what_locust_counts(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def swallow(**_: object) -> None:
+    for _ in range(20):
+        try:
+            gevent.sleep(30)
+        except BaseException:
+            continue
+
+
+def leave(**_: object) -> None:
+    raise gevent.GreenletExit
+
+
+@pytest.mark.parametrize(
+    ("listener", "words"),
+    [
+        (lambda **_: gevent.sleep(30), "have not returned in 0.05 s"),
+        (swallow, "have not returned in 0.05 s"),
+        (leave, "A listener of report_to_master failed"),
+    ],
+)
+def test_a_report_waits_not_for_ever(
+    listener: Any, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(locust_report, "TELL_S", 0.05)
+    worker = Reporting(listener, counting())
+    for _ in range(2):
+        worker.report()
+    gevent.sleep(0.3)
+    assert worker.reports == [{"number": 0}, {"number": 1}]
+    assert words in caplog.text
 
-    def count(data: dict[str, object], **_: object) -> None:
-        data["number"] = 1
 
-    count.__module__ = "locust.stats"
-    worker = Reporting(lambda **_: gevent.sleep(30), count)
+def test_no_report_comes_before_one_that_still_waits() -> None:
+    def once(data: dict[str, object], **_: object) -> None:
+        worker.events.report_to_master.remove_listener(once)
+        gevent.sleep(0.1)
+        data["once"] = True
+
+    worker = Reporting(once)
+    worker.report()
+    gevent.sleep(0.01)
     worker.report()
     gevent.sleep(0.2)
-    assert worker.reports == [{"number": 1}]
-    assert "have not returned in 0.05 s" in caplog.text
+    assert worker.reports == [{"once": True}, {}]
 
 
 def test_a_next_run_does_not_wait_for_what_the_last_one_has_to_save_but_the_end_of_the_process_does() -> None:
@@ -362,3 +400,23 @@ def test_whatever_is_raised_aside_what_follows_is_done_and_a_listener_waits_not_
         others.do(act)
     others.finish()
     assert (done, aside.is_listener(), others.is_busy) == ([True, "last"], False, False)
+
+
+def test_who_waits_for_a_run_is_not_waited_for() -> None:
+    said: list[bool] = []
+
+    def wait() -> None:
+        with aside.waiting_for_run() as may_wait:
+            said.append(may_wait)
+            gevent.sleep(0.5)
+
+    others = aside.Aside()
+    others.do(wait)
+    of_test = aside.tell_of_test(wait)
+    gevent.sleep(0.01)
+    assert others.finish()
+    assert others.is_busy
+    with aside.waiting_for_run() as may_wait:
+        said.append(may_wait)
+    assert said == [True, False, True]
+    of_test.join()

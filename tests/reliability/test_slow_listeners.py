@@ -78,6 +78,10 @@ from locust import events
 class ModelUser(InferenceUser):
     pass
 
+def save(msg, **_):
+    time.sleep(2)
+    Path("saved").touch()
+
 def hear(msg, **_):
     time.sleep(7)
     Path("heard").touch()
@@ -87,7 +91,9 @@ def on_init(environment, runner, **_):
     if type(runner).__name__ == "SwarmMasterRunner":
         runner.register_message("hello", hear)
         environment.events.test_stop.add_listener(lambda **_: Path("seen").write_text(str(Path("heard").exists())))
+        environment.events.test_stopping.add_listener(lambda **_: runner.send_message("save", {}))
     else:
+        runner.register_message("save", save)
         environment.events.test_start.add_listener(lambda **_: runner.send_message("hello", {}))
 
 attach()
@@ -100,6 +106,7 @@ def test_a_message_of_ones_own_keeps_no_heartbeat_waiting(swarm: Swarm, recordin
     done = swarm.run(*options, "--processes", "1", "-u", "2", "-r", "100", "-t", "5s")
     assert done.returncode == 0, done.stderr
     assert (swarm.folder / "seen").read_text(encoding="utf-8") == "True"
+    assert (swarm.folder / "saved").exists()
     assert "is lost" not in done.stderr
     assert swarm.summary()["requests"] > 100  # users went on while it was heard
 

@@ -85,7 +85,7 @@ class SwarmLocalRunner(LocalRunner):
 
     def end_process(self) -> None:
         """End the process, in which nothing is left to be done. Whoever asks while that is being done waits for it."""
-        if is_listener() or self.adapter.telling is gevent.getcurrent():  # the end waits for the one that asks
+        if is_listener():  # the end waits for it
             return
         with self._ending:
             if self._is_ended:

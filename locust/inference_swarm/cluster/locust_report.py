@@ -8,7 +8,7 @@ import gevent
 from locust.event import EventHook
 from locust.rpc.protocol import Message
 
-from inference_swarm.cluster.aside import is_locusts
+from inference_swarm.cluster.aside import Telling
 from inference_swarm.cluster.protocol import cut
 from inference_swarm.config.documents import Document
 
@@ -28,31 +28,24 @@ def _is_plain(value: object) -> bool:
     return True
 
 
-def assemble(event: EventHook, client: str) -> Document:
-    """Return everything since the last report, as `report_to_master` listeners assemble it, in TELL_S at most."""
-    data: Document = {}
-    untold = list(event._handlers)
+def with_additions(listeners: EventHook, client: str, data: Document) -> Document:
+    """Return what Locust counts with what listeners of one's own add to it, in TELL_S at most."""
+    added = dict(data)
+    telling = Telling.spawn(_tell, listeners, client, added)
+    if not gevent.wait([telling], TELL_S):
+        telling.kill(block=False)
+        logger.error("Listeners of report_to_master have not returned in %.3g s: the report goes as it is.", TELL_S)
+    return sendable(dict(added))
 
-    def tell() -> None:
-        one = EventHook()  # type: ignore[no-untyped-call]
-        one.add_listener(untold.pop(0))  # type: ignore[no-untyped-call]
-        one.fire(client_id=client, data=data)  # type: ignore[no-untyped-call]
 
-    limit = gevent.Timeout(TELL_S)
+def _tell(listeners: EventHook, client: str, data: Document) -> None:
     try:
-        with limit:
-            while untold:
-                tell()
-    except (Exception, gevent.Timeout) as error:
-        why = f"have not returned in {TELL_S:g} s" if error is limit else f"have failed with {error!r}"
-        logger.error("Listeners of report_to_master %s: the report goes without what they add.", why)
-    untold = [listener for listener in untold if is_locusts(listener)]
-    while untold:
-        tell()
-    return _sendable(data)
+        listeners.fire(client_id=client, data=data)  # type: ignore[no-untyped-call]
+    except (Exception, gevent.Timeout, gevent.GreenletExit):
+        logger.exception("A listener of report_to_master failed")
 
 
-def _sendable(data: Document) -> Document:
+def sendable(data: Document) -> Document:
     """Return the data without what no message can hold, and cut."""
     for key in [key for key, value in data.items() if key not in LOCUSTS_OWN and not _is_plain(value)]:
         del data[key]

@@ -20,6 +20,8 @@ from inference_swarm.cluster.protocol import Wire
 from inference_swarm.config.documents import Document
 
 logger = logging.getLogger(__name__)
+# Long before nobody waits any longer for those of `test_stop`, which come after them.
+ASIDE_S = 12.0
 
 
 def _no_statistics(stats: RequestStats) -> Document:
@@ -86,7 +88,7 @@ class LocustTest:
         runner.final_user_classes_count = dict(runner.reported_user_classes_count)
         runner.update_state(STATE_CLEANUP)
         with self._turn:
-            self.aside.finish()
+            self._finish_aside()
             self._events.test_stopping.fire(environment=self._environment)
 
     def closed(self) -> None:
@@ -96,7 +98,7 @@ class LocustTest:
         runner.shape_greenlet = runner.shape_last_tick = None
         runner.update_state(STATE_STOPPED if self._is_started else STATE_INIT)
         with self._turn:
-            self.aside.finish()
+            self._finish_aside()
             was_started, self._is_started = self._is_started, False
             if was_started:
                 self._events.test_stop.fire(environment=self._environment)
@@ -112,6 +114,10 @@ class LocustTest:
             logger.error("Worker %s is lost: %s", worker, reason)
         else:
             logger.debug("Worker %s has left; %d are here", worker, len(self._runner.clients))
+
+    def _finish_aside(self) -> None:
+        if not self.aside.finish(ASIDE_S):
+            self.aside = Aside()
 
     def end_process(self) -> None:
         gevent.spawn(self._runner.end_process)

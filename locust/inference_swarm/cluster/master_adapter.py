@@ -14,7 +14,7 @@ import gevent
 from gevent.event import Event as Flag
 
 from inference_swarm.cluster import coordinator
-from inference_swarm.cluster.aside import LISTENERS_S
+from inference_swarm.cluster.aside import LISTENERS_S, tell_of_test
 from inference_swarm.cluster.driver import Driver
 from inference_swarm.cluster.events import (
     Action,
@@ -195,7 +195,7 @@ class MasterAdapter:
             case OpenResults(run_id):
                 gevent.spawn(self._open_results, run_id, self._course())
             case NotifyTestStart(run_id):
-                gevent.spawn(self._tell_test_start, run_id)
+                tell_of_test(self._tell_test_start, run_id)
             case BeginLoad():
                 self._listeners.begin()
                 self._services.begin(self._course())
@@ -209,7 +209,7 @@ class MasterAdapter:
                     self._listeners.report(worker, report.locust, is_left_out=is_left_out)
             case EndLoad():
                 self._services.end_load()
-                gevent.spawn(self._listeners.end)
+                tell_of_test(self._listeners.end)
             case WriteResults(run_id):
                 gevent.spawn(self._write_results, run_id, self._course())
             case Closed(run_id, failure):
@@ -245,16 +245,16 @@ class MasterAdapter:
         goes_on = self.state.job is not None  # so a wish was refused, and the exit code is that of the run
         self._services.over(run_id, why_not, None if goes_on else code)
         if not goes_on:
-            self._closing = gevent.spawn(self._listeners.closed)
+            self._closing = tell_of_test(self._listeners.closed)
 
     @property
-    def telling(self) -> gevent.Greenlet | None:
-        """The greenlet that tells listeners of the end of a run, while it does."""
-        return self._closing or None
+    def is_telling(self) -> bool:
+        """True while listeners are told of the end of a run."""
+        return bool(self._closing)
 
     def wait_for_listeners(self) -> None:
         """Return when listeners have been told of the end of the last run: they may have something to save."""
-        if self.telling and not gevent.wait([self.telling], LISTENERS_S):
+        if self._closing and not gevent.wait([self._closing], LISTENERS_S):
             logger.error("The process ends though listeners of test_stop have not returned in %.0f s.", LISTENERS_S)
 
     # what takes its time, each in a greenlet of its own

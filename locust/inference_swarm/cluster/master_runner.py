@@ -6,7 +6,6 @@ import logging
 import sys
 from typing import Any
 
-import gevent
 from gevent.lock import RLock
 from locust.env import Environment
 from locust.exception import RPCError
@@ -95,13 +94,14 @@ class SwarmMasterRunner(MasterRunner):
 
         Whoever asks while that is being done waits for it: what follows is the end of the interpreter.
         """
-        if is_listener() or self.adapter.telling is gevent.getcurrent():  # the end waits for the one that asks
+        if is_listener():  # the end waits for it
             return
         with self._ending:
             if self._is_ended:
                 return
             self.adapter.wait_for_listeners()
             let_workers_end(self.adapter)
+            self.test.aside.finish()
             let_forked_end(self._forked, self.adapter)
             self._is_ended = True
             self.adapter.close()

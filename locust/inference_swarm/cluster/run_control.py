@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 
-from inference_swarm.cluster.aside import is_listener
+from inference_swarm.cluster.aside import is_listener, waiting_for_run
 from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.events import Edit, Quit, Start, StopAsked
 from inference_swarm.cluster.master_adapter import MasterAdapter
@@ -118,9 +118,10 @@ class RunControl:
             self._wait(lambda: self._adapter.has_ended)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self._adapter.changed.clear()
-            self._adapter.changed.wait(timeout=1.0)
+        with waiting_for_run() as may_wait:
+            while may_wait and not condition():
+                self._adapter.changed.clear()
+                self._adapter.changed.wait(timeout=1.0)
 
 
 def _of_shape(user_count: float, spawn_rate: float) -> tuple[int, float]:

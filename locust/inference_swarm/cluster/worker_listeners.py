@@ -14,8 +14,8 @@ import gevent
 from locust.event import EventHook
 
 from inference_swarm.cluster.agent_events import AgentAction, AgentNote, EndWorkerProcess, OpenChannel, SendToMaster
-from inference_swarm.cluster.aside import Aside, is_locusts
-from inference_swarm.cluster.locust_report import assemble
+from inference_swarm.cluster.aside import Aside, split, tell_of_test
+from inference_swarm.cluster.locust_report import sendable, with_additions
 from inference_swarm.config.documents import Document
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class WorkerListeners:
         self._environment._filter_tasks_by_tags()
         self._ends = [*(ends for ends in self._ends if ends.is_busy), Aside()]
         self._is_preparing = True
-        gevent.spawn(self._prepare, then)
+        tell_of_test(self._prepare, then)
 
     def _prepare(self, then: Callable[[], None]) -> None:
         try:
@@ -116,13 +116,14 @@ class WorkerListeners:
         if not self._are_there:
             then({})
             return
-        event, client = self._environment.events.report_to_master, self._runner.client_id
-        if all(map(is_locusts, event._handlers)):
-            then(assemble(event, client))
+        client, data = self._runner.client_id, Document()
+        own, others = split(self._environment.events.report_to_master)
+        own.fire(client_id=client, data=data)  # type: ignore[no-untyped-call]
+        if others._handlers or self.is_reporting:
+            self._reports.do(lambda: then(with_additions(others, client, data)))
         else:
-            self._reports.do(lambda: then(assemble(event, client)))
+            then(sendable(data))
 
     def finish(self) -> None:
         """Return when listeners have been told of the end of each run: they may have something to save."""
-        for ends in self._ends:
-            ends.finish()
+        gevent.joinall([gevent.spawn(ends.finish) for ends in self._ends])

@@ -144,7 +144,7 @@ class SwarmWorkerRunner(WorkerRunner):
 
     def _end_later(self) -> None:
         gevent.sleep(0.05)  # for the last message to be on its way
-        self.adapter.close()
+        gevent.joinall([gevent.spawn(self.adapter.close), gevent.spawn(self._aside.finish)])
         let_threads_end()
         self._ended.set()
         self.greenlet.kill(block=True)

@@ -238,7 +238,7 @@ class Runs:
     def end_at_once(self) -> None:
         """Write what workers have reported so far and end the process: somebody will not wait for more."""
         state, run = self.adapter.state, self.latest
-        if self._is_left or not (state.job or self.adapter.telling):
+        if self._is_left or not (state.job or self.adapter.is_telling):
             return kill_forked()  # who is waited for at most
         if state.phase is Phase.CLOSING:
             logger.warning("The results are being written. Ctrl-C once more ends this process without them.")
