@@ -16,6 +16,7 @@ from locust.env import Environment
 from locust.exception import StopTest
 
 from inference_swarm.cluster import ending, local_runner, locust_test, master_runner, worker_runner
+from inference_swarm.cluster.aside import Aside
 from inference_swarm.cluster.ending import abandon_workers, let_threads_end, let_workers_end
 from inference_swarm.cluster.locust_test import LocustTest
 
@@ -130,8 +131,9 @@ def test_whoever_asks_a_master_to_end_while_it_waits_for_its_workers_waits_with_
     monkeypatch.setattr(master_runner, "let_threads_end", lambda: done.append("threads"))
     runner: Any = master_runner.SwarmMasterRunner.__new__(master_runner.SwarmMasterRunner)
     runner._is_ended, runner._ending = False, RLock()
-    runner.adapter = SimpleNamespace(close=lambda: done.append("close"), telling=None, wait_for_listeners=lambda: None)
+    runner.adapter = SimpleNamespace(close=lambda: done.append("close"), wait_for_listeners=lambda: None)
     runner.user_greenlets = Group()
+    runner.test = SimpleNamespace(aside=Aside())
     runner._forked = [object(), object()]
     runner.channel = SimpleNamespace(dropped=SimpleNamespace(log_counts=lambda: None))
     runner.greenlet = Greenlets(done)
@@ -149,7 +151,7 @@ def test_a_single_process_does_not_end_while_its_threads_are_waited_for(monkeypa
     monkeypatch.setattr(local_runner, "let_threads_end", hold.wait)
     runner: Any = local_runner.SwarmLocalRunner.__new__(local_runner.SwarmLocalRunner)
     runner._is_ended, runner._ending = False, RLock()
-    runner.adapter = runner.worker = SimpleNamespace(close=lambda: None, telling=None, wait_for_listeners=lambda: None)
+    runner.adapter = runner.worker = SimpleNamespace(close=lambda: None, wait_for_listeners=lambda: None)
     runner.greenlet = Greenlets(done)
     asked = [gevent.spawn(runner.end_process) for _ in range(2)]
     gevent.sleep(0.01)
@@ -170,7 +172,7 @@ def test_a_user_may_ask_its_runner_to_quit_and_nothing_is_cut_off(kind: Any) -> 
 
     runner._is_ended, runner._ending = False, RLock()
     runner.control, runner._leave = SimpleNamespace(quit=wait_until_over), wait_until_over
-    runner.adapter = runner.worker = SimpleNamespace(close=lambda: None, telling=None, wait_for_listeners=lambda: None)
+    runner.adapter = runner.worker = SimpleNamespace(close=lambda: None, wait_for_listeners=lambda: None)
     runner.greenlet = Greenlets(done)
     runner.user_greenlets = Group()
     user = runner.user_greenlets.spawn(runner.quit)

@@ -79,7 +79,7 @@ class ModelUser(InferenceUser):
     pass
 
 def save(msg, **_):
-    time.sleep(2)
+    time.sleep(8)
     Path("saved").touch()
 
 def hear(msg, **_):
@@ -91,7 +91,7 @@ def on_init(environment, runner, **_):
     if type(runner).__name__ == "SwarmMasterRunner":
         runner.register_message("hello", hear)
         environment.events.test_stop.add_listener(lambda **_: Path("seen").write_text(str(Path("heard").exists())))
-        environment.events.test_stopping.add_listener(lambda **_: runner.send_message("save", {}))
+        environment.events.test_start.add_listener(lambda **_: runner.send_message("save", {}))
     else:
         runner.register_message("save", save)
         environment.events.test_start.add_listener(lambda **_: runner.send_message("hello", {}))

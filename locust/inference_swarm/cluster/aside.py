@@ -79,8 +79,9 @@ class Aside:
         if others._handlers:
             self.do(lambda: others.fire(**values))  # type: ignore[no-untyped-call]
 
-    def finish(self, timeout_s: float = LISTENERS_S) -> bool:
+    def finish(self, timeout_s: float | None = None) -> bool:
         """Wait until all is done; returns whether it is. Not for the caller itself, nor for who waits for a run."""
+        timeout_s = LISTENERS_S if timeout_s is None else timeout_s
         until_s = time.monotonic() + timeout_s
         while (greenlet := self._greenlet) and greenlet is not gevent.getcurrent() and not greenlet.waits_for_run:
             if time.monotonic() > until_s:
