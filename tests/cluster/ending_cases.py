@@ -9,7 +9,6 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from gevent.lock import RLock
 from gevent.monkey import get_original
 from gevent.pool import Group
 from locust.env import Environment
@@ -130,7 +129,7 @@ def test_whoever_asks_a_master_to_end_while_it_waits_for_its_workers_waits_with_
     monkeypatch.setattr(master_runner, "let_forked_end", lambda forked, adapter: done.append(f"{len(forked)} forked"))
     monkeypatch.setattr(master_runner, "let_threads_end", lambda: done.append("threads"))
     runner: Any = master_runner.SwarmMasterRunner.__new__(master_runner.SwarmMasterRunner)
-    runner._is_ended, runner._ending = False, RLock()
+    runner._end = None
     runner.adapter = SimpleNamespace(close=lambda: done.append("close"), wait_for_listeners=lambda: None)
     runner.user_greenlets = Group()
     runner.test = SimpleNamespace(aside=Aside())
@@ -150,7 +149,7 @@ def test_a_single_process_does_not_end_while_its_threads_are_waited_for(monkeypa
     hold, done = Event(), list[str]()
     monkeypatch.setattr(local_runner, "let_threads_end", hold.wait)
     runner: Any = local_runner.SwarmLocalRunner.__new__(local_runner.SwarmLocalRunner)
-    runner._is_ended, runner._ending = False, RLock()
+    runner._end = None
     runner.adapter = runner.worker = SimpleNamespace(close=lambda: None, wait_for_listeners=lambda: None)
     runner.greenlet = Greenlets(done)
     asked = [gevent.spawn(runner.end_process) for _ in range(2)]
@@ -170,7 +169,7 @@ def test_a_user_may_ask_its_runner_to_quit_and_nothing_is_cut_off(kind: Any) -> 
         done.append("asked")
         is_over.wait()
 
-    runner._is_ended, runner._ending = False, RLock()
+    runner._end = None
     runner.control, runner._leave = SimpleNamespace(quit=wait_until_over), wait_until_over
     runner.adapter = runner.worker = SimpleNamespace(close=lambda: None, wait_for_listeners=lambda: None)
     runner.greenlet = Greenlets(done)

@@ -67,8 +67,8 @@ class Mishaps:
         self._behind_rng = random.Random(f"{world.seed} behind")
         self._is_behind = not calm and self._behind_rng.random() < 0.1
         # Listeners of reports take so long, one after the other.
-        self._listeners_rng = random.Random(f"{world.seed} listeners")
-        self.are_listeners_slow = not calm and self._listeners_rng.random() < 0.1
+        self._listeners_rng = random.Random(f"{world.seed} slow listener")
+        self.are_listeners_slow = not calm and self._listeners_rng.random() < 0.06
         # Nobody stops the run for so long.
         self.patience_s = 0.0
         if world.is_massacre or (self._is_on and rng.random() < 0.06):

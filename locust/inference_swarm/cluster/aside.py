@@ -7,10 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
-from locust.event import EventHook
+
+if TYPE_CHECKING:
+    from locust.event import EventHook  # importing Locust patches the process
 
 logger = logging.getLogger(__name__)
 # So long a process that ends waits for listeners of `test_stop`.
@@ -105,7 +107,7 @@ class Aside:
 
 def split(event: EventHook) -> tuple[EventHook, EventHook]:
     """Return Locust's own listeners and the others."""
-    own, others = EventHook(), EventHook()  # type: ignore[no-untyped-call]
+    own, others = type(event)(), type(event)()
     for listener in event._handlers:
         is_locusts = str(getattr(listener, "__module__", "")).startswith("locust.")
         (own if is_locusts else others).add_listener(listener)  # type: ignore[no-untyped-call]

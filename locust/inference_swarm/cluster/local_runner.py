@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import gevent
-from gevent.lock import RLock
 from locust.env import Environment
 from locust.runners import LocalRunner
 
@@ -39,8 +38,7 @@ class SwarmLocalRunner(LocalRunner):
         self.client_id = f"local_{uuid4().hex[:8]}"
         self.clients: dict[str, Any] = {}
         self.spawning_completed = False
-        self._is_ended = False
-        self._ending = RLock()
+        self._end: gevent.Greenlet | None = None
 
     def attach(self, services: RunServices, planner: Planner, allowed: str) -> MasterAdapter:
         """Make runs possible from now on."""
@@ -79,7 +77,7 @@ class SwarmLocalRunner(LocalRunner):
         if gevent.getcurrent() in self.user_greenlets:
             gevent.spawn(self.quit)
             return
-        if not self._is_ended:
+        if self._end is None:
             self.control.quit()
         self.end_process()
 
@@ -87,15 +85,16 @@ class SwarmLocalRunner(LocalRunner):
         """End the process, in which nothing is left to be done. Whoever asks while that is being done waits for it."""
         if is_listener():  # the end waits for it
             return
-        with self._ending:
-            if self._is_ended:
-                return
-            self.adapter.wait_for_listeners()
-            self._is_ended = True
-            self.adapter.close()
-            self.worker.close()
-            let_threads_end()
-            self.greenlet.kill(block=True)
+        if self._end is None:
+            self._end = gevent.spawn(self._end_now)  # whoever asks may be killed meanwhile, as a load shape is
+        self._end.join()
+
+    def _end_now(self) -> None:
+        self.adapter.wait_for_listeners()
+        self.adapter.close()
+        self.worker.close()
+        let_threads_end()
+        self.greenlet.kill(block=True)
 
     @property
     def draining_user_count(self) -> int:

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Any
 
-from gevent.lock import RLock
+import gevent
 from locust.env import Environment
 from locust.exception import RPCError
 from locust.rpc import Message
@@ -42,8 +42,7 @@ class SwarmMasterRunner(MasterRunner):
     def __init__(self, environment: Environment, master_bind_host: str, master_bind_port: int) -> None:
         self.channel = use_channel(environment.parsed_options, MASTER)
         self._events: Any = environment.events
-        self._is_ended = False
-        self._ending = RLock()
+        self._end: gevent.Greenlet | None = None
         self._forked = find_forked()  # its workers; what a locustfile forks comes later
         try:
             super().__init__(environment, master_bind_host, master_bind_port)
@@ -85,7 +84,7 @@ class SwarmMasterRunner(MasterRunner):
 
     def quit(self) -> None:
         """Stop as `stop` does; then this process may end, and its workers with it if nobody will need them."""
-        if not self._is_ended:
+        if self._end is None:
             self.control.quit()
         self.end_process()
 
@@ -96,18 +95,19 @@ class SwarmMasterRunner(MasterRunner):
         """
         if is_listener():  # the end waits for it
             return
-        with self._ending:
-            if self._is_ended:
-                return
-            self.adapter.wait_for_listeners()
-            let_workers_end(self.adapter)
-            self.test.aside.finish()
-            let_forked_end(self._forked, self.adapter)
-            self._is_ended = True
-            self.adapter.close()
-            let_threads_end()
-            self.channel.dropped.log_counts()
-            self.greenlet.kill(block=True)
+        if self._end is None:
+            self._end = gevent.spawn(self._end_now)  # whoever asks may be killed meanwhile, as a load shape is
+        self._end.join()
+
+    def _end_now(self) -> None:
+        self.adapter.wait_for_listeners()
+        let_workers_end(self.adapter)
+        self.test.aside.finish()
+        let_forked_end(self._forked, self.adapter)
+        self.adapter.close()
+        let_threads_end()
+        self.channel.dropped.log_counts()
+        self.greenlet.kill(block=True)
 
     def check_stopped(self) -> None:
         """Do nothing: Locust guesses from its workers' states; here the coordinator knows."""
