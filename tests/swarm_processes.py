@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -28,12 +29,29 @@ PATIENCE = 4.0
 POLL_S = 0.02
 
 
+# Below those that the kernel gives to whoever asks for any, which may be another test's a moment later.
+PORTS = range(20_000, 32_000)
+AT_A_TIME = 16
+
+
+def _ports() -> Iterator[int]:
+    """Those of this process of pytest, in turn, from one of them on that is another one in the next session."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % AT_A_TIME
+    own = PORTS[number::AT_A_TIME]
+    first = os.getpid() % len(own)
+    return itertools.cycle([*own[first:], *own[:first]])
+
+
+_own_ports = _ports()
+
+
 def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that is free and given to no other test that runs."""
+    for port in itertools.islice(_own_ports, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
