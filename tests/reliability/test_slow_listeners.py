@@ -190,7 +190,6 @@ def test_a_master_waits_for_the_processes_that_it_has_forked(swarm: Swarm, recor
 
 
 QUITTING = """
-import time
 from inference_swarm import InferenceUser, attach
 from locust import events
 

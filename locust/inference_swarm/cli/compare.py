@@ -40,15 +40,13 @@ def compare(options: argparse.Namespace) -> int:
     from inference_swarm.export.comparison import compare_saved, comparison_text
     from inference_swarm.export.comparison_page import comparison_page
     from inference_swarm.export.run_folder import write_whole
-    from inference_swarm.export.saved_run import as_it_was_written, read_run
+    from inference_swarm.export.saved_run import read_run
 
     one, other = (read_run(find_run(name, options.results)) for name in (options.one, options.other))
     compared = compare_saved(one, other)
-    with as_it_was_written(one.folder, other.folder):
-        text = comparison_text(compared)
     page = options.html or other.folder / f"compared_with_{one.folder.name}.html"
     write_whole(page, comparison_page(compared))
-    print(f"{text}\n\npage  {page}")
+    print(f"{comparison_text(compared)}\n\npage  {page}")
     return 0
 
 

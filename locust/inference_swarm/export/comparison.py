@@ -96,7 +96,8 @@ def comparison_text(compared: ComparedRuns) -> str:
         ).rstrip()
         for row in rows
     ]
-    lines = [f"A  {_title(compared.one)}", f"B  {_title(compared.other)}", "", *table, "", conclusion(compared)]
+    with as_it_was_written(compared.one.folder, compared.other.folder):
+        lines = [f"A  {_title(compared.one)}", f"B  {_title(compared.other)}", "", *table, "", conclusion(compared)]
     return "\n".join([*lines, *(f"note  {difference}" for difference in compared.differences)])
 
 
