@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -99,3 +100,22 @@ def test_users_of_an_open_load_are_never_more_than_wanted_while_others_take_over
     assert max(draining for _, draining in shown(swarm)) in (USERS // 3, USERS // 3 + 1)
     summary = swarm.summary()
     assert summary["requests"] + summary["abandoned"] == recording.count
+
+
+def test_a_load_that_was_not_there_while_the_only_worker_changed_does_not_pass(
+    swarm: Swarm, recording: Recording, rows: Path
+) -> None:
+    master = swarm.start_master("--host", recording.url, "--data", str(rows), "-u", "5", "-r", "5", "-t", "10s", workers=1)
+    leaving = swarm.start_worker(1)
+    wait_until(lambda: recording.count > 5, 30, "requests")
+    leaving.terminate()
+    assert leaving.wait(30) == ExitCode.PASSED
+    sent = recording.count
+    swarm.start_worker(2)
+    wait_until(lambda: recording.count > sent, 30, "requests of the other worker")
+    assert master.wait(40) == ExitCode.INCOMPLETE, swarm.log("master")
+    summary = swarm.summary()
+    assert summary["requests"] == recording.count
+    assert summary["verdict"] == "incomplete"
+    [reason] = summary["reasons"]
+    assert re.fullmatch(r"incomplete: for \d\.\d s there was no worker that could send", reason), reason

@@ -6,6 +6,7 @@ than 100,000 schedules have not met them: tests of the rules show those (`test_u
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -27,6 +28,7 @@ from inference_swarm.cluster import (
 )
 from inference_swarm.cluster import events as e
 from inference_swarm.cluster.agent_state import RunStage
+from inference_swarm.cluster.attendance import Attendance
 from inference_swarm.cluster.request_budget import RequestBudget
 from inference_swarm.cluster.state import Member, Phase
 from inference_swarm.cluster.uncounted import Order
@@ -125,6 +127,22 @@ def _cut_short_is_passed() -> list[Any]:
     return [patch.object(RunCourse, "interruption", lambda self: "")]
 
 
+def _load_that_was_not_there_passes() -> list[Any]:
+    return [patch.object(Attendance, "pass_time", lambda self, now_s, **_: 0.0)]
+
+
+def _users_without_a_lease_count_as_load() -> list[Any]:
+    """Workers that stopped their users, and are not lost since the master stood still."""
+    real = Attendance.pass_time
+
+    def pass_time(self: Attendance, now_s: float, *, has_hosts: bool) -> float:
+        self.leased_until_s = math.inf
+        unattended_s = real(self, now_s, has_hosts=has_hosts)
+        return 0.0 if has_hosts else unattended_s
+
+    return [patch.object(Attendance, "pass_time", pass_time)]
+
+
 def _leaving_worker_gets_rows() -> list[Any]:
     """A worker that said it is leaving counts as one that can take part."""
     return [patch.object(Member, "may_take_part", property(lambda self: self.lost_s is None))]
@@ -187,6 +205,8 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
     "arrivals go to workers without users": _arrivals_go_to_workers_without_users,
     "rows lie with workers without users": _rows_lie_with_workers_without_users,
     "a run that was cut short passes": _cut_short_is_passed,
+    "a load that was not there passes": _load_that_was_not_there_passes,
+    "users that were stopped count as load": _users_without_a_lease_count_as_load,
     "a worker that leaves gets rows": _leaving_worker_gets_rows,
     "a lost stop is not repeated": lambda: [_cell(e.Tick, Phase.STOPPING, presence.tick)],
     "a lost question to the server is not repeated": lambda: [patch.object(run_probe, "REPEAT_S", 1e9)],
@@ -211,6 +231,8 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
     ],
 }
 FOUND_BY = {
+    "a load that was not there passes": 115,
+    "users that were stopped count as load": 0,
     "a stopped run starts itself again": 0,
     "a worker that comes back never sends again": 1756,
     "results that cannot be written keep the run open": 93,

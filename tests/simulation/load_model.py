@@ -124,6 +124,8 @@ class Truth:
     """Order once: how often each row was sent."""
     failed: dict[str, float] = field(default_factory=dict)
     """Workers that could not load rows, and when."""
+    unattended_s: float = 0.0
+    """How long users were wanted and none ran."""
 
     def begin(self, worker: str, now_s: float, *, is_thawing: bool = False) -> None:
         """A request has reached the server. A process that was frozen may send before it sees what time it is."""

@@ -45,6 +45,9 @@ NOTICE_S = 1.0
 # A request takes 6 s, a silent worker is lost after 5 s, and another one needs a moment to get what it left.
 STILL_S = 15.0
 
+# Between two ticks, or the reply that a worker has and the one that its master has sent, nobody knows better.
+UNATTENDED_S = 3.0
+
 
 class Broken(AssertionError):
     """An invariant does not hold."""
@@ -431,6 +434,7 @@ class World:
         self._check_progress()
         self._check_requests_go_on()
         self._sample_users()
+        self._sample_unattended()
         self.clock.after(SAMPLE_S, self._sample_loop)
 
     def _check_progress(self) -> None:
@@ -491,6 +495,16 @@ class World:
         self.require(running == users or not able, f"{running} users run, {users} are wanted")
         idle = [name for name in job.rows.workers if not self.workers[name].users]
         self.require(not idle or len(hosts) < len(job.rows.workers), f"{idle} hold rows and run no users")
+
+    def _sample_unattended(self) -> None:
+        """7. How long there is nobody who could send: a load that is not there has to be said."""
+        state, job = self.master.state, self.master.state.job
+        if state.phase is not Phase.RUNNING or job is None or not job.wanted[0]:
+            return
+        assert job.course.began_s is not None
+        senders = [one for one in self.workers.values() if one.users and one.state.run_id == job.run_id]
+        if not senders and self.clock.now_s > job.course.began_s + SAMPLE_S:
+            self.truth(job.run_id).unattended_s += SAMPLE_S
 
     def _check_rows_released(self) -> None:
         """3. Nothing is held for a run that is over: neither rows in memory nor loading that goes on."""
@@ -650,4 +664,13 @@ class Judgement:
         self._require(
             not failed or not is_known or bool(log.problems),
             f"{run_id}: {failed} could not load rows, and no word of it",
+        )
+        is_by_number = course.load.is_once or course.load.requests is not None
+        self._require(
+            is_by_number or truth.unattended_s <= UNATTENDED_S or bool(log.problems),
+            f"{run_id}: nobody could send for {truth.unattended_s:.0f} s, and no word of it",
+        )
+        self._require(
+            not is_known or course.unattended_s <= truth.unattended_s + 2 * SAMPLE_S,
+            f"{run_id}: nobody could send for {truth.unattended_s:.0f} s, not {course.unattended_s:.1f}",
         )

@@ -238,6 +238,9 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
     is_mine = message.run_id == job.run_id
     if is_mine:
         job.rows.confirm(member.worker, message.ready_generation)
+        if job.rows.is_host(member.worker):
+            job.pass_time(now_s)
+            job.attendance.leased_until_s = now_s + LEASE_S
         member.users_applied = max(member.users_applied, message.users_generation)
         job.uncounted.applied(member.worker, message.users_generation, now_s)
         if job.users is not None:

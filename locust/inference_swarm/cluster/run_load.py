@@ -93,6 +93,7 @@ def tick_running(state: Coordinator, event: Tick, now_s: float) -> None:
     tick(state, event, now_s)
     job = job_of(state)
     assert job.course.began_s is not None
+    job.pass_time(now_s)
     until_s = end_s(job)
     if until_s is not None and now_s >= until_s:
         end_load(state, StopCause.FINISHED, "", now_s)

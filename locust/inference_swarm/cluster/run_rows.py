@@ -133,6 +133,15 @@ class RunRows:
         """The workers that have rows ready, so that they can run users."""
         return tuple(worker for worker in self._ledger.workers if worker in self._serving)
 
+    @property
+    def has_hosts(self) -> bool:
+        """True when some worker has rows ready."""
+        return bool(self._serving)
+
+    def is_host(self, worker: str) -> bool:
+        """Return whether the worker has rows ready."""
+        return worker in self._serving
+
     def once_numbers(self) -> OnceNumbers | None:
         """Return the account of order once, if that is the order."""
         return self._once.numbers() if self._once is not None else None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from inference_swarm.cluster.attendance import Attendance
 from inference_swarm.cluster.distribution import FEW_WORKERS, UserClass
 from inference_swarm.cluster.events import Action, Note, Send
 from inference_swarm.cluster.protocol import Message
@@ -106,6 +107,7 @@ class Job:
     unapplied: set[str] = field(default_factory=set)  # workers that have not confirmed what users they are to run
     waited_for: set[str] = field(default_factory=set)  # workers whose last report is not in
     alone_since_s: float | None = None
+    attendance: Attendance = field(default_factory=Attendance)
     notified_s: float = 0.0  # when people or workers were last notified of what is repeated
     wanted: tuple[int, float] = (0, 1.0)
 
@@ -116,6 +118,13 @@ class Job:
     @property
     def load(self) -> LoadPlan:
         return self.course.load
+
+    def pass_time(self, now_s: float) -> None:
+        """Add up the time in which no worker could run the users that are wanted."""
+        assert self.rows is not None
+        unattended_s = self.attendance.pass_time(now_s, has_hosts=self.rows.has_hosts)
+        if self.wanted[0]:
+            self.course.unattended_s += unattended_s
 
 
 @dataclass(slots=True)

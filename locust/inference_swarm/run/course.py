@@ -175,6 +175,8 @@ class RunCourse:
     answers_unwritten: str = ""
     """Why answers that were to be recorded are in no file."""
     once: OnceNumbers | None = None
+    unattended_s: float = 0.0
+    """How long users were wanted and no worker had rows, so that there were none."""
     requests_unsent: int = 0
     """With a number of requests: what a lost worker had left of them when nobody could send any more."""
     changes: list[Change] = field(default_factory=list)
@@ -257,6 +259,9 @@ class RunCourse:
             )
         if self.answers_unwritten:
             found.append(f"answers were not recorded: {self.answers_unwritten}")
+        # With rows or requests that are sent by number others send them later: nothing is missing.
+        if self.unattended_s and not self.load.is_once and self.load.requests is None:
+            found.append(f"for {max(0.1, self.unattended_s):.1f} s there was no worker that could send")
         if self.once is not None and (maybe := self.once.maybe_sent):
             found.append(f"of {maybe:,} rows it is not known whether they were sent")
         if twice := self.possible_duplicates + self.totals.possible_duplicates:

@@ -213,6 +213,7 @@ class Run:
             "losses": {worker: asdict(loss) for worker, loss in course.losses.items()},
             "failures": dict(course.failures),
             "untold_duplicates": course.untold_duplicates,
+            "unattended_s": course.unattended_s,
             "has_listener_failed": course.has_listener_failed,
             "once": None if once is None else asdict(once),
             "changes": [asdict(change) for change in course.changes],
@@ -235,6 +236,7 @@ class Run:
         course.losses = {str(worker): Loss(**loss) for worker, loss in state["losses"].items()}
         course.failures = {str(worker): str(reason) for worker, reason in state["failures"].items()}
         course.untold_duplicates = int(state["untold_duplicates"])
+        course.unattended_s = float(state["unattended_s"])
         course.has_listener_failed = bool(state["has_listener_failed"])
         course.once = None if once is None else OnceNumbers(**once)
         course.changes = [Change(**change) for change in state["changes"]]
