@@ -160,6 +160,42 @@ def test_what_is_saved_at_the_end_of_a_test_is_saved_before_the_process_ends(
     assert saved == (["SwarmMasterRunner", "SwarmWorkerRunner"] if processes else ["SwarmLocalRunner"])
 
 
+TELLING = """
+import time
+from pathlib import Path
+from inference_swarm import InferenceUser, attach
+from locust import events
+
+class ModelUser(InferenceUser):
+    pass
+
+def hear(msg, **_):
+    time.sleep(1)
+    Path("heard").write_text(msg.data["said"])
+
+@events.init.add_listener
+def on_init(environment, runner, **_):
+    def tell(**_):
+        time.sleep(2)
+        runner.send_message("result", {"said": "all is well"})
+    if type(runner).__name__ == "SwarmMasterRunner":
+        runner.register_message("result", hear)
+    else:
+        environment.events.test_stop.add_listener(tell)
+
+attach()
+"""
+
+
+def test_what_a_worker_tells_its_master_at_the_end_of_a_test_is_heard(swarm: Swarm, recording: Recording) -> None:
+    options = arguments(swarm, recording, "init", "nobody")
+    (swarm.folder / "listener.py").write_text(TELLING, encoding="utf-8")
+    done = swarm.run(*options, "--processes", "1", "-u", "2", "-r", "100", "-t", "2s")
+    assert done.returncode == 0, done.stderr
+    assert (swarm.folder / "heard").read_text(encoding="utf-8") == "all is well"
+    assert "is lost" not in done.stderr
+
+
 SAVING_WORKER = """
 import atexit, time
 from pathlib import Path
@@ -209,7 +245,7 @@ attach()
     ("event", "runner", "code"),
     [
         ("test_stop", "SwarmWorkerRunner", 0),
-        ("report_to_master", "SwarmWorkerRunner", 0),
+        ("report_to_master", "SwarmWorkerRunner", 4),  # nobody sends for the rest of the time
         ("spawning_complete", "SwarmMasterRunner", 4),
         ("spawning_complete", "SwarmLocalRunner", 4),
     ],

@@ -12,8 +12,9 @@ from inference_swarm.cluster.forked import count_alive, kill_forked
 from inference_swarm.cluster.master_adapter import MasterAdapter
 
 THREADS_TIMEOUT_S = 5.0
-# Long enough for a worker that stands still for a moment; one that stands still for longer has lost its lease as well.
-WORKERS_TIMEOUT_S = 3.0
+# Long enough for a worker that stands still for a moment, or whose listeners have something to say. One that is silent
+# for longer is lost.
+WORKERS_TIMEOUT_S = 5.0
 HEARD_TIMEOUT_S = 1.0
 # They wait for listeners of `test_stop`; then, with `--otel`, for a collector, which has 10 s for its answer.
 FORKED_TIMEOUT_S = LISTENERS_S + 10.0

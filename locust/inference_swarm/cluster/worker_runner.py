@@ -21,7 +21,7 @@ from inference_swarm.cluster.channel import use_channel
 from inference_swarm.cluster.ending import let_threads_end
 from inference_swarm.cluster.file_limit import raise_file_limit
 from inference_swarm.cluster.keys import WORKER
-from inference_swarm.cluster.protocol import FROM_MASTER, Envelope
+from inference_swarm.cluster.protocol import FROM_MASTER, Envelope, Goodbye
 from inference_swarm.cluster.state import LEASE_S
 from inference_swarm.cluster.worker_adapter import WorkerAdapter
 from inference_swarm.cluster.worker_name import short_name
@@ -36,6 +36,9 @@ LOCUSTS_OWN = ("spawn", "stop", "quit", "reconnect", "ack", "heartbeat")  # a ma
 LOG_WAITING_FIRST_S = 5.0
 LOG_WAITING_S = 30.0
 USAGE_PERIOD_S = 1.0
+# What listeners send to the master at their end is heard until the last message, which waits for them this long at most:
+# a worker that is silent for longer is lost.
+GOODBYE_WITHIN_S = 3.0
 
 
 class SwarmWorkerRunner(WorkerRunner):
@@ -46,6 +49,7 @@ class SwarmWorkerRunner(WorkerRunner):
     def __init__(self, environment: Environment, master_host: str, master_port: int) -> None:
         self.channel = use_channel(environment.parsed_options, WORKER)
         self._ended = Event()
+        self._goodbye: Envelope | None = None
         self._aside = Aside()  # messages of locustfiles and of Locust
         super().__init__(environment, master_host, master_port)
         # Locust's own good-bye is a message that no master of ours knows.
@@ -143,8 +147,12 @@ class SwarmWorkerRunner(WorkerRunner):
         gevent.spawn(self._end_later)
 
     def _end_later(self) -> None:
+        last = [gevent.spawn(self.adapter.close), gevent.spawn(self._aside.finish)]
+        gevent.joinall(last, GOODBYE_WITHIN_S)
+        if self._goodbye is not None:
+            self._send_now(self._goodbye)
         gevent.sleep(0.05)  # for the last message to be on its way
-        gevent.joinall([gevent.spawn(self.adapter.close), gevent.spawn(self._aside.finish)])
+        gevent.joinall(last)
         let_threads_end()
         self._ended.set()
         self.greenlet.kill(block=True)
@@ -152,6 +160,12 @@ class SwarmWorkerRunner(WorkerRunner):
     # messages
 
     def _send(self, envelope: Envelope) -> None:
+        if isinstance(envelope.message, Goodbye):
+            self._goodbye = envelope
+        else:
+            self._send_now(envelope)
+
+    def _send_now(self, envelope: Envelope) -> None:
         self.client.send(Message(envelope.message.type, envelope.to_wire(), self.client_id))  # type: ignore[no-untyped-call]
 
     def _open_channel(self) -> None:
