@@ -231,8 +231,8 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
     ],
 }
 FOUND_BY = {
-    "a load that was not there passes": 115,
-    "users that were stopped count as load": 0,
+    "a load that was not there passes": 445,
+    "users that were stopped count as load": 445,
     "a stopped run starts itself again": 0,
     "a worker that comes back never sends again": 1756,
     "results that cannot be written keep the run open": 93,

@@ -45,8 +45,8 @@ NOTICE_S = 1.0
 # A request takes 6 s, a silent worker is lost after 5 s, and another one needs a moment to get what it left.
 STILL_S = 15.0
 
-# Between two ticks, or the reply that a worker has and the one that its master has sent, nobody knows better.
-UNATTENDED_S = 3.0
+# Orders of users may be lost, which a master knows when it is not told within a lease that they are followed.
+UNATTENDED_S = LEASE_S + SAMPLE_S
 
 
 class Broken(AssertionError):
@@ -668,9 +668,9 @@ class Judgement:
         is_by_number = course.load.is_once or course.load.requests is not None
         self._require(
             is_by_number or truth.unattended_s <= UNATTENDED_S or bool(log.problems),
-            f"{run_id}: nobody could send for {truth.unattended_s:.0f} s, and no word of it",
+            f"{run_id}: nobody ran users for {truth.unattended_s:.0f} s, and no word of it",
         )
         self._require(
             not is_known or course.unattended_s <= truth.unattended_s + 2 * SAMPLE_S,
-            f"{run_id}: nobody could send for {truth.unattended_s:.0f} s, not {course.unattended_s:.1f}",
+            f"{run_id}: nobody ran users for {truth.unattended_s:.0f} s, not {course.unattended_s:.1f}",
         )

@@ -1,6 +1,7 @@
 """How long users were wanted and no worker could run any: a part of the load that was not there. Pure.
 
-Either no worker has rows, or the lease of each that has is over: then its users are stopped, whether it is lost or not.
+Either no worker has rows, or none of those that have has said within a lease that it runs what it was told to run. A
+worker whose lease is over has stopped its users, whether it is lost or not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ class Attendance:
     watched_s: float = math.inf
     """Up to this instant it is known."""
     leased_until_s: float = math.inf
-    """The end of the last lease among the workers that have rows."""
+    """The end of the last lease among the workers that run users."""
 
     def pass_time(self, now_s: float, *, has_hosts: bool) -> float:
         """Return for how long no worker could run users since the last call; `has_hosts`: some have rows."""

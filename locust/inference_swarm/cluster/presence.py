@@ -238,15 +238,17 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
     is_mine = message.run_id == job.run_id
     if is_mine:
         job.rows.confirm(member.worker, message.ready_generation)
-        if job.rows.is_host(member.worker):
-            job.pass_time(now_s)
-            job.attendance.leased_until_s = now_s + LEASE_S
         member.users_applied = max(member.users_applied, message.users_generation)
         job.uncounted.applied(member.worker, message.users_generation, now_s)
         if job.users is not None:
             job.users.confirm(member.worker, message.users_generation)
         if member.users_applied >= member.users_sent[0]:
             job.unapplied.discard(member.worker)
+        # Users that have ended by themselves are no fault of the swarm.
+        has_users = any(message.users.values()) or member.users_applied >= member.users_sent[0]
+        if has_users and job.rows.is_host(member.worker):
+            job.pass_time(now_s)
+            job.attendance.leased_until_s = now_s + LEASE_S
     generation, sent_s = member.rows_sent
     if generation > (message.rows_generation if is_mine else -1) and now_s - sent_s > REPEAT_S:
         job.rows.repeat(member.worker)

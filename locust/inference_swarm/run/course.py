@@ -261,7 +261,7 @@ class RunCourse:
             found.append(f"answers were not recorded: {self.answers_unwritten}")
         # With rows or requests that are sent by number others send them later: nothing is missing.
         if self.unattended_s and not self.load.is_once and self.load.requests is None:
-            found.append(f"for {max(0.1, self.unattended_s):.1f} s there was no worker that could send")
+            found.append(f"for {max(0.1, self.unattended_s):.1f} s no worker ran users")
         if self.once is not None and (maybe := self.once.maybe_sent):
             found.append(f"of {maybe:,} rows it is not known whether they were sent")
         if twice := self.possible_duplicates + self.totals.possible_duplicates:
