@@ -105,7 +105,9 @@ def test_users_of_an_open_load_are_never_more_than_wanted_while_others_take_over
 def test_a_load_that_was_not_there_while_the_only_worker_changed_does_not_pass(
     swarm: Swarm, recording: Recording, rows: Path
 ) -> None:
-    master = swarm.start_master("--host", recording.url, "--data", str(rows), "-u", "5", "-r", "5", "-t", "10s", workers=1)
+    master = swarm.start_master(
+        "--host", recording.url, "--data", str(rows), "-u", "5", "-r", "5", "-t", "10s", workers=1
+    )
     leaving = swarm.start_worker(1)
     wait_until(lambda: recording.count > 5, 30, "requests")
     leaving.terminate()

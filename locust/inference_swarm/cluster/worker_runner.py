@@ -36,8 +36,8 @@ LOCUSTS_OWN = ("spawn", "stop", "quit", "reconnect", "ack", "heartbeat")  # a ma
 LOG_WAITING_FIRST_S = 5.0
 LOG_WAITING_S = 30.0
 USAGE_PERIOD_S = 1.0
-# What listeners send to the master at their end is heard until the last message, which waits for them this long at most:
-# a worker that is silent for longer is lost.
+# The last message of this process waits so long for what listeners send at the end: the master hears nothing after it,
+# and who is silent for longer is lost.
 GOODBYE_WITHIN_S = 3.0
 
 
