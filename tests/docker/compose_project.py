@@ -17,6 +17,8 @@ from swarm_processes import OUR_VARIABLES, ROOT, free_port, wait_until
 
 NEEDED = ("compose.yaml", ".dockerignore", "LICENSE", "docker", "locust", "requirements", "server")
 SCHEMA = "com.docker.compose"
+# What only hangs reach: ten containers that start on two busy cores have taken two minutes.
+COMMAND_WITHIN_S = 400.0
 # A check starts a process in a container, which of a dozen takes a good part of a core. Nothing waits for these.
 CHECKED_RARELY = """\
 services:
@@ -73,7 +75,7 @@ class Project:
         }
 
     def compose(
-        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = COMMAND_WITHIN_S
     ) -> subprocess.CompletedProcess[str]:
         """One `docker compose` command to its end, whatever that is."""
         return subprocess.run(
@@ -87,7 +89,7 @@ class Project:
             check=False,
         )
 
-    def must(self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 120) -> str:
+    def must(self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = COMMAND_WITHIN_S) -> str:
         """The output of a command that must succeed."""
         done = self.compose(*arguments, env=env, timeout_s=timeout_s)
         assert done.returncode == 0, f"docker compose {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"

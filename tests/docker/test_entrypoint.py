@@ -98,7 +98,7 @@ def test_a_stopped_master_counts_and_writes_everything(
 def test_an_interrupted_worker_delivers_its_last_report(containers: Containers, server: Recording) -> None:
     master, worker = containers.start_run(server.url), containers.start_role("worker")
     wait_until(lambda: server.count > 50, 60, "requests")
-    wait_until(lambda: containers.is_ready("worker"), 30, "a worker that says it is ready")
+    wait_until(lambda: containers.is_ready("worker"), 90, "a worker that says it is ready")
     assert containers.is_ready("headless")
     worker.send_signal(signal.SIGINT)
     assert worker.wait(60) == 0
@@ -133,7 +133,7 @@ def test_a_worker_says_whether_the_name_of_its_master_resolves_and_whether_the_p
     )
     port = containers.master_port
     said = f"Waiting for a master at port {port} of nowhere.invalid: the name does not resolve ("
-    wait_until(lambda: said in containers.log("worker"), 20, "that the name does not resolve")
+    wait_until(lambda: said in containers.log("worker"), 90, "that the name does not resolve")
     (containers.folder / "masters").write_text("127.0.0.1\n")
     wait_until(
         lambda: "; 127.0.0.1: the port refuses connections" in containers.log("worker"), 20, "that nobody listens"

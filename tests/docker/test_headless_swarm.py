@@ -15,7 +15,7 @@ SHORT = {"LOCUST_RUN_TIME": "3s", "LOCUST_USERS": "20"}
 
 
 def test_met_objective_ends_with_0_and_the_files_are_there(project: Project) -> None:
-    done = project.compose("run", "--rm", "swarm", env={**SHORT, "SWARM_SLO": "error_rate<1%"}, timeout_s=120)
+    done = project.compose("run", "--rm", "swarm", env={**SHORT, "SWARM_SLO": "error_rate<1%"})
     assert done.returncode == 0, done.stdout + done.stderr
     summary = project.summary()
     assert summary["complete"]
@@ -28,14 +28,14 @@ def test_met_objective_ends_with_0_and_the_files_are_there(project: Project) -> 
 
 def test_workers_of_a_finished_test_have_ended_well_and_stay_down(project: Project) -> None:
     wait_until(
-        lambda: {worker["State"]["Status"] for worker in project.containers("worker")} == {"exited"}, 20, "their end"
+        lambda: {worker["State"]["Status"] for worker in project.containers("worker")} == {"exited"}, 90, "their end"
     )
     assert [worker["State"]["ExitCode"] for worker in project.containers("worker")] == [0, 0]
 
 
 def test_missed_objective_ends_with_3_with_several_processes_in_a_worker(project: Project) -> None:
     env = {**SHORT, "SWARM_SLO": "p50<1us", "SWARM_WORKERS": "1", "WORKER_PROCESSES": "2"}
-    done = project.compose("run", "--rm", "swarm", env=env, timeout_s=120)
+    done = project.compose("run", "--rm", "swarm", env=env)
     assert done.returncode == 3, done.stdout + done.stderr
     summary = project.summary()
     assert summary["complete"]
@@ -57,8 +57,8 @@ def test_lost_worker_comes_back_and_a_stopped_one_does_not(project: Project) -> 
         lambda: "Waiting for a master at port 5557" in project.logs("worker"), 30, "a worker that waits for a master"
     )
     os.kill(worker["State"]["Pid"], signal.SIGKILL)
-    wait_until(lambda: is_running_again(project, worker["State"]["Pid"]), 20, "the worker's return")
-    wait_until(lambda: project.logs("worker").count("enough for") == 2, 30, "that it waits again")
+    wait_until(lambda: is_running_again(project, worker["State"]["Pid"]), 90, "the worker's return")
+    wait_until(lambda: project.logs("worker").count("enough for") == 2, 90, "that it waits again")
     project.must("stop", "worker")
     (worker,) = project.containers("worker")
     assert (worker["State"]["Status"], worker["State"]["ExitCode"]) == ("exited", 0)
@@ -81,7 +81,7 @@ def test_closed_results_folder_is_refused_with_the_command_that_opens_it(project
     folder.chmod(0o755)
     os.chown(folder, 12345, 12345)
     done = project.compose("up", "--detach", "prepare")
-    wait_until(lambda: project.containers("prepare")[0]["State"]["Status"] == "exited", 30, "its end")
+    wait_until(lambda: project.containers("prepare")[0]["State"]["Status"] == "exited", 90, "its end")
     assert done.returncode == 0
     assert project.containers("prepare")[0]["State"]["ExitCode"] == 2
     assert "chmod a+rwX experiment-results" in project.logs("prepare")

@@ -41,7 +41,7 @@ def test_nothing_is_shown_without_the_login_and_everything_with_it(project: Proj
     password_file.write_text(PASSWORD + "\n", encoding="utf-8")
     login = {"SWARM_UI_USER": USER, "SWARM_UI_PASSWORD_FILE": "./ui-password"}
     as_shipped = {**login, "COMPOSE_FILE": str(project.folder / "compose.yaml")}
-    project.must("up", "--detach", "--wait", "--scale", "worker=1", env=as_shipped, timeout_s=180)
+    project.must("up", "--detach", "--wait", "--scale", "worker=1", env=as_shipped)
     for service in ("inference-server", "master", "worker"):
         assert [one["State"]["Health"]["Status"] for one in project.containers(service)] == ["healthy"], service
     visitor = Visitor(project)
@@ -51,5 +51,5 @@ def test_nothing_is_shown_without_the_login_and_everything_with_it(project: Proj
         assert "workers" not in body
     assert visitor.log_in("a guess").startswith("/login")
     assert visitor.log_in(PASSWORD) == "/"
-    wait_until(lambda: len(json.loads(visitor.get("/stats/requests")[1])["workers"]) == 1, 30, "the worker")
+    wait_until(lambda: len(json.loads(visitor.get("/stats/requests")[1])["workers"]) == 1, 90, "the worker")
     assert PASSWORD not in project.logs("master") + str(project.containers("master")[0]["Config"]["Env"])

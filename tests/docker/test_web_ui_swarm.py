@@ -21,8 +21,8 @@ USERS = 40
 @pytest.fixture(scope="module")
 def running_project(project: Project) -> Project:
     """Nobody waits for the health checks, as tests/docker/test_login_in_compose.py does: a tick of each takes 10 s."""
-    project.must("up", "--detach", "--scale", "worker=8", timeout_s=180)
-    wait_until(lambda: is_up(project), 30, "the master")
+    project.must("up", "--detach", "--scale", "worker=8")
+    wait_until(lambda: is_up(project), 90, "the master")
     return project
 
 
@@ -152,7 +152,7 @@ def test_users_are_kept_when_workers_are_scaled_down_and_up_again(swarm: Project
     swarm.start(users=USERS, spawn_rate=40)
     wait_for_users(swarm, USERS)
     for workers in (3, 8):
-        swarm.must("up", "--detach", "--no-recreate", "--scale", f"worker={workers}", timeout_s=120)
+        swarm.must("up", "--detach", "--no-recreate", "--scale", f"worker={workers}")
         wait_for_workers(swarm, workers)
         wait_until(lambda workers=workers: len(serving(swarm)) == workers, 60, f"users on {workers} workers")
         wait_for_users(swarm, USERS)
@@ -183,7 +183,7 @@ def test_workers_stop_when_the_master_is_killed_and_join_the_next_one(swarm: Pro
     wait_until(lambda: time.monotonic() > killed_s + 5, 10, "five seconds")
     counted = swarm.server_count()
     swarm.must("up", "--detach", "--no-deps", "--no-recreate", "master")
-    wait_until(lambda: is_up(swarm), 30, "the next master")
+    wait_until(lambda: is_up(swarm), 90, "the next master")
     wait_for_workers(swarm, 7, timeout_s=10)
     assert swarm.server_count() == counted
 
@@ -200,7 +200,7 @@ def test_workers_stay_and_join_again_when_the_master_is_restarted_in_mid_run(swa
     swarm.start(users=USERS, spawn_rate=40)
     wait_for_users(swarm, USERS)
     swarm.must("restart", "master")
-    wait_until(lambda: is_up(swarm), 30, "the master")
+    wait_until(lambda: is_up(swarm), 90, "the master")
     wait_for_workers(swarm, 7, timeout_s=10)
     summary = swarm.summary()
     assert (summary["verdict"], summary["exit_code"], summary["complete"]) == ("interrupted", 4, True)

@@ -128,19 +128,23 @@ def _cut_short_is_passed() -> list[Any]:
 
 
 def _load_that_was_not_there_passes() -> list[Any]:
-    return [patch.object(Attendance, "pass_time", lambda self, now_s, **_: 0.0)]
+    return [patch.object(Attendance, "pass_time", _nothing)]
 
 
 def _users_without_a_lease_count_as_load() -> list[Any]:
     """Workers that stopped their users, and are not lost since the master stood still."""
     real = Attendance.pass_time
 
-    def pass_time(self: Attendance, now_s: float, *, has_hosts: bool) -> float:
+    def pass_time(self: Attendance, now_s: float, *, has_hosts: bool, is_wanted: bool) -> None:
         self.leased_until_s = math.inf
-        unattended_s = real(self, now_s, has_hosts=has_hosts)
-        return 0.0 if has_hosts else unattended_s
+        real(self, now_s, has_hosts=has_hosts, is_wanted=is_wanted)
 
     return [patch.object(Attendance, "pass_time", pass_time)]
+
+
+def _who_has_rows_runs_users() -> list[Any]:
+    """A worker that waits for a later stage with its rows stands for the one whose users are gone."""
+    return [patch.object(presence, "_runs_users", lambda users, member: True)]
 
 
 def _leaving_worker_gets_rows() -> list[Any]:
@@ -207,6 +211,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
     "a run that was cut short passes": _cut_short_is_passed,
     "a load that was not there passes": _load_that_was_not_there_passes,
     "users that were stopped count as load": _users_without_a_lease_count_as_load,
+    "rows without users count as load": _who_has_rows_runs_users,
     "a worker that leaves gets rows": _leaving_worker_gets_rows,
     "a lost stop is not repeated": lambda: [_cell(e.Tick, Phase.STOPPING, presence.tick)],
     "a lost question to the server is not repeated": lambda: [patch.object(run_probe, "REPEAT_S", 1e9)],
@@ -233,6 +238,7 @@ FAULTS: dict[str, Callable[[], list[Any]]] = {
 FOUND_BY = {
     "a load that was not there passes": 445,
     "users that were stopped count as load": 445,
+    "rows without users count as load": 7622,
     "a stopped run starts itself again": 0,
     "a worker that comes back never sends again": 1756,
     "results that cannot be written keep the run open": 93,

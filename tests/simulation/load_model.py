@@ -125,7 +125,9 @@ class Truth:
     failed: dict[str, float] = field(default_factory=dict)
     """Workers that could not load rows, and when."""
     unattended_s: float = 0.0
-    """How long users were wanted and none ran."""
+    """How long users were wanted and none ran, and how long this lasted the last time and at most."""
+    gap_s: float = 0.0
+    longest_gap_s: float = 0.0
 
     def begin(self, worker: str, now_s: float, *, is_thawing: bool = False) -> None:
         """A request has reached the server. A process that was frozen may send before it sees what time it is."""

@@ -502,9 +502,14 @@ class World:
         if state.phase is not Phase.RUNNING or job is None or not job.wanted[0]:
             return
         assert job.course.began_s is not None
-        senders = [one for one in self.workers.values() if one.users and one.state.run_id == job.run_id]
-        if not senders and self.clock.now_s > job.course.began_s + SAMPLE_S:
-            self.truth(job.run_id).unattended_s += SAMPLE_S
+        workers, truth = self.workers.values(), self.truth(job.run_id)
+        is_there = any(one.users and one.state.run_id == job.run_id and not one.is_frozen for one in workers)
+        if is_there or self.clock.now_s <= job.course.began_s + SAMPLE_S:
+            truth.gap_s = 0.0
+            return
+        truth.unattended_s += SAMPLE_S
+        truth.gap_s += SAMPLE_S
+        truth.longest_gap_s = max(truth.longest_gap_s, truth.gap_s)
 
     def _check_rows_released(self) -> None:
         """3. Nothing is held for a run that is over: neither rows in memory nor loading that goes on."""
@@ -667,8 +672,8 @@ class Judgement:
         )
         is_by_number = course.load.is_once or course.load.requests is not None
         self._require(
-            is_by_number or truth.unattended_s <= UNATTENDED_S or bool(log.problems),
-            f"{run_id}: nobody ran users for {truth.unattended_s:.0f} s, and no word of it",
+            is_by_number or truth.longest_gap_s <= UNATTENDED_S or bool(log.problems),
+            f"{run_id}: nobody ran users for {truth.longest_gap_s:.0f} s, and no word of it",
         )
         self._require(
             not is_known or course.unattended_s <= truth.unattended_s + 2 * SAMPLE_S,

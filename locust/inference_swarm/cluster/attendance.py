@@ -1,6 +1,6 @@
-"""How long users were wanted and no worker could run any: a part of the load that was not there. Pure.
+"""How long users were wanted and no worker ran any: a part of the load that was not there. Pure.
 
-Either no worker has rows, or none of those that have has said within a lease that it runs what it was told to run. A
+Either no worker has rows, or none of those that have has said within a lease that it runs the users it was given. A
 worker whose lease is over has stopped its users, whether it is lost or not.
 """
 
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+# Users that move to another worker are nowhere for a moment, which is no gap in a load.
+HANDOVER_S = 1.0
 
 
 @dataclass(slots=True)
@@ -18,9 +21,24 @@ class Attendance:
     """Up to this instant it is known."""
     leased_until_s: float = math.inf
     """The end of the last lease among the workers that run users."""
+    former_s: float = 0.0
+    """All gaps but the last one."""
+    gap_s: float = 0.0
+    """The last gap, which may go on."""
 
-    def pass_time(self, now_s: float, *, has_hosts: bool) -> float:
-        """Return for how long no worker could run users since the last call; `has_hosts`: some have rows."""
-        since_s = max(self.watched_s, self.leased_until_s) if has_hosts else self.watched_s
-        self.watched_s = max(self.watched_s, now_s)
-        return max(0.0, now_s - since_s)
+    @property
+    def unattended_s(self) -> float:
+        """All gaps together, at least: users were there for some part of a lease at most."""
+        return self.former_s + (self.gap_s if self.gap_s >= HANDOVER_S else 0.0)
+
+    def pass_time(self, now_s: float, *, has_hosts: bool, is_wanted: bool) -> None:
+        """Take in what was between the last call and this; `has_hosts`: some workers have rows."""
+        if now_s <= self.watched_s:
+            return
+        if not has_hosts:
+            self.leased_until_s = -math.inf
+        attended_until_s = min(now_s, self.leased_until_s) if is_wanted else now_s
+        if attended_until_s > self.watched_s:
+            self.former_s, self.gap_s = self.unattended_s, 0.0
+        self.gap_s += now_s - max(self.watched_s, attended_until_s)
+        self.watched_s = now_s

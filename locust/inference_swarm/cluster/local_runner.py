@@ -46,7 +46,7 @@ class SwarmLocalRunner(LocalRunner):
         channel = MemoryChannel(self.client_id)
         self.test = LocustTest(self.environment, self, lambda: self.adapter.feed(ResetStatistics()))
         config = CoordinatorConfig(
-            ends_after_run=bool(options and options.headless), boot=boot_id(), silence_s=SILENCE_S
+            ends_after_run=bool(options and options.headless), boot=boot_id(), silence_s=SILENCE_S, lease_s=LEASE_S
         )
         self.adapter = MasterAdapter(config, channel.send_to_worker, services, self.test)
         self.control = RunControl(self, self.adapter, planner, ends_workers=True)

@@ -25,6 +25,7 @@ from inference_swarm.cluster.protocol import (
     Welcome,
 )
 from inference_swarm.cluster.run_common import end_with_master
+from inference_swarm.cluster.run_users import RunUsers
 from inference_swarm.cluster.state import HEARTBEAT_S, LEASE_S, Coordinator, Job, Member, Phase
 from inference_swarm.run.course import Loss
 
@@ -153,7 +154,8 @@ def lose(state: Coordinator, member: Member, reason: str, now_s: float) -> None:
         state.job.uncounted.was_silent(member.worker)
     _take_out(state, member, now_s)
     _note_loss(state, member, reason, now_s, held_rows=held_rows)
-    state.do(WorkerGone(member.worker, reason))
+    has_delivered = member.is_leaving and (state.job is None or member.worker not in state.job.waited_for)
+    state.do(WorkerGone(member.worker, "" if has_delivered else reason))
 
 
 def _holds_rows(state: Coordinator, member: Member) -> bool:
@@ -173,8 +175,7 @@ def _take_out(state: Coordinator, member: Member, now_s: float) -> None:
         job.rows.lose(member.worker)
     if job.users is not None:
         job.users.forget(member.worker)
-    member.rows_sent = member.users_sent = (-1, 0.0)
-    member.users_applied = -1
+    member.begin_run()
 
 
 def note_possible_duplicates(job: Job, member: Member, now_s: float) -> None:
@@ -244,11 +245,9 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
             job.users.confirm(member.worker, message.users_generation)
         if member.users_applied >= member.users_sent[0]:
             job.unapplied.discard(member.worker)
-        # Users that have ended by themselves are no fault of the swarm.
-        has_users = any(message.users.values()) or member.users_applied >= member.users_sent[0]
-        if has_users and job.rows.is_host(member.worker):
+        if job.users is not None and job.rows.is_host(member.worker) and _runs_users(job.users, member):
             job.pass_time(now_s)
-            job.attendance.leased_until_s = now_s + LEASE_S
+            job.attendance.leased_until_s = now_s + state.config.lease_s
     generation, sent_s = member.rows_sent
     if generation > (message.rows_generation if is_mine else -1) and now_s - sent_s > REPEAT_S:
         job.rows.repeat(member.worker)
@@ -256,6 +255,12 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
     is_behind = generation > (message.users_generation if is_mine else -1)
     if job.users is not None and is_behind and now_s - sent_s > REPEAT_S:
         job.users.repeat(member.worker)
+
+
+def _runs_users(users: RunUsers, member: Member) -> bool:
+    """Return whether the worker runs users, or has run those it was given: that they end by themselves is no gap."""
+    is_given = bool(users.users_of(member.worker)) or not users.user_count  # a ramp has not come to its first user yet
+    return any(member.users.values()) or (is_given and member.users_applied >= member.users_sent[0])
 
 
 def clock_question(state: Coordinator, event: Received, now_s: float) -> None:

@@ -39,7 +39,7 @@ from inference_swarm.cluster.run_end import end_load, quit_later
 from inference_swarm.cluster.run_load import watch_for_none
 from inference_swarm.cluster.run_probe import is_asking
 from inference_swarm.cluster.run_rows import RunRows
-from inference_swarm.cluster.state import LEASE_S, Coordinator, Job, Phase
+from inference_swarm.cluster.state import Coordinator, Job, Phase
 from inference_swarm.cluster.uncounted import Uncounted
 from inference_swarm.errors import ExitCode
 from inference_swarm.run.course import RunCourse, StopCause
@@ -82,6 +82,8 @@ def data_read(state: Coordinator, event: DataRead, now_s: float) -> None:
         job.run_id, event.block_rows, event.offer, is_once=job.load.is_once, batch_size=job.load.batch_size
     )
     job.notified_s = now_s
+    for member in state.members.values():
+        member.begin_run()
     rows = sum(event.block_rows)
     job.rows.start(hosts)
     state.note(
@@ -167,7 +169,7 @@ def begin(state: Coordinator, job: Job, now_s: float) -> None:
     load, hosts = job.load, job.rows.hosts()
     lead_s = OPEN_LEAD_S + LEAD_PER_USER_S * load.users / len(hosts) if load.is_open else 0.0
     job.course.began_s = now_s + lead_s
-    job.attendance = Attendance(job.course.began_s, job.course.began_s + LEASE_S)
+    job.attendance = Attendance(job.course.began_s, job.course.began_s + state.config.lease_s)
     job.uncounted = Uncounted(load.schedule, load.drop_after_s, job.course.began_s)
     if load.requests is not None:
         job.budget = RequestBudget(load.requests, is_open=load.is_open)

@@ -51,6 +51,8 @@ class CoordinatorConfig:
     """In a larger swarm workers that come and go are placed together, and differ by more users."""
     silence_s: float = SILENCE_S
     """A worker that was not heard of for longer is lost."""
+    lease_s: float = LEASE_S
+    """So long after the reply to a heartbeat its worker may run users."""
     calm_workers: int = CALM_WORKERS
     """In a larger swarm heartbeats come half as often."""
 
@@ -74,6 +76,11 @@ class Member:
     rows_sent: tuple[int, float] = (-1, 0.0)  # generation of the last HoldRows of this run, and when it was sent
     users_sent: tuple[int, float] = (-1, 0.0)
     users_applied: int = -1
+
+    def begin_run(self) -> None:
+        """Nothing was sent to it for this run yet."""
+        self.rows_sent = self.users_sent = (-1, 0.0)
+        self.users_applied = -1
 
     @property
     def is_here(self) -> bool:
@@ -120,11 +127,13 @@ class Job:
         return self.course.load
 
     def pass_time(self, now_s: float) -> None:
-        """Add up the time in which no worker could run the users that are wanted."""
+        """Follow for how long no worker runs the users that are wanted, up to the end of the load."""
         assert self.rows is not None
-        unattended_s = self.attendance.pass_time(now_s, has_hosts=self.rows.has_hosts)
-        if self.wanted[0]:
-            self.course.unattended_s += unattended_s
+        assert self.course.began_s is not None
+        if self.load.length_s is not None:
+            now_s = min(now_s, self.course.began_s + self.load.length_s)
+        self.attendance.pass_time(now_s, has_hosts=self.rows.has_hosts, is_wanted=bool(self.wanted[0]))
+        self.course.unattended_s = self.attendance.unattended_s
 
 
 @dataclass(slots=True)

@@ -115,8 +115,12 @@ class SwarmWorkerRunner(WorkerRunner):
         self.greenlet.kill(block=True)
 
     def end_at_once(self) -> None:
-        """End the process: requests in flight and the last report are lost, as the master will say."""
-        logger.warning("Ended at once: requests in flight and the last report of this worker are lost.")
+        """End the process: requests in flight and the last report are lost, as the master will say, if it had any."""
+        if self._goodbye is None:
+            logger.warning("Ended at once: requests in flight and the last report of this worker are lost.")
+        else:
+            logger.warning("Ended at once: its listeners are not waited for.")
+        self._say_goodbye()
         os._exit(ExitCode.INCOMPLETE)
 
     def connect_to_master(self) -> None:
@@ -149,13 +153,16 @@ class SwarmWorkerRunner(WorkerRunner):
     def _end_later(self) -> None:
         last = [gevent.spawn(self.adapter.close), gevent.spawn(self._aside.finish)]
         gevent.joinall(last, GOODBYE_WITHIN_S)
-        if self._goodbye is not None:
-            self._send_now(self._goodbye)
-        gevent.sleep(0.05)  # for the last message to be on its way
+        self._say_goodbye()
         gevent.joinall(last)
         let_threads_end()
         self._ended.set()
         self.greenlet.kill(block=True)
+
+    def _say_goodbye(self) -> None:
+        if self._goodbye is not None:
+            self._send_now(self._goodbye)
+            gevent.sleep(0.05)  # for it to be on its way
 
     # messages
 

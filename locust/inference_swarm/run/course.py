@@ -69,6 +69,9 @@ class StopCause(StrEnum):
     KILLED = "the master was killed"
 
 
+ENDS_BY_NUMBER = (StopCause.ALL_SENT, StopCause.ALL_REQUESTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """The cause of a stop; `text` has details if there are any."""
@@ -176,7 +179,7 @@ class RunCourse:
     """Why answers that were to be recorded are in no file."""
     once: OnceNumbers | None = None
     unattended_s: float = 0.0
-    """How long users were wanted and no worker had rows, so that there were none."""
+    """How long users were wanted and no worker ran any, at least."""
     requests_unsent: int = 0
     """With a number of requests: what a lost worker had left of them when nobody could send any more."""
     changes: list[Change] = field(default_factory=list)
@@ -214,7 +217,7 @@ class RunCourse:
             return False
         if self.began_s is None:
             return True
-        if self.stop.cause in (StopCause.FINISHED, StopCause.ALL_SENT, StopCause.ALL_REQUESTS):
+        if self.stop.cause in (StopCause.FINISHED, *ENDS_BY_NUMBER):
             return False
         if self.stop.cause in (StopCause.NO_WORKERS, StopCause.ABORTED, StopCause.KILLED):
             return True
@@ -259,9 +262,9 @@ class RunCourse:
             )
         if self.answers_unwritten:
             found.append(f"answers were not recorded: {self.answers_unwritten}")
-        # With rows or requests that are sent by number others send them later: nothing is missing.
-        if self.unattended_s and not self.load.is_once and self.load.requests is None:
-            found.append(f"for {max(0.1, self.unattended_s):.1f} s no worker ran users")
+        is_by_number = self.load.is_once or self.load.requests is not None  # others send later what is to be sent
+        if self.unattended_s and not (is_by_number and (self.stop is None or self.stop.cause in ENDS_BY_NUMBER)):
+            found.append(f"for at least {self.unattended_s:.1f} s no worker ran users")
         if self.once is not None and (maybe := self.once.maybe_sent):
             found.append(f"of {maybe:,} rows it is not known whether they were sent")
         if twice := self.possible_duplicates + self.totals.possible_duplicates:

@@ -236,7 +236,7 @@ class Run:
         course.losses = {str(worker): Loss(**loss) for worker, loss in state["losses"].items()}
         course.failures = {str(worker): str(reason) for worker, reason in state["failures"].items()}
         course.untold_duplicates = int(state["untold_duplicates"])
-        course.unattended_s = float(state["unattended_s"])
+        course.unattended_s = float(state.get("unattended_s", 0.0))
         course.has_listener_failed = bool(state["has_listener_failed"])
         course.once = None if once is None else OnceNumbers(**once)
         course.changes = [Change(**change) for change in state["changes"]]
