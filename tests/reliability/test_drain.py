@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -113,6 +114,7 @@ def test_a_load_that_was_not_there_while_the_only_worker_changed_does_not_pass(
     leaving.terminate()
     assert leaving.wait(30) == ExitCode.PASSED
     sent = recording.count
+    time.sleep(2)
     swarm.start_worker(2)
     wait_until(lambda: recording.count > sent, 30, "requests of the other worker")
     assert master.wait(40) == ExitCode.INCOMPLETE, swarm.log("master")

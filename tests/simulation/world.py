@@ -5,6 +5,7 @@ The nine invariants stand beside the code that checks them, in `check_*` and `Ju
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -502,6 +503,8 @@ class World:
         if state.phase is not Phase.RUNNING or job is None or not job.wanted[0]:
             return
         assert job.course.began_s is not None
+        if self.clock.now_s > job.course.began_s + (job.load.length_s or math.inf):
+            return  # a master that stands still ends the run later
         workers, truth = self.workers.values(), self.truth(job.run_id)
         is_there = any(one.users and one.state.run_id == job.run_id and not one.is_frozen for one in workers)
         if is_there or self.clock.now_s <= job.course.began_s + SAMPLE_S:
