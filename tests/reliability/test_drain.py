@@ -123,5 +123,5 @@ def test_a_load_that_was_not_there_while_the_only_worker_changed_does_not_pass(
     summary = swarm.summary()
     assert summary["requests"] == recording.count
     assert summary["verdict"] == "incomplete"
-    [reason] = summary["reasons"]
+    reason = summary["reasons"][0]  # a busy machine has others
     assert re.fullmatch(r"for at least \d\.\d s no worker ran users", reason), reason
