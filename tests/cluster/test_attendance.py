@@ -8,14 +8,14 @@ from inference_swarm.cluster.attendance import Attendance
 def watched(*instants: tuple[float, bool], is_wanted: bool = True, leased_until_s: float = 104.0) -> float:
     """What is unattended of a run that began at 100 s; (instant, whether a worker has rows) of each look."""
     attendance = Attendance(100.0, leased_until_s)
-    for now_s, has_hosts in instants:
-        attendance.pass_time(now_s, has_hosts=has_hosts, is_wanted=is_wanted)
+    for now_s, is_there in instants:
+        attendance.pass_time(now_s, is_there=is_there, is_wanted=is_wanted)
     return attendance.unattended_s
 
 
 def test_before_a_run_has_begun_no_time_passes() -> None:
     attendance = Attendance()
-    attendance.pass_time(100.0, has_hosts=False, is_wanted=True)
+    attendance.pass_time(100.0, is_there=False, is_wanted=True)
     assert attendance.unattended_s == 0.0
     assert watched((90.0, False), (99.0, False)) == 0.0
 
@@ -35,17 +35,17 @@ def test_who_has_rows_again_has_to_say_first_that_it_runs_users() -> None:
 def test_users_that_move_to_another_worker_are_no_gap_and_longer_ones_add_up() -> None:
     attendance = Attendance(100.0, 104.0)
 
-    def look(now_s: float, *, has_hosts: bool) -> float:
-        attendance.pass_time(now_s, has_hosts=has_hosts, is_wanted=True)
+    def look(now_s: float, *, is_there: bool) -> float:
+        attendance.pass_time(now_s, is_there=is_there, is_wanted=True)
         return attendance.unattended_s
 
-    assert look(100.9, has_hosts=False) == 0.0
+    assert look(100.9, is_there=False) == 0.0
     attendance.leased_until_s = 104.9
-    assert look(105.8, has_hosts=True) == 0.0
-    assert look(106.0, has_hosts=True) == 106.0 - 104.9
+    assert look(105.8, is_there=True) == 0.0
+    assert look(106.0, is_there=True) == 106.0 - 104.9
     attendance.leased_until_s = 110.0
-    assert look(108.0, has_hosts=True) == 106.0 - 104.9
-    assert look(110.5, has_hosts=False) == 106.0 - 104.9 + 2.5
+    assert look(108.0, is_there=True) == 106.0 - 104.9
+    assert look(110.5, is_there=False) == 106.0 - 104.9 + 2.5
 
 
 def test_where_none_are_wanted_none_are_missing() -> None:

@@ -135,16 +135,16 @@ def _users_without_a_lease_count_as_load() -> list[Any]:
     """Workers that stopped their users, and are not lost since the master stood still."""
     real = Attendance.pass_time
 
-    def pass_time(self: Attendance, now_s: float, *, has_hosts: bool, is_wanted: bool) -> None:
+    def pass_time(self: Attendance, now_s: float, *, is_there: bool, is_wanted: bool) -> None:
         self.leased_until_s = math.inf
-        real(self, now_s, has_hosts=has_hosts, is_wanted=is_wanted)
+        real(self, now_s, is_there=is_there, is_wanted=is_wanted)
 
     return [patch.object(Attendance, "pass_time", pass_time)]
 
 
 def _who_has_rows_runs_users() -> list[Any]:
     """A worker that waits for a later stage with its rows stands for the one whose users are gone."""
-    return [patch.object(presence, "_runs_users", lambda users, member: True)]
+    return [patch.object(presence, "runs_users", lambda users, member: True)]
 
 
 def _leaving_worker_gets_rows() -> list[Any]:

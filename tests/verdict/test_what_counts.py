@@ -48,7 +48,7 @@ def test_what_is_left_out_is_in_no_file(
     listener.write_text(LISTENER)
     result = swarm.run(
         *(("-f", f"{LOCUSTFILE},{listener}") if listens else ()), "--headless", "--host", target.url,
-        "--data", str(rows), "--results", str(swarm.results), "-u", "4", "-r", "4", "-t", "3s", "--stop-timeout", "5",
+        "--data", str(rows), "--results", str(swarm.results), "-u", "4", "-r", "2", "-t", "4s", "--stop-timeout", "5",
         "--processes", str(processes), "--master-bind-port", str(swarm.master_port),
         "--csv", str(swarm.folder / "own"), left_out_by,
     )  # fmt: skip

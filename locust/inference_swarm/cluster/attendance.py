@@ -31,11 +31,11 @@ class Attendance:
         """All gaps together, at least: users were there for some part of a lease at most."""
         return self.former_s + (self.gap_s if self.gap_s >= HANDOVER_S else 0.0)
 
-    def pass_time(self, now_s: float, *, has_hosts: bool, is_wanted: bool) -> None:
-        """Take in what was between the last call and this; `has_hosts`: some workers have rows."""
+    def pass_time(self, now_s: float, *, is_there: bool, is_wanted: bool) -> None:
+        """Take in what was between the last call and this; `is_there`: some worker has rows, or users still."""
         if now_s <= self.watched_s:
             return
-        if not has_hosts:
+        if not is_there:
             self.leased_until_s = -math.inf
         attended_until_s = min(now_s, self.leased_until_s) if is_wanted else now_s
         if attended_until_s > self.watched_s:

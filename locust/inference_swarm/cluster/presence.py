@@ -24,8 +24,7 @@ from inference_swarm.cluster.protocol import (
     StopRun,
     Welcome,
 )
-from inference_swarm.cluster.run_common import end_with_master
-from inference_swarm.cluster.run_users import RunUsers
+from inference_swarm.cluster.run_common import end_with_master, pass_time, runs_users
 from inference_swarm.cluster.state import HEARTBEAT_S, LEASE_S, Coordinator, Job, Member, Phase
 from inference_swarm.run.course import Loss
 
@@ -245,8 +244,8 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
             job.users.confirm(member.worker, message.users_generation)
         if member.users_applied >= member.users_sent[0]:
             job.unapplied.discard(member.worker)
-        if job.users is not None and job.rows.is_host(member.worker) and _runs_users(job.users, member):
-            job.pass_time(now_s)
+        if job.users is not None and job.rows.is_host(member.worker) and runs_users(job.users, member):
+            pass_time(state, job, now_s)
             job.attendance.leased_until_s = now_s + state.config.lease_s
     generation, sent_s = member.rows_sent
     if generation > (message.rows_generation if is_mine else -1) and now_s - sent_s > REPEAT_S:
@@ -255,12 +254,6 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
     is_behind = generation > (message.users_generation if is_mine else -1)
     if job.users is not None and is_behind and now_s - sent_s > REPEAT_S:
         job.users.repeat(member.worker)
-
-
-def _runs_users(users: RunUsers, member: Member) -> bool:
-    """Return whether the worker runs users, or has run those it was given: that they end by themselves is no gap."""
-    is_given = bool(users.users_of(member.worker)) or not users.user_count  # a ramp has not come to its first user yet
-    return any(member.users.values()) or (is_given and member.users_applied >= member.users_sent[0])
 
 
 def clock_question(state: Coordinator, event: Received, now_s: float) -> None:

@@ -9,6 +9,7 @@ from inference_swarm.cluster.events import (
 )
 from inference_swarm.cluster.protocol import EndWorker, ReleaseRun
 from inference_swarm.cluster.run_rows import RunRows
+from inference_swarm.cluster.run_users import RunUsers
 from inference_swarm.cluster.state import Coordinator, Job, Member, Phase
 from inference_swarm.errors import ExitCode
 
@@ -94,3 +95,21 @@ def end_with_master(state: Coordinator, member: Member) -> None:
     """End the worker if it would wait for another master: this one ends, has no run and can have none."""
     if state.is_quitting and state.ends_workers and state.job is None:
         state.send(member, EndWorker("the run is over"))
+
+
+def pass_time(state: Coordinator, job: Job, now_s: float) -> None:
+    """Follow for how long no worker runs the users that are wanted, up to the end of the load."""
+    assert job.rows is not None
+    assert job.course.began_s is not None
+    if job.load.length_s is not None:
+        now_s = min(now_s, job.course.began_s + job.load.length_s)
+    # Of an open load one that leaves sends on until others take over.
+    is_there = job.rows.has_hosts or any(one.is_leaving and any(one.users.values()) for one in state.here())
+    job.attendance.pass_time(now_s, is_there=is_there, is_wanted=bool(job.wanted[0]))
+    job.course.unattended_s = job.attendance.unattended_s
+
+
+def runs_users(users: RunUsers, member: Member) -> bool:
+    """Return whether the worker runs users, or has run those it was given: that they end by themselves is no gap."""
+    is_given = bool(users.users_of(member.worker)) or not users.user_count  # a ramp has not come to its first user yet
+    return any(member.users.values()) or (is_given and member.users_applied >= member.users_sent[0])

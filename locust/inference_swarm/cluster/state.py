@@ -126,15 +126,6 @@ class Job:
     def load(self) -> LoadPlan:
         return self.course.load
 
-    def pass_time(self, now_s: float) -> None:
-        """Follow for how long no worker runs the users that are wanted, up to the end of the load."""
-        assert self.rows is not None
-        assert self.course.began_s is not None
-        if self.load.length_s is not None:
-            now_s = min(now_s, self.course.began_s + self.load.length_s)
-        self.attendance.pass_time(now_s, has_hosts=self.rows.has_hosts, is_wanted=bool(self.wanted[0]))
-        self.course.unattended_s = self.attendance.unattended_s
-
 
 @dataclass(slots=True)
 class Coordinator:
