@@ -98,9 +98,7 @@ def test_users_of_an_open_load_are_never_more_than_wanted_while_others_take_over
     master.send_signal(signal.SIGTERM)
     assert master.wait(40) == ExitCode.INCOMPLETE, swarm.log("master")
     assert max(running for running, _ in shown(swarm)) == USERS
-    log = swarm.log("master")
-    workers = 2 if "is lost" in log else 3  # one that got no time from a busy machine for five seconds
-    assert max(draining for _, draining in shown(swarm)) in (USERS // workers, USERS // workers + 1), log
+    assert max(draining for _, draining in shown(swarm)) in (USERS // 3, USERS // 3 + 1), shown(swarm)
     summary = swarm.summary()
     assert summary["requests"] + summary["abandoned"] == recording.count
 

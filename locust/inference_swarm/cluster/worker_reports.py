@@ -103,6 +103,8 @@ def report(state: Coordinator, event: Reported, now_s: float) -> None:
     )
     if job.course.totals.is_complete_for(event.worker):
         job.waited_for.discard(event.worker)
+        if (member := state.members.get(event.worker)) is not None:
+            member.users = {}  # its last heartbeat may have said otherwise
         if job.course.losses.pop(event.worker, None) is not None:
             state.note(f"Worker {event.worker} was marked lost, but its last report has come: nothing is missing")
     state.do(CountReport(event.worker, event.report, snapshot))
