@@ -45,7 +45,6 @@ LEASE_SLACK_S = 0.05
 NOTICE_S = 1.0
 # A request takes 6 s, a silent worker is lost after 5 s, and another one needs a moment to get what it left.
 STILL_S = 15.0
-
 # Orders of users may be lost, which a master knows when it is not told within a lease that they are followed.
 UNATTENDED_S = LEASE_S + SAMPLE_S
 

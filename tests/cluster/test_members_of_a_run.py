@@ -1,0 +1,49 @@
+"""What the master knows of its workers in one run: nothing of the run before, and no users after the last report."""
+
+from __future__ import annotations
+
+import pytest
+
+from inference_swarm.cluster import coordinator
+from inference_swarm.cluster import events as e
+from inference_swarm.cluster.distribution import UserClass
+from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Heartbeat, Hello, Report, RowsReady, RunOffer
+from inference_swarm.cluster.state import Coordinator, Phase
+from inference_swarm.measure.snapshot import Snapshot
+from inference_swarm.measure.totals import SwarmTotals
+from inference_swarm.run.course import LoadPlan
+
+HELLO = Hello(PROTOCOL_VERSION, "test", 1, "", "host", 1, 1)
+READY = RowsReady("run", 1 << 30, 1, 1, 1, 0.1, is_windowed=False)
+
+
+@pytest.fixture
+def state() -> Coordinator:
+    """A run has begun on one worker, which had users in a run before."""
+    made = Coordinator()
+    coordinator.step(made, e.Received("w", 1, HELLO), 0.0)
+    made.members["w"].users_sent, made.members["w"].users_applied = (7, 0.0), 7
+    start = e.Start("run", LoadPlan(2, 10.0, 5.0), (UserClass("User"),), SwarmTotals("run"))
+    for event in (start, e.DataRead("run", [5], RunOffer({}, {})), e.Received("w", 1, READY)):
+        coordinator.step(made, event, 0.0)
+    for happened in (e.ResultsOpened("run"), e.TestStarted("run"), e.Tick()):
+        coordinator.step(made, happened, 0.0)
+    assert made.phase is Phase.RUNNING
+    return made
+
+
+def test_what_was_confirmed_in_the_run_before_confirms_nothing_in_this_one(state: Coordinator) -> None:
+    before = Heartbeat(1, "ready", 0.0, 0, {}, "run", 1, 1, -1)
+    coordinator.step(state, e.Received("w", 1, before), 0.1)
+    assert state.job is not None
+    assert state.job.unapplied == {"w"}
+    coordinator.step(state, e.Received("w", 1, Heartbeat(2, "running", 0.0, 0, {"User": 2}, "run", 1, 1, 9)), 0.2)
+    assert not state.job.unapplied
+
+
+def test_after_its_last_report_a_worker_has_no_users_whatever_its_last_heartbeat_said(state: Coordinator) -> None:
+    coordinator.step(state, e.Received("w", 1, Heartbeat(2, "running", 0.0, 0, {"User": 2}, "run", 1, 1, 9)), 0.2)
+    assert state.members["w"].users == {"User": 2}
+    last = Snapshot("run", "w", 0, 0.0, 1.0, is_final=True)
+    coordinator.step(state, e.Reported("w", 1, Report("run", 0, True, last.to_wire()), last), 1.0)
+    assert state.members["w"].users == {}
