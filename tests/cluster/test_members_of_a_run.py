@@ -1,4 +1,4 @@
-"""What the master knows of its workers in one run: nothing of the run before, and no users after the last report."""
+"""What a master knows of its workers in one run: nothing of the one before; after the last report no users, no loss."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from inference_swarm.cluster import coordinator
 from inference_swarm.cluster import events as e
 from inference_swarm.cluster.distribution import UserClass
-from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Heartbeat, Hello, Report, RowsReady, RunOffer
-from inference_swarm.cluster.state import Coordinator, Phase
+from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Heartbeat, Hello, Leaving, Report, RowsReady, RunOffer
+from inference_swarm.cluster.state import SILENCE_S, Coordinator, Phase
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan
@@ -47,3 +47,21 @@ def test_after_its_last_report_a_worker_has_no_users_whatever_its_last_heartbeat
     last = Snapshot("run", "w", 0, 0.0, 1.0, is_final=True)
     coordinator.step(state, e.Reported("w", 1, Report("run", 0, True, last.to_wire()), last), 1.0)
     assert state.members["w"].users == {}
+
+
+@pytest.mark.parametrize("has_delivered", [True, False])
+def test_a_worker_that_leaves_and_is_silent_is_lost_only_if_its_last_report_is_missing(
+    state: Coordinator, has_delivered: bool
+) -> None:
+    coordinator.step(state, e.Received("w", 1, Heartbeat(2, "running", 0.0, 0, {"User": 2}, "run", 1, 1, 9)), 0.2)
+    coordinator.step(state, e.Received("w", 1, Leaving("its process was asked to end")), 0.3)
+    if has_delivered:
+        last = Snapshot("run", "w", 0, 0.0, 0.4, is_final=True)
+        coordinator.step(state, e.Reported("w", 1, Report("run", 0, True, last.to_wire()), last), 0.4)
+    done: list[e.Action] = []
+    for tenth in range(5, int(SILENCE_S * 10) + 10):
+        done += coordinator.step(state, e.Tick(), tenth / 10)
+    (gone,) = (action for action in done if isinstance(action, e.WorkerGone))
+    assert bool(gone.reason) != has_delivered
+    assert state.job is not None
+    assert bool(state.job.course.losses) != has_delivered
