@@ -8,7 +8,7 @@ from inference_swarm.cluster import coordinator
 from inference_swarm.cluster import events as e
 from inference_swarm.cluster.distribution import UserClass
 from inference_swarm.cluster.protocol import PROTOCOL_VERSION, Heartbeat, Hello, Leaving, Report, RowsReady, RunOffer
-from inference_swarm.cluster.state import SILENCE_S, Coordinator, Phase
+from inference_swarm.cluster.state import LEASE_S, SILENCE_S, Coordinator, Phase
 from inference_swarm.measure.snapshot import Snapshot
 from inference_swarm.measure.totals import SwarmTotals
 from inference_swarm.run.course import LoadPlan
@@ -23,7 +23,7 @@ def state() -> Coordinator:
     made = Coordinator()
     coordinator.step(made, e.Received("w", 1, HELLO), 0.0)
     made.members["w"].users_sent, made.members["w"].users_applied = (7, 0.0), 7
-    start = e.Start("run", LoadPlan(2, 10.0, 5.0), (UserClass("User"),), SwarmTotals("run"))
+    start = e.Start("run", LoadPlan(2, 10.0, 100.0), (UserClass("User"),), SwarmTotals("run"))
     for event in (start, e.DataRead("run", [5], RunOffer({}, {})), e.Received("w", 1, READY)):
         coordinator.step(made, event, 0.0)
     for happened in (e.ResultsOpened("run"), e.TestStarted("run"), e.Tick()):
@@ -65,3 +65,20 @@ def test_a_worker_that_leaves_and_is_silent_is_lost_only_if_its_last_report_is_m
     assert bool(gone.reason) != has_delivered
     assert state.job is not None
     assert bool(state.job.course.losses) != has_delivered
+
+
+def test_a_gap_is_seen_whatever_a_master_that_stood_still_reads_first(state: Coordinator) -> None:
+    assert state.job is not None
+    course = state.job.course
+    coordinator.step(state, e.StopAsked(), LEASE_S + 4.0)
+    assert course.stop is not None
+    assert course.unattended_s == pytest.approx(4.0)
+
+
+def test_users_that_are_wanted_after_a_master_stood_still_are_not_missed_before(state: Coordinator) -> None:
+    assert state.job is not None
+    course = state.job.course
+    coordinator.step(state, e.Edit(0, 5.0), 1.0)
+    coordinator.step(state, e.Edit(2, 5.0), LEASE_S + 4.0)
+    coordinator.step(state, e.Tick(), LEASE_S + 4.1)
+    assert course.unattended_s == 0.0

@@ -125,8 +125,9 @@ class Truth:
     failed: dict[str, float] = field(default_factory=dict)
     """Workers that could not load rows, and when."""
     unattended_s: float = 0.0
-    """How long users were wanted and none ran, and how long this lasted the last time and at most."""
+    """How long users were wanted and none ran that had rows."""
     gap_s: float = 0.0
+    """How long none ran at all, the last time and at most."""
     longest_gap_s: float = 0.0
 
     def begin(self, worker: str, now_s: float, *, is_thawing: bool = False) -> None:

@@ -108,6 +108,11 @@ class SimWorker:
         """Users that run now."""
         return 0 if self.is_dead or self._users is None else self._users.count
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether its users can begin a request."""
+        return bool(self._held)
+
     def receive(self, _: str, envelope: Envelope) -> None:
         """A message of the master."""
         if isinstance(envelope.message, SetUsers):

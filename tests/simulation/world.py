@@ -505,11 +505,12 @@ class World:
         if self.clock.now_s > job.course.began_s + (job.load.length_s or math.inf):
             return  # a master that stands still ends the run later
         workers, truth = self.workers.values(), self.truth(job.run_id)
-        is_there = any(one.users and one.state.run_id == job.run_id and not one.is_frozen for one in workers)
-        if is_there or self.clock.now_s <= job.course.began_s + SAMPLE_S:
+        there = [one for one in workers if one.users and one.state.run_id == job.run_id and not one.is_frozen]
+        if not any(one.has_rows for one in there):
+            truth.unattended_s += SAMPLE_S
+        if there or self.clock.now_s <= job.course.began_s + SAMPLE_S:
             truth.gap_s = 0.0
             return
-        truth.unattended_s += SAMPLE_S
         truth.gap_s += SAMPLE_S
         truth.longest_gap_s = max(truth.longest_gap_s, truth.gap_s)
 

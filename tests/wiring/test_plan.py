@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import subprocess
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +188,10 @@ def test_users_follow_their_stages_and_the_run_ends_with_them(swarm: Swarm, reco
     assert (swarm.run_folders()[0] / "stages.csv").read_text().startswith("stage,start_s,end_s,wanted_first")
     assert "users" in next(line for line in result.stderr.splitlines() if line.startswith("2 "))
     assert summary["requests"] == recording.count
-    # One user and then six, each a tenth of a second a request at the quickest.
-    began_s = recording.times_s[0]
-    by_one_user = sum(time_s < began_s + 1.8 for time_s in recording.times_s)
-    assert by_one_user <= 19
+    # One user for two seconds and then six, each a tenth of a second a request at the quickest; of those that come
+    # later the first requests may be late.
+    by_one_user = sum(1 for _ in takewhile(lambda peer: peer == recording.peers[0], recording.peers))
+    assert 5 < by_one_user <= 30
     assert recording.connections == 6
     assert 40 < recording.count - by_one_user <= 132
 

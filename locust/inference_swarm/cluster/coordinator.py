@@ -267,6 +267,8 @@ OF_ONE_RUN = (
 
 def step(state: Coordinator, event: Event, now_s: float) -> list[Action]:
     """Return everything that follows from the event, in the order in which to do it. Changes `state` in place."""
+    if state.phase is Phase.RUNNING:  # the time before the event belongs to what was true until then
+        run_common.pass_time(state, run_common.job_of(state), now_s)
     subject = event.message if isinstance(event, Received) else event
     is_heard = not isinstance(event, Received) or presence.is_heard(state, event, now_s)
     if is_heard and _is_of_this_run(state, subject):

@@ -24,7 +24,7 @@ from inference_swarm.cluster.protocol import (
     StopRun,
     Welcome,
 )
-from inference_swarm.cluster.run_common import end_with_master, pass_time, runs_users
+from inference_swarm.cluster.run_common import end_with_master, runs_users
 from inference_swarm.cluster.state import HEARTBEAT_S, LEASE_S, Coordinator, Job, Member, Phase
 from inference_swarm.run.course import Loss
 
@@ -245,7 +245,6 @@ def heartbeat(state: Coordinator, event: Received, now_s: float) -> None:
         if member.users_applied >= member.users_sent[0]:
             job.unapplied.discard(member.worker)
         if job.users is not None and job.rows.is_host(member.worker) and runs_users(job.users, member):
-            pass_time(state, job, now_s)
             job.attendance.leased_until_s = now_s + state.config.lease_s
     generation, sent_s = member.rows_sent
     if generation > (message.rows_generation if is_mine else -1) and now_s - sent_s > REPEAT_S:

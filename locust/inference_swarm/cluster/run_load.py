@@ -14,7 +14,7 @@ from inference_swarm.cluster.events import (
 from inference_swarm.cluster.placement import able_workers, reason_against_files, want_users
 from inference_swarm.cluster.presence import tick
 from inference_swarm.cluster.protocol import MAX_STEPS
-from inference_swarm.cluster.run_common import BUSY, job_of, pass_time
+from inference_swarm.cluster.run_common import BUSY, job_of
 from inference_swarm.cluster.run_end import end_load
 from inference_swarm.cluster.run_users import CHANGE_LEAD_S
 from inference_swarm.cluster.state import Coordinator, Job
@@ -93,7 +93,6 @@ def tick_running(state: Coordinator, event: Tick, now_s: float) -> None:
     tick(state, event, now_s)
     job = job_of(state)
     assert job.course.began_s is not None
-    pass_time(state, job, now_s)
     until_s = end_s(job)
     if until_s is not None and now_s >= until_s:
         end_load(state, StopCause.FINISHED, "", now_s)
