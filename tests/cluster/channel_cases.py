@@ -115,6 +115,33 @@ def test_messages_are_read_in_turns_and_the_master_knows_how_far_it_has_read() -
     listener.kill()
 
 
+def test_to_ask_how_far_was_read_takes_no_message_from_who_waits_for_it() -> None:
+    """As after a suspension: a timer is due before the waiting reader was woken."""
+    server = ControlChannel(None).Server("127.0.0.1", 0)
+    client = ControlChannel(None).Client("127.0.0.1", server.port, "w")
+    took: list[object] = []
+
+    def take() -> None:
+        while True:
+            took.append(server.recv_from_client()[1].data)
+
+    listener = gevent.spawn(take)
+    send_when_connected(client, "w", 0)
+    with gevent.Timeout(5):
+        while not took:
+            gevent.sleep(0.01)
+    gevent.sleep(0.05)
+    for number in range(1, 6):
+        client.send(Message("note", number, "w"))
+        until_s = time.monotonic() + 0.05
+        while time.monotonic() < until_s:
+            pass  # the loop stands still
+        assert server.read_until_s <= time.monotonic()
+        gevent.sleep(0.1)
+    assert took == list(range(6))
+    listener.kill()
+
+
 def test_a_flood_is_read_whole_in_order_and_answered() -> None:
     server = ControlChannel(None).Server("127.0.0.1", 0)
     client = ControlChannel(None).Client("127.0.0.1", server.port, "w")

@@ -91,6 +91,17 @@ def test_who_holds_rows_already_goes_on_when_there_are_fewer_users() -> None:
     assert job.rows.workers == ("a", "b")
 
 
+def test_who_can_run_users_stays_rather_than_who_still_loads() -> None:
+    state = state_with("a", "b", "c")
+    job = state.job = job_of(3, LoadPlan(3, 1.0))
+    assert job.rows is not None
+    job.rows.start(first_hosts(state, job))
+    ready(job.rows, "c")
+    job.wanted = (1, 1.0)
+    choose_hosts(state, job)
+    assert job.rows.workers == ("c",)
+
+
 @pytest.mark.parametrize(("is_once", "holders"), [(False, 3), (True, 1)])
 def test_stages_have_rows_loaded_for_their_highest_step_but_order_once_leaves_none_with_whom_nobody_sends(
     is_once: bool, holders: int

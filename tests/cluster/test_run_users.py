@@ -163,6 +163,20 @@ def test_a_worker_that_leaves_is_told_that_its_arrivals_end_when_those_of_the_ot
     assert told["b"].partition == Partition((0,), 1, from_ns)
 
 
+def test_the_last_worker_that_leaves_sends_the_arrivals_of_an_open_load_until_another_can() -> None:
+    users = users_of_run(is_open=True)
+    users.set_hosts(["a"], 99.0)
+    users.want(2, 10.0, 99.0)
+    said(users, 99.0)
+    users.set_hosts([], 130.0)
+    assert said(users, 130.0) == {}
+    users.set_hosts(["b"], 132.0)
+    told = said(users, 132.0)
+    from_ns = round((32.0 + CHANGE_LEAD_S) * NS_PER_S)
+    assert told["a"].partition == Partition((), 0, from_ns)
+    assert told["b"].partition == Partition((0,), 1, from_ns)
+
+
 def test_a_reset_of_the_statistics_is_said_to_everybody_with_its_instant() -> None:
     users = users_of_run(is_open=False)
     users.set_hosts(["a", "b"], 100.0)

@@ -37,6 +37,8 @@ def test_users_of_a_worker_that_leaves_are_apart_from_those_that_run_in_their_pl
     shown.note("c")
     assert (shown.running, shown.draining) == (WANTED, 0)
     had = users.users_of("c")
+    assert state.job is not None
+    state.job.waited_for.add("c")
     state.members["c"].is_leaving = True
     shown.note("c")
     assign(users, "a", "b")
@@ -47,7 +49,7 @@ def test_users_of_a_worker_that_leaves_are_apart_from_those_that_run_in_their_pl
     state.members["c"].users = {}  # told to stop; its requests are still in flight
     shown.note("c")
     assert (shown.running, shown.draining) == (WANTED, had)
-    del state.members["c"]
+    state.job.waited_for.discard("c")  # its last report is in, its goodbye is not
     shown.note("c")
     assert (shown.running, shown.draining) == (WANTED, 0)
 

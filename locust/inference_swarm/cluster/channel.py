@@ -120,7 +120,8 @@ class Server(_Socket):
     @property
     def read_until_s(self) -> float:
         """Everything that had arrived by this instant of `time.monotonic` has been handled."""
-        if not self._is_in_turn and not self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        # `get`: who asks by `getsockopt` takes away the event that a waiting reader would have been woken by.
+        if not self._is_in_turn and not self.socket.get(zmq.EVENTS) & zmq.POLLIN:
             self._empty_s = time.monotonic()
         return self._empty_s
 

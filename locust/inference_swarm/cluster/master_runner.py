@@ -186,7 +186,7 @@ class SwarmMasterRunner(MasterRunner):
         member, node = self.adapter.state.members.get(worker), self.clients.get(worker)
         if member is not None and node is not None:
             node.state = STATE_STOPPING if member.is_leaving else member.state
-            if not member.is_leaving or member.users:
+            if not member.is_leaving or member.users or not self.shown_users.of(member):
                 node.user_classes_count = member.users
             node.cpu_usage = member.cpu_percent
             node.memory_usage = member.memory_bytes

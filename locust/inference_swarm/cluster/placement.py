@@ -41,6 +41,8 @@ def choose_hosts(state: Coordinator, job: Job) -> None:
     if joining:
         current += joining
         job.rows.join(*joining)
+    # Those that can run users stay rather than those that still load.
+    current.sort(key=job.rows.is_host, reverse=True)
     for worker in reversed(current[wanted:]):
         job.rows.leave(worker)
 

@@ -87,8 +87,10 @@ class RunUsers:
         self._due_s = now_s
 
     def set_hosts(self, workers: Iterable[str], now_s: float) -> None:
-        """Let these workers, and no others, run users."""
+        """Let these workers, and no others, run users; of an open load the former ones do while there are no others."""
         hosts = list(workers)
+        if self._is_open and not hosts:
+            return
         for worker in set(self._distribution.workers) - set(hosts):
             self._distribution.remove_worker(worker)
             self._touched.add(worker)

@@ -18,8 +18,9 @@ class ShownUsers:
 
     def note(self, worker: str) -> None:
         """A message of the worker was handled."""
-        member = self._state.members.get(worker)
-        if member is not None and member.is_here and member.is_leaving:
+        member, job = self._state.members.get(worker), self._state.job
+        may_report = job is not None and worker in job.waited_for
+        if member is not None and member.is_here and member.is_leaving and may_report:
             self._leaving.setdefault(worker, _reported(member))
         else:
             self._leaving.pop(worker, None)

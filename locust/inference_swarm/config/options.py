@@ -224,8 +224,8 @@ OPTIONS: tuple[Option, ...] = (
         "empty: anyone who reaches the master's port can join", in_start_form=False,
     ),
     Option(
-        "master_timeout_s", "--master-timeout", "SWARM_MASTER_TIMEOUT", "master_timeout", value_types.TIMEOUT, 5.0,
-        "time after which a worker that hears nothing from its master has stopped sending, in seconds",
+        "master_timeout_s", "--master-timeout", "SWARM_MASTER_TIMEOUT", "master_timeout", value_types.MASTER_TIMEOUT,
+        5.0, "time after which a worker that hears nothing from its master has stopped sending, in seconds; at least 3",
         in_start_form=False,
     ),
 )  # fmt: skip

@@ -21,6 +21,8 @@ _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
 
 
+# A worker asks its master every second or two, and takes it for gone after a part of this time.
+MIN_MASTER_TIMEOUT_S = 3.0
 # A slip of the keyboard, or a forged request, must not keep a process busy for ever: no swarm does more than this.
 MAX_USERS = 1_000_000
 MAX_RATE = 10_000_000
@@ -187,6 +189,10 @@ def _positive_duration(value: object) -> float:
     return _number(parse_duration_s(value), 0, inclusive=False)
 
 
+def _master_timeout(value: object) -> float:
+    return _number(parse_duration_s(value), MIN_MASTER_TIMEOUT_S, inclusive=True)
+
+
 def _share(value: object) -> float:
     text = _text(value) if isinstance(value, str) else ""
     share = float(text[:-1]) / 100 if text.endswith("%") else float(_scalar(value))
@@ -253,6 +259,9 @@ RUN_TIME = ValueType(
     "duration", "whole seconds above 0, or text such as 30s, 2m, 1h30m; none for a run that is stopped", _run_time
 )
 TIMEOUT = ValueType("timeout", "a duration above 0 such as 500, 2.5s, 1m", _positive_duration)
+MASTER_TIMEOUT = ValueType(
+    "timeout", f"a duration of at least {MIN_MASTER_TIMEOUT_S:g} s, such as 5 or 10s", _master_timeout
+)
 SHARE = ValueType("share", "a share above 0 and below 1, such as 5% or 0.05", _share)
 SIZE = ValueType("size", "a size such as 256MiB or 1GB", _size_bytes)
 SAMPLE = ValueType("share", "a share above 0 up to 1, such as 10% or 0.1", _sample)
