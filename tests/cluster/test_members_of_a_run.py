@@ -15,6 +15,7 @@ from inference_swarm.run.course import LoadPlan
 
 HELLO = Hello(PROTOCOL_VERSION, "test", 1, "", "host", 1, 1)
 READY = RowsReady("run", 1 << 30, 1, 1, 1, 0.1, is_windowed=False)
+RUNNING = Heartbeat(2, "running", 0.0, 0, {"User": 2}, "run", 1, 1, 9)
 
 
 @pytest.fixture
@@ -37,12 +38,12 @@ def test_what_was_confirmed_in_the_run_before_confirms_nothing_in_this_one(state
     coordinator.step(state, e.Received("w", 1, before), 0.1)
     assert state.job is not None
     assert state.job.unapplied == {"w"}
-    coordinator.step(state, e.Received("w", 1, Heartbeat(2, "running", 0.0, 0, {"User": 2}, "run", 1, 1, 9)), 0.2)
+    coordinator.step(state, e.Received("w", 1, RUNNING), 0.2)
     assert not state.job.unapplied
 
 
 def test_after_its_last_report_a_worker_has_no_users_whatever_its_last_heartbeat_said(state: Coordinator) -> None:
-    coordinator.step(state, e.Received("w", 1, Heartbeat(2, "running", 0.0, 0, {"User": 2}, "run", 1, 1, 9)), 0.2)
+    coordinator.step(state, e.Received("w", 1, RUNNING), 0.2)
     assert state.members["w"].users == {"User": 2}
     last = Snapshot("run", "w", 0, 0.0, 1.0, is_final=True)
     coordinator.step(state, e.Reported("w", 1, Report("run", 0, True, last.to_wire()), last), 1.0)
@@ -53,7 +54,7 @@ def test_after_its_last_report_a_worker_has_no_users_whatever_its_last_heartbeat
 def test_a_worker_that_leaves_and_is_silent_is_lost_only_if_its_last_report_is_missing(
     state: Coordinator, has_delivered: bool
 ) -> None:
-    coordinator.step(state, e.Received("w", 1, Heartbeat(2, "running", 0.0, 0, {"User": 2}, "run", 1, 1, 9)), 0.2)
+    coordinator.step(state, e.Received("w", 1, RUNNING), 0.2)
     coordinator.step(state, e.Received("w", 1, Leaving("its process was asked to end")), 0.3)
     if has_delivered:
         last = Snapshot("run", "w", 0, 0.0, 0.4, is_final=True)
